@@ -1,0 +1,283 @@
+"""Makes `import mxnet` work here: the only door to MXNet in this package (`from resattnet._mxnet import mx`).
+
+MXNet 1.9.1 is older than the NumPy, Python and CUDA wheels it meets today. What can be bridged is
+bridged before its import (NumPy aliases, distutils, CUDA 11 libraries, thread count); what cannot
+ends in one line with the command that mends it (`MXNetUnavailable`).
+"""
+import collections
+import ctypes
+import importlib
+import importlib.util
+import math
+import os
+import sys
+import warnings
+
+from resattnet.errors import InputError
+
+BUILDS = ("mxnet", "mxnet-cu101", "mxnet-cu102", "mxnet-cu110", "mxnet-cu112", "mxnet-cu117")
+NUMPY_ALIASES = {"bool": bool, "int": int, "float": float, "complex": complex, "object": object}
+CUDA_LIBRARIES = (  # (folder under site-packages/nvidia, file), each after those it needs
+    ("cuda_runtime", "libcudart.so.11.0"),
+    ("cuda_nvrtc", "libnvrtc.so.11.2"),
+    ("nvtx", "libnvToolsExt.so.1"),
+    ("cublas", "libcublasLt.so.11"),
+    ("cublas", "libcublas.so.11"),
+    ("cufft", "libcufft.so.10"),
+    ("curand", "libcurand.so.10"),
+    ("cusolver", "libcusolver.so.11"),
+    ("nccl", "libnccl.so.2"),
+    ("cudnn", "libcudnn.so.8"),
+)
+CAPABILITIES = ((5, 0), (9, 0))  # the wheels hold machine code for 5.0 to 8.6, which serves up to below 9.0, and no PTX
+OLDEST_DRIVER = 11000  # CUDA 11.8's libraries run on every driver of the CUDA 11 family
+
+INSTALL_CUDA = "python -m pip install -r requirements-cu112.txt"
+INSTALL = "python -m pip install -r requirements.txt  (with an NVIDIA GPU: -r requirements-cu112.txt)"
+
+Gpus = collections.namedtuple("Gpus", "usable reasons")
+
+
+class MXNetUnavailable(InputError, ImportError):
+    """MXNet cannot work here; the message is one line that says why and what to do."""
+
+
+def check_python(version):
+    """Raise unless `version`, a `sys.version_info`, is one that MXNet 1.9.1 can be made to run on."""
+    if not (3, 8) <= tuple(version[:2]) <= (3, 12):
+        raise MXNetUnavailable("Python %d.%d cannot run MXNet 1.9.1, Python 3.8 to 3.12 can: python3.12 -m venv .venv "
+                               "&& .venv/bin/python -m pip install -r requirements.txt" % tuple(version[:2]))
+
+
+def check_builds(builds, importable):
+    """Raise unless exactly one MXNet is there.
+
+    Parameters
+    ----------
+    builds : list of str
+        The distributions installed, of `BUILDS`. None for an MXNet on the path that pip did not install.
+    importable : bool
+        Whether a package `mxnet` is found.
+    """
+    if len(builds) > 1:
+        raise MXNetUnavailable("%s are both installed and overwrite each other's files: python -m pip uninstall -y %s "
+                               "&& %s" % (" and ".join(builds), " ".join(builds), INSTALL))
+    if not builds and not importable:
+        raise MXNetUnavailable("MXNet is not installed: %s" % INSTALL)
+    if not importable:
+        raise MXNetUnavailable("%s is installed but its files went with another MXNet's: python -m pip install "
+                               "--force-reinstall --no-deps %s==1.9.1" % (builds[0], builds[0]))
+
+
+def check_numpy(version):
+    """Raise unless `version` ("1.26.4"; None where NumPy is missing) is one that the aliases suffice for."""
+    if version is None:
+        raise MXNetUnavailable("NumPy is not installed: %s" % INSTALL)
+    if int(version.split(".")[0]) != 1:
+        raise MXNetUnavailable("NumPy %s cannot serve MXNet 1.9.1, which needs NumPy 1: "
+                               "python -m pip install \"numpy<2\"" % version)
+
+
+def check_distutils(found):
+    """Raise unless `distutils` is `found`, in Python itself or through setuptools."""
+    if not found:
+        raise MXNetUnavailable("MXNet 1.9.1 needs distutils, which Python 3.12 dropped and setuptools brings: "
+                               "python -m pip install \"setuptools<81\"")
+
+
+def check_libraries(loads):
+    """Raise where a system library that no wheel brings is missing; `loads(name)` says whether it loads."""
+    missing = [name for name in ("libgomp.so.1", "libquadmath.so.0") if not loads(name)]
+    if missing:
+        raise MXNetUnavailable("MXNet needs the system's %s: apt-get install libgomp1 libquadmath0 "
+                               "(Fedora: dnf install libgomp libquadmath)" % " and ".join(missing))
+
+
+def check_cuda(build, loads, folders):
+    """Load the CUDA 11 libraries of `build`, or raise with what is missing.
+
+    Parameters
+    ----------
+    build : str
+        The distribution, "mxnet-cu112".
+    loads : callable
+        `loads(path)` loads a library for all to see and says whether it could.
+    folders : list of str
+        Where the NVIDIA wheels' folders are, ".../site-packages/nvidia".
+    """
+    if not loads("libcuda.so.1"):
+        raise MXNetUnavailable("%s needs the NVIDIA driver, and libcuda.so.1 is missing: install the driver, or the "
+                               "CPU build: python -m pip uninstall -y %s && python -m pip install -r requirements.txt"
+                               % (build, build))
+    for part, name in CUDA_LIBRARIES:
+        paths = [os.path.join(folder, part, "lib", name) for folder in folders]
+        # The bare name last: a CUDA 11 that the system has in the loader's path serves as well.
+        if not any(loads(path) for path in paths + [name]):
+            raise MXNetUnavailable("%s needs %s, which the NVIDIA wheels bring: %s" % (build, name, INSTALL_CUDA))
+
+
+def check_board(mxboard, protobuf, implementation):
+    """Raise unless MXBoard can write, with these versions (None: missing) and this implementation of protobuf."""
+    for name, version in (("mxboard", mxboard), ("protobuf", protobuf)):
+        if version is None:
+            raise MXNetUnavailable("%s is not installed: %s" % (name, INSTALL))
+    major = int(protobuf.split(".")[0])
+    # MXBoard's generated code is refused by protobuf 4 and 5, but for their pure Python part.
+    if major > 5 or (major > 3 and implementation != "python"):
+        raise MXNetUnavailable("protobuf %s cannot serve MXBoard 0.1.0: "
+                               "python -m pip install \"protobuf>=3.20,<4\"" % protobuf)
+
+
+def check_protobuf():
+    """Raise `MXNetUnavailable` unless `import mxboard` will work; to be called before it."""
+    check_board(installed("mxboard"), installed("protobuf"), os.environ.get("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"))
+
+
+def installed(name):
+    """Return the version of the distribution `name`, or None."""
+    from importlib import metadata  # here, since Python 3.7 lacks it and gets `check_python`'s line first
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def package_folders(name):
+    """Return the folders of the package `name`, [] where there is none, and whether it has an `__init__`."""
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        return [], False
+    return list(spec.submodule_search_locations or []), bool(spec.origin and spec.has_location)
+
+
+def load_library(path):
+    """Load a shared library for all to see; return whether it could be."""
+    try:
+        ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
+    except OSError:
+        return False
+    return True
+
+
+def thread_siblings(cpu):
+    """Return the name of the physical core that `cpu` is a thread of."""
+    path = "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list" % cpu
+    if not os.path.exists(path):
+        return str(cpu)
+    with open(path) as stream:
+        return stream.read().strip()
+
+
+def container_cpus(root="/sys/fs/cgroup"):
+    """Return how many CPUs the container's quota grants, as a float; infinity without one."""
+    quota, period = "max", "100000"
+    if os.path.exists(root + "/cpu.max"):
+        with open(root + "/cpu.max") as stream:
+            quota, period = stream.read().split()
+    elif os.path.exists(root + "/cpu/cpu.cfs_quota_us"):
+        with open(root + "/cpu/cpu.cfs_quota_us") as first, open(root + "/cpu/cpu.cfs_period_us") as second:
+            quota, period = first.read(), second.read()
+    return float(quota) / float(period) if quota.strip() not in ("max", "-1") else math.inf
+
+
+def core_count(siblings=thread_siblings, quota=container_cpus):
+    """Return the number of physical cores that this process may keep busy, at least 1."""
+    if not hasattr(os, "sched_getaffinity"):  # macOS
+        return os.cpu_count() or 1
+    cores = len({siblings(cpu) for cpu in os.sched_getaffinity(0)})
+    return max(1, min(cores, math.ceil(min(quota(), cores))))
+
+
+def add_numpy_aliases(namespace):
+    """Give NumPy's `namespace` the names that NumPy 1.24 dropped; `setdefault`, since asking for them warns."""
+    for name, value in NUMPY_ALIASES.items():
+        namespace.setdefault(name, value)
+
+
+def prepare():
+    """Make `import mxnet` work, or raise `MXNetUnavailable`."""
+    check_python(sys.version_info)
+    builds = [name for name in BUILDS if installed(name)]
+    check_builds(builds, importable=package_folders("mxnet")[1])
+    # MXNet reads it once, when its library is loaded, and uses one thread where it is not set.
+    os.environ.setdefault("OMP_NUM_THREADS", str(core_count()))
+    numpy = importlib.import_module("numpy") if importlib.util.find_spec("numpy") else None
+    check_numpy(numpy and numpy.__version__)
+    add_numpy_aliases(numpy.__dict__)
+    if importlib.util.find_spec("distutils") is None and importlib.util.find_spec("setuptools"):
+        importlib.import_module("setuptools")  # its import provides `distutils`
+    check_distutils(importlib.util.find_spec("distutils"))
+    if builds and sys.platform.startswith("linux"):
+        check_libraries(load_library)
+        if builds[0].startswith("mxnet-cu11"):
+            # cuDNN 8.9 serves a build against 8.1: MXNet only warns, and need not.
+            os.environ.setdefault("MXNET_CUDNN_LIB_CHECKING", "0")
+            os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")
+            check_cuda(builds[0], load_library, package_folders("nvidia")[0])
+
+
+def import_mxnet():
+    """Return the module `mxnet`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `-W error` would end its import
+        if "mxnet" not in sys.modules:
+            prepare()
+        return importlib.import_module("mxnet")
+
+
+def driver_devices(driver):
+    """Ask the NVIDIA `driver` (libcuda, loaded) for its GPUs, before MXNet touches one.
+
+    Returns
+    -------
+    (devices, reason) : a list of (name, (major, minor)), and why it is empty, or None
+    """
+    number, name = ctypes.c_int(), ctypes.create_string_buffer(256)
+    code = driver.cuInit(0)
+    if code:
+        why = {100: "sees no GPU", 803: "and its kernel module differ in version: reboot"}.get(code, "does not start")
+        return [], "the NVIDIA driver %s (cuInit: CUDA error %d)" % (why, code)
+    driver.cuDriverGetVersion(ctypes.byref(number))
+    if number.value < OLDEST_DRIVER:
+        return [], "the NVIDIA driver serves CUDA %d.%d, MXNet needs 11.0 or later: install driver 450.80 or later" % (
+            number.value // 1000, number.value % 1000 // 10)
+    driver.cuDeviceGetCount(ctypes.byref(number))
+    devices = []
+    for index in range(number.value):
+        device, capability = ctypes.c_int(), []
+        driver.cuDeviceGet(ctypes.byref(device), index)
+        driver.cuDeviceGetName(name, len(name), device)
+        for attribute in (75, 76):  # compute capability, major and minor
+            driver.cuDeviceGetAttribute(ctypes.byref(number), attribute, device)
+            capability.append(number.value)
+        devices.append((name.value.decode(errors="replace"), tuple(capability)))
+    return devices, None if devices else "the NVIDIA driver sees no GPU"
+
+
+def usable_gpus(devices):
+    """Return `Gpus` for `devices`, a list of (name, (major, minor)): those that the wheel has machine code for."""
+    first, last = CAPABILITIES
+    usable = [index for index, (_, capability) in enumerate(devices) if first <= capability < last]
+    reasons = ["GPU %d (%s) has compute capability %d.%d: the wheel has code for 5.0 to 8.x only"
+               % ((index, name) + capability)
+               for index, (name, capability) in enumerate(devices) if index not in usable]
+    return Gpus(usable, reasons)
+
+
+def gpus():
+    """Return the GPUs that MXNet can use.
+
+    Returns
+    -------
+    Gpus
+        `usable`: the indices i for `mx.gpu(i)`; `reasons`: one line for each GPU that it cannot use,
+        or why there is none.
+    """
+    if not mx.runtime.Features().is_enabled("CUDA"):
+        return Gpus([], ["the MXNet installed is the CPU build: for an NVIDIA GPU, python -m pip uninstall -y mxnet && "
+                         + INSTALL_CUDA])
+    devices, reason = driver_devices(ctypes.CDLL("libcuda.so.1"))
+    return Gpus([], [reason]) if reason else usable_gpus(devices)
+
+
+mx = import_mxnet()

@@ -1,0 +1,39 @@
+"""Packaging. The versions are written once, in the requirements files beside this file."""
+import os
+import re
+
+from setuptools import setup
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def read(name):
+    """Return the text of a file beside this one."""
+    with open(os.path.join(HERE, name), encoding="utf-8") as stream:
+        return stream.read()
+
+
+def requirements(name):
+    """Return the requirements that the file `name` itself holds, less its comments and options (`-r ...`)."""
+    return [line.strip() for line in read(name).splitlines() if line.strip() and line.strip()[0] not in "#-"]
+
+
+ONNX = ["onnx==1.17.0", "onnxruntime==1.19.2"]  # onnx 1.19 dropped a module that MXNet's exporter imports
+
+setup(
+    name="resattnet",
+    version=re.search(r'__version__ = "(.+)"', read("resattnet/__init__.py")).group(1),
+    description="Residual Attention Network (arXiv 1704.06904) for Apache MXNet Gluon",
+    license="MIT",
+    packages=["resattnet"],
+    package_data={"resattnet": ["digits.npz", "digits.md"]},
+    python_requires=">=3.8,<3.13",  # MXNet 1.9.1 needs NumPy 1, which has no wheels for Python 3.13
+    install_requires=requirements("requirements-base.txt"),
+    extras_require={
+        # Neither MXNet is in the base: `mxnet` and `mxnet-cu112` own the same folder.
+        "cpu": requirements("requirements.txt"),
+        "cu112": requirements("requirements-cu112.txt"),
+        "onnx": ONNX,
+        "dev": ONNX + ["pytest>=7,<9", "pytest-timeout>=2.1", "pytest-cov>=4"],
+    },
+)

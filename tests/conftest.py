@@ -1,0 +1,18 @@
+"""What all tests share. MXNet comes through the package's own door, before anything can import it otherwise."""
+import os
+
+import pytest
+
+from resattnet._mxnet import mx  # noqa: F401
+
+
+@pytest.fixture(scope="session")
+def cifar10_dir():
+    """The folder that holds the real CIFAR-10 as `cifar-10-batches-bin/`, for `--data-dir`."""
+    folder = os.environ.get("RESATTNET_CIFAR10")
+    if not folder:
+        pytest.skip("real CIFAR-10 is not here: set RESATTNET_CIFAR10 to the folder of cifar-10-batches-bin")
+    missing = [name for name in ["data_batch_%d.bin" % number for number in range(1, 6)] + ["test_batch.bin"]
+               if not os.path.isfile(os.path.join(folder, "cifar-10-batches-bin", name))]
+    assert not missing, "RESATTNET_CIFAR10=%s lacks %s" % (folder, ", ".join(missing))
+    return folder

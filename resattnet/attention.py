@@ -1,0 +1,105 @@
+"""The attention module: a trunk of residual units, weighted by a soft mask (section 3 of the paper)."""
+from ._mxnet import mx
+from .errors import InputError
+from .specs import ATTENTION_LEARNING
+from .units import unit_sequence
+
+HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
+
+
+class Hourglass(HybridBlock):
+    """Bottom-up top-down branch: `levels` times down, then up again to the size that came in (section 3.2).
+
+    Each level halves its input, applies `r` units, adds the next level within to a skip unit, applies
+    `r` units more and interpolates back. The innermost has `2 r` units; the outermost adds nothing of
+    its own input.
+
+    Parameters
+    ----------
+    channels : int
+        Channels in and out.
+    levels : int
+        How many times the map is halved, at least 1.
+    r : int
+        Units between two neighbouring poolings.
+    """
+
+    def __init__(self, channels, levels, r, **kwargs):
+        super().__init__(**kwargs)
+        with self.name_scope():
+            self.pool = nn.MaxPool2D(3, 2, 1)
+            self.down = unit_sequence(r, channels)
+            self.skip = self.inner = None
+            if levels > 1:
+                self.skip = unit_sequence(1, channels)
+                self.inner = Hourglass(channels, levels - 1, r)
+            self.up = unit_sequence(r, channels)
+
+    def hybrid_forward(self, F, x):
+        """Map (N, channels, H, W) to the same shape, for any H and W."""
+        y = self.down(self.pool(x))
+        if self.inner:
+            y = self.inner(y) + self.skip(y)
+        return F.contrib.BilinearResize2D(self.up(y), x, mode="like")
+
+
+class SoftMask(HybridBlock):
+    """Soft mask branch M(x): an hourglass, two 1x1 convolutions and a sigmoid (section 3.2).
+
+    Parameters
+    ----------
+    channels, levels, r
+        As in `Hourglass`.
+    """
+
+    def __init__(self, channels, levels, r, **kwargs):
+        super().__init__(**kwargs)
+        with self.name_scope():
+            self.hourglass = Hourglass(channels, levels, r)
+            self.bn1 = nn.BatchNorm(in_channels=channels)
+            self.conv1 = nn.Conv2D(channels, 1, use_bias=False, in_channels=channels)
+            self.bn2 = nn.BatchNorm(in_channels=channels)
+            self.conv2 = nn.Conv2D(channels, 1, use_bias=False, in_channels=channels)
+
+    def hybrid_forward(self, F, x):
+        """Map (N, channels, H, W) to a mask of the same shape, each value in (0, 1)."""
+        y = self.conv1(F.relu(self.bn1(self.hourglass(x))))
+        return F.sigmoid(self.conv2(F.relu(self.bn2(y))))
+
+
+class AttentionModule(HybridBlock):
+    """`p` units, the trunk T of `t` units weighted by the soft mask M, `p` units (section 3, figure 2).
+
+    Parameters
+    ----------
+    channels : int
+        Channels in and out.
+    levels : int
+        Levels of the mask's hourglass.
+    p, t, r : int
+        Units before and after, in the trunk, and between two poolings of the mask.
+    learning : {'arl', 'nal'}
+        Attention residual learning, (1 + M) T (equation 3), or naive attention learning, M T.
+
+    Raises
+    ------
+    InputError
+        If `learning` is neither.
+    """
+
+    def __init__(self, channels, levels, p, t, r, learning="arl", **kwargs):
+        super().__init__(**kwargs)
+        if learning not in ATTENTION_LEARNING:
+            raise InputError("attention learning %r: choose from %s" % (learning, ", ".join(ATTENTION_LEARNING)))
+        self._residual = learning == "arl"
+        with self.name_scope():
+            self.first = unit_sequence(p, channels)
+            self.trunk = unit_sequence(t, channels)
+            self.mask = SoftMask(channels, levels, r)
+            self.last = unit_sequence(p, channels)
+
+    def hybrid_forward(self, F, x):
+        """Map (N, channels, H, W) to the same shape."""
+        x = self.first(x)
+        trunk, mask = self.trunk(x), self.mask(x)
+        return self.last((1 + mask) * trunk if self._residual else mask * trunk)

@@ -1,0 +1,52 @@
+"""Residual units: what trunk, masks and tail are made of."""
+from ._mxnet import mx
+
+HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
+
+
+class Bottleneck(HybridBlock):
+    """Pre-activation bottleneck residual unit (He et al., arXiv 1603.05027; section 3.1 of the paper).
+
+    BN-ReLU-conv1x1-BN-ReLU-conv3x3-BN-ReLU-conv1x1 plus the input. Where channels or stride change,
+    the shortcut is a 1x1 convolution of the activated (BN-ReLU) input.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the output; the 3x3 convolution has a quarter of them.
+    in_channels : int
+        Channels of the input.
+    stride : int
+        Stride of the 3x3 convolution and of the shortcut.
+    """
+
+    def __init__(self, channels, in_channels, stride=1, **kwargs):
+        super().__init__(**kwargs)
+        inner = channels // 4
+        with self.name_scope():
+            self.bn1 = nn.BatchNorm(in_channels=in_channels)
+            self.conv1 = nn.Conv2D(inner, 1, use_bias=False, in_channels=in_channels)
+            self.bn2 = nn.BatchNorm(in_channels=inner)
+            self.conv2 = nn.Conv2D(inner, 3, stride, 1, use_bias=False, in_channels=inner)
+            self.bn3 = nn.BatchNorm(in_channels=inner)
+            self.conv3 = nn.Conv2D(channels, 1, use_bias=False, in_channels=inner)
+            self.projection = None
+            if channels != in_channels or stride != 1:
+                self.projection = nn.Conv2D(channels, 1, stride, use_bias=False, in_channels=in_channels)
+
+    def hybrid_forward(self, F, x):
+        """Map (N, in_channels, H, W) to (N, channels, ceil(H / stride), ceil(W / stride))."""
+        activated = F.relu(self.bn1(x))
+        shortcut = self.projection(activated) if self.projection else x
+        y = F.relu(self.bn2(self.conv1(activated)))
+        y = F.relu(self.bn3(self.conv2(y)))
+        return self.conv3(y) + shortcut
+
+
+def unit_sequence(count, channels):
+    """`count` bottlenecks one after another, `channels` in and out, as one HybridSequential."""
+    units = nn.HybridSequential()
+    with units.name_scope():
+        for _ in range(count):
+            units.add(Bottleneck(channels, channels))
+    return units

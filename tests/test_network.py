@@ -1,0 +1,208 @@
+"""The networks against the published tables, and every way they are run."""
+import numpy as np
+import pytest
+
+import resattnet
+from resattnet._mxnet import mx
+from resattnet.attention import AttentionModule, SoftMask
+from resattnet.errors import InputError
+from resattnet.specs import CIFAR_WIDTHS, attention_net_spec, trunk_depth
+from resattnet.units import Bottleneck
+
+CIFAR_PARAMETERS = {56: 7467370, 92: 12646506, 128: 13905770, 164: 17124970, 236: 23563370, 452: 43783274}
+IMAGENET_PARAMETERS = {56: 31810728, 92: 52466344, 128: 57467048, 164: 70295208, 236: 95951528, 452: 176499368}
+DEPTHS = list(CIFAR_PARAMETERS)
+
+
+def trainable(net):
+    return sum(int(np.prod(p.shape)) for p in net.collect_params().values() if p.grad_req != "null")
+
+
+def initialised(net, seed=1):
+    """A network whose running statistics are not the trivial ones, so that inference is a real test."""
+    mx.random.seed(seed)
+    net.initialize()
+    rng = np.random.default_rng(seed)
+    for name, parameter in net.collect_params().items():
+        if name.endswith("running_mean"):
+            parameter.set_data(mx.nd.array(rng.normal(0, 0.1, parameter.shape)))
+        elif name.endswith("running_var"):
+            parameter.set_data(mx.nd.array(rng.uniform(0.8, 1.2, parameter.shape)))
+    return net
+
+
+def images(*shape, seed=2):
+    return mx.nd.array(np.random.default_rng(seed).normal(size=shape))
+
+
+def difference(a, b):
+    return float(abs(a - b).max().asscalar())
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_parameters_of_cifar_networks(depth):
+    assert trainable(resattnet.get_attention_cifar(10, depth)) == CIFAR_PARAMETERS[depth]
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_parameters_of_imagenet_networks(depth):
+    assert trainable(resattnet.get_attention_net(1000, depth)) == IMAGENET_PARAMETERS[depth]
+
+
+def test_thin_networks_have_about_the_papers_size():
+    """The paper: 1.9M for 92 with an equal number of modules in each stage, 5.1M for 236."""
+    from resattnet.network import AttentionNet, _cifar_stem
+    widths = CIFAR_WIDTHS["thin"]
+    equal = attention_net_spec[92]._replace(modules=(2, 2, 2))
+    assert trainable(AttentionNet(10, _cifar_stem(widths.stem), equal, widths)) == pytest.approx(1.9e6, rel=0.07)
+    assert trainable(resattnet.get_attention_cifar(10, 236, widths="thin")) == pytest.approx(5.1e6, rel=0.04)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_trunk_depth_is_the_key(depth):
+    """Counted on the built net: weighted layers of trunk, not of masks and shortcuts."""
+    net = resattnet.get_attention_cifar(10, depth)
+    layers = 2  # first convolution and dense layer
+    for block in net.features._children.values():
+        if isinstance(block, Bottleneck):
+            layers += 3
+        elif isinstance(block, AttentionModule):
+            layers += 3 * sum(len(part) for part in (block.first, block.trunk, block.last))
+    assert layers == depth == trunk_depth(depth)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("build, side", [(resattnet.get_attention_cifar, 32), (resattnet.get_attention_net, 64)])
+def test_forward_and_backward(build, side, depth):
+    net = initialised(build(7, depth))
+    x = images(2, 3, side, side)
+    with mx.autograd.record():
+        loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()(net(x), mx.nd.array([0, 6]))
+    loss.backward()
+    gradients = [p.grad() for p in net.collect_params().values() if p.grad_req != "null"]
+    assert np.isfinite(loss.asnumpy()).all()
+    assert all(np.isfinite(g.asnumpy()).all() for g in gradients)
+    assert all(float(g.abs().sum().asscalar()) > 0 for g in gradients if g.ndim == 4)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (48, 48), (96, 96), (224, 224), (320, 320), (100, 75)])
+def test_any_input_size(size):
+    cifar = initialised(resattnet.get_attention_cifar(10, 56, widths="thin"))
+    assert cifar(images(1, 3, *size)).shape == (1, 10)
+    assert initialised(resattnet.attention_net56(10))(images(1, 3, *size)).shape == (1, 10)
+
+
+@pytest.mark.parametrize("learning", ["arl", "nal"])
+def test_hybridised_equals_imperative(learning):
+    net = initialised(resattnet.get_attention_cifar(10, 56, widths="thin", attention_learning=learning))
+    x = images(3, 3, 32, 32)
+    imperative = net(x)
+    net.hybridize(static_alloc=True, static_shape=True)
+    assert difference(net(x), imperative) < 1e-5
+    assert difference(net(images(2, 3, 40, 40)), initialised(
+        resattnet.get_attention_cifar(10, 56, widths="thin", attention_learning=learning))(images(2, 3, 40, 40))) < 1e-5
+
+
+class ZeroMask(SoftMask):
+    def hybrid_forward(self, F, x):
+        return F.zeros_like(x)
+
+
+@pytest.mark.parametrize("learning", ["arl", "nal"])
+def test_zero_mask_gives_the_trunk_under_arl_and_nothing_under_nal(learning):
+    module = AttentionModule(16, 2, 1, 2, 1, learning)
+    module.mask = ZeroMask(16, 2, 1)
+    initialised(module)
+    x = images(2, 16, 9, 7)
+    first = module.first(x)
+    expected = module.trunk(first) if learning == "arl" else mx.nd.zeros_like(first)
+    assert difference(module(x), module.last(expected)) == 0
+
+
+def test_the_mask_is_in_0_1_and_does_not_see_the_trunk():
+    module = initialised(AttentionModule(16, 3, 1, 2, 1))
+    x = images(2, 16, 13, 10)
+    mask = module.mask(x)
+    assert mask.shape == x.shape and 0 < mask.min().asscalar() and mask.max().asscalar() < 1
+    first = module.first(x)
+    y = (1 + module.mask(first)) * module.trunk(first)
+    assert difference(module(x), module.last(y)) < 1e-6
+
+
+def test_mask_of_one_level_against_its_definition():
+    """Max pool, 2 r units, interpolation with aligned corners, head: written out in NumPy around the units."""
+    mask = initialised(SoftMask(8, 1, 2))
+    x = images(1, 8, 6, 5)
+    pooled = np.full((1, 8, 3, 3), -np.inf)
+    padded = np.pad(x.asnumpy(), ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
+    for i in range(3):
+        for j in range(3):
+            pooled[..., i, j] = padded[..., 2 * i:2 * i + 3, 2 * j:2 * j + 3].max(axis=(2, 3))
+    y = mx.nd.array(pooled)
+    units = [unit for part in (mask.hourglass.down, mask.hourglass.up) for unit in part._children.values()]
+    assert len(units) == 4
+    for unit in units:
+        y = unit(y)
+
+    def weights(small, large):
+        places = np.linspace(0, small - 1, large)
+        return np.maximum(0, 1 - abs(places[:, None] - np.arange(small)))
+
+    y = mx.nd.array(np.einsum("ih,nchw,jw->ncij", weights(3, 6), y.asnumpy(), weights(3, 5)))
+    y = mask.conv1(mx.nd.relu(mask.bn1(y)))
+    y = mx.nd.sigmoid(mask.conv2(mx.nd.relu(mask.bn2(y))))
+    assert difference(mask(x), y) < 1e-5
+
+
+def test_gradient_of_an_attention_module_against_differences():
+    module = initialised(AttentionModule(8, 2, 1, 1, 1))
+    x, direction = images(1, 8, 7, 6), images(1, 8, 7, 6, seed=3)
+    x.attach_grad()
+    with mx.autograd.record(train_mode=False):
+        y = (module(x) ** 2).sum()
+    y.backward()
+    step = 1e-2
+    slope = ((module(x + step * direction) ** 2).sum() - (module(x - step * direction) ** 2).sum()) / (2 * step)
+    assert float((x.grad * direction).sum().asscalar()) == pytest.approx(float(slope.asscalar()), rel=2e-2)
+
+
+@pytest.mark.parametrize("build", [resattnet.get_attention_cifar, resattnet.get_attention_net])
+def test_symbol_exported_and_imported_gives_the_same(tmp_path, build):
+    net = initialised(build(10, 56))
+    net.hybridize()
+    x = images(2, 3, 32, 32)
+    expected = net(x)
+    net.export(str(tmp_path / "net"))
+    again = mx.gluon.SymbolBlock.imports(str(tmp_path / "net-symbol.json"), ["data"], str(tmp_path / "net-0000.params"))
+    assert difference(again(x), expected) < 1e-5
+    assert again(images(1, 3, 48, 40)).shape == (1, 10)
+
+
+def test_default_initialiser_is_msra_prelu():
+    net = resattnet.get_attention_cifar(10, 56)
+    net.initialize()
+    weight = net.features[3].conv2.weight.data().asnumpy()
+    out_channels, in_channels = weight.shape[:2]
+    fan = 9 * (in_channels + out_channels) / 2
+    assert weight.std() == pytest.approx(np.sqrt(2 / (1 + 0.25 ** 2) / fan), rel=0.05)
+
+
+def test_named_builders():
+    for depth in DEPTHS:
+        builder = getattr(resattnet, "attention_net%d" % depth)
+        assert builder.__name__ == "attention_net%d" % depth
+    assert trainable(resattnet.attention_net92(1000)) == IMAGENET_PARAMETERS[92]
+    with pytest.raises(AttributeError):
+        resattnet.attention_net57
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: resattnet.get_attention_cifar(10, 50), "50: choose from 56, 92, 128, 164, 236, 452"),
+    (lambda: resattnet.get_attention_net(10, 57), "57: choose from 56, 92, 128, 164, 236, 452"),
+    (lambda: resattnet.get_attention_cifar(10, 56, widths="wide"), "wide: choose from full, thin"),
+    (lambda: resattnet.get_attention_cifar(0, 56), "classes 0: give a number of at least 1"),
+    (lambda: resattnet.get_attention_cifar(10, 56, attention_learning="x"), "'x': choose from arl, nal"),
+])
+def test_wrong_arguments_name_the_choices(call, message):
+    with pytest.raises(InputError, match=message):
+        call()

@@ -1,0 +1,121 @@
+"""What is done to a batch of images and labels before the network sees it: pure NumPy, randomness an argument."""
+from typing import NamedTuple, Optional, Tuple
+
+import numpy as np
+
+
+def random_crop(images, pad, rng):
+    """Pad with zeros and cut each image out again at a random place (section 4.1: padded by 4).
+
+    Parameters
+    ----------
+    images : uint8 array (N, H, W, C)
+    pad : int
+        Pixels added on each side.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    uint8 array (N, C, H, W)
+    """
+    count, height, width, _ = images.shape
+    padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))
+    tops, lefts = rng.integers(0, 2 * pad + 1, (2, count))
+    return windows[np.arange(count), tops, lefts]
+
+
+def random_flip(images, rng):
+    """Mirror each image (N, C, H, W) left to right with probability one half."""
+    flipped = rng.random(len(images)) < 0.5
+    return np.where(flipped[:, None, None, None], images[..., ::-1], images)
+
+
+def normalise(images, mean, std):
+    """Scale uint8 images (N, C, H, W) to float32, each channel to (x / 255 - mean) / std."""
+    mean, std = (np.asarray(value, np.float32)[:, None, None] for value in (mean, std))
+    return images * (1 / (255 * std)) - mean / std
+
+
+def smooth(labels, classes, epsilon):
+    """Turn labels (N,) into float32 targets (N, classes): 1 - epsilon on the label, epsilon / (classes - 1) elsewhere."""
+    off = epsilon / (classes - 1) if classes > 1 else 0.0
+    targets = np.full((len(labels), classes), off, np.float32)
+    targets[np.arange(len(labels)), labels] = 1 - epsilon
+    return targets
+
+
+def mixup(images, targets, alpha, rng):
+    """Blend a batch with a permutation of itself (arXiv 1710.09412, equation 1).
+
+    Parameters
+    ----------
+    images : float32 array (N, C, H, W)
+    targets : float32 array (N, classes)
+    alpha : float
+        The weight is drawn from Beta(alpha, alpha), once for the batch.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    images, targets : float32 arrays of the same shapes
+    """
+    weight = np.float32(rng.beta(alpha, alpha))
+    order = rng.permutation(len(images))
+    return tuple(weight * part + (1 - weight) * part[order] for part in (images, targets))
+
+
+class Transform(NamedTuple):
+    """From a cut of the data set to a batch: crop, flip, normalise, smooth, mix.
+
+    Called with the uint8 images (N, H, W, C), their labels (N,), the epoch and the number of the batch
+    in it; all its randomness comes from these and `seed`, so that any worker makes the same batch.
+
+    Attributes
+    ----------
+    mean, std : tuple of float
+        Of each channel, in units of the whole range.
+    classes : int
+    pad : int
+        Padding of the random crop; 0 does not crop.
+    flip : bool
+        Mirror at random.
+    epsilon : float
+        Label smoothing.
+    alpha : float
+        Mixup; 0 does not mix.
+    mix_epochs : int or None
+        Mixup ends before this epoch (counted from 0); None mixes always.
+    seed : int
+    """
+
+    mean: Tuple[float, ...]
+    std: Tuple[float, ...]
+    classes: int
+    pad: int = 0
+    flip: bool = False
+    epsilon: float = 0.0
+    alpha: float = 0.0
+    mix_epochs: Optional[int] = None
+    seed: int = 0
+
+    @property
+    def soft(self):
+        """Whether labels come as float32 (N, classes) rather than int32 (N,)."""
+        return self.alpha > 0 or self.epsilon > 0
+
+    def mixes(self, epoch):
+        """Whether mixup is on in this epoch, counted from 0."""
+        return self.alpha > 0 and (self.mix_epochs is None or epoch < self.mix_epochs)
+
+    def __call__(self, images, labels, epoch=0, batch=0):
+        rng = np.random.default_rng((self.seed, epoch, batch))
+        images = random_crop(images, self.pad, rng) if self.pad else images.transpose(0, 3, 1, 2)
+        if self.flip:
+            images = random_flip(images, rng)
+        images = np.ascontiguousarray(normalise(images, self.mean, self.std), np.float32)
+        if self.soft:
+            labels = smooth(labels, self.classes, self.epsilon)
+        if self.mixes(epoch):
+            images, labels = mixup(images, labels, self.alpha, rng)
+        return images, labels

@@ -1,0 +1,52 @@
+"""Learning-rate schedules: pure functions of the step, composed from GluonCV's."""
+from ._mxnet import mx
+
+
+def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=()):
+    """Learning rate at each step of a run: linear warm-up, then cosine to zero or division by ten.
+
+    Parameters
+    ----------
+    kind : {'cosine', 'step'}
+    lr : float
+        The highest learning rate.
+    steps : int
+        Steps of the whole run; the last one is the schedule's end.
+    warmup_steps : int
+        Step k of the warm-up, from 0, has lr (k + 1) / warmup_steps.
+    decay_steps : sequence of int
+        For 'step': from each of these steps of the run on, lr is a tenth.
+
+    Returns
+    -------
+    gluoncv.utils.LRSequential
+        Called with a step counted from 0, gives the learning rate.
+    """
+    from gluoncv.utils.lr_scheduler import LRScheduler, LRSequential
+
+    warmup_steps = min(warmup_steps, steps)
+    parts = []
+    if warmup_steps > 1:
+        parts.append(LRScheduler("linear", base_lr=lr / warmup_steps, target_lr=lr, niters=warmup_steps))
+    elif warmup_steps:
+        parts.append(LRScheduler("constant", base_lr=lr, niters=1))
+    rest = steps - warmup_steps
+    if rest and kind == "step":
+        parts.append(LRScheduler("step", base_lr=lr, niters=rest,
+                                 step_iter=[step - warmup_steps for step in decay_steps]))
+    elif rest > 1:
+        parts.append(LRScheduler("cosine", base_lr=lr, target_lr=0, niters=rest))
+    elif rest:
+        parts.append(LRScheduler("constant", base_lr=lr, niters=1))
+    return LRSequential(parts)
+
+
+class OptimizerSchedule(mx.lr_scheduler.LRScheduler):
+    """A schedule as an MXNet optimizer asks for it: it counts its updates from 1, we count steps from 0."""
+
+    def __init__(self, schedule):
+        super().__init__()
+        self._schedule = schedule
+
+    def __call__(self, num_update):
+        return self._schedule(max(num_update - 1, 0))

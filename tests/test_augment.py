@@ -1,0 +1,96 @@
+"""Augmentation against its definition, written out image by image."""
+import numpy as np
+import pytest
+
+from resattnet.augment import Transform, mixup, normalise, random_crop, random_flip, smooth
+
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+
+
+@pytest.fixture
+def batch():
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (12, 8, 6, 3), dtype=np.uint8), rng.integers(0, 5, 12).astype(np.int32)
+
+
+def test_each_crop_is_a_window_of_the_padded_image(batch):
+    images, _ = batch
+    cropped = random_crop(images, 2, np.random.default_rng(1))
+    assert cropped.shape == (12, 3, 8, 6) and cropped.dtype == np.uint8
+    places = set()
+    for image, crop in zip(images, cropped):
+        padded = np.pad(image, ((2, 2), (2, 2), (0, 0)))
+        found = [(top, left) for top in range(5) for left in range(5)
+                 if (padded[top:top + 8, left:left + 6].transpose(2, 0, 1) == crop).all()]
+        assert len(found) == 1
+        places.add(found[0])
+    assert len(places) > 5
+
+
+def test_every_place_of_the_crop_occurs_equally_often():
+    images = np.arange(1, 26, dtype=np.uint8).reshape(1, 5, 5, 1).repeat(9000, axis=0)
+    crops = random_crop(images, 1, np.random.default_rng(2))
+    _, counts = np.unique(crops.reshape(9000, -1), axis=0, return_counts=True)
+    assert len(counts) == 9 and abs(counts - 1000).max() < 150
+
+
+def test_flip_mirrors_about_half(batch):
+    images = np.tile(batch[0].transpose(0, 3, 1, 2), (100, 1, 1, 1))
+    flipped = random_flip(images, np.random.default_rng(3))
+    mirrored = [(now == before[..., ::-1]).all() for now, before in zip(flipped, images)]
+    kept = [(now == before).all() for now, before in zip(flipped, images)]
+    assert all(a != b for a, b in zip(mirrored, kept))
+    assert 0.45 < np.mean(mirrored) < 0.55
+
+
+def test_normalise(batch):
+    images = batch[0].transpose(0, 3, 1, 2)
+    expected = (images / 255.0 - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
+    out = normalise(images, MEAN, STD)
+    assert out.dtype == np.float32 and np.abs(out - expected).max() < 1e-5
+
+
+def test_smoothing_shares_epsilon_among_the_others():
+    targets = smooth(np.array([2, 0], np.int32), 4, 0.3)
+    assert np.allclose(targets, [[0.1, 0.1, 0.7, 0.1], [0.7, 0.1, 0.1, 0.1]]) and targets.dtype == np.float32
+    assert (smooth(np.array([1], np.int32), 3, 0.0) == [[0, 1, 0]]).all()
+
+
+def test_mixup_blends_images_and_labels_alike():
+    images = np.random.default_rng(4).normal(size=(16, 1, 2, 2)).astype(np.float32)
+    targets = np.eye(16, dtype=np.float32)
+    mixed, labels = mixup(images, targets, 0.7, np.random.default_rng(5))
+    # With one class per image, the soft label says which images went in, and with which weight.
+    assert np.allclose(mixed, np.einsum("nk,kchw->nchw", labels, images), atol=1e-6)
+    assert np.allclose(labels.sum(axis=1), 1)
+    weights = {round(float(w), 5) for w in labels[labels > 0]}
+    assert len(weights - {1.0}) <= 2
+
+
+def test_mixup_weight_follows_beta():
+    weights = [mixup(np.zeros((2, 1, 1, 1), np.float32), np.eye(2, dtype=np.float32), 0.5,
+                     np.random.default_rng(seed))[1][0, 0] for seed in range(4000)]
+    assert np.var(weights) == pytest.approx(1 / 8, rel=0.1)  # Beta(a, a) has variance 1 / (4 (2a + 1))
+
+
+def test_transform_depends_on_seed_epoch_and_batch_only(batch):
+    transform = Transform(MEAN, STD, 5, pad=2, flip=True, alpha=1.0, seed=7)
+    first = transform(*batch, epoch=1, batch=2)
+    assert all((a == b).all() for a, b in zip(first, transform(*batch, epoch=1, batch=2)))
+    for other in (transform(*batch, epoch=2, batch=2), transform(*batch, epoch=1, batch=3),
+                  transform._replace(seed=8)(*batch, epoch=1, batch=2)):
+        assert (first[0] != other[0]).any()
+
+
+def test_plain_transform_only_normalises(batch):
+    images, labels = Transform(MEAN, STD, 5)(*batch)
+    assert (images == normalise(batch[0].transpose(0, 3, 1, 2), MEAN, STD)).all()
+    assert images.flags["C_CONTIGUOUS"] and labels is batch[1]
+
+
+def test_mixup_ends_before_its_last_epoch_and_labels_stay_soft(batch):
+    transform = Transform(MEAN, STD, 5, alpha=1.0, mix_epochs=3)
+    assert transform.mixes(2) and not transform.mixes(3)
+    _, labels = transform(*batch, epoch=3)
+    assert (labels == np.eye(5)[batch[1]]).all() and labels.dtype == np.float32
+    assert ((transform(*batch, epoch=2)[1] > 0).sum(axis=1) > 1).any()

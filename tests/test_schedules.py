@@ -1,0 +1,57 @@
+"""Schedules against their closed form, at every step."""
+import math
+
+import pytest
+
+from resattnet._mxnet import mx
+from resattnet.schedules import OptimizerSchedule, learning_rate_schedule
+
+
+@pytest.mark.parametrize("steps, warmup", [(100, 10), (100, 0), (7, 1), (2, 1), (1, 0), (5, 5), (1, 3)])
+def test_warmup_and_cosine(steps, warmup):
+    schedule = learning_rate_schedule("cosine", 0.4, steps, warmup)
+    warmup = min(warmup, steps)
+    rest = steps - warmup
+    for step in range(steps):
+        if step < warmup:
+            expected = 0.4 * (step + 1) / warmup
+        elif rest == 1:
+            expected = 0.4
+        else:
+            expected = 0.4 * (1 + math.cos(math.pi * (step - warmup) / (rest - 1))) / 2
+        assert schedule(step) == pytest.approx(expected, abs=1e-12), step
+
+
+def test_cosine_ends_at_zero_with_the_last_step():
+    schedule = learning_rate_schedule("cosine", 0.4, 50, 5)
+    assert schedule(48) > 0 and schedule(49) == pytest.approx(0, abs=1e-15)
+
+
+def test_step_schedule_with_warmup():
+    schedule = learning_rate_schedule("step", 1.0, 100, 10, decay_steps=(40, 60))
+    for step in range(100):
+        expected = (step + 1) / 10 if step < 10 else 1.0 if step < 40 else 0.1 if step < 60 else 0.01
+        assert schedule(step) == pytest.approx(expected), step
+
+
+def test_the_schedule_is_a_function_of_the_step_alone():
+    schedule = learning_rate_schedule("cosine", 0.1, 30, 4)
+    forward = [schedule(step) for step in range(30)]
+    assert [schedule(step) for step in reversed(range(30))] == forward[::-1]
+
+
+def test_the_optimizer_uses_step_k_of_the_schedule_for_its_kth_update():
+    """A parameter under plain SGD with gradient one falls by the learning rate at each step."""
+    schedule = learning_rate_schedule("cosine", 0.5, 6, 2)
+    weight = mx.gluon.Parameter("weight", shape=(1,))
+    weight.initialize(mx.init.Zero())
+    trainer = mx.gluon.Trainer([weight], "sgd", {"lr_scheduler": OptimizerSchedule(schedule)})
+    values = [0.0]
+    for _ in range(6):
+        with mx.autograd.record():
+            loss = weight.data().sum()
+        loss.backward()
+        trainer.step(1)
+        values.append(float(weight.data().asscalar()))
+    falls = [before - after for before, after in zip(values, values[1:])]
+    assert falls == pytest.approx([schedule(step) for step in range(6)], abs=1e-6)

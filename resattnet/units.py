@@ -4,6 +4,11 @@ from ._mxnet import mx
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
 
 
+def relu(F, x):
+    """ReLU as `Activation`: unlike `F.relu` it is oneDNN's, and leaves the convolutions' layout as it is."""
+    return F.Activation(x, act_type="relu")
+
+
 class Bottleneck(HybridBlock):
     """Pre-activation bottleneck residual unit (He et al., arXiv 1603.05027; section 3.1 of the paper).
 
@@ -36,10 +41,10 @@ class Bottleneck(HybridBlock):
 
     def hybrid_forward(self, F, x):
         """Map (N, in_channels, H, W) to (N, channels, ceil(H / stride), ceil(W / stride))."""
-        activated = F.relu(self.bn1(x))
+        activated = relu(F, self.bn1(x))
         shortcut = self.projection(activated) if self.projection else x
-        y = F.relu(self.bn2(self.conv1(activated)))
-        y = F.relu(self.bn3(self.conv2(y)))
+        y = relu(F, self.bn2(self.conv1(activated)))
+        y = relu(F, self.bn3(self.conv2(y)))
         return self.conv3(y) + shortcut
 
 

@@ -4,7 +4,7 @@ import pytest
 
 import resattnet
 from resattnet._mxnet import mx
-from resattnet.attention import AttentionModule, SoftMask
+from resattnet.attention import AttentionModule, Interpolation, SoftMask
 from resattnet.errors import InputError
 from resattnet.specs import CIFAR_WIDTHS, attention_net_spec, trunk_depth
 from resattnet.units import Bottleneck
@@ -152,6 +152,36 @@ def test_mask_of_one_level_against_its_definition():
     y = mask.conv1(mx.nd.relu(mask.bn1(y)))
     y = mx.nd.sigmoid(mask.conv2(mx.nd.relu(mask.bn2(y))))
     assert difference(mask(x), y) < 1e-5
+
+
+@pytest.mark.parametrize("small, large", [((4, 4), (8, 8)), ((7, 5), (13, 10)), ((1, 1), (2, 3)), ((3, 1), (5, 1)),
+                                          ((1, 1), (1, 1)), ((28, 28), (56, 56))])
+@pytest.mark.parametrize("hybrid", [False, True])
+def test_interpolation_equals_mxnets_with_aligned_corners(small, large, hybrid):
+    block, x, like = Interpolation(), images(2, 3, *small), mx.nd.zeros((2, 3) + large)
+    if hybrid:
+        block.hybridize(static_alloc=True, static_shape=True)
+    results = []
+    for form in (block, lambda x, like: mx.nd.contrib.BilinearResize2D(x, like, mode="like")):
+        x.attach_grad()
+        with mx.autograd.record():
+            y = form(x, like)
+        y.backward(images(2, 3, *large, seed=4))
+        results.append((y, x.grad.copy()))
+    assert difference(results[0][0], results[1][0]) < 1e-5 and difference(results[0][1], results[1][1]) < 1e-4
+
+
+def test_gradients_are_the_same_bit_for_bit_every_time():
+    net = initialised(resattnet.get_attention_cifar(10, 56, widths="thin"))
+    net.hybridize(static_alloc=True, static_shape=True)
+    x, y = images(16, 3, 32, 32), mx.nd.arange(16) % 10
+    runs = []
+    for _ in range(4):
+        with mx.autograd.record():
+            loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()(net(x), y)
+        loss.backward()
+        runs.append([p.grad().asnumpy() for p in net.collect_params().values() if p.grad_req != "null"])
+    assert all((a == b).all() for run in runs[1:] for a, b in zip(runs[0], run))
 
 
 def test_gradient_of_an_attention_module_against_differences():

@@ -1,0 +1,177 @@
+"""Whole states of a run, on disk: all that it takes to go on as if it had never stopped.
+
+A run's folder holds the two newest ones, `last.state` and `previous.state`, in NumPy's npz format.
+"""
+import json
+import os
+import zipfile
+from typing import NamedTuple
+
+import numpy as np
+
+from ._mxnet import mx
+from .errors import InputError
+
+_HEADER = "progress"
+_DAMAGE = (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile)  # all that a cut or overwritten state raises
+
+
+def write_atomically(path, write, keep=None):
+    """Have `write(temporary_path)` make a file, flush it to the disk and put it in the place of `path`.
+
+    What stood there before is kept under the name `keep`, if one is given.
+    """
+    temporary = "%s.%d.tmp" % (path, os.getpid())
+    try:
+        write(temporary)
+        with open(temporary, "rb+") as handle:
+            os.fsync(handle.fileno())
+        if keep and os.path.exists(path):
+            os.replace(path, keep)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+class State(NamedTuple):
+    """A whole state of a run, as read.
+
+    Attributes
+    ----------
+    arrays : dict of str to array
+        As `state_arrays` gives them.
+    progress : dict
+        Arguments of `training.Progress`.
+    options : dict
+        Arguments of `options.TrainingOptions`.
+    folder : str
+        The run's folder.
+    """
+
+    arrays: dict
+    progress: dict
+    options: dict
+    folder: str
+
+
+def make_run_folder(model_dir, run):
+    """Make the folder of a new run and return its path; an InputError if there is one of that name."""
+    folder = os.path.join(model_dir, run)
+    try:
+        os.makedirs(folder)
+    except FileExistsError:
+        raise InputError("%s is there already: go on with it by --resume %s, or give another --name" % (folder, folder))
+    return folder
+
+
+def state_arrays(net, trainer):
+    """Parameters, running statistics of each device and optimizer state, as NumPy arrays by name."""
+    arrays = {}
+    for name, parameter in net._collect_params_with_prefix().items():
+        copies = parameter.list_data() if parameter.grad_req == "null" else parameter.list_data()[:1]
+        for device, data in enumerate(copies):
+            arrays["parameter/%s/%d" % (name, device)] = data.asnumpy()
+        # The updaters of all devices hold the same values: each device applies the same summed gradients.
+        states = trainer._updaters[0].states.get(trainer._param2idx[parameter.name])
+        for part, state in enumerate(_flat(states)):
+            arrays["optimizer/%s/%d" % (name, part)] = state.asnumpy()
+    return arrays
+
+
+def _flat(state):
+    if state is None:
+        return []
+    if isinstance(state, (tuple, list)):
+        return [array for part in state for array in _flat(part)]
+    return [state]
+
+
+def restore_arrays(arrays, net, trainer, step):
+    """Put back what `state_arrays` gave, onto any number of devices, with the optimizer at `step`."""
+    for name, parameter in net._collect_params_with_prefix().items():
+        copies = [value for key, value in sorted(arrays.items()) if key.rsplit("/", 1)[0] == "parameter/" + name]
+        targets = parameter.list_data()
+        if len(copies) not in (1, len(targets)):
+            copies = [np.mean(copies, axis=0)]
+        for device, target in enumerate(targets):
+            target[:] = mx.nd.array(copies[device % len(copies)], ctx=target.context, dtype=target.dtype)
+        index = trainer._param2idx[parameter.name]
+        if "optimizer/%s/0" % name not in arrays:  # running statistics; and all, before the first step
+            continue
+        for updater, target in zip(trainer._updaters, targets):
+            updater.states[index] = trainer._optimizer.create_state_multi_precision(index, target)
+            updater.states_synced[index] = True
+            for part, state in enumerate(_flat(updater.states[index])):
+                value = arrays["optimizer/%s/%d" % (name, part)]
+                state[:] = mx.nd.array(value, ctx=state.context, dtype=state.dtype)
+    trainer._optimizer.begin_num_update = trainer._optimizer.num_update = step
+
+
+def save_state(folder, arrays, progress):
+    """Write a whole state as `last.state`; the one before becomes `previous.state`.
+
+    Parameters
+    ----------
+    folder : str
+    arrays : dict of str to array
+    progress : dict
+        Of JSON types: the fields of `training.Progress`, and `options`.
+    """
+    header = np.frombuffer(json.dumps(progress).encode(), np.uint8)
+
+    def write(temporary):
+        with open(temporary, "wb") as handle:
+            np.savez(handle, **{_HEADER: header}, **arrays)
+
+    write_atomically(os.path.join(folder, "last.state"), write, keep=os.path.join(folder, "previous.state"))
+
+
+def load_state(path):
+    """Read a whole state.
+
+    Parameters
+    ----------
+    path : str
+        A run's folder, or one of its states.
+
+    Returns
+    -------
+    State
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is damaged; the message names the last whole one.
+    """
+    folder = path
+    if not os.path.isdir(path):
+        folder = os.path.dirname(path) or "."
+    else:
+        states = [os.path.join(path, name + ".state") for name in ("last", "previous")]
+        path = next((state for state in states if os.path.exists(state)), states[0])
+    if not os.path.exists(path):
+        raise InputError("%s: no state of a run is there to resume" % path)
+    try:
+        arrays, progress = _read_state(path)
+    except _DAMAGE as error:
+        raise InputError("%s is damaged (%s): %s" % (path, error, _whole_states(folder, path)))
+    return State(arrays, progress, progress.pop("options"), folder)
+
+
+def _read_state(path):
+    with np.load(path, allow_pickle=False) as state:
+        arrays = {name: state[name] for name in state.files}
+    return arrays, json.loads(arrays.pop(_HEADER).tobytes().decode())
+
+
+def _whole_states(folder, damaged):
+    for name in ("last.state", "previous.state"):
+        path = os.path.join(folder, name)
+        if path != damaged and os.path.exists(path):
+            try:
+                progress = _read_state(path)[1]
+            except _DAMAGE:
+                continue
+            return "resume the last whole one, %s (epoch %d, step %d)" % (path, progress["epoch"], progress["step"])
+    return "no other whole one is in %s" % folder

@@ -1,0 +1,122 @@
+"""Parameters on disk, for others: `.params` in Gluon's format, and beside them a `.json` that says what they are of."""
+import hashlib
+import json
+import os
+
+from ._mxnet import mx
+from .checkpoints import write_atomically
+from .errors import InputError
+from .network import get_attention_cifar
+from .specs import CIFAR_WIDTHS, attention_net_spec
+
+
+def _write_json(path, value):
+    def write(temporary):
+        with open(temporary, "w") as handle:
+            json.dump(value, handle, indent=1)
+    write_atomically(path, write)
+
+
+def _sha256(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as handle:
+        for block in iter(lambda: handle.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def save_parameters(net, path, description):
+    """Write a network's parameters and, beside them, a description with their SHA-256.
+
+    Parameters
+    ----------
+    net : gluon.Block
+    path : str
+        Ends in `.params`; the description goes to the same name with `.json`.
+    description : dict
+        Of JSON types: `network` (arguments of the builder), `dataset`, figures.
+    """
+    write_atomically(path, net.save_parameters)
+    _write_json(_description_path(path), dict(description, sha256=_sha256(path)))
+
+
+def _description_path(path):
+    return os.path.splitext(path)[0] + ".json"
+
+
+def read_description(path):
+    """The description beside a parameter file, None where there is none.
+
+    Raises
+    ------
+    InputError
+        If there is no such parameter file, the description is damaged, or the parameters are not those it
+        describes: damaged or replaced.
+    """
+    if not os.path.isfile(path):
+        raise InputError("%s: no such parameter file" % path)
+    try:
+        with open(_description_path(path)) as handle:
+            description = json.load(handle)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise InputError("%s is damaged (%s): %s" % (_description_path(path), error, _whole_parameters(path)))
+    if description.get("sha256") != _sha256(path):
+        raise InputError("%s is damaged: its SHA-256 is not the one in %s; %s"
+                         % (path, os.path.basename(_description_path(path)), _whole_parameters(path)))
+    return description
+
+
+def _whole_parameters(path):
+    """Which parameter files of the same folder are whole, as the end of a message, newest first."""
+    folder = os.path.dirname(path) or "."
+    others = sorted((os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".params")),
+                    key=os.path.getmtime, reverse=True)
+    for other in others:
+        if os.path.abspath(other) != os.path.abspath(path) and os.path.exists(_description_path(other)):
+            with open(_description_path(other)) as handle:
+                text = handle.read()
+            if _sha256(other) in text:
+                return "the last whole one is %s" % other
+    return "no other whole one is in %s" % folder
+
+
+def load_parameters(net, path, devices):
+    """Fill a network, initialised or not, from a parameter file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or belongs to another network; the message names the one it fits.
+    """
+    try:
+        arrays = mx.nd.load(path)
+    except (mx.base.MXNetError, ValueError) as error:
+        raise InputError("%s is not a whole parameter file (%s): %s"
+                         % (path, str(error).strip().splitlines()[-1][:120], _whole_parameters(path)))
+    found = {name: array.shape for name, array in arrays.items()} if isinstance(arrays, dict) else {}
+    if found != _shapes(net):
+        raise InputError("%s holds the parameters of another network: %s" % (path, _fitting(found)))
+    net.load_parameters(path, ctx=devices, cast_dtype=True)
+
+
+def _shapes(net):
+    return {name: tuple(parameter.shape) for name, parameter in net._collect_params_with_prefix().items()}
+
+
+def _fitting(found):
+    classes = found.get("output.bias", (0,))[0]
+    for num_layers in attention_net_spec:
+        for widths in CIFAR_WIDTHS:
+            if classes and _shapes(get_attention_cifar(classes, num_layers, widths)) == found:
+                return "it fits --num-layers %d --widths %s and %d classes" % (num_layers, widths, classes)
+    return "no depth and width of the CIFAR networks fits it"
+
+
+def all_finite(net):
+    """Whether every parameter of a network is free of infinities and NaNs."""
+    arrays = [parameter.list_data()[0] for parameter in net.collect_params().values()]
+    # MXNet 1.9.1 crashes on more than 200 arrays in one call.
+    parts = [arrays[start:start + 200] for start in range(0, len(arrays), 200)]
+    return all(mx.nd.multi_all_finite(*part, num_arrays=len(part)).asscalar() for part in parts)

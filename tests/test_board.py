@@ -1,0 +1,99 @@
+"""The logs of a run: what is on disk after any kind of end."""
+import csv
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from resattnet.board import RunLog
+
+READER = """
+import json, sys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+events = EventAccumulator(sys.argv[1]); events.Reload()
+tags = events.Tags()
+print(json.dumps({"scalars": {t: [[e.step, e.value] for e in events.Scalars(t)] for t in tags["scalars"]},
+                  "texts": {t: events.Tensors(t)[0].tensor_proto.string_val[0].decode() for t in tags["tensors"]}}))
+"""
+
+
+def read_board(folder):
+    """Events of a board's folder; in a child, since MXBoard and TensorBoard define the same messages."""
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    out = subprocess.run([sys.executable, "-c", READER, str(folder)], stdout=subprocess.PIPE, check=True)
+    return json.loads(out.stdout)
+
+
+def run_child(body, **kwargs):
+    code = "import sys; sys.path.insert(0, %r)\n%s" % (os.getcwd(), textwrap.dedent(body))
+    return subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=100,
+                          universal_newlines=True, **kwargs)
+
+
+def test_board_text_and_csv(tmp_path):
+    with RunLog(str(tmp_path), "run", {"lr": 0.1, "epochs": 3}) as log:
+        for step in range(50):
+            log.scalars(step, {"train/loss": 1.0 / (step + 1), "learning_rate": 0.1})
+        log.line("epoch 1/3")
+        log.table([{"epoch": 1, "loss": 0.5}])
+        log.table([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
+    board = read_board(tmp_path / "board" / "run")
+    assert [step for step, _ in board["scalars"]["train/loss"]] == list(range(50))
+    assert any("| lr | 0.1 |" in text for text in board["texts"].values())
+    assert (tmp_path / "text" / "run.log").read_text().endswith(" epoch 1/3\n")
+    with open(str(tmp_path / "csv" / "run.csv")) as handle:
+        assert list(csv.DictReader(handle)) == [{"epoch": "1", "loss": "0.5"}, {"epoch": "2", "loss": "0.25"}]
+
+
+@pytest.mark.parametrize("end", ["raise RuntimeError('x')", "raise KeyboardInterrupt", "import os; os._exit(9)"])
+def test_no_event_is_lost_however_the_run_ends(tmp_path, end):
+    run_child("""
+        from resattnet.board import RunLog
+        with RunLog(%r, "run", {}) as log:
+            for step in range(50):
+                log.scalars(step, {"loss": step})
+            %s
+        """ % (str(tmp_path), end))
+    assert len(read_board(tmp_path / "board" / "run")["scalars"]["loss"]) == 50
+
+
+def test_a_full_disk_ends_the_logs_with_a_warning_and_not_the_run(tmp_path):
+    done = run_child("""
+        import resource, signal
+        from resattnet.board import RunLog
+        with RunLog(%r, "run", {}) as log:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+            for step in range(2000):
+                log.scalars(step, {"loss": step})
+                log.line("a line of text")
+            log.table([{"epoch": epoch} for epoch in range(2000)])
+        print("trained on")
+        """ % str(tmp_path))
+    assert done.returncode == 0 and done.stdout.endswith("trained on\n"), done.stderr
+    for what in ("board", "text log", "CSV log"):
+        assert done.stdout.count("warning: the %s cannot be written" % what) == 1
+
+
+def test_two_writers_in_one_second_keep_their_events(tmp_path):
+    body = """
+        from resattnet.board import RunLog
+        with RunLog(%r, "run", {}) as log:
+            log.scalars(%d, {"loss": 1})
+        """
+    for step in (1, 2):
+        run_child(body % (str(tmp_path), step))
+    assert len(list((tmp_path / "board" / "run").glob("events.*"))) == 2
+    assert len(read_board(tmp_path / "board" / "run")["scalars"]["loss"]) == 2
+
+
+def test_lines_stand_in_for_the_bar_where_there_is_no_terminal(tmp_path, capsys):
+    with RunLog(str(tmp_path), "run", {}) as log:
+        log.start_bar("epoch 1/3", 10)
+        log.advance()
+        log.interim("step 1  loss 2.0")
+    out = capsys.readouterr()
+    assert "step 1  loss 2.0" in out.out and "epoch 1/3" not in out.err

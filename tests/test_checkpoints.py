@@ -1,0 +1,69 @@
+"""States of a run: whole or named as damaged, and never half written."""
+import os
+
+import numpy as np
+import pytest
+
+from resattnet import checkpoints
+from resattnet.errors import InputError
+
+
+def save_states(folder, *steps):
+    for step in steps:
+        checkpoints.save_state(str(folder), {"a": np.full(1000, step)}, {"epoch": 0, "step": step, "options": {}})
+
+
+def test_state_round_trip_and_previous(tmp_path):
+    save_states(tmp_path, 1, 2, 3)
+    assert sorted(os.listdir(str(tmp_path))) == ["last.state", "previous.state"]
+    for path, step in ((tmp_path, 3), (tmp_path / "last.state", 3), (tmp_path / "previous.state", 2)):
+        state = checkpoints.load_state(str(path))
+        assert state.progress["step"] == step == state.arrays["a"][0] and state.folder == str(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "overwritten", "empty"])
+def test_damaged_state_names_the_last_whole_one(tmp_path, damage):
+    save_states(tmp_path, 1, 2)
+    path = str(tmp_path / "last.state")
+    if damage == "overwritten":
+        with open(path, "r+b") as handle:
+            handle.seek(1500)
+            handle.write(b"damage")
+    else:
+        os.truncate(path, {"cut": 3000, "empty": 0}[damage])
+    with pytest.raises(InputError) as error:
+        checkpoints.load_state(str(tmp_path))
+    assert "last.state is damaged" in str(error.value) and "\n" not in str(error.value)
+    assert "previous.state (epoch 0, step 1)" in str(error.value)
+
+
+def test_a_run_killed_between_two_renames_goes_on_from_the_previous_state(tmp_path):
+    save_states(tmp_path, 1, 2)
+    os.remove(str(tmp_path / "last.state"))
+    assert checkpoints.load_state(str(tmp_path)).progress["step"] == 1
+
+
+def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path):
+    save_states(tmp_path, 1)
+
+    def fail(temporary):
+        with open(temporary, "w") as handle:
+            handle.write("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError):
+        checkpoints.write_atomically(str(tmp_path / "last.state"), fail)
+    assert os.listdir(str(tmp_path)) == ["last.state"]
+    assert checkpoints.load_state(str(tmp_path)).progress["step"] == 1
+
+
+def test_no_state(tmp_path):
+    with pytest.raises(InputError, match="no state of a run is there"):
+        checkpoints.load_state(str(tmp_path))
+
+
+def test_a_state_with_a_pickle_is_refused(tmp_path):
+    np.savez(str(tmp_path / "x.npz"), a=np.array([object()]), progress=np.zeros(2, np.uint8))
+    os.rename(str(tmp_path / "x.npz"), str(tmp_path / "last.state"))
+    with pytest.raises(InputError, match="last.state is damaged"):
+        checkpoints.load_state(str(tmp_path))

@@ -1,0 +1,83 @@
+"""Parameter files: read again by ours and by plain Gluon, refused where they are damaged or of another network."""
+import json
+import os
+
+import numpy as np
+import pytest
+
+from resattnet import parameters
+from resattnet._mxnet import mx
+from resattnet.errors import InputError
+from resattnet.network import get_attention_cifar
+
+DESCRIPTION = {"network": {"num_layers": 56, "widths": "thin", "classes": 10, "attention_learning": "arl"},
+               "dataset": "digits"}
+
+
+@pytest.fixture(scope="module")
+def net():
+    net = get_attention_cifar(10, 56, "thin")
+    net.initialize()
+    return net
+
+
+def values(net):
+    return {name: p.data().asnumpy() for name, p in net._collect_params_with_prefix().items()}
+
+
+def test_parameters_and_description_round_trip(tmp_path, net):
+    path = str(tmp_path / "best.params")
+    parameters.save_parameters(net, path, DESCRIPTION)
+    assert sorted(os.listdir(str(tmp_path))) == ["best.json", "best.params"]
+    description = parameters.read_description(path)
+    assert description["network"] == DESCRIPTION["network"]
+    again = get_attention_cifar(**description["network"])
+    parameters.load_parameters(again, path, [mx.cpu()])
+    assert all((value == values(net)[name]).all() for name, value in values(again).items())
+
+
+def test_plain_gluon_reads_the_parameters(tmp_path, net):
+    parameters.save_parameters(net, str(tmp_path / "best.params"), DESCRIPTION)
+    get_attention_cifar(10, 56, "thin").load_parameters(str(tmp_path / "best.params"))
+
+
+def test_damaged_parameters_are_named_with_the_last_whole_ones(tmp_path, net):
+    for name in ("epoch-0001", "last"):
+        parameters.save_parameters(net, str(tmp_path / (name + ".params")), DESCRIPTION)
+    with open(str(tmp_path / "last.params"), "r+b") as handle:
+        handle.seek(100000)
+        handle.write(b"damage")
+    with pytest.raises(InputError, match="last.params is damaged.*the last whole one is .*epoch-0001.params"):
+        parameters.read_description(str(tmp_path / "last.params"))
+
+
+@pytest.mark.parametrize("size", [0, 10, 100000])
+def test_cut_parameters_without_description(tmp_path, net, size):
+    path = str(tmp_path / "cut.params")
+    net.save_parameters(path)
+    os.truncate(path, size)
+    with pytest.raises(InputError, match="cut.params is not a whole parameter file"):
+        parameters.load_parameters(net, path, [mx.cpu()])
+
+
+def test_parameters_of_another_network_name_the_one_they_fit(tmp_path, net):
+    path = str(tmp_path / "best.params")
+    net.save_parameters(path)
+    for other in (get_attention_cifar(10, 92, "thin"), get_attention_cifar(10, 56), get_attention_cifar(9, 56, "thin")):
+        with pytest.raises(InputError, match="it fits --num-layers 56 --widths thin and 10 classes"):
+            parameters.load_parameters(other, path, [mx.cpu()])
+
+
+def test_all_finite_sees_every_parameter():
+    net = get_attention_cifar(10, 92, "thin")
+    net.initialize()
+    assert parameters.all_finite(net)
+    parameter = list(net.collect_params().values())[-1]
+    parameter.set_data(mx.nd.full(parameter.shape, np.nan))
+    assert not parameters.all_finite(net)
+
+
+def test_description_is_json_for_others(tmp_path, net):
+    parameters.save_parameters(net, str(tmp_path / "best.params"), DESCRIPTION)
+    with open(str(tmp_path / "best.json")) as handle:
+        assert set(json.load(handle)) == {"network", "dataset", "sha256"}

@@ -16,7 +16,7 @@ help:
 
 train: $(VENV)/.installed
 	$(VENV)/bin/python scripts/cifar10_train.py --dataset digits --widths thin --num-layers 56 \
-	    --epochs 8 --lr 0.1 --warmup-epochs 1 --log-interval 5 $(ARGS)
+	    --epochs 5 --batch-size 32 --lr 0.1 --warmup-epochs 1 --log-interval 11 $(ARGS)
 
 test: $(VENV)/.installed
 	$(VENV)/bin/python -m pytest $(ARGS)

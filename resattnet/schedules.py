@@ -1,5 +1,20 @@
 """Learning-rate schedules: pure functions of the step, composed from GluonCV's."""
+import importlib
+import sys
+
 from ._mxnet import mx
+
+
+def gluoncv_schedulers():
+    """GluonCV's module of schedulers, imported with PyTorch out of its sight: it refuses to stand beside PyTorch 2."""
+    torch = sys.modules.get("torch")
+    sys.modules["torch"] = None  # `import torch` now raises ImportError, as where it is not installed
+    try:
+        return importlib.import_module("gluoncv.utils.lr_scheduler")
+    finally:
+        del sys.modules["torch"]
+        if torch:
+            sys.modules["torch"] = torch
 
 
 def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=()):
@@ -22,8 +37,8 @@ def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=()):
     gluoncv.utils.LRSequential
         Called with a step counted from 0, gives the learning rate.
     """
-    from gluoncv.utils.lr_scheduler import LRScheduler, LRSequential
-
+    schedulers = gluoncv_schedulers()
+    LRScheduler, LRSequential = schedulers.LRScheduler, schedulers.LRSequential
     warmup_steps = min(warmup_steps, steps)
     parts = []
     if warmup_steps > 1:

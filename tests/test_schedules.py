@@ -1,5 +1,7 @@
 """Schedules against their closed form, at every step."""
 import math
+import subprocess
+import sys
 
 import pytest
 
@@ -55,3 +57,11 @@ def test_the_optimizer_uses_step_k_of_the_schedule_for_its_kth_update():
         values.append(float(weight.data().asscalar()))
     falls = [before - after for before, after in zip(values, values[1:])]
     assert falls == pytest.approx([schedule(step) for step in range(6)], abs=1e-6)
+
+
+def test_a_pytorch_that_gluoncv_refuses_does_not_stand_in_the_way(tmp_path):
+    (tmp_path / "torch.py").write_text("__version__ = '2.13.0'")
+    code = ("import sys; sys.path.insert(0, %r); import torch; from resattnet.schedules import learning_rate_schedule; "
+            "print(learning_rate_schedule('cosine', 0.1, 10)(0), sys.modules['torch'] is torch)" % str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, universal_newlines=True)
+    assert done.stdout.split() == ["0.1", "True"]

@@ -1,0 +1,149 @@
+"""Measures of a network over a data set: every sample exactly once."""
+from typing import NamedTuple
+
+import numpy as np
+
+from . import datasets, parameters
+from ._mxnet import mx
+from .augment import Transform
+from .devices import choose_devices
+from .errors import InputError
+from .loaders import ArrayLoader
+from .network import get_attention_cifar
+from .options import flag_name
+
+
+class Evaluation(NamedTuple):
+    """What a network did on a data set.
+
+    Attributes
+    ----------
+    loss : float
+        Mean cross-entropy, in nats.
+    top1, top5 : float
+        Share of the samples whose label is the most probable class, is among the five most probable.
+    confusion : int64 array (classes, classes)
+        Samples of each true class (row) by predicted class (column).
+    """
+
+    loss: float
+    top1: float
+    top5: float
+    confusion: np.ndarray
+
+    @property
+    def samples(self):
+        """How many samples were seen."""
+        return int(self.confusion.sum())
+
+    @property
+    def class_accuracy(self):
+        """Top-1 of each class, float array (classes,); NaN for a class without samples."""
+        counts = self.confusion.sum(axis=1)
+        return np.divide(self.confusion.diagonal(), counts, out=np.full(len(counts), np.nan), where=counts > 0)
+
+
+def split_batch(images, labels, devices, dtype="float32"):
+    """Put the parts of a batch on the devices, as even as they come.
+
+    Parameters
+    ----------
+    images : array (N, C, H, W)
+    labels : array (N,) or (N, classes)
+    devices : list of mx.Context
+    dtype : str
+        Of the images on the devices.
+
+    Returns
+    -------
+    list of (images, labels)
+        One pair of NDArrays per device; fewer where N is smaller than their number.
+    """
+    devices = devices[:len(images)]
+    parts = (mx.gluon.utils.split_and_load(part, devices, even_split=False)
+             for part in (mx.nd.array(images, dtype=dtype), mx.nd.array(labels, dtype=labels.dtype)))
+    return list(zip(*parts))
+
+
+def evaluate(net, loader, devices, dtype="float32", watch=None):
+    """Loss, top-1, top-5 and confusion of a network over all samples of a loader.
+
+    Parameters
+    ----------
+    net : HybridBlock
+        Gives logits (N, classes).
+    loader : iterable of (images, int labels)
+    devices : list of mx.Context
+        Where `net` is; each batch is split over them.
+    dtype : str
+        What the network computes in.
+    watch : callable, optional
+        Called with no argument before each batch; it may raise to leave.
+
+    Returns
+    -------
+    Evaluation
+    """
+    logits, labels = [], []
+    for images, batch_labels in loader:
+        if watch:
+            watch()
+        outputs = [net(part) for part, _ in split_batch(images, batch_labels, devices, dtype)]
+        logits.append(np.concatenate([output.asnumpy() for output in outputs]))
+        labels.append(batch_labels)
+    return measure(np.concatenate(logits), np.concatenate(labels))
+
+
+def measure(logits, labels):
+    """Evaluation of logits (N, classes) against int labels (N,); of equal logits the lower class comes first."""
+    logits = logits.astype(np.float64)
+    count, classes = logits.shape
+    ranking = np.argsort(-logits, axis=1, kind="stable")
+    hits = ranking == labels[:, None]
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    loss = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(count), labels]
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (labels, ranking[:, 0]), 1)
+    return Evaluation(float(loss.mean()), float(hits[:, 0].mean()), float(hits[:, :5].any(axis=1).mean()), confusion)
+
+
+def evaluate_parameters(path, options):
+    """Evaluation of a parameter file on all test images of its data set.
+
+    Parameters
+    ----------
+    path : str
+        The parameter file.
+    options : options.TestingOptions
+        What they leave out is read from the description beside the parameters.
+
+    Returns
+    -------
+    evaluation : Evaluation
+    classes : tuple of str
+
+    Raises
+    ------
+    InputError
+        If a file is missing or damaged, is of another network, or what is left out has no description.
+    """
+    description = parameters.read_description(path) or {"network": {}}
+    known = dict(description["network"], dataset=description.get("dataset"))
+    for name in ("dataset", "num_layers", "widths", "attention_learning"):
+        known[name] = getattr(options, name) or known.get(name)
+        if known[name] is None:
+            raise InputError("%s has no description beside it: give %s" % (path, flag_name(name)))
+    dataset = known.pop("dataset")
+    facts = datasets.describe(dataset)
+    classes = known.setdefault("classes", len(facts.classes))
+    if classes != len(facts.classes):
+        raise InputError("--dataset %s has %d classes, the network of %s has %d" % (
+            dataset, len(facts.classes), path, classes))
+    devices, _ = choose_devices(options.num_gpus)
+    net = get_attention_cifar(**known)
+    parameters.load_parameters(net, path, devices)
+    net.hybridize(static_alloc=True, static_shape=True)
+    test_set = datasets.load(dataset, options.data_dir, "test")
+    loader = ArrayLoader(test_set, Transform(facts.mean, facts.std, classes), options.batch_size * len(devices),
+                         workers=options.workers)
+    return evaluate(net, loader.epoch(0), devices), test_set.classes

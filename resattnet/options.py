@@ -1,0 +1,137 @@
+"""The arguments of a training run, as data: names, defaults, meaning and limits stand here once."""
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Optional, Tuple
+
+from .datasets import DATASETS
+from .errors import InputError
+from .specs import ATTENTION_LEARNING, CIFAR_WIDTHS, attention_net_spec
+
+
+def option(default, text, choices=None, low=None, high=None, above=None, below=None, short=None):
+    """A field of `TrainingOptions`, with all that its flag and its check need."""
+    return field(default=default, metadata=dict(text=text, choices=choices, low=low, high=high, above=above,
+                                                below=below, short=short))
+
+
+def flag_name(name):
+    """The flag of a field: `num_layers` is `--num-layers`."""
+    return "--" + name.replace("_", "-")
+
+
+def _check_number(flag, value, limits):
+    if not math.isfinite(value):
+        raise InputError("%s %s: give a finite number" % (flag, value))
+    for key, holds, words in (("low", lambda bound: value >= bound, "at least"),
+                              ("above", lambda bound: value > bound, "above"),
+                              ("high", lambda bound: value <= bound, "at most"),
+                              ("below", lambda bound: value < bound, "below")):
+        if limits[key] is not None and not holds(limits[key]):
+            raise InputError("%s %s: give a number %s %g" % (flag, value, words, limits[key]))
+
+
+class _Options:
+    """The check that every options dataclass makes of its values, from its fields' own limits."""
+
+    def __post_init__(self):
+        for spec in dataclasses.fields(self):
+            value, limits, flag = getattr(self, spec.name), spec.metadata, flag_name(spec.name)
+            if limits["choices"] and value is not None and value not in limits["choices"]:
+                raise InputError("%s %s: choose from %s" % (flag, value, ", ".join(map(str, limits["choices"]))))
+            if isinstance(value, (int, float)):
+                _check_number(flag, value, limits)
+
+
+@dataclass(frozen=True)
+class TrainingOptions(_Options):
+    """Arguments of a run; each is the flag of the same name of `scripts/cifar10_train.py`.
+
+    Raises
+    ------
+    InputError
+        If a value is out of its range, or two do not go together; the message names the flag.
+    """
+
+    dataset: str = option("cifar10", "what to train on; digits are embedded, the others read from --data-dir",
+                          choices=tuple(DATASETS))
+    data_dir: str = option("data", "where the data sets are, and are downloaded to")
+    num_layers: int = option(56, "depth of the network", choices=tuple(attention_net_spec))
+    widths: str = option("full", "full: the reference Gluon size; thin: the paper's own CIFAR size, six times smaller",
+                         choices=tuple(CIFAR_WIDTHS))
+    attention_learning: str = option("arl", "arl: (1 + M) T; nal: M T", choices=ATTENTION_LEARNING)
+    epochs: int = option(200, "epochs of the run; the schedule ends with the last", low=1)
+    batch_size: int = option(64, "images of a batch on each device", low=1, short="-b")
+    optimizer: str = option("nag", "nag: Nesterov momentum; sgd: plain momentum", choices=("nag", "sgd"))
+    lr: float = option(0.1, "highest learning rate", above=0)
+    momentum: float = option(0.9, "momentum of the optimizer", low=0, below=1)
+    wd: float = option(1e-4, "weight decay", low=0)
+    lr_schedule: str = option("cosine", "what follows the warm-up: cosine to 0, or a tenth at each of --lr-steps",
+                              choices=("cosine", "step"))
+    lr_steps: Optional[Tuple[int, ...]] = option(
+        None, "epochs at which the step schedule divides by ten, as 80,120; default: 40 %% and 60 %% of --epochs")
+    warmup_epochs: Optional[int] = option(
+        None, "epochs of linear warm-up from 0 to --lr; default: 5, or a quarter of a short run", low=0)
+    mix_up: bool = option(False, "1 blends pairs of images and their labels (mixup)")
+    alpha: float = option(1.0, "mixup's weight is drawn from Beta(alpha, alpha)", above=0)
+    mixup_off_epochs: int = option(0, "the last so many epochs are trained without mixup", low=0)
+    epsilon: float = option(0.0, "label smoothing: 1 - epsilon on the label, the rest shared by the others",
+                            low=0, below=1)
+    float16: bool = option(False, "1 computes in float16, with float32 master weights; GPU only")
+    num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU; 0: the CPU",
+                                     low=0)
+    workers: int = option(0, "processes that make batches; 0 makes them in the training process", low=0, short="-j")
+    seed: int = option(0, "draws weights, order, crops and mixes; same seed, same run", low=0, high=2 ** 31 - 1)
+    log_interval: int = option(50, "steps between two lines of the log", low=1)
+    save_period: int = option(0, "keep the parameters of every so many epochs too; 0 keeps best and last only", low=0)
+    save_minutes: float = option(10.0, "save the state also within an epoch, after so many minutes", above=0)
+    log_dir: str = option("log", "folder of the logs: board/, text/ and csv/ of each run")
+    model_dir: str = option("models", "folder of the parameters and states of each run")
+    name: Optional[str] = option(None, "name of the run; default: data set, depth, what is special, and the time")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.lr_steps is not None:
+            object.__setattr__(self, "lr_steps", tuple(self.lr_steps))
+            if self.lr_schedule != "step":
+                raise InputError("--lr-steps %s: the cosine schedule has no steps; add --lr-schedule step"
+                                 % ",".join(map(str, self.lr_steps)))
+            if list(self.lr_steps) != sorted(set(self.lr_steps)) or min(self.lr_steps, default=1) < 1:
+                raise InputError("--lr-steps %s: give epochs from 1 on, in rising order"
+                                 % ",".join(map(str, self.lr_steps)))
+        if self.warmup_epochs is not None and self.warmup_epochs > self.epochs:
+            raise InputError("--warmup-epochs %d: the run has %d epochs" % (self.warmup_epochs, self.epochs))
+        if self.name is not None and (not self.name or "/" in self.name or self.name.startswith(".")):
+            raise InputError("--name %r: give a plain folder name" % self.name)
+
+    @property
+    def warmup(self):
+        """Epochs of warm-up: as given, else 5, or a quarter of a run of less than 20 epochs."""
+        return min(5, self.epochs // 4) if self.warmup_epochs is None else self.warmup_epochs
+
+    @property
+    def decay_epochs(self):
+        """Epochs at which the step schedule divides by ten: as given, else 40 % and 60 % of the run (section 4.1)."""
+        return self.lr_steps or (self.epochs * 2 // 5, self.epochs * 3 // 5)
+
+
+@dataclass(frozen=True)
+class TestingOptions(_Options):
+    """Arguments of a measurement; each is the flag of the same name of `scripts/cifar10_test.py`.
+
+    The first four, where they are not given, are read from the description beside the parameters.
+    """
+
+    dataset: Optional[str] = option(None, "the data set to test on", choices=tuple(DATASETS))
+    num_layers: Optional[int] = option(None, "depth of the network", choices=tuple(attention_net_spec))
+    widths: Optional[str] = option(None, "widths of the network", choices=tuple(CIFAR_WIDTHS))
+    attention_learning: Optional[str] = option(None, "attention learning of the network", choices=ATTENTION_LEARNING)
+    data_dir: str = option("data", "where the data sets are, and are downloaded to")
+    batch_size: int = option(250, "images of a batch on each device", low=1, short="-b")
+    workers: int = option(0, "processes that make batches", low=0, short="-j")
+    num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU", low=0)
+
+
+# What a state's arrays and its place within an epoch depend on.
+FIXED_BY_STATE = ("dataset", "num_layers", "widths", "attention_learning", "optimizer", "float16", "seed", "name",
+                  "model_dir")

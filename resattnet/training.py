@@ -1,0 +1,312 @@
+"""Training: `train` makes a run of its options; `Run.fit` -> `train_epoch` -> `train_step` is the loop."""
+import dataclasses
+import math
+import os
+import random
+import time
+
+import numpy as np
+
+from . import checkpoints, datasets, parameters
+from ._mxnet import mx
+from .augment import Transform
+from .board import RunLog
+from .devices import average_running_statistics, choose_devices, compute_type
+from .errors import InputError
+from .evaluation import evaluate, split_batch
+from .interrupts import Interrupted, StopSignals
+from .loaders import ArrayLoader
+from .meters import Meter
+from .network import get_attention_cifar
+from .schedules import OptimizerSchedule, learning_rate_schedule
+
+# Steps given to the device ahead of the one it works on: it never waits for us, and the bar tells the truth.
+STEPS_AHEAD = 2
+
+
+def train(options, state=None):
+    """Train a network as the options say, from the start or from a state.
+
+    Parameters
+    ----------
+    options : options.TrainingOptions
+    state : checkpoints.State, optional
+        The run goes on from it, in its folder.
+
+    Returns
+    -------
+    Run
+        Ended: `net`, `folder`, `progress.history` and `progress.best` are its outcome.
+
+    Raises
+    ------
+    InputError
+        If an option or a file is wrong, or the loss stops being finite.
+    Interrupted
+        After SIGINT or SIGTERM, once the state is saved.
+    """
+    devices, remarks = choose_devices(options.num_gpus)
+    run = Run(options, devices, state)
+    with RunLog(options.log_dir, run.name, dataclasses.asdict(options)) as run.log, StopSignals() as run.signals:
+        for remark in remarks:
+            run.log.line("note: " + remark)
+        run.fit()
+    return run
+
+
+def run_name(options):
+    """`<dataset>_attention<depth>_<what is special>_<time>`, or the name that the options give."""
+    parts = ["%s_attention%d" % (options.dataset, options.num_layers)]
+    parts += [options.widths] * (options.widths != "full")
+    parts += [options.attention_learning] * (options.attention_learning != "arl")
+    parts += ["mixup"] * options.mix_up + ["smooth"] * (options.epsilon > 0)
+    return options.name or "_".join(parts + [time.strftime("%Y%m%d-%H%M%S")])
+
+
+@dataclasses.dataclass
+class Progress:
+    """How far a run is: what a state holds beside its arrays, of JSON types.
+
+    Attributes
+    ----------
+    epoch, batch, step : int
+        Whole epochs done, batches done of the next one, steps done in all.
+    totals : dict
+        The meter's sums of the epoch begun.
+    best : dict or None
+        `epoch` and `top1` of the best validation so far.
+    history : list of dict
+        The row of each whole epoch.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    totals: dict = dataclasses.field(default_factory=dict)
+    best: dict = None
+    history: list = dataclasses.field(default_factory=list)
+
+
+class Run:
+    """One training run: its data, network, optimizer and progress.
+
+    Parameters
+    ----------
+    options : options.TrainingOptions
+    devices : list of mx.Context
+        Each gets `options.batch_size` images of every batch.
+    state : checkpoints.State, optional
+        To go on from.
+
+    Attributes
+    ----------
+    log : board.RunLog
+    signals : interrupts.StopSignals
+        Both are given by `train`, before `fit`.
+    """
+
+    def __init__(self, options, devices, state=None):
+        self.options, self.devices = options, devices
+        self.dtype = compute_type(options.float16, devices)
+        self.progress = Progress(**state.progress) if state else Progress()
+        self.meter = Meter(**self.progress.totals)
+        self.unsaved = None
+        self._build_loaders()
+        self._build_network()
+        if state:
+            self.folder, self.name = state.folder, os.path.basename(os.path.abspath(state.folder))
+            checkpoints.restore_arrays(state.arrays, self.net, self.trainer, self.progress.step)
+        else:
+            self.name = run_name(options)
+            self.folder = checkpoints.make_run_folder(options.model_dir, self.name)
+
+    def _build_loaders(self):
+        options, facts = self.options, datasets.describe(self.options.dataset)
+        self.classes = len(facts.classes)
+        plain = Transform(facts.mean, facts.std, self.classes)
+        self.transform = plain._replace(
+            pad=4, flip=facts.flip, epsilon=options.epsilon, alpha=options.alpha if options.mix_up else 0.0,
+            mix_epochs=options.epochs - options.mixup_off_epochs, seed=options.seed)
+        train_set, test_set = (datasets.load(options.dataset, options.data_dir, split) for split in ("train", "test"))
+        batch_size = options.batch_size * len(self.devices)
+        self.train_loader = ArrayLoader(train_set, self.transform, batch_size, options.seed, options.workers)
+        self.validation_loader = ArrayLoader(test_set, plain, batch_size, workers=options.workers)
+
+    def _build_network(self):
+        options, steps = self.options, len(self.train_loader)
+        random.seed(options.seed)
+        np.random.seed(options.seed)
+        mx.random.seed(options.seed)
+        self.network = {"num_layers": options.num_layers, "widths": options.widths, "classes": self.classes,
+                        "attention_learning": options.attention_learning}
+        self.net = get_attention_cifar(**self.network)
+        self.net.initialize(ctx=self.devices)
+        self.net.cast(self.dtype)
+        self.net.hybridize(static_alloc=True, static_shape=True)
+        self.loss = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=not self.transform.soft)
+        self.schedule = learning_rate_schedule(
+            options.lr_schedule, options.lr, options.epochs * steps, options.warmup * steps,
+            [epoch * steps for epoch in options.decay_epochs])
+        self.trainer = mx.gluon.Trainer(
+            self.net.collect_params(), options.optimizer,
+            dict(momentum=options.momentum, wd=options.wd,
+                 lr_scheduler=OptimizerSchedule(self.schedule), multi_precision=self.dtype == "float16"),
+            kvstore="device" if len(self.devices) > 1 else None, update_on_kvstore=False)
+
+    # ---- the loop ----
+
+    def fit(self):
+        """Train to the last epoch."""
+        options, progress = self.options, self.progress
+        self.log.line("%s: Attention-%d (%s, %s), %d classes, %d training and %d validation images, on %s" % (
+            self.name, options.num_layers, options.widths, options.attention_learning, self.classes,
+            self.train_loader.samples, self.validation_loader.samples, ", ".join(map(str, self.devices))))
+        if progress.step:
+            self.log.line("resumed in epoch %d, after step %d" % (progress.epoch + 1, progress.step))
+        self.log.table(progress.history)
+        self.save()
+        while progress.epoch < options.epochs:
+            self.train_epoch()
+            self.validate()
+        if self.unsaved:
+            raise InputError("the run is done, but its last state could not be saved (%s)" % self.unsaved)
+        self.log.line(self.summary())
+
+    def train_epoch(self):
+        """Train on what is left of the epoch begun."""
+        options, progress = self.options, self.progress
+        self.log.start_bar("epoch %d/%d" % (progress.epoch + 1, options.epochs), len(self.train_loader), progress.batch)
+        self.meter.start()
+        for images, labels in self.train_loader.epoch(progress.epoch, start=progress.batch):
+            self.train_step(images, labels)
+            progress.batch += 1
+            progress.step += 1
+            self.log.advance()
+            if progress.batch % options.log_interval == 0:
+                self.report()
+            if time.monotonic() - self.saved_at > 60 * options.save_minutes:
+                self.save()
+            self.leave_if_asked()
+        self.collect()
+        self.log.end_bar()
+
+    def train_step(self, images, labels):
+        """One update from one batch, split over the devices; returns before they are done with it."""
+        parts = split_batch(images, labels, self.devices, self.dtype)
+        with mx.autograd.record():
+            outputs = [self.net(x) for x, _ in parts]
+            losses = [self.loss(output, y) for output, (_, y) in zip(outputs, parts)]
+        mx.autograd.backward(losses)
+        self.trainer.step(len(images))
+        for loss, output, (_, y) in zip(losses, outputs, parts):
+            heavier = y.argmax(axis=1) if self.transform.soft else y.astype("float32")
+            hits = output.argmax(axis=1).astype("float32") == heavier
+            self.meter.add(loss.astype("float32").sum(), hits.sum(), len(loss))
+        self.meter.wait(STEPS_AHEAD * len(parts))
+
+    def validate(self):
+        """Measure the epoch just trained, keep its parameters if they are the best, and begin the next."""
+        progress, meter = self.progress, self.meter
+        average_running_statistics(self.net)
+        result = evaluate(self.net, self.validation_loader.epoch(0), self.devices, self.dtype, self.leave_if_asked)
+        row = {"epoch": progress.epoch + 1, "step": progress.step, "learning_rate": self.schedule(progress.step - 1),
+               "train_loss": meter.mean_loss, "train_" + self.accuracy_name: meter.accuracy,
+               "validation_loss": result.loss, "validation_top1": result.top1, "validation_top5": result.top5,
+               "samples_per_second": meter.speed, "seconds": meter.seconds}
+        progress.history.append(row)
+        best = progress.best is None or result.top1 > progress.best["top1"]
+        if best:
+            progress.best = {"epoch": row["epoch"], "top1": result.top1}
+        progress.epoch, progress.batch, self.meter = row["epoch"], 0, Meter()
+        self.save(row, best)
+        self.log.table(progress.history)
+        self.log.scalars(progress.step, {"validation/loss": result.loss, "validation/top1": result.top1,
+                                         "validation/top5": result.top5, "epoch/train_loss": row["train_loss"]})
+        self.log.line("epoch %d/%d  train loss %.4f  %s %.4f  validation loss %.4f  top-1 %.4f  top-5 %.4f  "
+                      "%.1f images/s%s" % (row["epoch"], self.options.epochs, row["train_loss"],
+                                           self.accuracy_name.replace("_", " "), meter.accuracy, result.loss,
+                                           result.top1, result.top5, meter.speed, "  best" if best else ""))
+
+    # ---- what it says ----
+
+    @property
+    def accuracy_name(self):
+        """Training accuracy of a run with mixup is counted against the heavier label, and says so."""
+        return "accuracy_heavier_label" if self.transform.alpha else "accuracy"
+
+    def report(self):
+        """Read the figures of the epoch so far, and say them."""
+        speed, step, meter, name = self.collect(), self.progress.step, self.meter, self.accuracy_name
+        rate = self.schedule(step - 1)
+        self.log.scalars(step, {"train/loss": meter.mean_loss, "train/" + name: meter.accuracy,
+                                "learning_rate": rate, "samples_per_second": speed})
+        self.log.interim("step %d  lr %.4g  loss %.4f  %s %.4f  %.1f images/s" % (
+            step, rate, meter.mean_loss, name.replace("_", " "), meter.accuracy, speed))
+
+    def summary(self):
+        """Where everything is, as lines."""
+        best, log = self.progress.best, self.log
+        parameters = os.path.join(self.folder, "best.params")
+        return "\n".join((
+            "done: best top-1 %.4f, at epoch %d of %d" % (best["top1"], best["epoch"], self.options.epochs),
+            "  model  %s" % parameters,
+            "  log    %s and %s" % (log.text_path, log.csv_path),
+            "  board  tensorboard --logdir %s" % os.path.dirname(log.board_dir),
+            "  test   python scripts/cifar10_test.py --params %s" % parameters))
+
+    # ---- what it keeps ----
+
+    def collect(self):
+        """Bring the meter up to date, and return the samples per second since the last time.
+
+        Raises
+        ------
+        InputError
+            If the loss is not finite.
+        """
+        speed = self.meter.collect()
+        if not math.isfinite(self.meter.loss):
+            raise InputError(
+                "the loss is not finite at step %d (epoch %d): try a lower --lr or a longer --warmup-epochs; the last "
+                "good state, of step %d, is in %s" % (self.progress.step, self.progress.epoch + 1, self.saved_step,
+                                                      self.folder))
+        self.progress.totals = self.meter.totals
+        return speed
+
+    def save(self, row=None, best=False):
+        """Save the state and, after an epoch (its `row` is given), the parameters.
+
+        A disk that is full does not end the run: it says so, and tries again the next time.
+        """
+        self.saved_at = time.monotonic()
+        self.collect()
+        if not parameters.all_finite(self.net):
+            self.meter.loss = math.nan
+            self.collect()
+        try:
+            if row:
+                self._save_parameters(row, best)
+            checkpoints.save_state(self.folder, checkpoints.state_arrays(self.net, self.trainer),
+                                   dict(dataclasses.asdict(self.progress), options=dataclasses.asdict(self.options)))
+            self.saved_step, self.unsaved = self.progress.step, None
+        except OSError as error:
+            self.unsaved = error
+            self.log.line("warning: step %d could not be saved (%s)" % (self.progress.step, error))
+
+    def _save_parameters(self, row, best):
+        description = {"network": self.network, "dataset": self.options.dataset, "run": self.name, "epoch": row["epoch"],
+                       "validation_top1": row["validation_top1"], "validation_top5": row["validation_top5"],
+                       "validation_loss": row["validation_loss"]}
+        period = self.options.save_period
+        names = ["last"] + ["best"] * best
+        if period and row["epoch"] % period == 0:
+            names.append("epoch-%04d" % row["epoch"])
+        for name in names:
+            parameters.save_parameters(self.net, os.path.join(self.folder, name + ".params"), description)
+
+    def leave_if_asked(self):
+        """After a SIGINT or SIGTERM: save, and raise `Interrupted`."""
+        if self.signals.received:
+            self.save()
+            raise Interrupted("stopped after step %d, all saved; go on with: --resume %s"
+                              % (self.progress.step, self.folder), self.signals.received)

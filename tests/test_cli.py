@@ -1,0 +1,115 @@
+"""The scripts as a user runs them: pages of help, one line and exit 2 for bad input, training to testing."""
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SCRIPTS = sorted(name for name in os.listdir(os.path.join(ROOT, "scripts")) if name.endswith(".py"))
+
+
+def script(name, *args, cwd=None):
+    """Run a script from another folder than the clone."""
+    return subprocess.run([sys.executable, os.path.join(ROOT, "scripts", name)] + [str(arg) for arg in args],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, cwd=cwd, timeout=280)
+
+
+def refused(done):
+    """The one line that a refused call said."""
+    assert done.returncode == 2, done
+    assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_help_is_a_page(name, tmp_path):
+    done = script(name, "--help", cwd=str(tmp_path))
+    assert done.returncode == 0 and len(done.stdout.splitlines()) > 15
+    assert os.listdir(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_is_short(name):
+    with open(os.path.join(ROOT, "scripts", name)) as handle:
+        assert len(handle.readlines()) < 150
+
+
+@pytest.mark.parametrize("args, message", [
+    ("--num-layers 50", "--num-layers 50: choose from 56, 92, 128, 164, 236, 452"),
+    ("--num-layers x", "--num-layers x: give a whole number"),
+    ("--lr-schedule step --lr-steps 80,x", "--lr-steps 80,x: give epochs with commas between, as 80,120"),
+    ("--lr-schedule step --lr-steps 120,80", "--lr-steps 120,80: give epochs from 1 on, in rising order"),
+    ("--lr-steps 80,120", "add --lr-schedule step"),
+    ("--num-gpus 3", "--num-gpus 3: MXNet can use"),
+    ("--num-gpus -1", "--num-gpus -1: give a number at least 0"),
+    ("--float16 1 --num-gpus 0", "--float16 1: MXNet has no float16"),
+    ("--mix-up yes", "--mix-up yes: give 0 or 1"),
+    ("--mix-up 1 --alpha 0", "--alpha 0.0: give a number above 0"),
+    ("--epsilon 1", "--epsilon 1.0: give a number below 1"),
+    ("--lr nan", "--lr nan: give a finite number"),
+    ("--dataset mnist", "--dataset mnist: choose from digits, cifar10, cifar100"),
+    ("--epochs 3 --warmup-epochs 4", "--warmup-epochs 4: the run has 3 epochs"),
+    ("--batch-size 5000 --dataset digits", "a batch of 5000 is larger than the data set of 1437 images"),
+    ("--resume nowhere", "no state of a run is there"),
+    ("--name a/b", "--name 'a/b': give a plain folder name"),
+    ("--frobnicate", "unrecognized arguments: --frobnicate"),
+])
+def test_bad_input_is_one_line(args, message, tmp_path):
+    assert message in refused(script("cifar10_train.py", *args.split(), cwd=str(tmp_path)))
+    assert not os.path.exists(str(tmp_path / "models"))
+
+
+def test_a_truncated_batch_file_is_named(tmp_path):
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    for name in ["data_batch_%d.bin" % number for number in range(1, 6)] + ["test_batch.bin"]:
+        with open(str(folder / name), "wb") as handle:
+            handle.truncate(10000 * 3073)
+    os.truncate(str(folder / "data_batch_3.bin"), 12345)
+    line = refused(script("cifar10_train.py", "--data-dir", tmp_path, cwd=str(tmp_path)))
+    assert "data_batch_3.bin" in line and "truncated" in line
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a run of one epoch on the digits."""
+    folder = tmp_path_factory.mktemp("trained")
+    done = script("cifar10_train.py", "--dataset", "digits", "--widths", "thin", "--epochs", 1, "--warmup-epochs", 0,
+                  "--num-gpus", 0, "--name", "run", cwd=str(folder))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_testing_gives_the_figure_of_training(trained):
+    done = script("cifar10_test.py", "--params", "models/run/best.params", "-b", 77, cwd=str(trained))
+    with open(str(trained / "models" / "run" / "best.json")) as handle:
+        figures = json.load(handle)
+    assert "360 test images" in done.stdout
+    assert "top-1 %.4f  top-5 %.4f  loss %.4f" % tuple(
+        figures["validation_" + name] for name in ("top1", "top5", "loss")) in done.stdout
+    rows = done.stdout.splitlines()[-10:]
+    assert [row.split()[0] for row in rows] == list("0123456789")
+    assert sum(int(row.split()[1]) for row in rows) == 360
+
+
+@pytest.mark.parametrize("args, message", [
+    ("--num-layers 92", "it fits --num-layers 56 --widths thin and 10 classes"),
+    ("--dataset cifar100", "--dataset cifar100 has 100 classes"),
+])
+def test_parameters_of_another_network_are_refused(trained, args, message):
+    done = script("cifar10_test.py", "--params", "models/run/best.params", *args.split(), cwd=str(trained))
+    assert message in refused(done)
+
+
+def test_resuming_refuses_another_network(trained):
+    done = script("cifar10_train.py", "--resume", "models/run", "--num-layers", 92, cwd=str(trained))
+    assert "--num-layers 92: the run to resume has 56" in refused(done)
+
+
+def test_a_damaged_state_is_refused_with_the_last_whole_one(trained):
+    path = str(trained / "models" / "run" / "last.state")
+    os.truncate(path, os.path.getsize(path) // 2)
+    line = refused(script("cifar10_train.py", "--resume", "models/run", cwd=str(trained)))
+    assert "last.state is damaged" in line and "previous.state" in line

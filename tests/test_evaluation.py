@@ -1,0 +1,60 @@
+"""Measures against counting by hand; every sample once, whatever batch and devices divide."""
+import numpy as np
+import pytest
+
+from resattnet._mxnet import mx
+from resattnet.augment import Transform
+from resattnet.datasets import ImageSet
+from resattnet.evaluation import evaluate, measure, split_batch
+from resattnet.loaders import ArrayLoader
+
+
+def test_measure_against_a_loop():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(200, 7)).astype(np.float32), rng.integers(0, 7, 200)
+    result = measure(logits, labels)
+    loss = top1 = top5 = 0
+    for row, label in zip(logits.astype(float), labels):
+        loss -= np.log(np.exp(row[label]) / np.exp(row).sum()) / 200
+        order = sorted(range(7), key=lambda k: -row[k])
+        top1 += (order[0] == label) / 200
+        top5 += (label in order[:5]) / 200
+    assert (result.loss, result.top1, result.top5) == pytest.approx((loss, top1, top5))
+    assert result.samples == 200 and result.confusion.trace() / 200 == pytest.approx(top1)
+    for k in range(7):
+        assert result.class_accuracy[k] == pytest.approx((logits.argmax(1) == k)[labels == k].mean())
+
+
+def test_equal_logits_are_not_all_right():
+    result = measure(np.zeros((10, 10), np.float32), np.arange(10))
+    assert result.top1 == 0.1 and result.top5 == 0.5 and result.loss == pytest.approx(np.log(10))
+
+
+def test_fewer_than_five_classes_and_a_class_without_samples():
+    result = measure(np.eye(3, dtype=np.float32)[[0, 1]], np.array([0, 2]))
+    assert result.top5 == 1 and result.class_accuracy[0] == 1 and np.isnan(result.class_accuracy[1])
+
+
+class Fingerprint(mx.gluon.HybridBlock):
+    """Answers with the image's own number, so that a lost, doubled or swapped sample shows."""
+
+    def hybrid_forward(self, F, x):
+        return F.one_hot(F.round(x.max(axis=(1, 2, 3)) * 255), 23)
+
+
+@pytest.mark.parametrize("devices", [1, 2, 3])
+@pytest.mark.parametrize("batch_size", [1, 5, 11, 23, 50])
+def test_every_sample_exactly_once(batch_size, devices):
+    images = np.arange(23, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 2, 2, 3), np.uint8)
+    image_set = ImageSet(images, np.arange(23, dtype=np.int32), tuple(map(str, range(23))))
+    loader = ArrayLoader(image_set, Transform((0.0,) * 3, (1.0,) * 3, 23), batch_size)
+    result = evaluate(Fingerprint(), loader, [mx.cpu(index) for index in range(devices)])
+    assert (result.confusion == np.eye(23)).all()
+
+
+def test_split_batch_keeps_order_and_types():
+    parts = split_batch(np.arange(5, dtype=np.float32).reshape(5, 1, 1, 1), np.arange(5, dtype=np.int32),
+                        [mx.cpu(0), mx.cpu(1)])
+    assert [y.context for _, y in parts] == [mx.cpu(0), mx.cpu(1)] and parts[0][1].dtype == np.int32
+    assert np.concatenate([y.asnumpy() for _, y in parts]).tolist() == list(range(5))
+    assert len(split_batch(np.zeros((1, 1, 1, 1)), np.zeros(1), [mx.cpu(0), mx.cpu(1)])) == 1

@@ -1,0 +1,241 @@
+"""The training loop: same seed same run, resumed runs equal uninterrupted ones, devices agree, nothing is lost."""
+import dataclasses
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from resattnet import checkpoints, datasets, parameters, specs, training
+from resattnet._mxnet import mx
+from resattnet.devices import average_running_statistics, choose_devices, compute_type
+from resattnet.errors import InputError
+from resattnet.evaluation import split_batch
+from resattnet.interrupts import Interrupted
+from resattnet.network import get_attention_cifar
+from resattnet.options import TrainingOptions
+
+CLOCK = ("seconds", "samples_per_second")
+
+
+@pytest.fixture
+def few_digits(monkeypatch):
+    """64 and 50 of the digits, of 16 pixels, and a network of few channels: four steps in under a second."""
+    load = datasets.load
+
+    def load_few(name, data_dir, split):
+        whole = load(name, data_dir, split)
+        count = 64 if split == "train" else 50
+        return whole._replace(images=np.ascontiguousarray(whole.images[:count, ::2, ::2]), labels=whole.labels[:count])
+
+    monkeypatch.setattr(datasets, "load", load_few)
+    monkeypatch.setitem(specs.CIFAR_WIDTHS, "thin", specs.Widths(8, (16, 16, 16), 16))
+
+
+@pytest.fixture
+def options(tmp_path, few_digits):
+    return TrainingOptions(dataset="digits", widths="thin", epochs=3, batch_size=16, warmup_epochs=1, log_interval=2,
+                           num_gpus=0, name="run", log_dir=str(tmp_path / "log"), model_dir=str(tmp_path / "models"))
+
+
+def elsewhere(options, name, **changes):
+    return dataclasses.replace(options, name=name, **changes)
+
+
+def figures(run):
+    """The history without what depends on the machine's speed."""
+    return [{key: value for key, value in row.items() if key not in CLOCK} for row in run.progress.history]
+
+
+def values(run):
+    return {name: p.data(run.devices[0]).asnumpy() for name, p in run.net._collect_params_with_prefix().items()}
+
+
+def assert_equal_runs(a, b):
+    assert figures(a) == figures(b)
+    assert all((value == values(b)[name]).all() for name, value in values(a).items())
+
+
+def stop_at(monkeypatch, step, action):
+    """Have `action` happen right after a step of the next run."""
+    train_step = training.Run.train_step
+
+    def counted(run, *batch):
+        train_step(run, *batch)
+        if run.progress.step + 1 == step:
+            action()
+
+    monkeypatch.setattr(training.Run, "train_step", counted)
+    return lambda: monkeypatch.setattr(training.Run, "train_step", train_step)
+
+
+def resume(options, **changes):
+    state = checkpoints.load_state(os.path.join(options.model_dir, options.name))
+    return training.train(TrainingOptions(**dict(state.options, **changes)), state)
+
+
+TRICKS = dict(mix_up=True, epsilon=0.1, mixup_off_epochs=2)
+
+
+def test_a_run_leaves_its_logs_and_models(options, capsys):
+    run = training.train(elsewhere(options, "run", save_period=2))
+    assert sorted(os.listdir(run.folder)) == [
+        "best.json", "best.params", "epoch-0002.json", "epoch-0002.params", "last.json", "last.params", "last.state",
+        "previous.state"]
+    for log in ("board/run", "text/run.log", "csv/run.csv"):
+        assert os.path.exists(os.path.join(options.log_dir, log))
+    out = capsys.readouterr().out
+    assert "epoch 3/3" in out and "tensorboard --logdir" in out and run.folder + "/best.params" in out
+    assert [row["epoch"] for row in run.progress.history] == [1, 2, 3]
+    assert run.progress.step == 12 and run.progress.history[-1]["learning_rate"] == 0
+    best = max(row["validation_top1"] for row in run.progress.history)
+    assert parameters.read_description(run.folder + "/best.params")["validation_top1"] == best
+
+
+def test_training_learns(options):
+    history = training.train(elsewhere(options, "learns", epochs=10, lr=0.2)).progress.history
+    assert history[-1]["train_loss"] < 0.9 * history[0]["train_loss"]
+
+
+@pytest.mark.parametrize("tricks", [{}, TRICKS])
+def test_same_seed_same_run(options, tricks):
+    runs = [training.train(elsewhere(options, name, workers=workers, **tricks))
+            for name, workers in (("a", 0), ("b", 2))]
+    assert_equal_runs(*runs)
+    assert figures(training.train(elsewhere(options, "c", seed=1))) != figures(runs[0])
+
+
+@pytest.mark.parametrize("optimizer", ["nag", "sgd"])
+@pytest.mark.parametrize("signum, step", [(signal.SIGINT, 12), (signal.SIGTERM, 15)])
+def test_three_and_three_epochs_equal_six(options, monkeypatch, signum, step, optimizer):
+    """Stopped at the end of an epoch, before its validation, and in the middle of one."""
+    options = dataclasses.replace(options, epochs=6, optimizer=optimizer, **TRICKS)
+    whole = training.train(elsewhere(options, "whole"))
+    again = stop_at(monkeypatch, step, lambda: os.kill(os.getpid(), signum))
+    with pytest.raises(Interrupted) as stop:
+        training.train(options)
+    again()
+    assert stop.value.exit_code == 128 + signum and "--resume" in str(stop.value)
+    assert_equal_runs(resume(options), whole)
+    with open(os.path.join(options.log_dir, "csv", "run.csv")) as handle:
+        assert len(handle.readlines()) == 7
+
+
+def test_a_run_that_died_goes_on_from_its_last_state(options, monkeypatch):
+    """As after SIGKILL: nothing was saved when it ended; states within an epoch were, before."""
+    options = dataclasses.replace(options, save_minutes=1e-9)
+    whole = training.train(elsewhere(options, "whole"))
+
+    def die():
+        raise RuntimeError("power cut")
+
+    again = stop_at(monkeypatch, 7, die)
+    with pytest.raises(RuntimeError):
+        training.train(options)
+    again()
+    assert checkpoints.load_state(os.path.join(options.model_dir, "run")).progress["step"] == 6
+    assert_equal_runs(resume(options), whole)
+
+
+def test_two_devices_resume_too(options, monkeypatch):
+    monkeypatch.setattr(training, "choose_devices", lambda num_gpus: ([mx.cpu(0), mx.cpu(1)], []))
+    options = dataclasses.replace(options, batch_size=8)
+    whole = training.train(elsewhere(options, "whole"))
+    again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        training.train(options)
+    again()
+    assert_equal_runs(resume(options), whole)
+
+
+def test_two_devices_give_the_gradients_of_one():
+    """With batch normalisation's statistics fixed, which each device takes of its own part."""
+    rng = np.random.default_rng(0)
+    images, labels = rng.normal(size=(7, 3, 16, 16)).astype(np.float32), rng.integers(0, 10, 7).astype(np.int32)
+    gradients = []
+    for devices in ([mx.cpu(0)], [mx.cpu(0), mx.cpu(1)]):
+        mx.random.seed(5)
+        net = get_attention_cifar(10, 56, "thin")
+        net.initialize(ctx=devices)
+        trainer = mx.gluon.Trainer(net.collect_params(), "sgd", kvstore="device", update_on_kvstore=False)
+        with mx.autograd.record(train_mode=False):
+            losses = [mx.gluon.loss.SoftmaxCrossEntropyLoss()(net(x), y)
+                      for x, y in split_batch(images, labels, devices)]
+        mx.autograd.backward(losses)
+        trainer.allreduce_grads()
+        gradients.append([p.list_grad()[-1].asnumpy() for p in net.collect_params().values() if p.grad_req != "null"])
+    for one, two in zip(*gradients):
+        assert np.abs(one - two).max() <= 1e-4 * max(1, np.abs(one).max())
+
+
+def test_running_statistics_are_averaged_over_devices():
+    devices = [mx.cpu(0), mx.cpu(1)]
+    norm = mx.gluon.nn.BatchNorm(in_channels=2)
+    norm.initialize(ctx=devices)
+    for device, value in zip(devices, (1.0, 3.0)):
+        norm.running_mean.data(device)[:] = value
+    average_running_statistics(norm)
+    assert [data.asnumpy().tolist() for data in norm.running_mean.list_data()] == [[2, 2], [2, 2]]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(options):
+    options = dataclasses.replace(options, lr=1e30, warmup_epochs=0, log_interval=1)
+    with pytest.raises(InputError, match="the loss is not finite at step .*lower --lr.*last good state, of step 0") as e:
+        training.train(options)
+    assert "\n" not in str(e.value)
+    state = checkpoints.load_state(os.path.join(options.model_dir, "run"))
+    assert all(np.isfinite(array).all() for array in state.arrays.values())
+
+
+def test_a_disk_that_is_full_for_a_while_does_not_end_the_run(options, monkeypatch, capsys):
+    save_state, calls = checkpoints.save_state, []
+
+    def full_once(*args):
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        save_state(*args)
+
+    monkeypatch.setattr(checkpoints, "save_state", full_once)
+    training.train(options)
+    assert "warning: step 4 could not be saved" in capsys.readouterr().out
+
+
+def test_a_run_whose_end_could_not_be_saved_says_so(options, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "save_state", full)
+    with pytest.raises(InputError, match="its last state could not be saved"):
+        training.train(dataclasses.replace(options, epochs=1))
+
+
+def test_training_accuracy_under_mixup_is_called_what_it_is(options):
+    row = training.train(elsewhere(options, "mixed", epochs=1, mix_up=True)).progress.history[0]
+    assert "train_accuracy_heavier_label" in row and "train_accuracy" not in row
+
+
+def test_an_existing_run_is_not_written_over(options):
+    training.train(dataclasses.replace(options, epochs=1))
+    with pytest.raises(InputError, match="--resume"):
+        training.train(options)
+
+
+def test_states_hold_their_options(options):
+    training.train(dataclasses.replace(options, epochs=1, alpha=0.3))
+    state = checkpoints.load_state(os.path.join(options.model_dir, "run"))
+    assert state.options["alpha"] == 0.3
+    json.dumps(state.options)
+
+
+def test_devices_demanded_and_not_there(monkeypatch):
+    from resattnet import devices
+    monkeypatch.setattr(devices, "gpus", lambda: ([0], ["GPU 1 (H100) has compute capability 9.0"]))
+    assert choose_devices(1)[0] == [mx.gpu(0)] == choose_devices()[0]
+    assert choose_devices(0)[0] == [mx.cpu()]
+    with pytest.raises(InputError, match=r"--num-gpus 3: MXNet can use 1 here \(GPU 1 \(H100\) has compute"):
+        choose_devices(3)
+    with pytest.raises(InputError, match="--float16 1: .* on the CPU"):
+        compute_type(True, [mx.cpu()])
+    assert compute_type(True, [mx.gpu(0)]) == "float16"

@@ -114,6 +114,13 @@ def _fitting(found):
     return "no depth and width of the CIFAR networks fits it"
 
 
+def copy(source, target):
+    """Give a network the parameters of another of the same layers, on the same devices."""
+    own = target._collect_params_with_prefix()
+    for name, parameter in source._collect_params_with_prefix().items():
+        own[name].set_data(parameter.list_data()[0])
+
+
 def all_finite(net):
     """Whether every parameter of a network is free of infinities and NaNs."""
     arrays = [parameter.list_data()[0] for parameter in net.collect_params().values()]

@@ -139,10 +139,7 @@ class Run:
         mx.random.seed(options.seed)
         self.network = {"num_layers": options.num_layers, "widths": options.widths, "classes": self.classes,
                         "attention_learning": options.attention_learning}
-        self.net = get_attention_cifar(**self.network)
-        self.net.initialize(ctx=self.devices)
-        self.net.cast(self.dtype)
-        self.net.hybridize(static_alloc=True, static_shape=True)
+        self.net = self._make_net(mx.init.MSRAPrelu())
         self.loss = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=not self.transform.soft)
         self.schedule = learning_rate_schedule(
             options.lr_schedule, options.lr, options.epochs * steps, options.warmup * steps,
@@ -152,6 +149,13 @@ class Run:
             dict(momentum=options.momentum, wd=options.wd,
                  lr_scheduler=OptimizerSchedule(self.schedule), multi_precision=self.dtype == "float16"),
             kvstore="device" if len(self.devices) > 1 else None, update_on_kvstore=False)
+
+    def _make_net(self, init):
+        net = get_attention_cifar(**self.network)
+        net.initialize(init, ctx=self.devices)
+        net.cast(self.dtype)
+        net.hybridize(static_alloc=True, static_shape=True)
+        return net
 
     # ---- the loop ----
 
@@ -208,7 +212,11 @@ class Run:
         """Measure the epoch just trained, keep its parameters if they are the best, and begin the next."""
         progress, meter = self.progress, self.meter
         average_running_statistics(self.net)
-        result = evaluate(self.net, self.validation_loader.epoch(0), self.devices, self.dtype, self.leave_if_asked)
+        # On a new net: inference turns weights into oneDNN's layouts, and neither training on from those nor writing
+        # new values to them gives the same numbers every time.
+        net = self._make_net(mx.init.Zero())
+        parameters.copy(self.net, net)
+        result = evaluate(net, self.validation_loader.epoch(0), self.devices, self.dtype, self.leave_if_asked)
         row = {"epoch": progress.epoch + 1, "step": progress.step, "learning_rate": self.schedule(progress.step - 1),
                "train_loss": meter.mean_loss, "train_" + self.accuracy_name: meter.accuracy,
                "validation_loss": result.loss, "validation_top1": result.top1, "validation_top5": result.top5,

@@ -122,9 +122,10 @@ def test_three_and_three_epochs_equal_six(options, monkeypatch, signum, step, op
         assert len(handle.readlines()) == 7
 
 
-def test_a_run_that_died_goes_on_from_its_last_state(options, monkeypatch):
-    """As after SIGKILL: nothing was saved when it ended; states within an epoch were, before."""
-    options = dataclasses.replace(options, save_minutes=1e-9)
+@pytest.mark.parametrize("save_minutes, last", [(1e-9, 6), (10, 4)])
+def test_a_run_that_died_goes_on_from_its_last_state(options, monkeypatch, save_minutes, last):
+    """As after SIGKILL: nothing was saved when it ended; states within an epoch, or at its end, were before."""
+    options = dataclasses.replace(options, save_minutes=save_minutes)
     whole = training.train(elsewhere(options, "whole"))
 
     def die():
@@ -134,7 +135,7 @@ def test_a_run_that_died_goes_on_from_its_last_state(options, monkeypatch):
     with pytest.raises(RuntimeError):
         training.train(options)
     again()
-    assert checkpoints.load_state(os.path.join(options.model_dir, "run")).progress["step"] == 6
+    assert checkpoints.load_state(os.path.join(options.model_dir, "run")).progress["step"] == last
     assert_equal_runs(resume(options), whole)
 
 
@@ -157,16 +158,17 @@ def test_two_devices_give_the_gradients_of_one():
     for devices in ([mx.cpu(0)], [mx.cpu(0), mx.cpu(1)]):
         mx.random.seed(5)
         net = get_attention_cifar(10, 56, "thin")
+        net.apply(lambda block: isinstance(block, mx.gluon.nn.BatchNorm) and block._kwargs.update(use_global_stats=True))
         net.initialize(ctx=devices)
         trainer = mx.gluon.Trainer(net.collect_params(), "sgd", kvstore="device", update_on_kvstore=False)
-        with mx.autograd.record(train_mode=False):
+        with mx.autograd.record():
             losses = [mx.gluon.loss.SoftmaxCrossEntropyLoss()(net(x), y)
                       for x, y in split_batch(images, labels, devices)]
         mx.autograd.backward(losses)
         trainer.allreduce_grads()
         gradients.append([p.list_grad()[-1].asnumpy() for p in net.collect_params().values() if p.grad_req != "null"])
     for one, two in zip(*gradients):
-        assert np.abs(one - two).max() <= 1e-4 * max(1, np.abs(one).max())
+        assert np.abs(one - two).max() <= 1e-3 * np.abs(one).max()
 
 
 def test_running_statistics_are_averaged_over_devices():

@@ -229,7 +229,7 @@ class ArrayLoader:
     Raises
     ------
     InputError
-        If the batch of a shuffled loader is larger than its data set; while iterating, if a worker dies.
+        If the batch of a shuffled loader is larger than its data set; while iterating, if a worker dies or is stuck.
     """
 
     def __init__(self, image_set, transform, batch_size, shuffle_seed=None, workers=0):

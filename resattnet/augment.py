@@ -1,7 +1,13 @@
-"""What is done to a batch of images and labels before the network sees it: pure NumPy, randomness an argument."""
+"""What is done to a batch of images and labels before the network sees it: pure NumPy, randomness an argument.
+
+What works on uint8 returns a new array. What comes after it, `cutout` and `mixup`, works in place: fresh memory for a
+second batch of float32 costs more than all the arithmetic.
+"""
 from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
+
+BLOCK = 16  # images blended at a time, so that what is in between stays in the cache
 
 
 def random_crop(images, pad, rng):
@@ -18,23 +24,52 @@ def random_crop(images, pad, rng):
     -------
     uint8 array (N, C, H, W)
     """
-    count, height, width, _ = images.shape
-    padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))
+    count, height, width, channels = images.shape
+    padded = np.zeros((count, channels, height + 2 * pad, width + 2 * pad), images.dtype)
+    padded[:, :, pad:pad + height, pad:pad + width] = images.transpose(0, 3, 1, 2)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(2, 3))
     tops, lefts = rng.integers(0, 2 * pad + 1, (2, count))
-    return windows[np.arange(count), tops, lefts]
+    return windows[np.arange(count), :, tops, lefts]
 
 
 def random_flip(images, rng):
     """Mirror each image (N, C, H, W) left to right with probability one half."""
-    flipped = rng.random(len(images)) < 0.5
-    return np.where(flipped[:, None, None, None], images[..., ::-1], images)
+    mirrored = rng.random(len(images)) < 0.5
+    images = images.copy()
+    images[mirrored] = images[mirrored, ..., ::-1]
+    return images
 
 
 def normalise(images, mean, std):
     """Scale uint8 images (N, C, H, W) to float32, each channel to (x / 255 - mean) / std."""
     mean, std = (np.asarray(value, np.float32)[:, None, None] for value in (mean, std))
-    return images * (1 / (255 * std)) - mean / std
+    scaled = images.astype(np.float32, order="C")
+    scaled *= 1 / (255 * std)
+    scaled -= mean / std
+    return scaled
+
+
+def cutout(images, side, rng):
+    """Erase one square of each image, in place (arXiv 1708.04552).
+
+    Parameters
+    ----------
+    images : float32 array (N, C, H, W)
+        Normalised, so that 0 is the mean.
+    side : int
+        Of the square in pixels. Its centre is anywhere in the image; what lies outside is clipped.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    float32 array (N, C, H, W)
+        `images`.
+    """
+    centres = rng.integers(0, images.shape[2:], (len(images), 2))
+    begins, ends = np.maximum(centres - side // 2, 0), centres - side // 2 + side
+    for image, (top, left), (bottom, right) in zip(images, begins.tolist(), ends.tolist()):
+        image[:, top:bottom, left:right] = 0
+    return images
 
 
 def smooth(labels, classes, epsilon):
@@ -46,7 +81,9 @@ def smooth(labels, classes, epsilon):
 
 
 def mixup(images, targets, alpha, rng):
-    """Blend a batch with a permutation of itself (arXiv 1710.09412, equation 1).
+    """Blend a batch with itself in reverse order, in place (arXiv 1710.09412, equation 1).
+
+    Which two images meet is random where the order of the batch is.
 
     Parameters
     ----------
@@ -58,15 +95,23 @@ def mixup(images, targets, alpha, rng):
 
     Returns
     -------
-    images, targets : float32 arrays of the same shapes
+    images, targets : float32 arrays
+        The same arrays.
     """
-    weight = np.float32(rng.beta(alpha, alpha))
-    order = rng.permutation(len(images))
-    return tuple(weight * part + (1 - weight) * part[order] for part in (images, targets))
+    weight, half = np.float32(rng.beta(alpha, alpha)), len(images) // 2
+    for part in (images, targets):
+        for begin in range(0, half, BLOCK):
+            rows = slice(begin, min(begin + BLOCK, half))
+            ours, theirs = part[rows], part[::-1][rows]
+            exchanged = theirs - ours
+            exchanged *= 1 - weight
+            ours += exchanged
+            theirs -= exchanged
+    return images, targets
 
 
 class Transform(NamedTuple):
-    """From a cut of the data set to a batch: crop, flip, normalise, smooth, mix.
+    """From a cut of the data set to a batch: crop, flip, normalise, erase, smooth, mix.
 
     Called with the uint8 images (N, H, W, C), their labels (N,), the epoch and the number of the batch
     in it; all its randomness comes from these and `seed`, so that any worker makes the same batch.
@@ -80,6 +125,8 @@ class Transform(NamedTuple):
         Padding of the random crop; 0 does not crop.
     flip : bool
         Mirror at random.
+    cutout : int
+        Side of the square to erase; 0 erases none.
     epsilon : float
         Label smoothing.
     alpha : float
@@ -94,6 +141,7 @@ class Transform(NamedTuple):
     classes: int
     pad: int = 0
     flip: bool = False
+    cutout: int = 0
     epsilon: float = 0.0
     alpha: float = 0.0
     mix_epochs: Optional[int] = None
@@ -113,7 +161,9 @@ class Transform(NamedTuple):
         images = random_crop(images, self.pad, rng) if self.pad else images.transpose(0, 3, 1, 2)
         if self.flip:
             images = random_flip(images, rng)
-        images = np.ascontiguousarray(normalise(images, self.mean, self.std), np.float32)
+        images = normalise(images, self.mean, self.std)
+        if self.cutout:
+            images = cutout(images, self.cutout, rng)
         if self.soft:
             labels = smooth(labels, self.classes, self.epsilon)
         if self.mixes(epoch):

@@ -1,4 +1,10 @@
 """Batches from data sets: one iterable contract, whatever reads them."""
+import collections
+import functools
+import itertools
+import multiprocessing
+import signal
+import traceback
 from typing import NamedTuple
 
 import numpy as np
@@ -6,11 +12,13 @@ import numpy as np
 from ._mxnet import mx
 from .errors import InputError
 
+BATCHES_AHEAD = 2  # asked of each worker before they are needed
+PATIENCE = 120  # seconds that a worker may take for a batch
+
 
 class _Cut(NamedTuple):
-    """Which samples make one batch, and which batch it is."""
+    """Which batch. It is a few bytes, so that no pipe to a worker ever fills up."""
 
-    indices: np.ndarray
     epoch: int
     batch: int
 
@@ -18,34 +26,41 @@ class _Cut(NamedTuple):
 class _CutDataset(mx.gluon.data.Dataset):
     """The data set as Gluon's DataLoader sees it: an item is a whole cut, since batches are made whole."""
 
-    def __init__(self, image_set):
+    def __init__(self, image_set, batch_size, seed):
         self._images, self._labels = image_set.images, image_set.labels
+        self._batch_size, self._seed = batch_size, seed
+        self._shuffled = self._order = None  # the epoch last shuffled, and its order
 
     def __len__(self):
-        return len(self._labels)
+        whole, rest = divmod(len(self._labels), self._batch_size)
+        return whole if self._seed is not None else whole + bool(rest)
 
     def __getitem__(self, cut):
-        return self._images[cut.indices], self._labels[cut.indices], cut.epoch, cut.batch
+        begin = cut.batch * self._batch_size
+        rows = self._rows(cut.epoch)[begin:begin + self._batch_size]
+        return self._images[rows], self._labels[rows], cut.epoch, cut.batch
+
+    def _rows(self, epoch):
+        if self._seed is None:
+            return np.arange(len(self._labels))
+        if self._shuffled != epoch:
+            self._order = np.random.default_rng((self._seed, epoch)).permutation(len(self._labels))
+            self._shuffled = epoch
+        return self._order
 
 
 class _CutSampler(mx.gluon.data.Sampler):
-    """The cuts of one epoch, from batch `start` on; a shuffled epoch has full batches only."""
+    """The cuts of one epoch, from batch `start` on."""
 
-    def __init__(self, total, batch_size, seed):
-        self._total, self._batch_size, self._seed = total, batch_size, seed
+    def __init__(self, batches):
+        self._batches = batches
         self.epoch = self.start = 0
 
     def __len__(self):
-        whole, rest = divmod(self._total, self._batch_size)
-        return whole if self._seed is not None else whole + bool(rest)
+        return self._batches
 
     def __iter__(self):
-        epoch, start = self.epoch, self.start
-        order = np.arange(self._total)
-        if self._seed is not None:
-            order = np.random.default_rng((self._seed, epoch)).permutation(self._total)
-        for batch in range(start, len(self)):
-            yield [_Cut(order[batch * self._batch_size:(batch + 1) * self._batch_size], epoch, batch)]
+        return iter([[_Cut(self.epoch, batch)] for batch in range(self.start, self._batches)])
 
 
 class _Batchify:
@@ -56,6 +71,137 @@ class _Batchify:
 
     def __call__(self, items):
         return self._transform(*items[0])
+
+
+def _make_batch(dataset, batchify_fn, samples):
+    return batchify_fn([dataset[sample] for sample in samples])
+
+
+class _Failure(NamedTuple):
+    """What a worker answers when a batch cannot be made."""
+
+    error: Exception
+    trace: str
+
+
+def _work(connection, parents_end, make_batch):
+    """Answer each request on a connection until its other end is closed, by whatever end of the training process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the training process decides
+    for number in (signal.SIGTERM, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE):
+        signal.signal(number, signal.SIG_DFL)  # MXNet's own handlers may deadlock in a fork: the worker would not die
+    parents_end.close()
+    try:
+        while True:
+            ticket, samples = connection.recv()
+            try:
+                answer = make_batch(samples)
+            except Exception as error:
+                answer = _Failure(error, traceback.format_exc())
+            connection.send((ticket, answer))
+    except (EOFError, OSError):
+        pass
+
+
+class _Worker:
+    """A process that makes batches, with a pipe of its own: only it holds the other end, so its death closes it.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    make_batch : callable
+        From samples to a batch.
+    """
+
+    def __init__(self, name, make_batch):
+        self._connection, its_end = multiprocessing.Pipe()
+        self._process = multiprocessing.Process(target=_work, name=name, daemon=True,
+                                                args=(its_end, self._connection, make_batch))
+        self._process.start()
+        its_end.close()
+        self._name = "%s (process %d)" % (name, self._process.pid)
+        self._tickets, self._answers = itertools.count(), {}
+
+    def ask(self, samples):
+        """Ask for a batch; returns the ticket to `fetch` it with, or to `forget` it."""
+        ticket = next(self._tickets)
+        self._answers[ticket] = None
+        try:
+            self._connection.send((ticket, samples))
+        except OSError:
+            self._say_how_it_died()
+        return ticket
+
+    def fetch(self, ticket):
+        """Wait for a batch.
+
+        Raises
+        ------
+        InputError
+            If the worker is dead, or stuck.
+        """
+        while self._answers[ticket] is None:
+            try:
+                if not self._connection.poll(PATIENCE):
+                    raise InputError("%s has made no batch for %d s: --workers 0 makes them in the training process"
+                                     % (self._name, PATIENCE))
+                number, answer = self._connection.recv()
+            except (EOFError, OSError):
+                self._say_how_it_died()
+            if number in self._answers:
+                self._answers[number] = answer
+        answer = self._answers.pop(ticket)
+        if isinstance(answer, _Failure):
+            raise answer.error from RuntimeError("in %s:\n%s" % (self._name, answer.trace))
+        return answer
+
+    def forget(self, ticket):
+        """Let what was asked for be dropped when it comes."""
+        self._answers.pop(ticket, None)
+
+    def _say_how_it_died(self):
+        self._process.join(5)
+        code = self._process.exitcode
+        if code is None:
+            end = "closed its pipe"
+        elif code == -signal.SIGKILL:
+            end = "was killed, most likely for want of memory: give fewer --workers"
+        else:
+            end = "ended with exit code %d" % code if code >= 0 else "died of %s" % signal.Signals(-code).name
+        raise InputError("%s %s" % (self._name, end)) from None
+
+
+class _DataLoader(mx.gluon.data.DataLoader):
+    """Gluon's DataLoader with workers whose death is noticed.
+
+    Those of Gluon are a `multiprocessing.Pool`, which replaces a dead worker in silence; the batch that it was
+    making is waited for in vain, and where it held a lock the pool cannot even be ended.
+    """
+
+    def __init__(self, dataset, batch_sampler, batchify_fn, num_workers):
+        super().__init__(dataset, batch_sampler=batch_sampler, batchify_fn=batchify_fn)
+        self._make_batch = functools.partial(_make_batch, dataset, batchify_fn)
+        self._workers = [_Worker("loader worker %d of %d" % (number, num_workers), self._make_batch)
+                         for number in range(1, num_workers + 1)]
+
+    def __iter__(self):
+        samples = iter(self._batch_sampler)
+        return self._fetch_in_turn(samples) if self._workers else map(self._make_batch, samples)
+
+    def _fetch_in_turn(self, batches):
+        asked = collections.deque()
+        try:
+            for worker, samples in zip(itertools.cycle(self._workers), batches):
+                if len(asked) == BATCHES_AHEAD * len(self._workers):
+                    first, ticket = asked.popleft()
+                    yield first.fetch(ticket)
+                asked.append((worker, worker.ask(samples)))
+            while asked:
+                first, ticket = asked.popleft()
+                yield first.fetch(ticket)
+        finally:
+            for worker, ticket in asked:
+                worker.forget(ticket)
 
 
 class ArrayLoader:
@@ -83,7 +229,7 @@ class ArrayLoader:
     Raises
     ------
     InputError
-        If the batch of a shuffled loader is larger than its data set.
+        If the batch of a shuffled loader is larger than its data set; while iterating, if a worker dies or is stuck.
     """
 
     def __init__(self, image_set, transform, batch_size, shuffle_seed=None, workers=0):
@@ -92,9 +238,9 @@ class ArrayLoader:
             raise InputError("a batch of %d is larger than the data set of %d images: give a smaller --batch-size"
                              % (batch_size, total))
         self.samples = total if shuffle_seed is None else total - total % batch_size
-        self._sampler = _CutSampler(total, batch_size, shuffle_seed)
-        self._loader = mx.gluon.data.DataLoader(_CutDataset(image_set), batch_sampler=self._sampler,
-                                                batchify_fn=_Batchify(transform), num_workers=workers)
+        cuts = _CutDataset(image_set, batch_size, shuffle_seed)
+        self._sampler = _CutSampler(len(cuts))
+        self._loader = _DataLoader(cuts, self._sampler, _Batchify(transform), workers)
 
     def __len__(self):
         return len(self._sampler)

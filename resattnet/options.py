@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Optional, Tuple
 
-from .datasets import DATASETS
+from .datasets import DATASETS, SIDE
 from .errors import InputError
 from .specs import ATTENTION_LEARNING, CIFAR_WIDTHS, attention_net_spec
 
@@ -72,6 +72,8 @@ class TrainingOptions(_Options):
         None, "epochs at which the step schedule divides by ten, as 80,120; default: 40 %% and 60 %% of --epochs")
     warmup_epochs: Optional[int] = option(
         None, "epochs of linear warm-up from 0 to --lr; default: 5, or a quarter of a short run", low=0)
+    cutout: int = option(0, "side in pixels of the square erased from each training image, as 16; 0: none",
+                         low=0, high=SIDE)
     mix_up: bool = option(False, "1 blends pairs of images and their labels (mixup)")
     alpha: float = option(1.0, "mixup's weight is drawn from Beta(alpha, alpha)", above=0)
     mixup_off_epochs: int = option(0, "the last so many epochs are trained without mixup", low=0)

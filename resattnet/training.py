@@ -59,6 +59,7 @@ def run_name(options):
     parts = ["%s_attention%d" % (options.dataset, options.num_layers)]
     parts += [options.widths] * (options.widths != "full")
     parts += [options.attention_learning] * (options.attention_learning != "arl")
+    parts += ["cutout"] * (options.cutout > 0)
     parts += ["mixup"] * options.mix_up + ["smooth"] * (options.epsilon > 0)
     return options.name or "_".join(parts + [time.strftime("%Y%m%d-%H%M%S")])
 
@@ -125,8 +126,9 @@ class Run:
         self.classes = len(facts.classes)
         plain = Transform(facts.mean, facts.std, self.classes)
         self.transform = plain._replace(
-            pad=4, flip=facts.flip, epsilon=options.epsilon, alpha=options.alpha if options.mix_up else 0.0,
-            mix_epochs=options.epochs - options.mixup_off_epochs, seed=options.seed)
+            pad=4, flip=facts.flip, cutout=options.cutout, epsilon=options.epsilon,
+            alpha=options.alpha if options.mix_up else 0.0, mix_epochs=options.epochs - options.mixup_off_epochs,
+            seed=options.seed)
         train_set, test_set = (datasets.load(options.dataset, options.data_dir, split) for split in ("train", "test"))
         batch_size = options.batch_size * len(self.devices)
         self.train_loader = ArrayLoader(train_set, self.transform, batch_size, options.seed, options.workers)

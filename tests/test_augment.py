@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from resattnet.augment import Transform, mixup, normalise, random_crop, random_flip, smooth
+from resattnet.augment import Transform, cutout, mixup, normalise, random_crop, random_flip, smooth
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
@@ -50,6 +50,43 @@ def test_normalise(batch):
     assert out.dtype == np.float32 and np.abs(out - expected).max() < 1e-5
 
 
+@pytest.mark.parametrize("side", [1, 2, 5, 6, 30])
+def test_cutout_erases_one_square_of_each_image(side):
+    images = np.random.default_rng(8).normal(size=(300, 3, 8, 6)).astype(np.float32)
+    erased = cutout(images.copy(), side, np.random.default_rng(9))
+    centres = set()
+    for image, result in zip(images, erased):
+        candidates = []
+        for row in range(8):
+            for column in range(6):
+                expected = image.copy()
+                for y in range(row - side // 2, row - side // 2 + side):
+                    for x in range(column - side // 2, column - side // 2 + side):
+                        if 0 <= y < 8 and 0 <= x < 6:
+                            expected[:, y, x] = 0
+                if (expected == result).all():
+                    candidates.append((row, column))
+        assert candidates
+        centres.update(candidates)
+    assert len(centres) == 48
+
+
+def test_cutout_centres_are_equally_likely():
+    erased = cutout(np.ones((9000, 1, 3, 3), np.float32), 1, np.random.default_rng(10)) == 0
+    assert (erased.sum(axis=(1, 2, 3)) == 1).all() and abs(erased.sum(axis=0) - 1000).max() < 150
+
+
+def test_transform_is_its_parts_in_this_order(batch):
+    transform = Transform(MEAN, STD, 5, pad=2, flip=True, cutout=3, epsilon=0.1, alpha=1.0, seed=7)
+    before = batch[0].copy(), batch[1].copy()
+    images, labels = transform(*batch, epoch=1, batch=2)
+    assert all((now == then).all() for now, then in zip(batch, before))
+    rng = np.random.default_rng((7, 1, 2))
+    expected = cutout(normalise(random_flip(random_crop(batch[0], 2, rng), rng), MEAN, STD), 3, rng)
+    expected, targets = mixup(expected, smooth(batch[1], 5, 0.1), 1.0, rng)
+    assert (images == expected).all() and (labels == targets).all() and images.flags["C_CONTIGUOUS"]
+
+
 def test_smoothing_shares_epsilon_among_the_others():
     targets = smooth(np.array([2, 0], np.int32), 4, 0.3)
     assert np.allclose(targets, [[0.1, 0.1, 0.7, 0.1], [0.7, 0.1, 0.1, 0.1]]) and targets.dtype == np.float32
@@ -59,12 +96,23 @@ def test_smoothing_shares_epsilon_among_the_others():
 def test_mixup_blends_images_and_labels_alike():
     images = np.random.default_rng(4).normal(size=(16, 1, 2, 2)).astype(np.float32)
     targets = np.eye(16, dtype=np.float32)
-    mixed, labels = mixup(images, targets, 0.7, np.random.default_rng(5))
+    mixed, labels = mixup(images.copy(), targets, 0.7, np.random.default_rng(5))
     # With one class per image, the soft label says which images went in, and with which weight.
     assert np.allclose(mixed, np.einsum("nk,kchw->nchw", labels, images), atol=1e-6)
     assert np.allclose(labels.sum(axis=1), 1)
     weights = {round(float(w), 5) for w in labels[labels > 0]}
     assert len(weights - {1.0}) <= 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 64, 101])
+def test_mixup_against_its_definition(count):
+    images = np.random.default_rng(4).normal(size=(count, 3, 4, 2)).astype(np.float32)
+    targets = np.random.default_rng(5).random((count, 7)).astype(np.float32)
+    weight = np.random.default_rng(6).beta(0.3, 0.3)
+    expected = [np.stack([weight * part[i] + (1 - weight) * part[-1 - i] for i in range(count)])
+                for part in (images, targets)]
+    for part, other in zip(mixup(images, targets, 0.3, np.random.default_rng(6)), expected):
+        assert part.dtype == np.float32 and np.allclose(part, other, atol=1e-6)
 
 
 def test_mixup_weight_follows_beta():

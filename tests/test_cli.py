@@ -47,6 +47,7 @@ def test_a_script_is_short(name):
     ("--float16 1 --num-gpus 0", "--float16 1: MXNet has no float16"),
     ("--mix-up yes", "--mix-up yes: give 0 or 1"),
     ("--mix-up 1 --alpha 0", "--alpha 0.0: give a number above 0"),
+    ("--cutout 33", "--cutout 33: give a number at most 32"),
     ("--epsilon 1", "--epsilon 1.0: give a number below 1"),
     ("--lr nan", "--lr nan: give a finite number"),
     ("--dataset mnist", "--dataset mnist: choose from digits, cifar10, cifar100"),

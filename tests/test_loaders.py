@@ -1,7 +1,16 @@
 """Loaders: the same batches whatever makes them, every sample counted."""
+import itertools
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 
+from resattnet import loaders
 from resattnet.augment import Transform
 from resattnet.datasets import ImageSet
 from resattnet.errors import InputError
@@ -38,9 +47,9 @@ def test_unshuffled_loader_gives_every_sample_once_in_order(image_set):
 
 
 def test_workers_make_the_same_batches(image_set):
-    loaders = [ArrayLoader(image_set, TRANSFORM, 10, shuffle_seed=1, workers=workers) for workers in (0, 4)]
+    pair = [ArrayLoader(image_set, TRANSFORM, 10, shuffle_seed=1, workers=workers) for workers in (0, 4)]
     for number in (0, 5):
-        for (images, labels), (others, other_labels) in zip(*(epoch(loader, number) for loader in loaders)):
+        for (images, labels), (others, other_labels) in zip(*(epoch(loader, number) for loader in pair)):
             assert (images == others).all() and (labels == other_labels).all()
 
 
@@ -55,3 +64,128 @@ def test_an_epoch_can_be_entered_at_any_batch(image_set, workers):
 def test_a_batch_larger_than_the_data_set_is_refused(image_set):
     with pytest.raises(InputError, match="a batch of 200 is larger than the data set of 103 images"):
         ArrayLoader(image_set, TRANSFORM, 200, shuffle_seed=1)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_epochs_may_be_left_and_may_overlap(image_set, workers):
+    loader = ArrayLoader(image_set, TRANSFORM, 10, shuffle_seed=1, workers=workers)
+    expected = [epoch(loader, number) for number in (0, 1)]
+    for _ in range(3):
+        assert len(list(itertools.islice(loader.epoch(2), 2))) == 2
+    for batches in zip(zip(loader.epoch(0), loader.epoch(1)), zip(*expected)):
+        for (images, labels), (others, other_labels) in zip(*batches):
+            assert (images == others).all() and (labels == other_labels).all()
+
+
+def start_workers(image_set, count):
+    """A loader with workers, and their processes in order."""
+    before = set(multiprocessing.active_children())
+    loader = ArrayLoader(image_set, TRANSFORM, 10, shuffle_seed=1, workers=count)
+    return loader, sorted(set(multiprocessing.active_children()) - before, key=lambda process: process.name)
+
+
+@pytest.mark.parametrize("seen", [0, 1, 5])
+@pytest.mark.parametrize("end, how", [(signal.SIGKILL, "was killed, most likely for want of memory: give fewer"),
+                                      (signal.SIGSEGV, "died of SIGSEGV")])
+def test_a_worker_that_dies_is_named_within_seconds(image_set, seen, end, how):
+    loader, processes = start_workers(image_set, 2)
+    epoch(loader, 1)  # the workers are up now, and wait
+    batches = loader.epoch(0)
+    list(itertools.islice(batches, seen))
+    os.kill(processes[1].pid, end)
+    begin = time.monotonic()
+    words = r"^loader worker 2 of 2 \(process %d\) %s" % (processes[1].pid, how)
+    with pytest.raises(InputError, match=words) as caught:
+        list(batches)
+    assert time.monotonic() - begin < 5 and "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="loader worker 2 of 2"):
+        epoch(loader, 1)
+
+
+def test_a_worker_that_is_stuck_is_named(image_set, monkeypatch):
+    monkeypatch.setattr(loaders, "PATIENCE", 1)
+    loader, processes = start_workers(image_set, 2)
+    os.kill(processes[0].pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(InputError, match=r"^loader worker 1 of 2 \(process \d+\) has made no batch for 1 s: "):
+            epoch(loader, 0)
+    finally:
+        os.kill(processes[0].pid, signal.SIGCONT)
+
+
+def test_workers_end_with_their_loader(image_set):
+    loader, processes = start_workers(image_set, 3)
+    list(itertools.islice(loader.epoch(0), 2))
+    del loader
+    for process in processes:
+        process.join(10)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+
+
+class Wrong:
+    """A transform that fails, by itself or for the user's fault."""
+
+    def __init__(self, error):
+        self._error = error
+
+    def __call__(self, images, labels, epoch, batch):
+        if batch == 3:
+            raise self._error
+        return images, labels
+
+
+@pytest.mark.parametrize("error", [InputError("a record is cut short"), ZeroDivisionError("a bug")])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_a_worker_raises_arrives(image_set, workers, error):
+    batches = ArrayLoader(image_set, Wrong(error), 10, shuffle_seed=1, workers=workers).epoch(0)
+    assert len(list(itertools.islice(batches, 3))) == 3
+    with pytest.raises(type(error), match=str(error)) as caught:
+        next(batches)
+    assert not workers or "in __call__" in str(caught.value.__cause__)
+
+
+ORPHANS = """
+import time
+import numpy as np
+from resattnet.augment import Transform
+from resattnet.datasets import ImageSet
+from resattnet.loaders import ArrayLoader
+
+images = ImageSet(np.zeros((400, 32, 32, 3), np.uint8), np.zeros(400, np.int32), ("all",))
+loaders = [ArrayLoader(images, Transform((0.5,) * 3, (0.25,) * 3, 1), 100, 0, workers=2) for _ in range(2)]
+next(loaders[0].epoch(0))
+print("ready", flush=True)
+time.sleep(100)
+"""
+
+
+def test_workers_end_when_the_training_process_is_killed():
+    with subprocess.Popen([sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ready\n"
+        process.kill()
+        # The workers have inherited the pipe: it ends with the last of them.
+        assert process.communicate(timeout=20)[0] == b""
+
+
+def resident(pid):
+    """Megabytes in memory."""
+    with open("/proc/%d/statm" % pid) as stream:
+        return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2 ** 20
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads Linux's /proc")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_fifty_epochs_leak_nothing(workers):
+    rng = np.random.default_rng(0)
+    image_set = ImageSet(rng.integers(0, 256, (320, 32, 32, 3), dtype=np.uint8), np.zeros(320, np.int32), ("all",) * 10)
+    transform = Transform((0.5,) * 3, (0.25,) * 3, 10, pad=4, flip=True, cutout=16, alpha=1.0)
+    before = set(multiprocessing.active_children())
+    loader = ArrayLoader(image_set, transform, 64, shuffle_seed=0, workers=workers)
+    pids = [os.getpid()] + [process.pid for process in set(multiprocessing.active_children()) - before]
+    sizes = []
+    for number in range(50):
+        for _ in loader.epoch(number):
+            pass
+        sizes.append([resident(pid) for pid in pids])
+    # An epoch is 3.75 MB of images: a fiftieth of it kept each time would show.
+    assert max(last - fifth for fifth, last in zip(sizes[4], sizes[-1])) < 3.5, (sizes[4], sizes[-1])

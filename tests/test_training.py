@@ -75,7 +75,7 @@ def resume(options, **changes):
     return training.train(TrainingOptions(**dict(state.options, **changes)), state)
 
 
-TRICKS = dict(mix_up=True, epsilon=0.1, mixup_off_epochs=2)
+TRICKS = dict(cutout=8, mix_up=True, epsilon=0.1, mixup_off_epochs=2)
 
 
 def test_a_run_leaves_its_logs_and_models(options, capsys):
@@ -221,6 +221,13 @@ def test_a_run_whose_end_could_not_be_saved_says_so(options, monkeypatch):
 def test_training_accuracy_under_mixup_is_called_what_it_is(options):
     row = training.train(elsewhere(options, "mixed", epochs=1, mix_up=True)).progress.history[0]
     assert "train_accuracy_heavier_label" in row and "train_accuracy" not in row
+
+
+def test_cutout_erases_from_training_images_only(options):
+    run = training.Run(elsewhere(options, "cut", cutout=8), [mx.cpu()])
+    images = np.concatenate([images for images, _ in run.train_loader.epoch(0)])
+    assert ((images == 0).all(axis=1).sum(axis=(1, 2)) >= 4 * 4).all()  # a corner of the square at least
+    assert not any((images == 0).any() for images, _ in run.validation_loader)
 
 
 def test_an_existing_run_is_not_written_over(options):

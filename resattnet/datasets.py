@@ -17,6 +17,7 @@ from .errors import InputError
 
 SIDE = 32  # pixels: height and width of every image here
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
+FORMATS = ("bin", "rec")
 ANEW = "delete it and run again to have it unpacked or downloaded anew"
 
 
@@ -61,13 +62,13 @@ class DataSet(NamedTuple):
     files: Optional[BinaryFiles] = None
 
 
-def load(name, data_dir, split, download=True):
+def load(name, data_dir, split, download=True, data_format="bin"):
     """Read one split of a data set.
 
     Parameters
     ----------
     name : str
-        One of `DATASETS`.
+        One of `DATASETS`; as records, any set that was written.
     data_dir : str
         Holds the set's folder, is that folder, or is where the set is downloaded to. Not used for
         the digits.
@@ -75,11 +76,13 @@ def load(name, data_dir, split, download=True):
         'train' or 'test'.
     download : bool
         Fetch what is absent. An archive that lies in `data_dir` is unpacked in either case.
+    data_format : str
+        One of `FORMATS`: 'bin' reads a set's own files, 'rec' the records that `records.write` made.
 
     Returns
     -------
     ImageSet
-        uint8 images (N, 32, 32, 3), int32 labels (N,) and the class names.
+        uint8 images (N, H, W, 3), int32 labels (N,) and the class names.
 
     Raises
     ------
@@ -87,14 +90,19 @@ def load(name, data_dir, split, download=True):
         An unknown name or split; files that are absent and cannot be had; a file of the wrong
         length or with a label out of range.
     """
-    data_set = describe(name)
+    data_dir = os.path.expanduser(str(data_dir))
+    data_set = describe(name, data_dir, data_format)
     if split not in data_set.samples:
         raise InputError("split %r: choose from %s" % (split, ", ".join(data_set.samples)))
-    return data_set.read(data_set, os.path.expanduser(str(data_dir)), split, download)
+    return data_set.read(data_set, data_dir, split, download)
 
 
-def describe(name):
-    """The `DataSet` called `name`, nothing being read; InputError for an unknown one."""
+def describe(name, data_dir=None, data_format="bin"):
+    """The `DataSet` called `name`, no image being read; InputError for an unknown one."""
+    if data_format == "rec":
+        from . import records  # here, since it is built on this file and MXNet
+
+        return records.describe(name, os.path.expanduser(str(data_dir)))
     if name not in SETS:
         raise InputError("data set %r: choose from %s" % (name, ", ".join(DATASETS)))
     return SETS[name]

@@ -1,4 +1,5 @@
 """Measures of a network over a data set: every sample exactly once."""
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -128,13 +129,15 @@ def evaluate_parameters(path, options):
         If a file is missing or damaged, is of another network, or what is left out has no description.
     """
     description = parameters.read_description(path) or {"network": {}}
-    known = dict(description["network"], dataset=description.get("dataset"))
-    for name in ("dataset", "num_layers", "widths", "attention_learning"):
+    known = dict(description["network"], dataset=description.get("dataset"),
+                 data_format=description.get("data_format", "bin"))
+    for name in ("dataset", "data_format", "num_layers", "widths", "attention_learning"):
         known[name] = getattr(options, name) or known.get(name)
         if known[name] is None:
             raise InputError("%s has no description beside it: give %s" % (path, flag_name(name)))
-    dataset = known.pop("dataset")
-    facts = datasets.describe(dataset)
+    dataset, data_format = known.pop("dataset"), known.pop("data_format")
+    data_dir = options.data_dir or _data_dir(description)
+    facts = datasets.describe(dataset, data_dir, data_format)
     classes = known.setdefault("classes", len(facts.classes))
     if classes != len(facts.classes):
         raise InputError("--dataset %s has %d classes, the network of %s has %d" % (
@@ -143,7 +146,13 @@ def evaluate_parameters(path, options):
     net = get_attention_cifar(**known)
     parameters.load_parameters(net, path, devices)
     net.hybridize(static_alloc=True, static_shape=True)
-    test_set = datasets.load(dataset, options.data_dir, "test")
+    test_set = datasets.load(dataset, data_dir, "test", data_format=data_format)
     loader = ArrayLoader(test_set, Transform(facts.mean, facts.std, classes), options.batch_size * len(devices),
                          workers=options.workers)
     return evaluate(net, loader.epoch(0), devices), test_set.classes
+
+
+def _data_dir(description):
+    """The folder that training read from, where it exists, else the default: parameters are taken elsewhere."""
+    folder = os.path.expanduser(description.get("data_dir", ""))
+    return folder if os.path.isdir(folder) else "data"

@@ -1,10 +1,11 @@
 """The arguments of a training run, as data: names, defaults, meaning and limits stand here once."""
 import dataclasses
 import math
+import os
 from dataclasses import dataclass, field
 from typing import Optional, Tuple
 
-from .datasets import DATASETS, SIDE
+from .datasets import DATASETS, FORMATS, SIDE
 from .errors import InputError
 from .specs import ATTENTION_LEARNING, CIFAR_WIDTHS, attention_net_spec
 
@@ -31,6 +32,11 @@ def _check_number(flag, value, limits):
             raise InputError("%s %s: give a number %s %g" % (flag, value, words, limits[key]))
 
 
+def _check_name(flag, name, what="folder"):
+    if name is not None and (not name or "/" in name or name.startswith(".")):
+        raise InputError("%s %r: give a plain %s name" % (flag, name, what))
+
+
 class _Options:
     """The check that every options dataclass makes of its values, from its fields' own limits."""
 
@@ -53,9 +59,11 @@ class TrainingOptions(_Options):
         If a value is out of its range, or two do not go together; the message names the flag.
     """
 
-    dataset: str = option("cifar10", "what to train on; digits are embedded, the others read from --data-dir",
-                          choices=tuple(DATASETS))
+    dataset: str = option("cifar10", "what to train on: digits (embedded), cifar10 or cifar100; with --data-format rec "
+                          "also the name of your own records")
     data_dir: str = option("data", "where the data sets are, and are downloaded to")
+    data_format: str = option("bin", "bin: the set's own binary files; rec: the records of scripts/make_records.py",
+                              choices=FORMATS)
     num_layers: int = option(56, "depth of the network", choices=tuple(attention_net_spec))
     widths: str = option("full", "full: the reference Gluon size; thin: the paper's own CIFAR size, six times smaller",
                          choices=tuple(CIFAR_WIDTHS))
@@ -93,6 +101,10 @@ class TrainingOptions(_Options):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.data_format == "bin" and self.dataset not in DATASETS:
+            raise InputError("--dataset %s: choose from %s; your own records need --data-format rec"
+                             % (self.dataset, ", ".join(DATASETS)))
+        _check_name("--dataset", self.dataset, "file")
         if self.lr_steps is not None:
             object.__setattr__(self, "lr_steps", tuple(self.lr_steps))
             if self.lr_schedule != "step":
@@ -103,8 +115,7 @@ class TrainingOptions(_Options):
                                  % ",".join(map(str, self.lr_steps)))
         if self.warmup_epochs is not None and self.warmup_epochs > self.epochs:
             raise InputError("--warmup-epochs %d: the run has %d epochs" % (self.warmup_epochs, self.epochs))
-        if self.name is not None and (not self.name or "/" in self.name or self.name.startswith(".")):
-            raise InputError("--name %r: give a plain folder name" % self.name)
+        _check_name("--name", self.name)
 
     @property
     def warmup(self):
@@ -121,17 +132,61 @@ class TrainingOptions(_Options):
 class TestingOptions(_Options):
     """Arguments of a measurement; each is the flag of the same name of `scripts/cifar10_test.py`.
 
-    The first four, where they are not given, are read from the description beside the parameters.
+    Where the first five are not given, they are read from the description beside the parameters; so is
+    the sixth, as long as that folder exists.
     """
 
-    dataset: Optional[str] = option(None, "the data set to test on", choices=tuple(DATASETS))
+    dataset: Optional[str] = option(None, "the data set to test on")
+    data_format: Optional[str] = option(None, "bin: the set's own binary files; rec: records", choices=FORMATS)
     num_layers: Optional[int] = option(None, "depth of the network", choices=tuple(attention_net_spec))
     widths: Optional[str] = option(None, "widths of the network", choices=tuple(CIFAR_WIDTHS))
     attention_learning: Optional[str] = option(None, "attention learning of the network", choices=ATTENTION_LEARNING)
-    data_dir: str = option("data", "where the data sets are, and are downloaded to")
+    data_dir: Optional[str] = option(None, "where the data sets are, and are downloaded to; default: as in training, "
+                                     "else data")
     batch_size: int = option(250, "images of a batch on each device", low=1, short="-b")
     workers: int = option(0, "processes that make batches", low=0, short="-j")
     num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU", low=0)
+
+
+@dataclass(frozen=True)
+class RecordsOptions(_Options):
+    """Arguments of a writing of records; each is the flag of the same name of `scripts/make_records.py`."""
+
+    dataset: Optional[str] = option(None, "write the records of a known set", choices=tuple(DATASETS))
+    images: Optional[str] = option(None, "write those of a folder: train/ and test/ (or val/) in it, and in these a "
+                                   "folder of images for each class")
+    name: Optional[str] = option(None, "with --images: what --dataset will call them; default: the folder's name")
+    size: Optional[int] = option(None, "with --images: scale the shorter side to so many pixels and keep the middle "
+                                 "square; default: as they are, all of one size", low=1)
+    test_share: Optional[float] = option(None, "with --images: the folders in it are the classes, and this share of "
+                                         "each, as 0.2, is drawn for testing", above=0, below=1)
+    flip: Optional[bool] = option(None, "with --images: 1, the default: a mirrored image still shows its class, and "
+                                  "training mirrors at random; 0: it does not")
+    seed: int = option(0, "draws the test share and the order of the images", low=0, high=2 ** 31 - 1)
+    data_dir: str = option("data", "where CIFAR's files are, or are downloaded to")
+    output_dir: Optional[str] = option(None, "where the records go; default: --data-dir")
+    overwrite: bool = option(False, "1 replaces records of that name")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if (self.dataset is None) == (self.images is None):
+            raise InputError("give either --dataset or --images")
+        for name in ("name", "size", "test_share", "flip"):
+            if self.dataset and getattr(self, name) is not None:
+                raise InputError("%s goes with --images, not with --dataset" % flag_name(name))
+        _check_name("--name", self.title, "file")
+        if self.images and self.title in DATASETS:
+            raise InputError("--name %s: a known set is called so; give another name" % self.title)
+
+    @property
+    def title(self):
+        """What the records are called."""
+        return self.dataset or self.name or os.path.basename(os.path.abspath(self.images))
+
+    @property
+    def output(self):
+        """The folder they go to."""
+        return os.path.expanduser(self.output_dir or self.data_dir)
 
 
 # What a state's arrays and its place within an epoch depend on.

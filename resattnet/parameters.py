@@ -17,7 +17,8 @@ def _write_json(path, value):
     write_atomically(path, write)
 
 
-def _sha256(path):
+def file_sha256(path):
+    """The SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with open(path, "rb") as handle:
         for block in iter(lambda: handle.read(1 << 20), b""):
@@ -37,7 +38,7 @@ def save_parameters(net, path, description):
         Of JSON types: `network` (arguments of the builder), `dataset`, figures.
     """
     write_atomically(path, net.save_parameters)
-    _write_json(_description_path(path), dict(description, sha256=_sha256(path)))
+    _write_json(_description_path(path), dict(description, sha256=file_sha256(path)))
 
 
 def _description_path(path):
@@ -62,7 +63,7 @@ def read_description(path):
         return None
     except ValueError as error:
         raise InputError("%s is damaged (%s): %s" % (_description_path(path), error, _whole_parameters(path)))
-    if description.get("sha256") != _sha256(path):
+    if description.get("sha256") != file_sha256(path):
         raise InputError("%s is damaged: its SHA-256 is not the one in %s; %s"
                          % (path, os.path.basename(_description_path(path)), _whole_parameters(path)))
     return description
@@ -77,7 +78,7 @@ def _whole_parameters(path):
         if os.path.abspath(other) != os.path.abspath(path) and os.path.exists(_description_path(other)):
             with open(_description_path(other)) as handle:
                 text = handle.read()
-            if _sha256(other) in text:
+            if file_sha256(other) in text:
                 return "the last whole one is %s" % other
     return "no other whole one is in %s" % folder
 

@@ -122,14 +122,16 @@ class Run:
             self.folder = checkpoints.make_run_folder(options.model_dir, self.name)
 
     def _build_loaders(self):
-        options, facts = self.options, datasets.describe(self.options.dataset)
+        options = self.options
+        facts = datasets.describe(options.dataset, options.data_dir, options.data_format)
         self.classes = len(facts.classes)
         plain = Transform(facts.mean, facts.std, self.classes)
         self.transform = plain._replace(
             pad=4, flip=facts.flip, cutout=options.cutout, epsilon=options.epsilon,
             alpha=options.alpha if options.mix_up else 0.0, mix_epochs=options.epochs - options.mixup_off_epochs,
             seed=options.seed)
-        train_set, test_set = (datasets.load(options.dataset, options.data_dir, split) for split in ("train", "test"))
+        train_set, test_set = (datasets.load(options.dataset, options.data_dir, split, data_format=options.data_format)
+                               for split in ("train", "test"))
         batch_size = options.batch_size * len(self.devices)
         self.train_loader = ArrayLoader(train_set, self.transform, batch_size, options.seed, options.workers)
         self.validation_loader = ArrayLoader(test_set, plain, batch_size, workers=options.workers)
@@ -304,9 +306,9 @@ class Run:
             self.log.line("warning: step %d could not be saved (%s)" % (self.progress.step, error))
 
     def _save_parameters(self, row, best):
-        description = {"network": self.network, "dataset": self.options.dataset, "run": self.name, "epoch": row["epoch"],
-                       "validation_top1": row["validation_top1"], "validation_top5": row["validation_top5"],
-                       "validation_loss": row["validation_loss"]}
+        description = {"network": self.network, "run": self.name, "epoch": row["epoch"]}
+        description.update((key, getattr(self.options, key)) for key in ("dataset", "data_format", "data_dir"))
+        description.update((key, row[key]) for key in ("validation_top1", "validation_top5", "validation_loss"))
         period = self.options.save_period
         names = ["last"] + ["best"] * best
         if period and row["epoch"] % period == 0:

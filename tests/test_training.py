@@ -24,8 +24,8 @@ def few_digits(monkeypatch):
     """64 and 50 of the digits, of 16 pixels, and a network of few channels: four steps in under a second."""
     load = datasets.load
 
-    def load_few(name, data_dir, split):
-        whole = load(name, data_dir, split)
+    def load_few(name, data_dir, split, **kwargs):
+        whole = load(name, data_dir, split, **kwargs)
         count = 64 if split == "train" else 50
         return whole._replace(images=np.ascontiguousarray(whole.images[:count, ::2, ::2]), labels=whole.labels[:count])
 

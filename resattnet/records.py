@@ -1,0 +1,265 @@
+"""Image sets as RecordIO: PNG records with an index, and one description of both splits.
+
+The set NAME in a folder is five files: `NAME_train.rec` and `NAME_test.rec`, their indices (`.idx`), and
+`NAME_records.json` with the class names, where the images are from, mean and standard deviation, and how
+many records and bytes each `.rec` has, with its SHA-256. The description is put in place last: without it
+there is no set.
+"""
+import functools
+import io
+import json
+import os
+import struct
+import tempfile
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from ._mxnet import mx
+from .datasets import DATASETS, DataSet, ImageSet
+from .errors import InputError
+from .parameters import file_sha256
+
+SPLITS = ("train", "test")
+VERSION = 1
+KNOWN = {"samples": int, "bytes": int, "sha256": str}  # what a description says of each split
+ANEW = "make the records again, with --overwrite 1"
+
+
+def paths(directory, name, split):
+    """The record file of a split and its index."""
+    base = os.path.join(directory, "%s_%s" % (name, split))
+    return base + ".rec", base + ".idx"
+
+
+def description_path(directory, name):
+    """The file that describes the set `name`."""
+    return os.path.join(directory, name + "_records.json")
+
+
+def statistics(images):
+    """Mean and standard deviation of each channel of uint8 images (N, H, W, 3), for pixels in 0..1.
+
+    Returns
+    -------
+    mean, std : tuple of 3 float
+        Of four decimals; the deviation is at least one grey level, so that it can be divided by.
+    """
+    values, mean, std = np.arange(256) / 255, [], []
+    for channel in range(3):
+        counts = np.bincount(images[..., channel].ravel(), minlength=256)
+        mean.append(np.average(values, weights=counts))
+        std.append(max(np.sqrt(np.average((values - mean[-1]) ** 2, weights=counts)), 1 / 255))
+    return tuple(tuple(round(float(number), 4) for number in numbers) for numbers in (mean, std))
+
+
+# ---- writing ----
+
+def _files(directory, name):
+    """All files of the set `name`, the description last."""
+    return [path for split in SPLITS for path in paths(directory, name, split)] + [description_path(directory, name)]
+
+
+def check_output(directory, name, overwrite=False):
+    """Raise InputError where a file of the set `name` is there already, unless it may be overwritten."""
+    there = next((path for path in _files(directory, name) if os.path.lexists(path)), None)
+    if there and not overwrite:
+        raise InputError("%s is there already: give another folder or name, or --overwrite 1" % there)
+
+
+def write(directory, name, splits, source, mean, std, flip, overwrite=False):
+    """Write a set, read it back, and put it in place once every record is found to be right.
+
+    Parameters
+    ----------
+    directory : str
+        Made where it is absent.
+    name : str
+        Of the set, the first part of the files' names.
+    splits : dict of str to datasets.ImageSet
+        'train' and 'test', of the same classes.
+    source : str
+        What the images are, for whoever meets the files.
+    mean, std : tuple of float
+        By channel, for pixels in 0..1.
+    flip : bool
+        Whether a mirrored image still shows its class.
+    overwrite : bool
+
+    Raises
+    ------
+    InputError
+        If a file is there already, or cannot be written.
+    """
+    check_output(directory, name, overwrite)
+    description = {"version": VERSION, "source": source, "classes": list(splits["train"].classes), "flip": bool(flip),
+                   "mean": list(mean), "std": list(std), "splits": {}}
+    try:
+        os.makedirs(directory, exist_ok=True)
+        # A folder of the same file system, so that putting a file in place is a rename.
+        with tempfile.TemporaryDirectory(prefix=".%s_records-" % name, dir=directory) as workshop:
+            for split in SPLITS:
+                description["splits"][split] = _write_split(workshop, name, split, splits[split])
+            with open(description_path(workshop, name), "w", encoding="utf-8") as file:
+                json.dump(description, file, indent=1)
+            _verify(workshop, name, splits)
+            _put_in_place(workshop, directory, name)
+    except OSError as error:
+        raise InputError("%s: the records cannot be written (%s)" % (directory, error.strerror or error)) from error
+
+
+def _write_split(directory, name, split, image_set):
+    """Write the record file of a split and its index; return what the description says of it."""
+    path, index = paths(directory, name, split)
+    try:
+        writer = mx.recordio.MXIndexedRecordIO(index, path, "w")
+        pairs = zip(image_set.images, image_set.labels)
+        for number, (image, label) in enumerate(_bar(pairs, len(image_set.labels), "writing " + split)):
+            png = io.BytesIO()
+            Image.fromarray(image).save(png, "PNG")
+            # Not `pack_img`: it needs OpenCV, which this package does not.
+            header = mx.recordio.IRHeader(0, float(label), number, 0)
+            writer.write_idx(number, mx.recordio.pack(header, png.getvalue()))
+        length = writer.tell()
+        writer.close()
+    except mx.base.MXNetError as error:
+        raise OSError(str(error).strip().splitlines()[-1]) from error
+    # MXNet does not say so where the last of its buffer found no room.
+    if os.path.getsize(path) != length:
+        raise OSError("%d of %d bytes of the %s split written: is the disk full?"
+                      % (os.path.getsize(path), length, split))
+    return {"samples": len(image_set.labels), "bytes": length, "sha256": file_sha256(path)}
+
+
+def _verify(directory, name, splits):
+    facts = describe(name, directory)
+    for split, written in splits.items():
+        found = facts.read(facts, directory, split, False)
+        if not (np.array_equal(found.images, written.images) and np.array_equal(found.labels, written.labels)
+                and found.classes == tuple(written.classes)):
+            raise OSError("what was read back of the %s split is not what was written" % split)
+
+
+def _put_in_place(workshop, directory, name):
+    last = description_path(directory, name)
+    # From here until the new description is there, nothing is: old and new files never pass for one set.
+    if os.path.lexists(last):
+        os.remove(last)
+    for path in _files(workshop, name):
+        with open(path, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(path, os.path.join(directory, os.path.basename(path)))
+
+
+# ---- reading ----
+
+def describe(name, data_dir):
+    """The `datasets.DataSet` of the records called `name` in a folder, no image being read.
+
+    Raises
+    ------
+    InputError
+        If there is no description, or it is damaged.
+    """
+    path = description_path(data_dir, name)
+    try:
+        with open(path, encoding="utf-8") as file:
+            known = json.load(file)
+        if known["version"] != VERSION:
+            raise InputError("%s: of version %s, expected %d: %s" % (path, known["version"], VERSION, ANEW))
+        numbers = [tuple(float(number) for number in known[key]) for key in ("mean", "std")]
+        if [len(part) for part in numbers] != [3, 3] or min(numbers[1]) <= 0:
+            raise ValueError("mean or std")
+        splits = {split: {key: kind(known["splits"][split][key]) for key, kind in KNOWN.items()} for split in SPLITS}
+        samples = {split: splits[split]["samples"] for split in SPLITS}
+        if min(samples.values()) < 1:
+            raise ValueError("samples")
+        return DataSet(title=str(known["source"]), classes=tuple(map(str, known["classes"])), samples=samples,
+                       mean=numbers[0], std=numbers[1], flip=bool(known["flip"]),
+                       read=functools.partial(_read, name, splits))
+    except FileNotFoundError:
+        what = "--dataset %s" % name if name in DATASETS else "--images FOLDER --name %s" % name
+        raise InputError("%s is not there: make the records with scripts/make_records.py %s --output-dir %s"
+                         % (path, what, data_dir))
+    except OSError as error:
+        raise InputError("%s: cannot be read (%s)" % (path, error.strerror)) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError("%s is damaged (%s: %s): %s" % (path, type(error).__name__, error, ANEW)) from error
+
+
+def _read(name, known, data_set, data_dir, split, download):
+    """A split decoded into memory: the `read` of a `DataSet` of records. Nothing is ever downloaded."""
+    path, index = paths(data_dir, name, split)
+    reader = _open(path, index, known[split])
+    images, labels = None, np.empty(known[split]["samples"], np.int32)
+    for number in _bar(range(len(labels)), len(labels), "reading " + split):
+        where = "%s: record %d" % (path, number)
+        image, labels[number] = _decode(_record(reader, number, where), number, len(data_set.classes), where)
+        if images is None:
+            images = np.empty((len(labels),) + image.shape, np.uint8)
+        if image.shape != images.shape[1:]:
+            raise InputError("%s is of %dx%d pixels, those before of %dx%d: training reads images of one size; make "
+                             "them with --size" % ((where,) + image.shape[1::-1] + images.shape[2:0:-1]))
+        images[number] = image
+    reader.close()
+    # Now and then a flipped bit gives another image and no error: 23 of 3,000 in CIFAR-10.
+    if file_sha256(path) != known[split]["sha256"]:
+        raise InputError("%s is damaged: its SHA-256 is not the one in %s; %s"
+                         % (path, os.path.basename(description_path(data_dir, name)), ANEW))
+    return ImageSet(images, labels, data_set.classes)
+
+
+def _open(path, index, known):
+    """A reader of a record file that has its whole length, and an index that fits it."""
+    for file in (path, index):
+        if not os.path.isfile(file):
+            raise InputError("%s is not there: %s" % (file, ANEW))
+    found = os.path.getsize(path)
+    if found != known["bytes"]:
+        raise InputError("{}: {:,} bytes, expected {:,}: {}; {}".format(
+            path, found, known["bytes"], "cut short" if found < known["bytes"] else "too long", ANEW))
+    try:
+        reader = mx.recordio.MXIndexedRecordIO(index, path, "r")
+    except (OSError, ValueError, IndexError, mx.base.MXNetError) as error:
+        raise InputError("%s: not a whole index (%s): %s" % (index, str(error).splitlines()[-1], ANEW)) from error
+    if reader.keys != list(range(known["samples"])):
+        raise InputError("{}: lists {:,} records, expected {:,}: cut short, or of another file; {}".format(
+            index, len(reader.keys), known["samples"], ANEW))
+    far = max(reader.idx.values())
+    if not 0 <= min(reader.idx.values()) <= far < found:
+        raise InputError("{}: points to byte {:,} of {:,} in {}: {}".format(
+            index, far, found, os.path.basename(path), ANEW))
+    return reader
+
+
+def _record(reader, number, where):
+    try:
+        record = reader.read_idx(number)
+    except mx.base.MXNetError:
+        record = None
+    if record is None:
+        raise InputError("%s: no record is where the index says: %s" % (where, ANEW))
+    return record
+
+
+def _decode(record, number, classes, where):
+    """The image, uint8 (H, W, 3), and the label of a record, checked."""
+    try:
+        header, png = mx.recordio.unpack(record)
+    except (struct.error, ValueError) as error:
+        raise InputError("%s is no image record: %s" % (where, ANEW)) from error
+    if header.id != number:
+        raise InputError("%s calls itself %d: the index is of another file; %s" % (where, header.id, ANEW))
+    if header.flag or header.label not in range(classes):
+        raise InputError("%s has label %s, expected 0 to %d: %s" % (
+            where, "%d numbers" % header.flag if header.flag else "%g" % header.label, classes - 1, ANEW))
+    try:
+        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+            return np.asarray(image.convert("RGB")), int(header.label)
+    except Exception as error:  # damaged bytes make Pillow raise more kinds than it names
+        raise InputError("%s is not a whole PNG: %s" % (where, ANEW)) from error
+
+
+def _bar(items, total, label):
+    return tqdm(items, total=total, desc=label, unit="image", leave=False, delay=1, disable=None)

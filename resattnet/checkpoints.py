@@ -21,7 +21,7 @@ def write_atomically(path, write, keep=None):
 
     What stood there before is kept under the name `keep`, if one is given.
     """
-    temporary = "%s.%d.tmp" % (path, os.getpid())
+    temporary = path + ".tmp"  # one name: what a killed process left is written over
     try:
         write(temporary)
         with open(temporary, "rb+") as handle:

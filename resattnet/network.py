@@ -109,7 +109,7 @@ def get_attention_cifar(classes, num_layers, widths="full", **kwargs):
     num_layers : int
         Depth: 56, 92, 128, 164, 236 or 452.
     widths : str
-        Key of `specs.CIFAR_WIDTHS`: 'full' is the reference Gluon size, 'thin' the paper's own.
+        Key of `specs.CIFAR_WIDTHS`: 'full' is the reference Gluon size, 'thin' about the paper's own.
     **kwargs
         Of `AttentionNet`: `attention_learning`.
 

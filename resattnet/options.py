@@ -65,7 +65,7 @@ class TrainingOptions(_Options):
     data_format: str = option("bin", "bin: the set's own binary files; rec: the records of scripts/make_records.py",
                               choices=FORMATS)
     num_layers: int = option(56, "depth of the network", choices=tuple(attention_net_spec))
-    widths: str = option("full", "full: the reference Gluon size; thin: the paper's own CIFAR size, six times smaller",
+    widths: str = option("full", "full: the reference Gluon size; thin: about the paper's own CIFAR size, six times smaller",
                          choices=tuple(CIFAR_WIDTHS))
     attention_learning: str = option("arl", "arl: (1 + M) T; nal: M T", choices=ATTENTION_LEARNING)
     epochs: int = option(200, "epochs of the run; the schedule ends with the last", low=1)

@@ -201,9 +201,10 @@ def prepare():
     check_builds(builds, importable=package_folders("mxnet")[1])
     # MXNet reads it once, when its library is loaded, and uses one thread where it is not set.
     os.environ.setdefault("OMP_NUM_THREADS", str(core_count()))
-    # Threads that wait for each other spin by default, and where a core is taken away for a moment (a shared or
-    # virtual machine) all others burn their time: training was 3 times slower than with threads that sleep.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Threads that wait for each other spin, then sleep. Where a core is taken away for a moment (a shared or virtual
+    # machine) spinning burns the time of the others, and sleeping at once costs a third of the speed of an idle one.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     numpy = importlib.import_module("numpy") if importlib.util.find_spec("numpy") else None
     check_numpy(numpy and numpy.__version__)
     add_numpy_aliases(numpy.__dict__)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ._mxnet import mx
+from .devices import settle_running_statistics
 from .errors import InputError
 
 _HEADER = "progress"
@@ -67,13 +68,14 @@ def make_run_folder(model_dir, run):
 
 def state_arrays(net, trainer):
     """Parameters, running statistics of each device and optimizer state, as NumPy arrays by name."""
+    settle_running_statistics()
     arrays = {}
     for name, parameter in net._collect_params_with_prefix().items():
-        copies = parameter.list_data() if parameter.grad_req == "null" else parameter.list_data()[:1]
-        for device, data in enumerate(copies):
+        learned = parameter.grad_req != "null"
+        for device, data in enumerate(parameter.list_data()[:1] if learned else parameter.list_data()):
             arrays["parameter/%s/%d" % (name, device)] = data.asnumpy()
         # The updaters of all devices hold the same values: each device applies the same summed gradients.
-        states = trainer._updaters[0].states.get(trainer._param2idx[parameter.name])
+        states = trainer._updaters[0].states.get(trainer._param2idx[parameter.name]) if learned else None
         for part, state in enumerate(_flat(states)):
             arrays["optimizer/%s/%d" % (name, part)] = state.asnumpy()
     return arrays
@@ -96,9 +98,9 @@ def restore_arrays(arrays, net, trainer, step):
             copies = [np.mean(copies, axis=0)]
         for device, target in enumerate(targets):
             target[:] = mx.nd.array(copies[device % len(copies)], ctx=target.context, dtype=target.dtype)
-        index = trainer._param2idx[parameter.name]
         if "optimizer/%s/0" % name not in arrays:  # running statistics; and all, before the first step
             continue
+        index = trainer._param2idx[parameter.name]
         for updater, target in zip(trainer._updaters, targets):
             updater.states[index] = trainer._optimizer.create_state_multi_precision(index, target)
             updater.states_synced[index] = True

@@ -47,12 +47,22 @@ def compute_type(float16, devices):
     return "float16" if float16 else "float32"
 
 
+def settle_running_statistics():
+    """Wait for the steps under way: to be called before batch normalisation's running statistics are read.
+
+    MXNet 1.9.1 writes them in the backward pass and does not tell its engine, which would let a reader in
+    before the last step is done.
+    """
+    mx.nd.waitall()
+
+
 def average_running_statistics(net):
     """Give batch normalisation the mean of its running statistics over the devices, on each of them.
 
     Each device gathers those of its own part of the batches; a network must be one network when it is
     measured and saved.
     """
+    settle_running_statistics()
     for parameter in net.collect_params().values():
         if parameter.grad_req == "null" and len(parameter.list_ctx()) > 1:
             parameter.set_data(sum(data.as_in_context(mx.cpu()) for data in parameter.list_data())

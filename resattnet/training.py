@@ -148,8 +148,10 @@ class Run:
         self.schedule = learning_rate_schedule(
             options.lr_schedule, options.lr, options.epochs * steps, options.warmup * steps,
             [epoch * steps for epoch in options.decay_epochs])
+        # Without the running statistics: a trainer of several devices would overwrite those of all by the first's.
+        learned = [parameter for parameter in self.net.collect_params().values() if parameter.grad_req != "null"]
         self.trainer = mx.gluon.Trainer(
-            self.net.collect_params(), options.optimizer,
+            learned, options.optimizer,
             dict(momentum=options.momentum, wd=options.wd,
                  lr_scheduler=OptimizerSchedule(self.schedule), multi_precision=self.dtype == "float16"),
             kvstore="device" if len(self.devices) > 1 else None, update_on_kvstore=False)

@@ -87,6 +87,15 @@ def test_thread_count_is_the_cores_where_not_set(monkeypatch):
     assert run.stdout == "True\n", run.stderr
 
 
+def test_waiting_threads_spin_a_little_unless_the_user_says_otherwise(monkeypatch):
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    ask = "from resattnet import _mxnet; import os; print(os.environ.get('GOMP_SPINCOUNT'))"
+    assert python("-c", ask).stdout == "10000\n"
+    assert python("-c", ask, GOMP_SPINCOUNT="7").stdout == "7\n"
+    assert python("-c", ask, OMP_WAIT_POLICY="active").stdout == "None\n"
+
+
 def test_aliases_leave_what_is_there():
     namespace = {"bool": "NumPy's own"}
     _mxnet.add_numpy_aliases(namespace)

@@ -70,6 +70,8 @@ class TrainingOptions(_Options):
     attention_learning: str = option("arl", "arl: (1 + M) T; nal: M T", choices=ATTENTION_LEARNING)
     epochs: int = option(200, "epochs of the run; the schedule ends with the last", low=1)
     batch_size: int = option(64, "images of a batch on each device", low=1, short="-b")
+    accumulate: int = option(1, "batches whose gradients are summed for one update: the result of a larger batch, "
+                             "batch normalisation's statistics aside, on the memory of one", low=1)
     optimizer: str = option("nag", "nag: Nesterov momentum; sgd: plain momentum", choices=("nag", "sgd"))
     lr: float = option(0.1, "highest learning rate", above=0)
     momentum: float = option(0.9, "momentum of the optimizer", low=0, below=1)
@@ -187,6 +189,29 @@ class RecordsOptions(_Options):
     def output(self):
         """The folder they go to."""
         return os.path.expanduser(self.output_dir or self.data_dir)
+
+
+BENCHMARK_PARTS = ("train", "inference", "input", "epoch")
+
+
+@dataclass(frozen=True)
+class BenchmarkOptions(_Options):
+    """Arguments of a measurement of speed; each is the flag of the same name of `scripts/benchmark.py`."""
+
+    num_layers: int = option(56, "depth of the network", choices=tuple(attention_net_spec))
+    widths: str = option("full", "widths of the network", choices=tuple(CIFAR_WIDTHS))
+    batch_size: int = option(64, "images of a batch", low=1, short="-b")
+    steps: int = option(4, "steps of one turn; for `epoch` that many batches are the epoch", low=1)
+    repeats: int = option(5, "turns of each contender, after two that are not counted", low=1)
+    dataset: str = option("digits", "what `input` and `epoch` read", choices=tuple(DATASETS))
+    data_dir: str = option("data", "where the data sets are, and are downloaded to")
+    json: Optional[str] = option(None, "file for the figures and all their conditions")
+    profile: bool = option(False, "1 also says which operators take the time of our training step")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.json and not os.path.isdir(os.path.dirname(os.path.abspath(self.json))):
+            raise InputError("--json %s: there is no such folder" % self.json)
 
 
 # What a state's arrays and its place within an epoch depend on.

@@ -133,7 +133,8 @@ class Run:
         train_set, test_set = (datasets.load(options.dataset, options.data_dir, split, data_format=options.data_format)
                                for split in ("train", "test"))
         batch_size = options.batch_size * len(self.devices)
-        self.train_loader = ArrayLoader(train_set, self.transform, batch_size, options.seed, options.workers)
+        self.train_loader = ArrayLoader(train_set, self.transform, batch_size * options.accumulate, options.seed,
+                                        options.workers)
         self.validation_loader = ArrayLoader(test_set, plain, batch_size, workers=options.workers)
 
     def _build_network(self):
@@ -150,6 +151,8 @@ class Run:
             [epoch * steps for epoch in options.decay_epochs])
         # Without the running statistics: a trainer of several devices would overwrite those of all by the first's.
         learned = [parameter for parameter in self.net.collect_params().values() if parameter.grad_req != "null"]
+        for parameter in learned:
+            parameter.grad_req = "add" if options.accumulate > 1 else "write"
         self.trainer = mx.gluon.Trainer(
             learned, options.optimizer,
             dict(momentum=options.momentum, wd=options.wd,
@@ -201,13 +204,19 @@ class Run:
         self.log.end_bar()
 
     def train_step(self, images, labels):
-        """One update from one batch, split over the devices; returns before they are done with it."""
-        parts = split_batch(images, labels, self.devices, self.dtype)
+        """One update from one batch, or from `accumulate` of them in one; returns before the devices are done."""
+        for part in zip(*(np.array_split(array, self.options.accumulate) for array in (images, labels))):
+            self.add_gradients(split_batch(*part, self.devices, self.dtype))
+        self.trainer.step(len(images))
+        if self.options.accumulate > 1:
+            self.net.collect_params().zero_grad()
+
+    def add_gradients(self, parts):
+        """Forward and backward of one batch, given as its parts on the devices, counted by the meter."""
         with mx.autograd.record():
             outputs = [self.net(x) for x, _ in parts]
             losses = [self.loss(output, y) for output, (_, y) in zip(outputs, parts)]
         mx.autograd.backward(losses)
-        self.trainer.step(len(images))
         for loss, output, (_, y) in zip(losses, outputs, parts):
             heavier = y.argmax(axis=1) if self.transform.soft else y.astype("float32")
             hits = output.argmax(axis=1).astype("float32") == heavier

@@ -176,7 +176,7 @@ def test_two_devices_give_the_gradients_of_one():
     for devices in ([mx.cpu(0)], [mx.cpu(0), mx.cpu(1)]):
         mx.random.seed(5)
         net = get_attention_cifar(10, 56, "thin")
-        net.apply(lambda block: isinstance(block, mx.gluon.nn.BatchNorm) and block._kwargs.update(use_global_stats=True))
+        fix_statistics(net)
         net.initialize(ctx=devices)
         trainer = mx.gluon.Trainer(net.collect_params(), "sgd", kvstore="device", update_on_kvstore=False)
         with mx.autograd.record():
@@ -187,6 +187,38 @@ def test_two_devices_give_the_gradients_of_one():
         gradients.append([p.list_grad()[-1].asnumpy() for p in net.collect_params().values() if p.grad_req != "null"])
     for one, two in zip(*gradients):
         assert np.abs(one - two).max() <= 1e-3 * np.abs(one).max()
+
+
+def fix_statistics(net):
+    """Have batch normalisation use its running statistics in training too: all else is a sum over the samples."""
+    net.apply(lambda block: isinstance(block, mx.gluon.nn.BatchNorm) and block._kwargs.update(use_global_stats=True))
+
+
+@pytest.mark.parametrize("devices", [[mx.cpu(0)], [mx.cpu(0), mx.cpu(1)]])
+def test_accumulated_batches_give_the_update_of_one_large_batch(options, devices):
+    rng = np.random.default_rng(0)
+    batches = [(rng.normal(size=(16, 3, 16, 16)).astype(np.float32), rng.integers(0, 10, 16).astype(np.int32))
+               for _ in range(3)]
+    learned = []
+    for name, accumulate in (("large", 1), ("small", 4)):
+        size = 16 // len(devices) // accumulate
+        run = training.Run(elsewhere(options, name, accumulate=accumulate, batch_size=size), devices)
+        fix_statistics(run.net)
+        assert len(run.train_loader) == 4  # 64 images, 16 a step
+        for batch in batches:
+            run.train_step(*batch)
+        run.collect()
+        assert run.meter.samples == 48
+        learned.append(dict(values(run), loss=np.float32(run.meter.mean_loss)))
+    start = values(training.Run(elsewhere(options, "start"), devices))
+    for name, large in learned[0].items():
+        moved = np.abs(large - start.get(name, 0)).max()
+        assert np.abs(large - learned[1][name]).max() <= 1e-3 * moved, name
+
+
+def test_an_accumulated_batch_larger_than_the_data_set_is_an_error(options):
+    with pytest.raises(InputError, match="a batch of 80 is larger than the data set of 64 images"):
+        training.train(dataclasses.replace(options, accumulate=5))
 
 
 def test_running_statistics_are_averaged_over_devices():

@@ -34,6 +34,7 @@ setup(
         "cpu": requirements("requirements.txt"),
         "cu112": requirements("requirements-cu112.txt"),
         "onnx": ONNX,
+        "bench": ["torch>=2.0,<3"],  # the rival of scripts/benchmark.py; on the CPU only
         "dev": ONNX + ["pytest>=7,<9", "pytest-timeout>=2.1", "pytest-cov>=4"],
     },
 )

@@ -2,6 +2,7 @@
 
 A run's folder holds the two newest ones, `last.state` and `previous.state`, in NumPy's npz format.
 """
+import dataclasses
 import json
 import os
 import zipfile
@@ -35,6 +36,30 @@ def write_atomically(path, write, keep=None):
             os.remove(temporary)
 
 
+@dataclasses.dataclass
+class Progress:
+    """How far a run is: what a state holds beside its arrays, of JSON types.
+
+    Attributes
+    ----------
+    epoch, batch, step : int
+        Whole epochs done, batches done of the next one, steps done in all.
+    totals : dict
+        The meter's sums of the epoch begun.
+    best : dict or None
+        `epoch` and `top1` of the best validation so far.
+    history : list of dict
+        The row of each whole epoch.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    totals: dict = dataclasses.field(default_factory=dict)
+    best: dict = None
+    history: list = dataclasses.field(default_factory=list)
+
+
 class State(NamedTuple):
     """A whole state of a run, as read.
 
@@ -43,7 +68,7 @@ class State(NamedTuple):
     arrays : dict of str to array
         As `state_arrays` gives them.
     progress : dict
-        Arguments of `training.Progress`.
+        Arguments of `Progress`.
     options : dict
         Arguments of `options.TrainingOptions`.
     folder : str
@@ -118,7 +143,7 @@ def save_state(folder, arrays, progress):
     folder : str
     arrays : dict of str to array
     progress : dict
-        Of JSON types: the fields of `training.Progress`, and `options`.
+        Of JSON types: the fields of `Progress`, and `options`.
     """
     header = np.frombuffer(json.dumps(progress).encode(), np.uint8)
 

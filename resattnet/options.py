@@ -120,6 +120,16 @@ class TrainingOptions(_Options):
         _check_name("--name", self.name)
 
     @property
+    def title(self):
+        """What a run is, for its name: `<dataset>_attention<depth>_<what is special>`."""
+        parts = ["%s_attention%d" % (self.dataset, self.num_layers)]
+        parts += [self.widths] * (self.widths != "full")
+        parts += [self.attention_learning] * (self.attention_learning != "arl")
+        parts += ["cutout"] * (self.cutout > 0)
+        parts += ["mixup"] * self.mix_up + ["smooth"] * (self.epsilon > 0)
+        return "_".join(parts)
+
+    @property
     def warmup(self):
         """Epochs of warm-up: as given, else 5, or a quarter of a run of less than 20 epochs."""
         return min(5, self.epochs // 4) if self.warmup_epochs is None else self.warmup_epochs
@@ -207,11 +217,15 @@ class BenchmarkOptions(_Options):
     data_dir: str = option("data", "where the data sets are, and are downloaded to")
     json: Optional[str] = option(None, "file for the figures and all their conditions")
     profile: bool = option(False, "1 also says which operators take the time of our training step")
+    cost: Optional[str] = option(None, "measure instead what training costs by batch, depth and processes, --repeats "
+                                 "steps each, and write it to COST.csv and COST.png; takes long")
 
     def __post_init__(self):
         super().__post_init__()
-        if self.json and not os.path.isdir(os.path.dirname(os.path.abspath(self.json))):
-            raise InputError("--json %s: there is no such folder" % self.json)
+        for name in ("json", "cost"):
+            path = getattr(self, name)
+            if path and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+                raise InputError("--%s %s: there is no such folder" % (name, path))
 
 
 # What a state's arrays and its place within an epoch depend on.

@@ -1,20 +1,28 @@
 """Learning-rate schedules: pure functions of the step, composed from GluonCV's."""
+import contextlib
 import importlib
 import sys
 
 from ._mxnet import mx
 
 
-def gluoncv_schedulers():
-    """GluonCV's module of schedulers, imported with PyTorch out of its sight: it refuses to stand beside PyTorch 2."""
+@contextlib.contextmanager
+def hidden_torch():
+    """A context in which `import torch` fails as if it were not installed: GluonCV refuses to stand beside PyTorch 2."""
     torch = sys.modules.get("torch")
-    sys.modules["torch"] = None  # `import torch` now raises ImportError, as where it is not installed
+    sys.modules["torch"] = None
     try:
-        return importlib.import_module("gluoncv.utils.lr_scheduler")
+        yield
     finally:
         del sys.modules["torch"]
         if torch:
             sys.modules["torch"] = torch
+
+
+def gluoncv_schedulers():
+    """GluonCV's module of schedulers."""
+    with hidden_torch():
+        return importlib.import_module("gluoncv.utils.lr_scheduler")
 
 
 def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=()):

@@ -54,40 +54,6 @@ def train(options, state=None):
     return run
 
 
-def run_name(options):
-    """`<dataset>_attention<depth>_<what is special>_<time>`, or the name that the options give."""
-    parts = ["%s_attention%d" % (options.dataset, options.num_layers)]
-    parts += [options.widths] * (options.widths != "full")
-    parts += [options.attention_learning] * (options.attention_learning != "arl")
-    parts += ["cutout"] * (options.cutout > 0)
-    parts += ["mixup"] * options.mix_up + ["smooth"] * (options.epsilon > 0)
-    return options.name or "_".join(parts + [time.strftime("%Y%m%d-%H%M%S")])
-
-
-@dataclasses.dataclass
-class Progress:
-    """How far a run is: what a state holds beside its arrays, of JSON types.
-
-    Attributes
-    ----------
-    epoch, batch, step : int
-        Whole epochs done, batches done of the next one, steps done in all.
-    totals : dict
-        The meter's sums of the epoch begun.
-    best : dict or None
-        `epoch` and `top1` of the best validation so far.
-    history : list of dict
-        The row of each whole epoch.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    totals: dict = dataclasses.field(default_factory=dict)
-    best: dict = None
-    history: list = dataclasses.field(default_factory=list)
-
-
 class Run:
     """One training run: its data, network, optimizer and progress.
 
@@ -109,7 +75,7 @@ class Run:
     def __init__(self, options, devices, state=None):
         self.options, self.devices = options, devices
         self.dtype = compute_type(options.float16, devices)
-        self.progress = Progress(**state.progress) if state else Progress()
+        self.progress = checkpoints.Progress(**state.progress) if state else checkpoints.Progress()
         self.meter = Meter(**self.progress.totals)
         self.unsaved = None
         self._build_loaders()
@@ -118,7 +84,7 @@ class Run:
             self.folder, self.name = state.folder, os.path.basename(os.path.abspath(state.folder))
             checkpoints.restore_arrays(state.arrays, self.net, self.trainer, self.progress.step)
         else:
-            self.name = run_name(options)
+            self.name = options.name or "%s_%s" % (options.title, time.strftime("%Y%m%d-%H%M%S"))
             self.folder = checkpoints.make_run_folder(options.model_dir, self.name)
 
     def _build_loaders(self):
@@ -190,7 +156,7 @@ class Run:
         options, progress = self.options, self.progress
         self.log.start_bar("epoch %d/%d" % (progress.epoch + 1, options.epochs), len(self.train_loader), progress.batch)
         self.meter.start()
-        for images, labels in self.train_loader.epoch(progress.epoch, start=progress.batch):
+        for images, labels in self.batches():
             self.train_step(images, labels)
             progress.batch += 1
             progress.step += 1
@@ -202,6 +168,14 @@ class Run:
             self.leave_if_asked()
         self.collect()
         self.log.end_bar()
+
+    def batches(self):
+        """What is left of the epoch begun; if the loader fails, what was trained is saved before that is said."""
+        try:
+            yield from self.train_loader.epoch(self.progress.epoch, start=self.progress.batch)
+        except InputError as error:
+            self.save()
+            raise InputError("%s; saved after step %d, go on with: --resume %s" % (error, self.progress.step, self.folder))
 
     def train_step(self, images, labels):
         """One update from one batch, or from `accumulate` of them in one; returns before the devices are done."""
@@ -243,8 +217,9 @@ class Run:
         progress.epoch, progress.batch, self.meter = row["epoch"], 0, Meter()
         self.save(row, best)
         self.log.table(progress.history)
-        self.log.scalars(progress.step, {"validation/loss": result.loss, "validation/top1": result.top1,
-                                         "validation/top5": result.top5, "epoch/train_loss": row["train_loss"]})
+        self.log.scalars(progress.step, {"loss/validation": result.loss, "loss/train_epoch": row["train_loss"],
+                                         "accuracy/validation_top1": result.top1,
+                                         "accuracy/validation_top5": result.top5})
         self.log.line("epoch %d/%d  train loss %.4f  %s %.4f  validation loss %.4f  top-1 %.4f  top-5 %.4f  "
                       "%.1f images/s%s" % (row["epoch"], self.options.epochs, row["train_loss"],
                                            self.accuracy_name.replace("_", " "), meter.accuracy, result.loss,
@@ -261,8 +236,9 @@ class Run:
         """Read the figures of the epoch so far, and say them."""
         speed, step, meter, name = self.collect(), self.progress.step, self.meter, self.accuracy_name
         rate = self.schedule(step - 1)
-        self.log.scalars(step, {"train/loss": meter.mean_loss, "train/" + name: meter.accuracy,
-                                "learning_rate": rate, "samples_per_second": speed})
+        # TensorBoard opens the first groups of the alphabet: what is looked at most stands in them, side by side.
+        self.log.scalars(step, {"loss/train": meter.mean_loss, "accuracy/train" + name[len("accuracy"):]: meter.accuracy,
+                                "progress/learning_rate": rate, "progress/samples_per_second": speed})
         self.log.interim("step %d  lr %.4g  loss %.4f  %s %.4f  %.1f images/s" % (
             step, rate, meter.mean_loss, name.replace("_", " "), meter.accuracy, speed))
 

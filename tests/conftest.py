@@ -3,7 +3,11 @@ import os
 
 import pytest
 
-from resattnet._mxnet import mx  # noqa: F401
+# The networks of the tests are small: threads would wait for each other longer than they compute, the more so where
+# other work runs beside the tests.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from resattnet._mxnet import mx  # noqa: F401,E402
 
 
 @pytest.fixture(scope="session")

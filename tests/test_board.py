@@ -36,12 +36,12 @@ def run_child(body, **kwargs):
 def test_board_text_and_csv(tmp_path):
     with RunLog(str(tmp_path), "run", {"lr": 0.1, "epochs": 3}) as log:
         for step in range(50):
-            log.scalars(step, {"train/loss": 1.0 / (step + 1), "learning_rate": 0.1})
+            log.scalars(step, {"loss/train": 1.0 / (step + 1), "progress/learning_rate": 0.1})
         log.line("epoch 1/3")
         log.table([{"epoch": 1, "loss": 0.5}])
         log.table([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
     board = read_board(tmp_path / "board" / "run")
-    assert [step for step, _ in board["scalars"]["train/loss"]] == list(range(50))
+    assert [step for step, _ in board["scalars"]["loss/train"]] == list(range(50))
     assert any("| lr | 0.1 |" in text for text in board["texts"].values())
     assert (tmp_path / "text" / "run.log").read_text().endswith(" epoch 1/3\n")
     with open(str(tmp_path / "csv" / "run.csv")) as handle:

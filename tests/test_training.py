@@ -3,6 +3,7 @@ import dataclasses
 import json
 import os
 import signal
+from multiprocessing import active_children
 
 import numpy as np
 import pytest
@@ -136,6 +137,17 @@ def test_a_run_that_died_goes_on_from_its_last_state(options, monkeypatch, save_
         training.train(options)
     again()
     assert checkpoints.load_state(os.path.join(options.model_dir, "run")).progress["step"] == last
+    assert_equal_runs(resume(options), whole)
+
+
+def test_a_worker_that_dies_loses_nothing(options, monkeypatch):
+    options = dataclasses.replace(options, workers=1)
+    whole = training.train(elsewhere(options, "whole", workers=0))
+    again = stop_at(monkeypatch, 6, lambda: [os.kill(child.pid, signal.SIGKILL) for child in active_children()])
+    with pytest.raises(InputError, match="killed.*saved after step ., go on with: --resume .*run$"):
+        training.train(options)
+    again()
+    assert checkpoints.load_state(os.path.join(options.model_dir, "run")).progress["step"] >= 6
     assert_equal_runs(resume(options), whole)
 
 

@@ -1,0 +1,304 @@
+"""Measuring speed: contenders take turns, each in a process of its own, and their times are compared round by round.
+
+Processes keep apart what would disturb: MXNet's AMP changes operators for the whole process, and PyTorch brings its
+own OpenMP.
+"""
+import contextlib
+import dataclasses
+import datetime
+import functools
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import signal
+import sys
+import time
+from typing import List, NamedTuple, Optional
+
+import numpy as np
+
+from . import __version__
+from ._mxnet import core_count, installed, mx
+from .contenders import Unavailable, make_run, random_batch, repeated, threads
+from .errors import InputError
+
+WARM_UP_ROUNDS = 2  # the first step plans memory, the second finds its weights in the layouts of the first
+
+
+# ---- statistics ----
+
+class Result(NamedTuple):
+    """What one contender did.
+
+    Attributes
+    ----------
+    part, name : str
+        Of its variant.
+    speeds : list of float
+        Images per second, one per round.
+    ratios_to_first, ratios_to_pytorch : list of float or None
+        Its speed over that of the part's first contender, of its PyTorch rival, in the same round.
+    """
+
+    part: str
+    name: str
+    speeds: List[float]
+    ratios_to_first: List[float]
+    ratios_to_pytorch: Optional[List[float]] = None
+
+    def summary(self):
+        """The result with medians, as a dict of JSON types."""
+        return dict(self._asdict(), images_per_second=median_and_range(self.speeds),
+                    ratio_to_first=median_and_range(self.ratios_to_first),
+                    ratio_to_pytorch=self.ratios_to_pytorch and median_and_range(self.ratios_to_pytorch))
+
+
+def median_and_range(values):
+    """A dict of the median, the lowest and the highest of some values."""
+    return {"median": float(np.median(values)), "min": float(min(values)), "max": float(max(values))}
+
+
+def interleave(turns, repeats, warm_up=WARM_UP_ROUNDS):
+    """Let contenders take turns, A B C A B C ..., so that a machine whose speed drifts slows all of them alike.
+
+    Parameters
+    ----------
+    turns : list of callables
+        Each does its work once and returns its speed.
+    repeats : int
+        Rounds measured, after `warm_up` rounds that are not.
+
+    Returns
+    -------
+    float array (repeats, len(turns))
+    """
+    return np.array([[turn() for turn in turns] for _ in range(warm_up + repeats)])[warm_up:]
+
+
+def compare(variants, speeds):
+    """Results of the contenders of one part.
+
+    Parameters
+    ----------
+    variants : list of Variant
+    speeds : float array (rounds, len(variants))
+
+    Returns
+    -------
+    list of Result
+    """
+    columns = {variant.name: index for index, variant in enumerate(variants)}
+    results = []
+    for variant, own in zip(variants, speeds.T):
+        rival = columns.get(variant.rival)
+        results.append(Result(variant.part, variant.name, own.tolist(), (own / speeds[:, 0]).tolist(),
+                              None if rival is None else (own / speeds[:, rival]).tolist()))
+    return results
+
+
+# ---- how it is measured ----
+
+class Turn(NamedTuple):
+    """What a contender's process did in one turn.
+
+    Attributes
+    ----------
+    images : int
+    seconds, cpu_seconds : float
+        Of the wall's clock, and of all its threads together.
+    peak_memory : float
+        The most that the process has held so far, in MiB.
+    """
+
+    images: int
+    seconds: float
+    cpu_seconds: float
+    peak_memory: float
+
+    @property
+    def speed(self):
+        """Images per second."""
+        return self.images / self.seconds
+
+
+def _serve(connection, variants, setting):
+    """Build contenders, then run the one that is asked for and answer with its `Turn`, until the other end closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us with SIGTERM
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # an orderly exit, which ends a loader's workers as well
+    try:
+        runs = [variant.build(setting, **variant.arguments) for variant in variants]
+        connection.send(None)
+        while True:
+            run = runs[connection.recv()]
+            begin, busy = time.perf_counter(), time.process_time()
+            images = run()
+            connection.send(Turn(images, time.perf_counter() - begin, time.process_time() - busy,
+                                 resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    except InputError as error:
+        connection.send(error)
+    except (EOFError, ConnectionError):
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # on the way out already
+
+
+class ContenderProcess:
+    """A process that holds contenders and lets one of them run when it is its turn; a context manager.
+
+    Parameters
+    ----------
+    variants : list of Variant
+    setting : options.BenchmarkOptions
+    """
+
+    def __init__(self, variants, setting):
+        context = multiprocessing.get_context("spawn")  # a fork would share threads and patches, which must be apart
+        self._names = " and ".join(variant.name for variant in variants)
+        self._connection, other = context.Pipe()
+        self._process = context.Process(target=_serve, args=(other, variants, setting))
+        self._process.start()
+        other.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        self._connection.close()
+        if kind:
+            self._process.terminate()
+        self._process.join(30)
+        if self._process.is_alive():
+            self._process.kill()
+
+    def wait_until_built(self):
+        """Raise what the builders raised, if they did."""
+        self._receive()
+
+    def turn(self, index=0):
+        """The `Turn` of the contender `index`."""
+        self.begin(index)
+        return self.finish()
+
+    def begin(self, index=0):
+        """Let the contender `index` run."""
+        self._connection.send(index)
+
+    def finish(self):
+        """Its `Turn`, when it is done."""
+        return self._receive()
+
+    def _receive(self):
+        try:
+            answer = self._connection.recv()
+        except EOFError:
+            self._process.join()
+            if self._process.exitcode == -signal.SIGKILL:
+                raise InputError("%s: killed, most likely for want of memory: give a smaller --batch-size"
+                                 % self._names)
+            raise RuntimeError("%s: its process ended with exit code %d" % (self._names, self._process.exitcode))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def measure(variants, setting):
+    """Measure contenders of one part against each other.
+
+    Parameters
+    ----------
+    variants : list of Variant
+    setting : options.BenchmarkOptions
+
+    Returns
+    -------
+    results : list of Result
+        In the order of the variants, less those that cannot run here.
+    notes : list of str
+        Why those cannot.
+    """
+    groups, running, turns, notes = {}, [], [], []
+    for variant in variants:
+        groups.setdefault(variant.process or variant.name, []).append(variant)
+    with contextlib.ExitStack() as stack:
+        processes = [stack.enter_context(ContenderProcess(group, setting)) for group in groups.values()]
+        for process, group in zip(processes, groups.values()):
+            try:
+                process.wait_until_built()
+            except Unavailable as reason:
+                notes.append(str(reason))
+                continue
+            running += group
+            turns += [functools.partial(_speed, process, index) for index in range(len(group))]
+        return compare(running, interleave(turns, setting.repeats)), list(dict.fromkeys(notes))
+
+
+def _speed(process, index):
+    return process.turn(index).speed
+
+
+class OperatorTime(NamedTuple):
+    """An operator's share of the time of all, and its milliseconds and calls in one training step."""
+
+    name: str
+    share: float
+    milliseconds: float
+    calls: float
+
+
+def operator_times(totals, steps):
+    """Rows of a profile, longest first.
+
+    Parameters
+    ----------
+    totals : dict
+        Of MXNet's profiler: operator to a dict with 'Total' in milliseconds and 'Count'.
+    steps : int
+        How many steps these are of.
+
+    Returns
+    -------
+    list of OperatorTime
+    """
+    whole = sum(row["Total"] for row in totals.values())
+    rows = [OperatorTime(name, row["Total"] / whole, row["Total"] / steps, row["Count"] / steps)
+            for name, row in totals.items()]
+    return sorted(rows, key=lambda row: -row.share)
+
+
+def profile(setting):
+    """Where the time of a training step goes, by operator: a list of `OperatorTime`."""
+    run, (images, labels) = make_run(setting), random_batch(setting)
+    # The engine runs operators in bulk, and the profiler would only see the bulks.
+    run.net.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=0, backward_bulk_size=0)
+    step = repeated(lambda: run.train_step(images, labels), setting)
+    step()
+    mx.profiler.set_config(profile_symbolic=True, profile_imperative=True, aggregate_stats=True, filename=os.devnull)
+    mx.profiler.set_state("run")
+    step()
+    mx.profiler.set_state("stop")
+    return operator_times(json.loads(mx.profiler.dumps(reset=True, format="json"))["Time"]["operator"], setting.steps)
+
+
+# ---- conditions ----
+
+def cpu_facts(path="/proc/cpuinfo"):
+    """The CPU's model, and those of its instruction sets that decide the speed; [] where the system does not say."""
+    facts = {}
+    if os.path.exists(path):
+        with open(path) as stream:
+            facts = dict(map(str.strip, line.split(":", 1)) for line in stream if ":" in line)
+    flags = facts.get("flags", "").split()
+    return (facts.get("model name") or platform.processor() or platform.machine(),
+            [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags])
+
+
+def conditions(setting):
+    """What the figures depend on, as a dict of JSON types."""
+    model, instructions = cpu_facts()
+    versions = {name: installed(name) for name in ("mxnet", "torch", "numpy", "gluoncv")}
+    return dict(dataclasses.asdict(setting), cpu=model, instructions=instructions, cores=core_count(),
+                threads=threads(), load=os.getloadavg()[0], python=platform.python_version(),
+                versions=dict(versions, resattnet=__version__), system=platform.platform(),
+                date=datetime.datetime.now().astimezone().isoformat(timespec="seconds"))

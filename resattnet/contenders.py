@@ -1,0 +1,208 @@
+"""What `benchmarks` measures: contenders, as rows of `VARIANTS`, and their builders.
+
+A builder takes `options.BenchmarkOptions` and what its row adds, and returns a function that does its work once and
+says how many images that were. All measure on the CPU.
+"""
+import dataclasses
+import functools
+import os
+import tempfile
+from typing import Callable, NamedTuple, Optional
+
+import numpy as np
+
+from . import datasets
+from ._mxnet import mx
+from .augment import Transform
+from .errors import InputError
+from .loaders import ArrayLoader
+from .network import get_attention_cifar
+from .options import TrainingOptions
+from .schedules import hidden_torch
+from .training import Run
+
+INPUT_FACTOR = 20  # batches made by array for each made image by image: both then take a time that can be measured
+
+
+class Unavailable(InputError):
+    """This contender cannot run here; the others can."""
+
+
+class Variant(NamedTuple):
+    """A contender: its part and name, what builds it, the PyTorch rival, the process it shares with others."""
+
+    part: str
+    name: str
+    build: Callable
+    arguments: dict = {}
+    rival: Optional[str] = None
+    process: Optional[str] = None
+
+
+def threads():
+    """How many threads each contender computes with: `OMP_NUM_THREADS`, which `_mxnet` sets where the user has not."""
+    text = os.environ["OMP_NUM_THREADS"].split(",")[0]
+    if not text.isdigit() or not int(text):
+        raise InputError("OMP_NUM_THREADS %s: give a whole number of at least 1" % text)
+    return int(text)
+
+
+def random_batch(setting):
+    """Normalised images of noise and labels, as the loader gives them."""
+    rng = np.random.default_rng(0)
+    return (rng.normal(size=(setting.batch_size, 3, 32, 32)).astype(np.float32),
+            rng.integers(0, 10, setting.batch_size).astype(np.int32))
+
+
+def repeated(step, setting):
+    """`setting.steps` steps on the same batch, to the end of the last one."""
+    def repeat():
+        for _ in range(setting.steps):
+            step()
+        mx.nd.waitall()
+        return setting.steps * setting.batch_size
+    return repeat
+
+
+def make_run(setting, **changes):
+    """A training run as the script would make it, of which only `train_step` will be used."""
+    options = TrainingOptions(**dict(dict(
+        dataset="digits", data_dir=setting.data_dir, num_layers=setting.num_layers, widths=setting.widths,
+        batch_size=setting.batch_size, epochs=1000, warmup_epochs=0, lr=1e-3), **changes))
+    with tempfile.TemporaryDirectory() as folder:  # a run makes its folder, and this one writes nothing there
+        return Run(dataclasses.replace(options, model_dir=folder), [mx.cpu()])
+
+
+def training(setting, accumulate=1):
+    """The step of `training.Run`: forward, loss, backward, update, metrics; of `accumulate` batches."""
+    run = make_run(setting, accumulate=accumulate)
+    setting = dataclasses.replace(setting, batch_size=setting.batch_size * accumulate)
+    images, labels = random_batch(setting)
+    return repeated(lambda: run.train_step(images, labels), setting)
+
+
+@functools.lru_cache(maxsize=1)
+def _run_on_data(setting):
+    run = make_run(setting, dataset=setting.dataset)
+    samples = setting.steps * setting.batch_size
+    image_set = datasets.load(setting.dataset, setting.data_dir, "train")
+    if samples > len(image_set.labels):
+        raise InputError("--steps %d: %d batches of %d are more than the %d images of %s"
+                         % (setting.steps, setting.steps, setting.batch_size, len(image_set.labels), setting.dataset))
+    return run, image_set._replace(images=image_set.images[:samples], labels=image_set.labels[:samples])
+
+
+def constant_epoch(setting):
+    """Training steps on one batch: what an epoch would cost if its input were free."""
+    run, image_set = _run_on_data(setting)
+    images, labels = run.transform(image_set.images[:setting.batch_size], image_set.labels[:setting.batch_size])
+    return repeated(lambda: run.train_step(images, labels), setting)
+
+
+def loader_epoch(setting, workers):
+    """The same steps on an epoch of `setting.steps` batches from the loader."""
+    run, image_set = _run_on_data(setting)
+    loader = ArrayLoader(image_set, run.transform, setting.batch_size, shuffle_seed=0, workers=workers)
+
+    def repeat():
+        for images, labels in loader.epoch(0):
+            run.train_step(images, labels)
+        mx.nd.waitall()
+        return loader.samples
+    return repeat
+
+
+def initialised_net(setting):
+    """The network, with random weights."""
+    mx.random.seed(0)
+    net = get_attention_cifar(10, setting.num_layers, widths=setting.widths)
+    net.initialize()
+    return net
+
+
+def inference(setting, backend=None):
+    """Logits of a batch; `backend` 'MKLDNN' fuses neighbouring layers."""
+    net, images = initialised_net(setting), mx.nd.array(random_batch(setting)[0])
+    net.hybridize(static_alloc=True, static_shape=True, **({"backend": backend} if backend else {}))
+    return repeated(lambda: net(images), setting)
+
+
+def torch_twin(setting):
+    """The module `torch_network`, and its net with the weights of ours."""
+    try:
+        from . import torch_network
+    except ImportError as error:
+        raise Unavailable("PyTorch is not here (%s) and its rows are left out: python -m pip install -e '.[bench]'"
+                          % error)
+    torch_network.torch.set_num_threads(threads())
+    net = torch_network.attention_cifar(10, setting.num_layers, setting.widths)
+    return torch_network, torch_network.load_gluon(net, initialised_net(setting))
+
+
+def torch_training(setting, dtype):
+    """The training step in PyTorch."""
+    torch_network, net = torch_twin(setting)
+    return repeated(torch_network.training_step(net, *random_batch(setting), dtype=dtype), setting)
+
+
+def torch_inference(setting, dtype):
+    """Logits of a batch in PyTorch."""
+    torch_network, net = torch_twin(setting)
+    return repeated(torch_network.inference_step(net, random_batch(setting)[0], dtype), setting)
+
+
+def plain_transform(setting):
+    """The transform of the data set, without randomness."""
+    facts = datasets.describe(setting.dataset)
+    return Transform(facts.mean, facts.std, len(facts.classes))
+
+
+def reference_chain(mean, std, pad=4, flip=True):
+    """The reference scripts' input: a chain of Gluon transforms for one image, NDArray (H, W, C) uint8 to (C, H, W)."""
+    with hidden_torch():
+        from gluoncv.data import transforms as cv
+    transforms = mx.gluon.data.vision.transforms
+    return transforms.Compose([cv.RandomCrop(datasets.SIDE, pad=pad)] * bool(pad)
+                              + [transforms.RandomFlipLeftRight()] * flip
+                              + [transforms.ToTensor(), transforms.Normalize(mean, std)])
+
+
+def image_input(setting):
+    """Batches made image by image: crop, flip, normalise."""
+    transform, image_set = plain_transform(setting), datasets.load(setting.dataset, setting.data_dir, "train")
+    chain, images = reference_chain(transform.mean, transform.std), mx.nd.array(image_set.images, dtype="uint8")
+    draws = np.random.default_rng(0)
+
+    def step():
+        mx.nd.stack(*(chain(images[int(index)]) for index in draws.integers(0, len(images), setting.batch_size)))
+    return repeated(step, setting)
+
+
+def batch_input(setting, **extra):
+    """Batches made by `augment.Transform`: crop, flip, normalise and what else is asked for."""
+    transform = plain_transform(setting)._replace(pad=4, flip=True, **extra)
+    image_set = datasets.load(setting.dataset, setting.data_dir, "train")
+    draws = np.random.default_rng(0)
+
+    def step():
+        chosen = draws.integers(0, len(image_set.labels), setting.batch_size)
+        transform(image_set.images[chosen], image_set.labels[chosen])
+    return repeated(step, dataclasses.replace(setting, steps=INPUT_FACTOR * setting.steps))
+
+
+VARIANTS = (
+    Variant("train", "ours float32", training, {}, "PyTorch float32"),
+    Variant("train", "PyTorch float32", torch_training, dict(dtype="float32"), "PyTorch float32"),
+    Variant("train", "PyTorch bfloat16", torch_training, dict(dtype="bfloat16"), "PyTorch bfloat16"),
+    Variant("inference", "ours float32", inference, {}, "PyTorch float32"),
+    Variant("inference", "ours float32, fused", inference, dict(backend="MKLDNN"), "PyTorch float32"),
+    Variant("inference", "PyTorch float32", torch_inference, dict(dtype="float32"), "PyTorch float32"),
+    Variant("inference", "PyTorch bfloat16", torch_inference, dict(dtype="bfloat16"), "PyTorch bfloat16"),
+    Variant("input", "image by image: crop, flip, normalise", image_input),
+    Variant("input", "by batch: crop, flip, normalise", batch_input),
+    Variant("input", "by batch: the same, cutout and mixup", batch_input, dict(cutout=16, alpha=1.0)),
+    # One network serves all three, since two of the same speed may differ by more than the input costs.
+    Variant("epoch", "one constant batch", constant_epoch, process="epoch"),
+    Variant("epoch", "loader, 0 workers", loader_epoch, dict(workers=0), process="epoch"),
+    Variant("epoch", "loader, 2 workers", loader_epoch, dict(workers=2), process="epoch"),
+)

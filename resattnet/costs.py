@@ -1,0 +1,170 @@
+"""What training costs as the work grows: images per second and memory by batch, depth and number of processes."""
+import contextlib
+import csv
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from . import checkpoints
+from ._mxnet import core_count
+from .benchmarks import WARM_UP_ROUNDS, ContenderProcess
+from .contenders import Variant, training
+from .errors import InputError
+from .options import BenchmarkOptions
+from .specs import attention_net_spec
+
+
+class Load(NamedTuple):
+    """A training of one step at a time; `processes` of them run beside each other and share the cores."""
+
+    num_layers: int = 56
+    batch_size: int = 64
+    accumulate: int = 1
+    processes: int = 1
+
+
+class Cost(NamedTuple):
+    """What a load took.
+
+    Attributes
+    ----------
+    widths : str
+    num_layers, batch_size, accumulate, processes : int
+        Of the load.
+    images_per_second : float
+        Of all processes together, median.
+    memory : float
+        The peak of all processes together, in MiB.
+    busy_cores : float
+        How many cores they kept busy on average.
+    limit : str
+        What stands in the way of more: see `limit`.
+    """
+
+    widths: str
+    num_layers: int
+    batch_size: int
+    accumulate: int
+    processes: int
+    images_per_second: float
+    memory: float
+    busy_cores: float
+    limit: str
+
+
+LOADS = tuple(dict.fromkeys(
+    [Load(batch_size=batch_size) for batch_size in (16, 32, 64, 128, 256)]
+    + [Load(accumulate=4)]
+    + [Load(num_layers=depth) for depth in attention_net_spec]
+    + [Load(batch_size=batch_size, processes=2) for batch_size in (16, 64)]))
+
+
+def memory_size():
+    """The machine's memory, in MiB."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2 ** 20
+
+
+def limit(busy_cores, memory, cores, available):
+    """What limits a load first.
+
+    Parameters
+    ----------
+    busy_cores, cores : float
+        Kept busy, and there.
+    memory, available : float
+        Taken, and there, in the same unit.
+
+    Returns
+    -------
+    str
+        'memory' where the next double batch would not fit; 'cores' where they are busy nine tenths of the time; else
+        'waiting': of the threads for each other, or of the operators for the engine.
+    """
+    if memory > available / 2:
+        return "memory"
+    return "cores" if busy_cores > 0.9 * cores else "waiting"
+
+
+def measure(load, widths, repeats):
+    """The `Cost` of a load, over so many turns of one step.
+
+    Raises
+    ------
+    InputError
+        If it does not fit into the memory.
+    """
+    setting = BenchmarkOptions(num_layers=load.num_layers, widths=widths, batch_size=load.batch_size, steps=1)
+    variant = Variant("cost", _name(load, widths), training, dict(accumulate=load.accumulate))
+    cores = core_count()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_thread_count(max(1, cores // load.processes)))
+        processes = [stack.enter_context(ContenderProcess([variant], setting)) for _ in range(load.processes)]
+        for process in processes:
+            process.wait_until_built()
+        rounds = []
+        for _ in range(WARM_UP_ROUNDS + repeats):
+            for process in processes:
+                process.begin()
+            rounds.append([process.finish() for process in processes])
+    rounds = rounds[WARM_UP_ROUNDS:]
+    speed = np.median([sum(turn.speed for turn in turns) for turns in rounds])
+    busy = np.median([sum(turn.cpu_seconds / turn.seconds for turn in turns) for turns in rounds])
+    memory = sum(turn.peak_memory for turn in rounds[-1])
+    return Cost(widths, load.num_layers, load.batch_size, load.accumulate, load.processes, float(speed), memory,
+                float(busy), limit(busy, memory, cores, memory_size()))
+
+
+def _name(load, widths):
+    return "Attention-%d (%s), batch %d x %d, %d process%s" % (
+        load.num_layers, widths, load.batch_size, load.accumulate, load.processes, "es" * (load.processes > 1))
+
+
+@contextlib.contextmanager
+def _thread_count(count):
+    """A context whose child processes compute with so many threads each."""
+    before = os.environ["OMP_NUM_THREADS"]
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    try:
+        yield
+    finally:
+        os.environ["OMP_NUM_THREADS"] = before
+
+
+def write_table(path, costs):
+    """Write costs as CSV."""
+    def write(temporary):
+        with open(temporary, "w", newline="") as handle:
+            table = csv.writer(handle)
+            table.writerow(Cost._fields)
+            table.writerows([("%.4g" % value if isinstance(value, float) else value for value in row) for row in costs])
+
+    try:
+        checkpoints.write_atomically(path, write)
+    except OSError as error:
+        raise InputError("%s could not be written (%s)" % (path, error))
+
+
+def draw(path, costs):
+    """Draw images per second and memory against batch and depth, as a PNG or SVG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    figure.suptitle("Training on the CPU, %s widths" % costs[0].widths)
+    axes = figure.subplots(2, 2, sharex="col")
+    plain = [cost for cost in costs if cost.accumulate == cost.processes == 1]
+    for column, (axis, label, rows) in enumerate((
+            ("batch_size", "images of a batch (Attention-56)", [cost for cost in plain if cost.num_layers == 56]),
+            ("num_layers", "depth (batch 64)", [cost for cost in plain if cost.batch_size == 64]))):
+        rows = sorted(rows, key=lambda cost: getattr(cost, axis))
+        places = [getattr(cost, axis) for cost in rows]
+        for row, (text, values) in enumerate((
+                ("images/s in training", [cost.images_per_second for cost in rows]),
+                ("peak memory, GiB", [cost.memory / 1024 for cost in rows]))):
+            axes[row, column].plot(places, values, "o-")
+            axes[row, column].set(xscale="log", ylabel=text, ylim=(0, None))
+            axes[row, column].grid(alpha=0.3)
+        axes[1, column].set_xlabel(label)
+        axes[1, column].set_xticks(places, [str(place) for place in places])
+        axes[1, column].minorticks_off()
+    figure.savefig(path, dpi=110)

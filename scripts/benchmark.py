@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""Measure the speed of the package on this machine's CPU, part by part, and against PyTorch where it is installed.
+
+    python scripts/benchmark.py                                  # all parts, Attention-56, batch 64
+    python scripts/benchmark.py train inference --repeats 9      # only these
+    python scripts/benchmark.py epoch --dataset cifar10 --steps 100
+    python scripts/benchmark.py --json speed.json --profile 1
+    python scripts/benchmark.py --widths thin --cost data/cost   # a row for each batch, depth, number of processes
+
+The parts: `train` is one training step (forward, loss, backward, update), `inference` the logits of a batch,
+`input` what makes batches, against the reference's chain for single images, and `epoch` training steps on
+batches from the loader, against the same steps on one constant batch.
+
+`--cost FILE` measures instead what a training step costs, in images per second, memory and busy cores.
+
+The contenders of a part take turns, A B C A B C ..., each in its own process with as many threads
+(OMP_NUM_THREADS, else one per core). The table gives the median, lowest and highest images per second, and the
+medians of the ratios within each round: to the part's first row and to the PyTorch row of the same type. PyTorch
+is optional (`pip install -e '.[bench]'`), and runs a net of the same layers and weights in channels_last;
+bfloat16 there is autocast. Other work on the machine disturbs: the load at the start is in the table's head.
+"""
+import argparse
+import json
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+
+from resattnet import cli  # noqa: E402
+from resattnet.errors import InputError  # noqa: E402
+from resattnet.options import BENCHMARK_PARTS, BenchmarkOptions  # noqa: E402
+
+
+def parse():
+    """Return the options and the parts to measure, in their order."""
+    parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART",
+                        help="parts to measure: %s (default all)" % ", ".join(BENCHMARK_PARTS))
+    cli.add_options(parser, BenchmarkOptions)
+    given = vars(parser.parse_args())
+    parts = given.pop("parts")
+    for part in parts:
+        if part not in BENCHMARK_PARTS:
+            raise InputError("%s: choose the parts from %s" % (part, ", ".join(BENCHMARK_PARTS)))
+    return BenchmarkOptions(**given), [part for part in BENCHMARK_PARTS if part in parts or not parts]
+
+
+def head(facts):
+    """The conditions, as lines."""
+    versions = "  ".join("%s %s" % item for item in sorted(facts["versions"].items()) if item[1])
+    yield "%s (%s), %d cores, %d threads, load %.1f" % (
+        facts["cpu"], " ".join(facts["instructions"]) or "instructions unknown", facts["cores"], facts["threads"],
+        facts["load"])
+    yield "Python %s  %s" % (facts["python"], versions)
+    yield "Attention-%d (%s), batch %d, %d repeats of %d steps, %s" % (
+        facts["num_layers"], facts["widths"], facts["batch_size"], facts["repeats"], facts["steps"], facts["date"])
+
+
+def table(part, results):
+    """The rows of one part."""
+    width = max(len(result.name) for result in results)
+    yield "\n%-*s  images/s       min - max        vs first  vs PyTorch" % (width, part)
+    for result in results:
+        row = result.summary()
+        speed, rival = row["images_per_second"], row["ratio_to_pytorch"]
+        yield "%-*s  %8.1f  %8.1f - %-8.1f  %8.3f  %10s" % (
+            width, result.name, speed["median"], speed["min"], speed["max"], row["ratio_to_first"]["median"],
+            "%.3f" % rival["median"] if rival else "-")
+
+
+def emulation(facts, results):
+    """A note, if the results have bfloat16 on a CPU that is known to have no instructions for it."""
+    if not facts["instructions"] or any("bf16" in name for name in facts["instructions"]):
+        return []
+    return ["this CPU has no bfloat16 instructions: it is emulated, and slower than float32"] * any(
+        "bfloat16" in result.name for result in results)
+
+
+def profile_table(rows):
+    """The rows of a profile."""
+    width = max(len(row.name) for row in rows)
+    yield "\n%-*s  %% of time  ms per step  calls per step" % (width, "training step")
+    for row in rows:
+        yield "%-*s  %9.1f  %11.2f  %14.1f" % (width, row.name, 100 * row.share, row.milliseconds, row.calls)
+
+
+def measure_costs(options):
+    """Measure and print row by row; what is too large for this machine is said and left out."""
+    from resattnet import costs
+
+    rows = []
+    for load in costs.LOADS:
+        try:
+            rows.append(costs.measure(load, options.widths, options.repeats))
+        except InputError as error:
+            print("note: %s" % error, flush=True)
+            continue
+        print("  ".join("%s %s" % (name, "%.1f" % value if isinstance(value, float) else value)
+                        for name, value in rows[-1]._asdict().items()), flush=True)
+        costs.write_table(options.cost + ".csv", rows)
+    costs.draw(options.cost + ".png", rows)
+
+
+def main():
+    """Measure."""
+    options, parts = parse()
+    from resattnet import benchmarks, contenders
+    from resattnet.checkpoints import write_atomically
+
+    report = {"conditions": benchmarks.conditions(options), "notes": [], "results": []}
+    print("\n".join(head(report["conditions"])), flush=True)
+    if options.cost:
+        return measure_costs(options)
+    for part in parts:
+        variants = [variant for variant in contenders.VARIANTS if variant.part == part]
+        results, notes = benchmarks.measure(variants, options)
+        report["results"] += [result.summary() for result in results]
+        print("\n".join(table(part, results)), flush=True)
+        for note in notes + emulation(report["conditions"], results):
+            if note not in report["notes"]:
+                print("note: " + note)
+                report["notes"].append(note)
+    if options.profile:
+        rows = benchmarks.profile(options)
+        report["profile"] = [row._asdict() for row in rows]
+        print("\n".join(profile_table(rows)))
+    if options.json:
+        try:
+            write_atomically(options.json, lambda temporary: _write_json(temporary, report))
+        except OSError as error:
+            raise InputError("--json %s: could not be written (%s)" % (options.json, error))
+
+
+def _write_json(path, value):
+    with open(path, "w") as handle:
+        json.dump(value, handle, indent=1)
+
+
+if __name__ == "__main__":
+    cli.run(main)

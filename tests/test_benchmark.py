@@ -1,0 +1,292 @@
+"""The benchmark: its statistics, its rivals' equality with ours, and the script."""
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import resattnet
+from resattnet import benchmarks, contenders, datasets
+from resattnet._mxnet import mx
+from resattnet.contenders import Unavailable, Variant
+from resattnet.errors import InputError
+from resattnet.options import BENCHMARK_PARTS, BenchmarkOptions
+
+SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "benchmark.py")
+TINY = BenchmarkOptions(widths="thin", batch_size=2, steps=1, repeats=1)
+
+
+@pytest.fixture(scope="module")
+def torch_network():
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[bench]'")
+    from resattnet import torch_network
+    return torch_network
+
+
+def script(*args, cwd=None):
+    return subprocess.run([sys.executable, SCRIPT] + [str(arg) for arg in args], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, universal_newlines=True, cwd=cwd, timeout=280)
+
+
+# ---- statistics ----
+
+def test_contenders_take_turns_and_warm_up_is_not_counted():
+    order = []
+
+    def contender(name, speeds):
+        speeds = iter(speeds)
+        return lambda: order.append(name) or next(speeds)
+
+    speeds = benchmarks.interleave([contender("a", [9, 10, 20]), contender("b", [9, 5, 40])], 2, warm_up=1)
+    assert order == list("ababab")
+    assert speeds.tolist() == [[10, 5], [20, 40]]
+
+
+def test_ratios_are_taken_within_a_round():
+    variants = [Variant("train", name, None, rival=rival) for name, rival in (("a", "p"), ("b", None), ("p", "p"))]
+    a, b, p = benchmarks.compare(variants, np.array([[10., 5, 20], [20, 40, 10], [30, 30, 30]]))
+    assert a.speeds == [10, 20, 30] and a.ratios_to_first == [1, 1, 1] and a.ratios_to_pytorch == [0.5, 2, 1]
+    assert b.ratios_to_first == [0.5, 2, 1] and b.ratios_to_pytorch is None
+    assert p.ratios_to_first == [2, 0.5, 1] and p.ratios_to_pytorch == [1, 1, 1]
+    assert b.summary()["images_per_second"] == {"median": 30, "min": 5, "max": 40}
+    assert b.summary()["ratio_to_first"] == {"median": 1, "min": 0.5, "max": 2}
+    assert b.summary()["ratio_to_pytorch"] is None
+
+
+def test_an_absent_rival_leaves_no_ratio():
+    (result,) = benchmarks.compare([Variant("train", "a", None, rival="PyTorch")], np.ones((2, 1)))
+    assert result.ratios_to_pytorch is None
+
+
+def test_median_of_an_even_number_is_between():
+    assert benchmarks.median_and_range([4, 1, 2, 9]) == {"median": 3, "min": 1, "max": 9}
+
+
+def test_operator_times_are_shares_and_per_step():
+    rows = benchmarks.operator_times({"a": {"Total": 2, "Count": 4}, "b": {"Total": 6, "Count": 2}}, 2)
+    assert rows == [("b", 0.75, 3, 1), ("a", 0.25, 1, 2)]
+
+
+def test_cpu_facts_are_read_from_the_system(tmp_path):
+    path = tmp_path / "cpuinfo"
+    path.write_text("model name\t: Some CPU: fast\nflags\t\t: fpu avx2 avx512_bf16\n\nflags: fpu avx2 avx512_bf16\n")
+    assert benchmarks.cpu_facts(str(path)) == ("Some CPU: fast", ["avx2", "avx512_bf16"])
+
+
+def test_threads_are_those_of_the_environment(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
+    assert contenders.threads() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "all")
+    with pytest.raises(InputError, match="OMP_NUM_THREADS all: give a whole number"):
+        contenders.threads()
+
+
+# ---- processes; these builders run in them ----
+
+def build_counter(setting, shared):
+    return lambda: setting.steps
+
+
+def build_missing(setting):
+    raise Unavailable("a part is not here")
+
+
+def build_wrong(setting):
+    raise InputError("--steps %d: too many" % setting.steps)
+
+
+def build_killed(setting):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_contenders_run_in_processes_and_those_that_cannot_are_left_out():
+    variants = [Variant("x", "gone", build_missing), Variant("x", "one", build_counter, dict(shared=1), process="both"),
+                Variant("x", "two", build_counter, dict(shared=2), process="both")]
+    results, notes = benchmarks.measure(variants, dataclasses.replace(TINY, repeats=2))
+    assert [result.name for result in results] == ["one", "two"] and notes == ["a part is not here"]
+    assert all(len(result.speeds) == 2 and min(result.speeds) > 0 for result in results)
+
+
+@pytest.mark.parametrize("build, message", [
+    (build_wrong, "--steps 1: too many"), (build_killed, "some contender: killed")])
+def test_a_contender_that_fails_ends_the_measurement(build, message):
+    with pytest.raises(InputError, match=message):
+        benchmarks.measure([Variant("x", "some contender", build)], TINY)
+
+
+# ---- the PyTorch rival ----
+
+def trainable(net):
+    return sum(int(np.prod(p.shape)) for p in net.collect_params().values() if p.grad_req != "null")
+
+
+@pytest.mark.parametrize("depth", [56, 92])
+@pytest.mark.parametrize("ours, theirs, classes, widths", [
+    ("get_attention_cifar", "attention_cifar", 10, "full"), ("get_attention_cifar", "attention_cifar", 10, "thin"),
+    ("get_attention_net", "attention_net", 1000, "full")])
+def test_rivals_have_as_many_parameters(torch_network, ours, theirs, classes, widths, depth):
+    with torch_network.torch.device("meta"):
+        rival = getattr(torch_network, theirs)(classes, depth, widths)
+    assert sum(p.numel() for p in rival.parameters()) == trainable(
+        getattr(resattnet, ours)(classes, depth, widths=widths))
+
+
+def pair(torch_network, depth=56, learning="arl", imagenet=False):
+    """Our net and the rival with the same random weights and running statistics that are not the trivial ones."""
+    mx.random.seed(1)
+    ours = (resattnet.get_attention_net if imagenet else resattnet.get_attention_cifar)
+    theirs = (torch_network.attention_net if imagenet else torch_network.attention_cifar)
+    widths = "full" if imagenet else "thin"
+    net = ours(10, depth, widths=widths, attention_learning=learning)
+    net.initialize()
+    rng = np.random.default_rng(1)
+    for name, parameter in net.collect_params().items():
+        kind = name.rsplit("_", 1)[-1]
+        if kind in ("mean", "beta"):
+            parameter.set_data(mx.nd.array(rng.uniform(-0.2, 0.2, parameter.shape)))
+        elif kind in ("var", "gamma"):
+            parameter.set_data(mx.nd.array(rng.uniform(0.8, 1.2, parameter.shape)))
+    rival = theirs(10, depth, widths, attention_learning=learning)
+    return net, torch_network.load_gluon(rival, net)
+
+
+def noise(*shape):
+    return np.random.default_rng(2).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("kwargs, sizes", [
+    (dict(), ((32, 32), (33, 47), (64, 40))), (dict(learning="nal"), ((32, 32),)), (dict(depth=92), ((32, 32),)),
+    (dict(imagenet=True), ((96, 64),))], ids=str)
+def test_same_weights_give_the_same_logits(torch_network, kwargs, sizes):
+    net, rival = pair(torch_network, **kwargs)
+    for height, width in sizes:
+        images = noise(2, 3, height, width)
+        ours, theirs = net(mx.nd.array(images)).asnumpy(), torch_network.inference_step(rival, images)().numpy()
+        # Weights that were never trained give logits up to the thousands: the error is 1e-5 of the largest.
+        assert np.abs(ours).max() > 1 and np.abs(ours - theirs).max() < 1e-5 * max(10, np.abs(ours).max())
+
+
+def test_same_weights_give_the_same_gradients(torch_network):
+    """In float64: in float32 the sums of batch normalisation differ by 1e-6, which turns some ReLUs on or off."""
+    torch, (net, rival) = torch_network.torch, pair(torch_network)
+    net.cast("float64")
+    images, labels = noise(4, 3, 32, 32).astype(np.float64), np.arange(4)
+    with mx.autograd.record():
+        outputs = net(mx.nd.array(images, dtype="float64"))
+        loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()(outputs, mx.nd.array(labels, dtype="float64")).mean()
+    loss.backward()
+    their_loss = torch.nn.functional.cross_entropy(rival.double().train()(torch.from_numpy(images)),
+                                                   torch.from_numpy(labels))
+    their_loss.backward()
+    assert float(loss.asscalar()) == pytest.approx(their_loss.item(), rel=1e-5)
+    theirs = {name: parameter.grad.numpy() for name, parameter in rival.named_parameters()}
+    for name, parameter in net._collect_params_with_prefix().items():
+        if parameter.grad_req != "null":
+            ours, other = parameter.grad().asnumpy(), theirs.pop(torch_network.gluon_name(name))
+            assert np.abs(ours - other).max() < 1e-4 * np.abs(other).max(), name
+    assert not theirs
+
+
+def test_a_rival_step_learns(torch_network):
+    images, labels = noise(4, 3, 32, 32), np.arange(4, dtype=np.int32)
+    rival = torch_network.attention_cifar(10, 56, "thin")
+    before = rival.output.weight.detach().clone()
+    torch_network.training_step(rival, images, labels, "bfloat16")()
+    after = rival.output.weight.detach()
+    assert after.dtype == torch_network.torch.float32 and (before != after).any() and after.isfinite().all()
+
+
+def test_weights_of_another_net_are_refused(torch_network):
+    net, _ = pair(torch_network)
+    with pytest.raises(RuntimeError):
+        torch_network.load_gluon(torch_network.attention_cifar(10, 92, "thin"), net)
+
+
+# ---- what is measured ----
+
+def test_each_part_of_the_script_has_contenders():
+    assert tuple(dict.fromkeys(variant.part for variant in contenders.VARIANTS)) == BENCHMARK_PARTS
+
+
+def test_the_reference_chain_normalises_as_our_transform():
+    images = datasets.load("digits", "", "test").images[:3]
+    transform = contenders.plain_transform(BenchmarkOptions(dataset="cifar10"))
+    chain = contenders.reference_chain(transform.mean, transform.std, pad=0, flip=False)
+    ours, _ = transform(images, np.zeros(3, np.int32))
+    theirs = [chain(mx.nd.array(image, dtype="uint8")).asnumpy() for image in images]
+    assert np.abs(ours - np.stack(theirs)).max() < 1e-5
+
+
+def test_the_reference_chain_crops_and_flips():
+    chain = contenders.reference_chain((0.5,) * 3, (0.25,) * 3)
+    image = mx.nd.array(datasets.load("digits", "", "test").images[0], dtype="uint8")
+    made = [chain(image).asnumpy() for _ in range(4)]
+    assert {one.shape for one in made} == {(3, 32, 32)} and any((one != made[0]).any() for one in made)
+
+
+@pytest.mark.parametrize("variant", [variant for variant in contenders.VARIANTS if variant.part == "input"],
+                         ids=lambda variant: variant.name)
+def test_input_contenders_say_how_many_images_they_made(variant):
+    assert variant.build(TINY, **variant.arguments)() in (2, 2 * contenders.INPUT_FACTOR)
+
+
+def test_fused_and_plain_inference_give_the_same_logits():
+    images = mx.nd.array(contenders.random_batch(TINY)[0])
+    net = contenders.initialised_net(TINY)
+    plain = net(images).asnumpy()
+    net.hybridize(backend="MKLDNN", static_alloc=True, static_shape=True)
+    assert np.abs(net(images).asnumpy() - plain).max() < 1e-4
+
+
+def test_an_epoch_of_more_batches_than_there_are_is_refused():
+    with pytest.raises(InputError, match="--steps 800: 800 batches of 2 are more than the 1437 images of digits"):
+        contenders._run_on_data(dataclasses.replace(TINY, steps=800))
+
+
+# ---- the script ----
+
+@pytest.mark.slow
+def test_the_script_prints_a_table_and_writes_json(tmp_path):
+    done = script("--batch-size", 2, "--repeats", 2, "--steps", 1, "--widths", "thin", "inference",
+                  "--json", "speed.json", cwd=str(tmp_path))
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert os.listdir(str(tmp_path)) == ["speed.json"]
+    report = json.loads((tmp_path / "speed.json").read_text())
+    facts = report["conditions"]
+    assert facts["batch_size"] == 2 and facts["widths"] == "thin" and facts["threads"] >= 1 and facts["cpu"]
+    names = [result["name"] for result in report["results"]]
+    assert names[:2] == ["ours float32", "ours float32, fused"]
+    if facts["versions"]["torch"]:
+        assert names[2:] == ["PyTorch float32", "PyTorch bfloat16"]
+    else:
+        assert len(names) == 2 and done.stdout.count("PyTorch is not here") == 1
+    for result in report["results"]:
+        assert len(result["speeds"]) == 2
+        assert any(line.startswith(result["name"]) for line in done.stdout.splitlines())
+
+
+@pytest.mark.slow
+def test_the_script_measures_epochs_and_profiles_the_step(tmp_path):
+    done = script("epoch", "-b", 2, "--repeats", 1, "--steps", 1, "--widths", "thin", "--profile", 1, cwd=str(tmp_path))
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert "loader, 2 workers" in done.stdout and "_backward_Convolution" in done.stdout
+    assert os.listdir(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("args, message", [
+    ("speed", "speed: choose the parts from train, inference, input, epoch"),
+    ("--num-layers 50", "--num-layers 50: choose from 56, 92, 128, 164, 236, 452"),
+    ("--repeats 0", "--repeats 0: give a number at least 1"),
+    ("--steps x", "--steps x: give a whole number"),
+    ("--json nowhere/speed.json", "--json nowhere/speed.json: there is no such folder"),
+    ("--profile int8", "--profile int8: give 0 or 1"),
+    ("epoch --batch-size 5000 --widths thin", "a batch of 5000 is larger than the data set"),
+])
+def test_bad_input_is_one_line(args, message, tmp_path):
+    done = script(*args.split(), cwd=str(tmp_path))
+    assert done.returncode == 2 and message in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,51 @@
+"""The cost table: what limits a load, what a small one takes, and the files."""
+import csv
+
+import pytest
+
+from resattnet import costs
+from resattnet._mxnet import core_count
+from resattnet.costs import Cost, Load
+from resattnet.errors import InputError
+
+
+@pytest.mark.parametrize("busy, memory, expected", [
+    (1.9, 100, "cores"), (1.0, 100, "waiting"), (1.9, 600, "memory"), (0.5, 501, "memory")])
+def test_what_limits_a_load(busy, memory, expected):
+    assert costs.limit(busy, memory, cores=2, available=1000) == expected
+
+
+def test_memory_size_is_the_systems():
+    with open("/proc/meminfo") as stream:
+        kilobytes = int(stream.readline().split()[1])
+    assert costs.memory_size() == pytest.approx(kilobytes / 1024, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_accumulating_takes_less_memory_than_the_batch_it_stands_for():
+    large = costs.measure(Load(batch_size=64), "thin", 1)
+    parts = costs.measure(Load(batch_size=16, accumulate=4), "thin", 1)
+    assert parts.memory < 0.8 * large.memory
+    assert large.images_per_second > 0 and 0 < large.busy_cores < core_count() + 0.5
+
+
+@pytest.mark.slow
+def test_two_processes_hold_the_memory_of_both():
+    one, two = (costs.measure(Load(batch_size=2, processes=count), "thin", 1) for count in (1, 2))
+    assert 1.5 * one.memory < two.memory < 2.5 * one.memory
+
+
+def test_the_table_and_the_picture(tmp_path):
+    rows = [Cost("thin", depth, batch_size, 1, 1, 70.25, 1000.5, 1.9, "cores")
+            for depth, batch_size in ((56, 16), (56, 64), (92, 64))]
+    costs.write_table(str(tmp_path / "cost.csv"), rows)
+    with open(str(tmp_path / "cost.csv"), newline="") as handle:
+        table = list(csv.DictReader(handle))
+    assert [row["batch_size"] for row in table] == ["16", "64", "64"] and table[0]["images_per_second"] == "70.25"
+    costs.draw(str(tmp_path / "cost.png"), rows)
+    assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_table_that_cannot_be_written_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="could not be written"):
+        costs.write_table(str(tmp_path / "nowhere" / "cost.csv"), [])

@@ -34,6 +34,8 @@ setup(
         "cpu": requirements("requirements.txt"),
         "cu112": requirements("requirements-cu112.txt"),
         "onnx": ONNX,
+        # Beside either MXNet, also without a GPU. Not the newest: it is the last that supports MXNet.
+        "dali": ["nvidia-dali-cuda120==1.35.0"],
         "dev": ONNX + ["pytest>=7,<9", "pytest-timeout>=2.1", "pytest-cov>=4"],
     },
 )

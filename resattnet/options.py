@@ -64,7 +64,7 @@ class TrainingOptions(_Options):
     data_dir: str = option("data", "where the data sets are, and are downloaded to")
     data_format: str = option("bin", "bin: the set's own binary files; rec: the records of scripts/make_records.py",
                               choices=FORMATS)
-    loader: str = option("array", "array: decode the set once into memory and make the batches there; dali: NVIDIA DALI "
+    loader: str = option("array", "array: read the set into memory and make the batches there; dali: NVIDIA DALI "
                          "makes them from records, on the GPUs of a run that has some", choices=("array", "dali"))
     num_layers: int = option(56, "depth of the network", choices=tuple(attention_net_spec))
     widths: str = option("full", "full: the reference Gluon size; thin: about the paper's own CIFAR size, six times smaller",

@@ -161,7 +161,10 @@ class Transform(NamedTuple):
         images = random_crop(images, self.pad, rng) if self.pad else images.transpose(0, 3, 1, 2)
         if self.flip:
             images = random_flip(images, rng)
-        images = normalise(images, self.mean, self.std)
+        return self.finish(normalise(images, self.mean, self.std), labels, epoch, rng)
+
+    def finish(self, images, labels, epoch, rng):
+        """What follows the geometry: erase, smooth, mix; in place, on float32 images (N, C, H, W), normalised."""
         if self.cutout:
             images = cutout(images, self.cutout, rng)
         if self.soft:

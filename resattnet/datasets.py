@@ -8,7 +8,7 @@ file for where they come from and their licence. CIFAR is read from the official
 (https://www.cs.toronto.edu/~kriz/cifar.html), never from pickles.
 """
 import os
-from typing import Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Tuple
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class DataSet(NamedTuple):
     std: Tuple[float, float, float]
     flip: bool  # a mirrored image still shows its class
     read: Callable[["DataSet", str, str, bool], ImageSet]
-    files: Optional[BinaryFiles] = None
+    files: Any = None  # where `read` finds them and what it knows of them
 
 
 def load(name, data_dir, split, download=True, data_format="bin"):

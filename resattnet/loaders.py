@@ -204,6 +204,14 @@ class _DataLoader(mx.gluon.data.DataLoader):
                 worker.forget(ticket)
 
 
+def epoch_samples(total, batch_size, shuffled):
+    """How many of `total` samples an epoch yields: all, or, if it is shuffled, those that fill whole batches."""
+    if shuffled and batch_size > total:
+        raise InputError("a batch of %d is larger than the data set of %d images: give a smaller --batch-size"
+                         % (batch_size, total))
+    return total - total % batch_size if shuffled else total
+
+
 class ArrayLoader:
     """Batches of an `ImageSet` in memory, made by Gluon's DataLoader.
 
@@ -233,11 +241,7 @@ class ArrayLoader:
     """
 
     def __init__(self, image_set, transform, batch_size, shuffle_seed=None, workers=0):
-        total = len(image_set.labels)
-        if shuffle_seed is not None and batch_size > total:
-            raise InputError("a batch of %d is larger than the data set of %d images: give a smaller --batch-size"
-                             % (batch_size, total))
-        self.samples = total if shuffle_seed is None else total - total % batch_size
+        self.samples = epoch_samples(len(image_set.labels), batch_size, shuffle_seed is not None)
         cuts = _CutDataset(image_set, batch_size, shuffle_seed)
         self._sampler = _CutSampler(len(cuts))
         self._loader = _DataLoader(cuts, self._sampler, _Batchify(transform), workers)

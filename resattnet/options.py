@@ -64,6 +64,8 @@ class TrainingOptions(_Options):
     data_dir: str = option("data", "where the data sets are, and are downloaded to")
     data_format: str = option("bin", "bin: the set's own binary files; rec: the records of scripts/make_records.py",
                               choices=FORMATS)
+    loader: str = option("array", "array: read the set into memory and make the batches there; dali: NVIDIA DALI "
+                         "makes them from records, on the GPUs of a run that has some", choices=("array", "dali"))
     num_layers: int = option(56, "depth of the network", choices=tuple(attention_net_spec))
     widths: str = option("full", "full: the reference Gluon size; thin: about the paper's own CIFAR size, six times smaller",
                          choices=tuple(CIFAR_WIDTHS))
@@ -92,7 +94,8 @@ class TrainingOptions(_Options):
     float16: bool = option(False, "1 computes in float16, with float32 master weights; GPU only")
     num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU; 0: the CPU",
                                      low=0)
-    workers: int = option(0, "processes that make batches; 0 makes them in the training process", low=0, short="-j")
+    workers: int = option(0, "processes that make batches; 0 makes them in the training process; with --loader dali "
+                          "its threads", low=0, short="-j")
     seed: int = option(0, "draws weights, order, crops and mixes; same seed, same run", low=0, high=2 ** 31 - 1)
     log_interval: int = option(50, "steps between two lines of the log", low=1)
     save_period: int = option(0, "keep the parameters of every so many epochs too; 0 keeps best and last only", low=0)
@@ -107,6 +110,8 @@ class TrainingOptions(_Options):
             raise InputError("--dataset %s: choose from %s; your own records need --data-format rec"
                              % (self.dataset, ", ".join(DATASETS)))
         _check_name("--dataset", self.dataset, "file")
+        if self.loader == "dali" and self.data_format != "rec":
+            raise InputError("--loader dali needs --data-format rec: records, which scripts/make_records.py makes")
         if self.lr_steps is not None:
             object.__setattr__(self, "lr_steps", tuple(self.lr_steps))
             if self.lr_schedule != "step":
@@ -229,5 +234,5 @@ class BenchmarkOptions(_Options):
 
 
 # What a state's arrays and its place within an epoch depend on.
-FIXED_BY_STATE = ("dataset", "num_layers", "widths", "attention_learning", "optimizer", "float16", "seed", "name",
-                  "model_dir")
+FIXED_BY_STATE = ("dataset", "num_layers", "widths", "attention_learning", "optimizer", "float16", "seed", "loader",
+                  "name", "model_dir")

@@ -5,12 +5,12 @@ The set NAME in a folder is five files: `NAME_train.rec` and `NAME_test.rec`, th
 many records and bytes each `.rec` has, with its SHA-256. The description is put in place last: without it
 there is no set.
 """
-import functools
 import io
 import json
 import os
 import struct
 import tempfile
+from typing import Dict, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -25,6 +25,21 @@ SPLITS = ("train", "test")
 VERSION = 1
 KNOWN = {"samples": int, "bytes": int, "sha256": str}  # what a description says of each split
 ANEW = "make the records again, with --overwrite 1"
+
+
+class RecordFiles(NamedTuple):
+    """What the description of a set says of its files."""
+
+    name: str
+    splits: Dict[str, dict]  # of each split, the values of `KNOWN`
+
+
+class RecordFile(NamedTuple):
+    """One split on disk, found whole."""
+
+    path: str
+    index: str
+    samples: int
 
 
 def paths(directory, name, split):
@@ -176,8 +191,8 @@ def describe(name, data_dir):
         if min(samples.values()) < 1:
             raise ValueError("samples")
         return DataSet(title=str(known["source"]), classes=tuple(map(str, known["classes"])), samples=samples,
-                       mean=numbers[0], std=numbers[1], flip=bool(known["flip"]),
-                       read=functools.partial(_read, name, splits))
+                       mean=numbers[0], std=numbers[1], flip=bool(known["flip"]), read=_read,
+                       files=RecordFiles(name, splits))
     except FileNotFoundError:
         what = "--dataset %s" % name if name in DATASETS else "--images FOLDER --name %s" % name
         raise InputError("%s is not there: make the records with scripts/make_records.py %s --output-dir %s"
@@ -188,26 +203,58 @@ def describe(name, data_dir):
         raise InputError("%s is damaged (%s: %s): %s" % (path, type(error).__name__, error, ANEW)) from error
 
 
-def _read(name, known, data_set, data_dir, split, download):
+def locate(data_set, data_dir, split):
+    """A split of records for a reader that is not ours: its files, once they are found to be what was written.
+
+    Parameters
+    ----------
+    data_set : datasets.DataSet
+        As `describe` gives it.
+    data_dir : str
+    split : str
+        'train' or 'test'.
+
+    Returns
+    -------
+    RecordFile
+
+    Raises
+    ------
+    InputError
+        If a file is absent, cut short or damaged.
+    """
+    data_dir = os.path.expanduser(str(data_dir))
+    samples = sum(1 for _ in _records(data_set, data_dir, split, "checking"))
+    return RecordFile(*paths(data_dir, data_set.files.name, split), samples)
+
+
+def _read(data_set, data_dir, split, download):
     """A split decoded into memory: the `read` of a `DataSet` of records. Nothing is ever downloaded."""
-    path, index = paths(data_dir, name, split)
-    reader = _open(path, index, known[split])
-    images, labels = None, np.empty(known[split]["samples"], np.int32)
-    for number in _bar(range(len(labels)), len(labels), "reading " + split):
-        where = "%s: record %d" % (path, number)
-        image, labels[number] = _decode(_record(reader, number, where), number, len(data_set.classes), where)
+    images, labels = None, np.empty(data_set.samples[split], np.int32)
+    for number, (where, label, png) in enumerate(_records(data_set, data_dir, split, "reading")):
+        image, labels[number] = _decode(png, where), label
         if images is None:
             images = np.empty((len(labels),) + image.shape, np.uint8)
         if image.shape != images.shape[1:]:
             raise InputError("%s is of %dx%d pixels, those before of %dx%d: training reads images of one size; make "
                              "them with --size" % ((where,) + image.shape[1::-1] + images.shape[2:0:-1]))
         images[number] = image
+    return ImageSet(images, labels, data_set.classes)
+
+
+def _records(data_set, data_dir, split, doing):
+    """Yield where it is, the label and the PNG of each record of a split in order, then check the whole file."""
+    name, known = data_set.files.name, data_set.files.splits[split]
+    path, index = paths(data_dir, name, split)
+    reader = _open(path, index, known)
+    for number in _bar(range(known["samples"]), known["samples"], "%s %s" % (doing, split)):
+        where = "%s: record %d" % (path, number)
+        yield (where,) + _unpack(_record(reader, number, where), number, len(data_set.classes), where)
     reader.close()
     # Now and then a flipped bit gives another image and no error: 23 of 3,000 in CIFAR-10.
-    if file_sha256(path) != known[split]["sha256"]:
+    if file_sha256(path) != known["sha256"]:
         raise InputError("%s is damaged: its SHA-256 is not the one in %s; %s"
                          % (path, os.path.basename(description_path(data_dir, name)), ANEW))
-    return ImageSet(images, labels, data_set.classes)
 
 
 def _open(path, index, known):
@@ -243,8 +290,8 @@ def _record(reader, number, where):
     return record
 
 
-def _decode(record, number, classes, where):
-    """The image, uint8 (H, W, 3), and the label of a record, checked."""
+def _unpack(record, number, classes, where):
+    """The label and the PNG of a record, its header checked."""
     try:
         header, png = mx.recordio.unpack(record)
     except (struct.error, ValueError) as error:
@@ -254,9 +301,14 @@ def _decode(record, number, classes, where):
     if header.flag or header.label not in range(classes):
         raise InputError("%s has label %s, expected 0 to %d: %s" % (
             where, "%d numbers" % header.flag if header.flag else "%g" % header.label, classes - 1, ANEW))
+    return int(header.label), png
+
+
+def _decode(png, where):
+    """The image, uint8 (H, W, 3)."""
     try:
         with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
-            return np.asarray(image.convert("RGB")), int(header.label)
+            return np.asarray(image.convert("RGB"))
     except Exception as error:  # damaged bytes make Pillow raise more kinds than it names
         raise InputError("%s is not a whole PNG: %s" % (where, ANEW)) from error
 

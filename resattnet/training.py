@@ -7,10 +7,11 @@ import time
 
 import numpy as np
 
-from . import checkpoints, datasets, parameters
+from . import checkpoints, datasets, parameters, records
 from ._mxnet import mx
 from .augment import Transform
 from .board import RunLog
+from .dali import DaliLoader
 from .devices import average_running_statistics, choose_devices, compute_type
 from .errors import InputError
 from .evaluation import evaluate, split_batch
@@ -96,12 +97,17 @@ class Run:
             pad=4, flip=facts.flip, cutout=options.cutout, epsilon=options.epsilon,
             alpha=options.alpha if options.mix_up else 0.0, mix_epochs=options.epochs - options.mixup_off_epochs,
             seed=options.seed)
-        train_set, test_set = (datasets.load(options.dataset, options.data_dir, split, data_format=options.data_format)
-                               for split in ("train", "test"))
         batch_size = options.batch_size * len(self.devices)
-        self.train_loader = ArrayLoader(train_set, self.transform, batch_size * options.accumulate, options.seed,
-                                        options.workers)
-        self.validation_loader = ArrayLoader(test_set, plain, batch_size, workers=options.workers)
+        self.train_loader = self._make_loader(facts, "train", self.transform, batch_size * options.accumulate, options.seed)
+        self.validation_loader = self._make_loader(facts, "test", plain, batch_size)
+
+    def _make_loader(self, facts, split, transform, batch_size, shuffle_seed=None):
+        options = self.options
+        if options.loader == "dali":
+            record_file = records.locate(facts, options.data_dir, split)
+            return DaliLoader(record_file, transform, batch_size, shuffle_seed, options.workers, self.devices[0])
+        image_set = datasets.load(options.dataset, options.data_dir, split, data_format=options.data_format)
+        return ArrayLoader(image_set, transform, batch_size, shuffle_seed, options.workers)
 
     def _build_network(self):
         options, steps = self.options, len(self.train_loader)

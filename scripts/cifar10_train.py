@@ -38,10 +38,11 @@ def main():
         from resattnet.checkpoints import load_state
 
         state = load_state(resume)
+        before = TrainingOptions(**state.options)
         for name in FIXED_BY_STATE:
-            if name in given and given[name] != state.options[name]:
+            if name in given and given[name] != getattr(before, name):
                 raise InputError("%s %s: the run to resume has %s, and its state fits nothing else"
-                                 % (flag_name(name), given[name], state.options[name]))
+                                 % (flag_name(name), given[name], getattr(before, name)))
         options = TrainingOptions(**dict(state.options, **given))
     from resattnet.training import train
 

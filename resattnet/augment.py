@@ -73,7 +73,7 @@ def cutout(images, side, rng):
 
 
 def smooth(labels, classes, epsilon):
-    """Turn labels (N,) into float32 targets (N, classes): 1 - epsilon on the label, epsilon / (classes - 1) elsewhere."""
+    """Labels (N,) as float32 targets (N, classes), 1 - epsilon on the label, epsilon / (classes - 1) elsewhere."""
     off = epsilon / (classes - 1) if classes > 1 else 0.0
     targets = np.full((len(labels), classes), off, np.float32)
     targets[np.arange(len(labels)), labels] = 1 - epsilon

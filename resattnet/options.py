@@ -67,8 +67,8 @@ class TrainingOptions(_Options):
     loader: str = option("array", "array: read the set into memory and make the batches there; dali: NVIDIA DALI "
                          "makes them from records, on the GPUs of a run that has some", choices=("array", "dali"))
     num_layers: int = option(56, "depth of the network", choices=tuple(attention_net_spec))
-    widths: str = option("full", "full: the reference Gluon size; thin: about the paper's own CIFAR size, six times smaller",
-                         choices=tuple(CIFAR_WIDTHS))
+    widths: str = option("full", "full: the reference Gluon size; thin: about the paper's own CIFAR size, six times "
+                         "smaller", choices=tuple(CIFAR_WIDTHS))
     attention_learning: str = option("arl", "arl: (1 + M) T; nal: M T", choices=ATTENTION_LEARNING)
     epochs: int = option(200, "epochs of the run; the schedule ends with the last", low=1)
     batch_size: int = option(64, "images of a batch on each device", low=1, short="-b")

@@ -8,7 +8,7 @@ from ._mxnet import mx
 
 @contextlib.contextmanager
 def hidden_torch():
-    """A context in which `import torch` fails as if it were not installed: GluonCV refuses to stand beside PyTorch 2."""
+    """A context in which `import torch` fails as if it were absent: GluonCV refuses to stand beside PyTorch 2."""
     torch = sys.modules.get("torch")
     sys.modules["torch"] = None
     try:

@@ -97,9 +97,9 @@ class Run:
             pad=4, flip=facts.flip, cutout=options.cutout, epsilon=options.epsilon,
             alpha=options.alpha if options.mix_up else 0.0, mix_epochs=options.epochs - options.mixup_off_epochs,
             seed=options.seed)
-        batch_size = options.batch_size * len(self.devices)
-        self.train_loader = self._make_loader(facts, "train", self.transform, batch_size * options.accumulate, options.seed)
-        self.validation_loader = self._make_loader(facts, "test", plain, batch_size)
+        size = options.batch_size * len(self.devices)
+        self.train_loader = self._make_loader(facts, "train", self.transform, size * options.accumulate, options.seed)
+        self.validation_loader = self._make_loader(facts, "test", plain, size)
 
     def _make_loader(self, facts, split, transform, batch_size, shuffle_seed=None):
         options = self.options
@@ -181,7 +181,8 @@ class Run:
             yield from self.train_loader.epoch(self.progress.epoch, start=self.progress.batch)
         except InputError as error:
             self.save()
-            raise InputError("%s; saved after step %d, go on with: --resume %s" % (error, self.progress.step, self.folder))
+            raise InputError("%s; saved after step %d, go on with: --resume %s"
+                             % (error, self.progress.step, self.folder))
 
     def train_step(self, images, labels):
         """One update from one batch, or from `accumulate` of them in one; returns before the devices are done."""
@@ -243,7 +244,8 @@ class Run:
         speed, step, meter, name = self.collect(), self.progress.step, self.meter, self.accuracy_name
         rate = self.schedule(step - 1)
         # TensorBoard opens the first groups of the alphabet: what is looked at most stands in them, side by side.
-        self.log.scalars(step, {"loss/train": meter.mean_loss, "accuracy/train" + name[len("accuracy"):]: meter.accuracy,
+        self.log.scalars(step, {"loss/train": meter.mean_loss,
+                                "accuracy/train" + name[len("accuracy"):]: meter.accuracy,
                                 "progress/learning_rate": rate, "progress/samples_per_second": speed})
         self.log.interim("step %d  lr %.4g  loss %.4f  %s %.4f  %.1f images/s" % (
             step, rate, meter.mean_loss, name.replace("_", " "), meter.accuracy, speed))

@@ -245,9 +245,9 @@ def test_running_statistics_are_averaged_over_devices():
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(options):
     options = dataclasses.replace(options, lr=1e30, warmup_epochs=0, log_interval=1)
-    with pytest.raises(InputError, match="the loss is not finite at step .*lower --lr.*last good state, of step 0") as e:
+    with pytest.raises(InputError, match="the loss is not finite at .*lower --lr.*last good state, of step 0") as error:
         training.train(options)
-    assert "\n" not in str(e.value)
+    assert "\n" not in str(error.value)
     state = checkpoints.load_state(os.path.join(options.model_dir, "run"))
     assert all(np.isfinite(array).all() for array in state.arrays.values())
 

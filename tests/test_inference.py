@@ -47,7 +47,7 @@ def test_fused_has_no_layer_left_that_could_be_in_another():
 def test_fused_of_the_deepest():
     net = initialised(resattnet.get_attention_cifar(10, 452, widths="thin"))
     for parameter in net.collect_params(".*conv.*_weight").values():
-        parameter.set_data(parameter.data() / 2)  # as initialised it multiplies rounding errors as it does its logits, 1e15
+        parameter.set_data(parameter.data() / 2)  # as initialised, its logits are 1e15, and all error
     x = images(1, 3, 32, 32)
     expected = net(x)
     assert difference(fused(net)(x), expected) < 1e-4 * float(abs(expected).max().asscalar())

@@ -25,7 +25,9 @@ class Interpolation(HybridBlock):
 
     def _weights(self, F, x, like, axis):
         """Share of each row (axis 2) or column (axis 3) of `x` in each of `like`: shape (large, small)."""
-        small, large = (F.cast(F.contrib.arange_like(array, axis=axis), "float32") for array in (x, like))
+        # Of one image, since the whole batch would be brought to the plain layout for its shape alone.
+        small, large = (F.cast(F.contrib.arange_like(F.slice(array, begin=(0,), end=(1,)), axis=axis), "float32")
+                        for array in (x, like))
         scale = F.broadcast_div(F.max(small), F.maximum(F.max(large), 1))
         distances = F.broadcast_sub(F.expand_dims(F.broadcast_mul(large, scale), 1), F.expand_dims(small, 0))
         return F.cast(F.BlockGrad(F.relu(1 - F.abs(distances))), self._dtype)

@@ -9,6 +9,7 @@ from ._mxnet import mx
 from .augment import Transform
 from .devices import choose_devices
 from .errors import InputError
+from .inference import CALIBRATION_IMAGES, fused, quantized
 from .loaders import ArrayLoader
 from .network import get_attention_cifar
 from .options import flag_name
@@ -142,14 +143,46 @@ def evaluate_parameters(path, options):
     if classes != len(facts.classes):
         raise InputError("--dataset %s has %d classes, the network of %s has %d" % (
             dataset, len(facts.classes), path, classes))
-    devices, _ = choose_devices(options.num_gpus)
+    devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0)
     net = get_attention_cifar(**known)
     parameters.load_parameters(net, path, devices)
     net.hybridize(static_alloc=True, static_shape=True)
+    transform = Transform(facts.mean, facts.std, classes)
+    if options.graph == "fused":
+        net = fused(net)
+    elif options.graph == "int8":
+        train_set = datasets.load(dataset, data_dir, "train", data_format=data_format)
+        net = quantized(net, calibration_images(train_set, transform, options.calibration_images))
     test_set = datasets.load(dataset, data_dir, "test", data_format=data_format)
-    loader = ArrayLoader(test_set, Transform(facts.mean, facts.std, classes), options.batch_size * len(devices),
-                         workers=options.workers)
+    loader = ArrayLoader(test_set, transform, options.batch_size * len(devices), workers=options.workers)
     return evaluate(net, loader.epoch(0), devices), test_set.classes
+
+
+def calibration_images(train_set, transform, count=None):
+    """So many images of a training set, drawn at random but always the same, as the network is given them.
+
+    Parameters
+    ----------
+    train_set : datasets.ImageSet
+    transform : augment.Transform
+        That of testing.
+    count : int, optional
+        Without it `inference.CALIBRATION_IMAGES`, or all if there are fewer.
+
+    Returns
+    -------
+    float32 array (count, 3, H, W)
+
+    Raises
+    ------
+    InputError
+        If there are not so many.
+    """
+    total = len(train_set.labels)
+    if count and count > total:
+        raise InputError("--calibration-images %d: the data set has %d training images" % (count, total))
+    rows = np.random.default_rng(0).permutation(total)[:count or CALIBRATION_IMAGES]
+    return transform(train_set.images[rows], train_set.labels[rows])[0]
 
 
 def _data_dir(description):

@@ -7,7 +7,7 @@ from typing import Optional, Tuple
 
 from .datasets import DATASETS, FORMATS, SIDE
 from .errors import InputError
-from .specs import ATTENTION_LEARNING, CIFAR_WIDTHS, attention_net_spec
+from .specs import ATTENTION_LEARNING, CIFAR_WIDTHS, GRAPHS, attention_net_spec
 
 
 def option(default, text, choices=None, low=None, high=None, above=None, below=None, short=None):
@@ -163,6 +163,17 @@ class TestingOptions(_Options):
     batch_size: int = option(250, "images of a batch on each device", low=1, short="-b")
     workers: int = option(0, "processes that make batches", low=0, short="-j")
     num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU", low=0)
+    graph: str = option("plain", "how the network is computed; fused: neighbouring layers in one, the same logits; "
+                        "int8: on whole numbers, nearly the same; these two on the CPU only", choices=GRAPHS)
+    calibration_images: Optional[int] = option(None, "with --graph int8: training images to take the ranges of the "
+                                               "layers from; default: 256, or all if there are fewer", low=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.graph != "plain" and self.num_gpus:
+            raise InputError("--graph %s: it runs on the CPU; give --num-gpus 0 or leave it out" % self.graph)
+        if self.calibration_images and self.graph != "int8":
+            raise InputError("--calibration-images goes with --graph int8")
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ MASK_LEVELS = (3, 2, 1)
 TAIL_UNITS = 3
 
 ATTENTION_LEARNING = ("arl", "nal")
+GRAPHS = ("plain", "fused", "int8")
 
 
 def choose(what, name, table):

@@ -19,7 +19,7 @@ from .inference import fused, quantized
 from .loaders import ArrayLoader
 from .network import get_attention_cifar
 from .options import TrainingOptions
-from .schedules import hidden_torch
+from .schedules import importing_gluoncv
 from .training import Run
 
 INPUT_FACTOR = 20  # batches made by array for each made image by image: both then take a time that can be measured
@@ -166,7 +166,7 @@ def plain_transform(setting):
 
 def reference_chain(mean, std, pad=4, flip=True):
     """The reference scripts' input: a chain of Gluon transforms for one image, NDArray (H, W, C) uint8 to (C, H, W)."""
-    with hidden_torch():
+    with importing_gluoncv():
         from gluoncv.data import transforms as cv
     transforms = mx.gluon.data.vision.transforms
     return transforms.Compose([cv.RandomCrop(datasets.SIDE, pad=pad)] * bool(pad)

@@ -3,17 +3,23 @@ import contextlib
 import importlib
 import sys
 
+from PIL import ImageFile
+
 from ._mxnet import mx
 
 
 @contextlib.contextmanager
-def hidden_torch():
-    """A context in which `import torch` fails as if it were absent: GluonCV refuses to stand beside PyTorch 2."""
-    torch = sys.modules.get("torch")
-    sys.modules["torch"] = None
+def importing_gluoncv():
+    """A context to import GluonCV in, without what its import does to others.
+
+    It refuses to stand beside PyTorch 2, which is hidden from it, and makes Pillow take cut images for whole ones.
+    """
+    torch, truncated = sys.modules.get("torch"), ImageFile.LOAD_TRUNCATED_IMAGES
+    sys.modules["torch"] = None  # `import torch` now raises ImportError, as where it is not installed
     try:
         yield
     finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = truncated
         del sys.modules["torch"]
         if torch:
             sys.modules["torch"] = torch
@@ -21,7 +27,7 @@ def hidden_torch():
 
 def gluoncv_schedulers():
     """GluonCV's module of schedulers."""
-    with hidden_torch():
+    with importing_gluoncv():
         return importlib.import_module("gluoncv.utils.lr_scheduler")
 
 

@@ -65,3 +65,11 @@ def test_a_pytorch_that_gluoncv_refuses_does_not_stand_in_the_way(tmp_path):
             "print(learning_rate_schedule('cosine', 0.1, 10)(0), sys.modules['torch'] is torch)" % str(tmp_path))
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, universal_newlines=True)
     assert done.stdout.split() == ["0.1", "True"]
+
+
+def test_gluoncv_leaves_pillow_as_it_was():
+    """Its import has Pillow take the front of a cut image for all of it, and records with such images would pass."""
+    code = ("from PIL import ImageFile; from resattnet.schedules import learning_rate_schedule; "
+            "learning_rate_schedule('cosine', 0.1, 10); print(ImageFile.LOAD_TRUNCATED_IMAGES)")
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, universal_newlines=True)
+    assert done.stdout == "False\n"

@@ -32,6 +32,8 @@ CUDA_LIBRARIES = (  # (folder under site-packages/nvidia, file), each after thos
 CAPABILITIES = ((5, 0), (9, 0))  # the wheels hold machine code for 5.0 to 8.6, which serves up to below 9.0, and no PTX
 OLDEST_DRIVER = 11000  # CUDA 11.8's libraries run on every driver of the CUDA 11 family
 
+SPIN_COUNT = "10000"  # rounds that a thread waits awake: as fast as waiting so for ever, and shorter
+
 INSTALL_CUDA = "python -m pip install -r requirements-cu112.txt"
 INSTALL = "python -m pip install -r requirements.txt  (with an NVIDIA GPU: -r requirements-cu112.txt)"
 
@@ -204,7 +206,7 @@ def prepare():
     # Threads that wait for each other spin, then sleep. Where a core is taken away for a moment (a shared or virtual
     # machine) spinning burns the time of the others, and sleeping at once costs a third of the speed of an idle one.
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     numpy = importlib.import_module("numpy") if importlib.util.find_spec("numpy") else None
     check_numpy(numpy and numpy.__version__)
     add_numpy_aliases(numpy.__dict__)

@@ -21,7 +21,7 @@ import numpy as np
 
 from . import __version__
 from ._mxnet import core_count, installed, mx
-from .contenders import Unavailable, make_run, random_batch, repeated, threads
+from .contenders import Unavailable, cpu_facts, make_run, random_batch, repeated, threads
 from .errors import InputError
 
 WARM_UP_ROUNDS = 2  # the first step plans memory, the second finds its weights in the layouts of the first
@@ -282,17 +282,6 @@ def profile(setting):
 
 
 # ---- conditions ----
-
-def cpu_facts(path="/proc/cpuinfo"):
-    """The CPU's model, and those of its instruction sets that decide the speed; [] where the system does not say."""
-    facts = {}
-    if os.path.exists(path):
-        with open(path) as stream:
-            facts = dict(map(str.strip, line.split(":", 1)) for line in stream if ":" in line)
-    flags = facts.get("flags", "").split()
-    return (facts.get("model name") or platform.processor() or platform.machine(),
-            [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags])
-
 
 def conditions(setting):
     """What the figures depend on, as a dict of JSON types."""

@@ -6,13 +6,14 @@ says how many images that were. All measure on the CPU.
 import dataclasses
 import functools
 import os
+import platform
 import tempfile
 from typing import Callable, NamedTuple, Optional
 
 import numpy as np
 
 from . import datasets
-from ._mxnet import mx
+from ._mxnet import SPIN_COUNT, mx
 from .augment import Transform
 from .errors import InputError
 from .inference import fused, quantized
@@ -46,6 +47,17 @@ def threads():
     if not text.isdigit() or not int(text):
         raise InputError("OMP_NUM_THREADS %s: give a whole number of at least 1" % text)
     return int(text)
+
+
+def cpu_facts(path="/proc/cpuinfo"):
+    """The CPU's model, and those of its instruction sets that decide the speed; [] where the system does not say."""
+    facts = {}
+    if os.path.exists(path):
+        with open(path) as stream:
+            facts = dict(map(str.strip, line.split(":", 1)) for line in stream if ":" in line)
+    flags = facts.get("flags", "").split()
+    return (facts.get("model name") or platform.processor() or platform.machine(),
+            [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags])
 
 
 def random_batch(setting):
@@ -134,8 +146,14 @@ def int8(net):
     return quantized(net, np.random.default_rng(1).normal(size=(64, 3, 32, 32)).astype(np.float32))
 
 
-def torch_twin(setting):
+def torch_twin(setting, dtype):
     """The module `torch_network`, and its net with the weights of ours."""
+    model, instructions = cpu_facts()
+    if dtype == "bfloat16" and instructions and "avx512f" not in instructions:
+        raise Unavailable("PyTorch bfloat16 is left out: %s has no instructions for it, and takes minutes for a step"
+                          % model)
+    if os.environ.get("GOMP_SPINCOUNT") == SPIN_COUNT:  # ours, not the user's: PyTorch is faster with its own
+        del os.environ["GOMP_SPINCOUNT"]
     try:
         from . import torch_network
     except ImportError as error:
@@ -148,13 +166,13 @@ def torch_twin(setting):
 
 def torch_training(setting, dtype):
     """The training step in PyTorch."""
-    torch_network, net = torch_twin(setting)
+    torch_network, net = torch_twin(setting, dtype)
     return repeated(torch_network.training_step(net, *random_batch(setting), dtype=dtype), setting)
 
 
 def torch_inference(setting, dtype):
     """Logits of a batch in PyTorch."""
-    torch_network, net = torch_twin(setting)
+    torch_network, net = torch_twin(setting, dtype)
     return repeated(torch_network.inference_step(net, random_batch(setting)[0], dtype), setting)
 
 

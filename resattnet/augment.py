@@ -156,8 +156,12 @@ class Transform(NamedTuple):
         """Whether mixup is on in this epoch, counted from 0."""
         return self.alpha > 0 and (self.mix_epochs is None or epoch < self.mix_epochs)
 
+    def rng(self, epoch, batch):
+        """The random generator of a batch."""
+        return np.random.default_rng((self.seed, epoch, batch))
+
     def __call__(self, images, labels, epoch=0, batch=0):
-        rng = np.random.default_rng((self.seed, epoch, batch))
+        rng = self.rng(epoch, batch)
         images = random_crop(images, self.pad, rng) if self.pad else images.transpose(0, 3, 1, 2)
         if self.flip:
             images = random_flip(images, rng)

@@ -1,5 +1,4 @@
 """What a run says while it goes on: TensorBoard events, a text log, a CSV table, and a bar or lines on the terminal."""
-import csv
 import os
 import sys
 import time
@@ -7,7 +6,7 @@ import time
 from tqdm import tqdm
 
 from ._mxnet import check_protobuf
-from .checkpoints import write_atomically
+from .files import write_csv
 
 
 class _DirectEvents:
@@ -125,7 +124,7 @@ class RunLog:
     def table(self, rows):
         """Write the CSV: one row, a dict, per epoch so far; whole, so that a resumed run's has no row twice."""
         if rows:
-            self._attempt("CSV log", write_atomically, self.csv_path, lambda path: _write_csv(path, rows))
+            self._attempt("CSV log", write_csv, self.csv_path, rows)
 
     def start_bar(self, label, total, done=0):
         """Show a bar of so many steps, on a terminal."""
@@ -149,10 +148,3 @@ class RunLog:
         if self._bar:
             self._bar.close()
             self._bar = None
-
-
-def _write_csv(path, rows):
-    with open(path, "w", newline="") as handle:
-        writer = csv.DictWriter(handle, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)

@@ -13,27 +13,10 @@ import numpy as np
 from ._mxnet import mx
 from .devices import settle_running_statistics
 from .errors import InputError
+from .files import write_atomically
 
 _HEADER = "progress"
 _DAMAGE = (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile)  # all that a cut or overwritten state raises
-
-
-def write_atomically(path, write, keep=None):
-    """Have `write(temporary_path)` make a file, flush it to the disk and put it in the place of `path`.
-
-    What stood there before is kept under the name `keep`, if one is given.
-    """
-    temporary = path + ".tmp"  # one name: what a killed process left is written over
-    try:
-        write(temporary)
-        with open(temporary, "rb+") as handle:
-            os.fsync(handle.fileno())
-        if keep and os.path.exists(path):
-            os.replace(path, keep)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
 
 
 @dataclasses.dataclass

@@ -1,16 +1,15 @@
 """What training costs as the work grows: images per second and memory by batch, depth and number of processes."""
 import contextlib
-import csv
 import os
 from typing import NamedTuple
 
 import numpy as np
 
-from . import checkpoints
 from ._mxnet import core_count
 from .benchmarks import WARM_UP_ROUNDS, ContenderProcess
 from .contenders import Variant, training
 from .errors import InputError
+from .files import write_csv
 from .options import BenchmarkOptions
 from .specs import attention_net_spec
 
@@ -132,15 +131,10 @@ def _thread_count(count):
 
 
 def write_table(path, costs):
-    """Write costs as CSV."""
-    def write(temporary):
-        with open(temporary, "w", newline="") as handle:
-            table = csv.writer(handle)
-            table.writerow(Cost._fields)
-            table.writerows([("%.4g" % value if isinstance(value, float) else value for value in row) for row in costs])
-
+    """Write costs as CSV, their figures to four digits."""
     try:
-        checkpoints.write_atomically(path, write)
+        write_csv(path, [{name: "%.4g" % value if isinstance(value, float) else value
+                          for name, value in cost._asdict().items()} for cost in costs])
     except OSError as error:
         raise InputError("%s could not be written (%s)" % (path, error))
 

@@ -83,8 +83,7 @@ class DaliLoader:
     def epoch(self, number, start=0):
         """Iterate over the batches of epoch `number` (from 0), from batch `start` on: those before are made too."""
         for batch, (images, labels) in itertools.islice(enumerate(self._read(number)), start, None):
-            rng = np.random.default_rng((self._transform.seed, number, batch))
-            yield self._transform.finish(images, labels, number, rng)
+            yield self._transform.finish(images, labels, number, self._transform.rng(number, batch))
 
     def _read(self, epoch):
         """Yield the batches of an epoch as DALI makes them: float32 (N, C, H, W) and int32 (N,)."""

@@ -1,7 +1,6 @@
 """Files from the network: downloaded once, resumed, checked and unpacked safely."""
 import contextlib
 import fcntl
-import hashlib
 import http.client
 import os
 import sys
@@ -14,6 +13,7 @@ import zlib
 from tqdm import tqdm
 
 from .errors import InputError
+from .files import digest
 
 CHUNK = 1 << 20
 TIMEOUT = 30  # seconds without a byte
@@ -233,19 +233,11 @@ def _check(url, path, **digests):
     for algorithm, expected in digests.items():
         if expected is None:
             continue
-        found = _digest(path + ".part", algorithm)
+        found = digest(path + ".part", algorithm)
         if found != expected.lower():
             os.remove(path + ".part")
             raise InputError("%s: the download was corrupted (%s %s, expected %s) and is removed: run again, or put "
                              "the file at %s" % (url, algorithm.upper(), found, expected, path))
-
-
-def _digest(path, algorithm):
-    state = hashlib.new(algorithm)
-    with open(path, "rb") as file:
-        for chunk in iter(lambda: file.read(CHUNK), b""):
-            state.update(chunk)
-    return state.hexdigest()
 
 
 def _check_member(archive, member):

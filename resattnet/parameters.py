@@ -1,29 +1,12 @@
 """Parameters on disk, for others: `.params` in Gluon's format, and beside them a `.json` that says what they are of."""
-import hashlib
 import json
 import os
 
 from ._mxnet import mx
-from .checkpoints import write_atomically
 from .errors import InputError
+from .files import digest, write_atomically, write_json
 from .network import get_attention_cifar
 from .specs import CIFAR_WIDTHS, attention_net_spec
-
-
-def _write_json(path, value):
-    def write(temporary):
-        with open(temporary, "w") as handle:
-            json.dump(value, handle, indent=1)
-    write_atomically(path, write)
-
-
-def file_sha256(path):
-    """The SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as handle:
-        for block in iter(lambda: handle.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def save_parameters(net, path, description):
@@ -38,7 +21,7 @@ def save_parameters(net, path, description):
         Of JSON types: `network` (arguments of the builder), `dataset`, figures.
     """
     write_atomically(path, net.save_parameters)
-    _write_json(_description_path(path), dict(description, sha256=file_sha256(path)))
+    write_json(_description_path(path), dict(description, sha256=digest(path)))
 
 
 def _description_path(path):
@@ -63,7 +46,7 @@ def read_description(path):
         return None
     except ValueError as error:
         raise InputError("%s is damaged (%s): %s" % (_description_path(path), error, _whole_parameters(path)))
-    if description.get("sha256") != file_sha256(path):
+    if description.get("sha256") != digest(path):
         raise InputError("%s is damaged: its SHA-256 is not the one in %s; %s"
                          % (path, os.path.basename(_description_path(path)), _whole_parameters(path)))
     return description
@@ -78,7 +61,7 @@ def _whole_parameters(path):
         if os.path.abspath(other) != os.path.abspath(path) and os.path.exists(_description_path(other)):
             with open(_description_path(other)) as handle:
                 text = handle.read()
-            if file_sha256(other) in text:
+            if digest(other) in text:
                 return "the last whole one is %s" % other
     return "no other whole one is in %s" % folder
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from ._mxnet import mx
 from .datasets import DATASETS, DataSet, ImageSet
 from .errors import InputError
-from .parameters import file_sha256
+from .files import digest
 
 SPLITS = ("train", "test")
 VERSION = 1
@@ -144,7 +144,7 @@ def _write_split(directory, name, split, image_set):
     if os.path.getsize(path) != length:
         raise OSError("%d of %d bytes of the %s split written: is the disk full?"
                       % (os.path.getsize(path), length, split))
-    return {"samples": len(image_set.labels), "bytes": length, "sha256": file_sha256(path)}
+    return {"samples": len(image_set.labels), "bytes": length, "sha256": digest(path)}
 
 
 def _verify(directory, name, splits):
@@ -252,7 +252,7 @@ def _records(data_set, data_dir, split, doing):
         yield (where,) + _unpack(_record(reader, number, where), number, len(data_set.classes), where)
     reader.close()
     # Now and then a flipped bit gives another image and no error: 23 of 3,000 in CIFAR-10.
-    if file_sha256(path) != known["sha256"]:
+    if digest(path) != known["sha256"]:
         raise InputError("%s is damaged: its SHA-256 is not the one in %s; %s"
                          % (path, os.path.basename(description_path(data_dir, name)), ANEW))
 

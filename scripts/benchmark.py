@@ -20,7 +20,6 @@ is optional (`pip install -e '.[bench]'`), and runs a net of the same layers and
 bfloat16 there is autocast. Other work on the machine disturbs: the load at the start is in the table's head.
 """
 import argparse
-import json
 import os
 import sys
 
@@ -105,7 +104,7 @@ def main():
     """Measure."""
     options, parts = parse()
     from resattnet import benchmarks, contenders
-    from resattnet.checkpoints import write_atomically
+    from resattnet.files import write_json
 
     report = {"conditions": benchmarks.conditions(options), "notes": [], "results": []}
     print("\n".join(head(report["conditions"])), flush=True)
@@ -126,14 +125,9 @@ def main():
         print("\n".join(profile_table(rows)))
     if options.json:
         try:
-            write_atomically(options.json, lambda temporary: _write_json(temporary, report))
+            write_json(options.json, report)
         except OSError as error:
             raise InputError("--json %s: could not be written (%s)" % (options.json, error))
-
-
-def _write_json(path, value):
-    with open(path, "w") as handle:
-        json.dump(value, handle, indent=1)
 
 
 if __name__ == "__main__":

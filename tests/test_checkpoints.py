@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from resattnet import checkpoints
+from resattnet import checkpoints, files
 from resattnet.errors import InputError
 
 
@@ -52,7 +52,7 @@ def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError):
-        checkpoints.write_atomically(str(tmp_path / "last.state"), fail)
+        files.write_atomically(str(tmp_path / "last.state"), fail)
     assert os.listdir(str(tmp_path)) == ["last.state"]
     assert checkpoints.load_state(str(tmp_path)).progress["step"] == 1
 

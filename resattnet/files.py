@@ -1,0 +1,50 @@
+"""Files that are whole or not there: written beside their place, flushed, then renamed into it."""
+import csv
+import hashlib
+import json
+import os
+
+
+def write_atomically(path, write, keep=None):
+    """Have `write(temporary_path)` make a file, flush it to the disk and put it in the place of `path`.
+
+    What stood there before is kept under the name `keep`, if one is given.
+    """
+    temporary = path + ".tmp"  # one name: what a killed process left is written over
+    try:
+        write(temporary)
+        with open(temporary, "rb+") as handle:
+            os.fsync(handle.fileno())
+        if keep and os.path.exists(path):
+            os.replace(path, keep)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+def write_json(path, value):
+    """Write a value of JSON types, atomically."""
+    def write(temporary):
+        with open(temporary, "w", encoding="utf-8") as handle:
+            json.dump(value, handle, indent=1)
+    write_atomically(path, write)
+
+
+def write_csv(path, rows):
+    """Write a table atomically: a dict of the same names for each row, at least one."""
+    def write(temporary):
+        with open(temporary, "w", newline="") as handle:
+            writer = csv.DictWriter(handle, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    write_atomically(path, write)
+
+
+def digest(path, algorithm="sha256"):
+    """The digest of a file, in hexadecimal."""
+    state = hashlib.new(algorithm)
+    with open(path, "rb") as handle:
+        for block in iter(lambda: handle.read(1 << 20), b""):
+            state.update(block)
+    return state.hexdigest()

@@ -2,7 +2,7 @@
 from ._mxnet import mx
 from .errors import InputError
 from .specs import ATTENTION_LEARNING
-from .units import relu, unit_sequence
+from .units import Anchor, relu, unit_sequence
 
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
 
@@ -26,7 +26,7 @@ class Interpolation(HybridBlock):
     def _weights(self, F, x, like, axis):
         """Share of each row (axis 2) or column (axis 3) of `x` in each of `like`: shape (large, small)."""
         # Of one image, since the whole batch would be brought to the plain layout for its shape alone.
-        small, large = (F.cast(F.contrib.arange_like(F.slice(array, begin=(0,), end=(1,)), axis=axis), "float32")
+        small, large = (F.contrib.arange_like(F.cast(F.slice(array, begin=(0,), end=(1,)), "float32"), axis=axis)
                         for array in (x, like))
         scale = F.broadcast_div(F.max(small), F.maximum(F.max(large), 1))
         distances = F.broadcast_sub(F.expand_dims(F.broadcast_mul(large, scale), 1), F.expand_dims(small, 0))
@@ -65,15 +65,17 @@ class Hourglass(HybridBlock):
             if levels > 1:
                 self.skip = unit_sequence(1, channels)
                 self.inner = Hourglass(channels, levels - 1, r)
+                self.anchor = Anchor()
             self.up = unit_sequence(r, channels)
+            self.small_anchor = Anchor()
             self.interpolation = Interpolation()
 
     def hybrid_forward(self, F, x):
         """Map (N, channels, H, W) to the same shape, for any H and W."""
         y = self.down(self.pool(x))
         if self.inner:
-            y = self.inner(y) + self.skip(y)
-        return self.interpolation(self.up(y), x)
+            y = self.skip(y) + self.anchor(self.inner(y))
+        return self.interpolation(self.small_anchor(self.up(y)), x)
 
 
 class SoftMask(HybridBlock):
@@ -129,10 +131,17 @@ class AttentionModule(HybridBlock):
             self.first = unit_sequence(p, channels)
             self.trunk = unit_sequence(t, channels)
             self.mask = SoftMask(channels, levels, r)
+            self.factor_anchor, self.term_anchor, self.anchor = Anchor("avg"), Anchor("max"), Anchor("avg")
             self.last = unit_sequence(p, channels)
 
     def hybrid_forward(self, F, x):
         """Map (N, channels, H, W) to the same shape."""
         x = self.first(x)
         trunk, mask = self.trunk(x), self.mask(x)
-        return self.last((1 + mask) * trunk if self._residual else mask * trunk)
+        return self.last(self._weight(trunk, mask))
+
+    def _weight(self, trunk, mask):
+        if self._residual and not self.anchor.active:
+            return (1 + mask) * trunk  # the fastest in float32; a sum has to come last where the layout is kept
+        weighted = self.anchor(mask * self.factor_anchor(trunk))
+        return self.term_anchor(trunk) + weighted if self._residual else weighted

@@ -21,7 +21,8 @@ import numpy as np
 
 from . import __version__
 from ._mxnet import core_count, installed, mx
-from .contenders import Unavailable, cpu_facts, make_run, random_batch, repeated, threads
+from .contenders import Unavailable, make_run, random_batch, repeated, threads
+from .devices import cpu_facts
 from .errors import InputError
 
 WARM_UP_ROUNDS = 2  # the first step plans memory, the second finds its weights in the layouts of the first
@@ -271,7 +272,7 @@ def profile(setting):
     """Where the time of a training step goes, by operator: a list of `OperatorTime`."""
     run, (images, labels) = make_run(setting), random_batch(setting)
     # The engine runs operators in bulk, and the profiler would only see the bulks.
-    run.net.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=0, backward_bulk_size=0)
+    run.graph.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=0, backward_bulk_size=0)
     step = repeated(lambda: run.train_step(images, labels), setting)
     step()
     mx.profiler.set_config(profile_symbolic=True, profile_imperative=True, aggregate_stats=True, filename=os.devnull)

@@ -6,7 +6,6 @@ says how many images that were. All measure on the CPU.
 import dataclasses
 import functools
 import os
-import platform
 import tempfile
 from typing import Callable, NamedTuple, Optional
 
@@ -15,6 +14,7 @@ import numpy as np
 from . import datasets
 from ._mxnet import SPIN_COUNT, mx
 from .augment import Transform
+from .devices import check_type, cpu_facts
 from .errors import InputError
 from .inference import fused, quantized
 from .loaders import ArrayLoader
@@ -49,17 +49,6 @@ def threads():
     return int(text)
 
 
-def cpu_facts(path="/proc/cpuinfo"):
-    """The CPU's model, and those of its instruction sets that decide the speed; [] where the system does not say."""
-    facts = {}
-    if os.path.exists(path):
-        with open(path) as stream:
-            facts = dict(map(str.strip, line.split(":", 1)) for line in stream if ":" in line)
-    flags = facts.get("flags", "").split()
-    return (facts.get("model name") or platform.processor() or platform.machine(),
-            [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags])
-
-
 def random_batch(setting):
     """Normalised images of noise and labels, as the loader gives them."""
     rng = np.random.default_rng(0)
@@ -81,14 +70,18 @@ def make_run(setting, **changes):
     """A training run as the script would make it, of which only `train_step` will be used."""
     options = TrainingOptions(**dict(dict(
         dataset="digits", data_dir=setting.data_dir, num_layers=setting.num_layers, widths=setting.widths,
-        batch_size=setting.batch_size, epochs=1000, warmup_epochs=0, lr=1e-3), **changes))
+        batch_size=setting.batch_size, epochs=1000, warmup_epochs=0, lr=1e-3, dtype=setting.dtype), **changes))
+    try:
+        check_type(options.dtype, [mx.cpu()])
+    except InputError as reason:
+        raise Unavailable(str(reason))
     with tempfile.TemporaryDirectory() as folder:  # a run makes its folder, and this one writes nothing there
         return Run(dataclasses.replace(options, model_dir=folder), [mx.cpu()])
 
 
-def training(setting, accumulate=1):
+def training(setting, accumulate=1, dtype=None):
     """The step of `training.Run`: forward, loss, backward, update, metrics; of `accumulate` batches."""
-    run = make_run(setting, accumulate=accumulate)
+    run = make_run(setting, accumulate=accumulate, dtype=dtype or setting.dtype)
     setting = dataclasses.replace(setting, batch_size=setting.batch_size * accumulate)
     images, labels = random_batch(setting)
     return repeated(lambda: run.train_step(images, labels), setting)
@@ -216,7 +209,8 @@ def batch_input(setting, **extra):
 
 
 VARIANTS = (
-    Variant("train", "ours float32", training, {}, "PyTorch float32"),
+    Variant("train", "ours float32", training, dict(dtype="float32"), "PyTorch float32"),
+    Variant("train", "ours bfloat16", training, dict(dtype="bfloat16"), "PyTorch bfloat16"),
     Variant("train", "PyTorch float32", torch_training, dict(dtype="float32"), "PyTorch float32"),
     Variant("train", "PyTorch bfloat16", torch_training, dict(dtype="bfloat16"), "PyTorch bfloat16"),
     Variant("inference", "ours float32", inference, {}, "PyTorch float32"),

@@ -28,7 +28,7 @@ class Cost(NamedTuple):
 
     Attributes
     ----------
-    widths : str
+    widths, dtype : str
     num_layers, batch_size, accumulate, processes : int
         Of the load.
     images_per_second : float
@@ -42,6 +42,7 @@ class Cost(NamedTuple):
     """
 
     widths: str
+    dtype: str
     num_layers: int
     batch_size: int
     accumulate: int
@@ -85,7 +86,7 @@ def limit(busy_cores, memory, cores, available):
     return "cores" if busy_cores > 0.9 * cores else "waiting"
 
 
-def measure(load, widths, repeats):
+def measure(load, widths, repeats, dtype="float32"):
     """The `Cost` of a load, over so many turns of one step.
 
     Raises
@@ -93,7 +94,8 @@ def measure(load, widths, repeats):
     InputError
         If it does not fit into the memory.
     """
-    setting = BenchmarkOptions(num_layers=load.num_layers, widths=widths, batch_size=load.batch_size, steps=1)
+    setting = BenchmarkOptions(num_layers=load.num_layers, widths=widths, batch_size=load.batch_size, steps=1,
+                               dtype=dtype)
     variant = Variant("cost", _name(load, widths), training, dict(accumulate=load.accumulate))
     cores = core_count()
     with contextlib.ExitStack() as stack:
@@ -110,7 +112,7 @@ def measure(load, widths, repeats):
     speed = np.median([sum(turn.speed for turn in turns) for turns in rounds])
     busy = np.median([sum(turn.cpu_seconds / turn.seconds for turn in turns) for turns in rounds])
     memory = sum(turn.peak_memory for turn in rounds[-1])
-    return Cost(widths, load.num_layers, load.batch_size, load.accumulate, load.processes, float(speed), memory,
+    return Cost(widths, dtype, load.num_layers, load.batch_size, load.accumulate, load.processes, float(speed), memory,
                 float(busy), limit(busy, memory, cores, memory_size()))
 
 
@@ -144,7 +146,7 @@ def draw(path, costs):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 6), layout="constrained")
-    figure.suptitle("Training on the CPU, %s widths" % costs[0].widths)
+    figure.suptitle("Training on the CPU, %s widths, %s" % (costs[0].widths, costs[0].dtype))
     axes = figure.subplots(2, 2, sharex="col")
     plain = [cost for cost in costs if cost.accumulate == cost.processes == 1]
     for column, (axis, label, rows) in enumerate((

@@ -1,4 +1,7 @@
 """Which devices a run uses, and what they can compute in."""
+import os
+import platform
+
 from ._mxnet import gpus, mx
 from .errors import InputError
 
@@ -34,17 +37,52 @@ def choose_devices(num_gpus=None):
     return [mx.gpu(index) for index in usable[:num_gpus]], []
 
 
-def compute_type(float16, devices):
-    """The type the network computes in: 'float32', or 'float16' where it is asked for on GPUs.
+def cpu_facts(path="/proc/cpuinfo"):
+    """The CPU's model, and those of its instruction sets that decide the speed; [] where the system does not say."""
+    facts = {}
+    if os.path.exists(path):
+        with open(path) as stream:
+            facts = dict(map(str.strip, line.split(":", 1)) for line in stream if ":" in line)
+    flags = facts.get("flags", "").split()
+    return (facts.get("model name") or platform.processor() or platform.machine(),
+            [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags])
+
+
+def check_type(dtype, devices, instructions=None):
+    """See whether the devices can compute in a type.
+
+    Parameters
+    ----------
+    dtype : {'float32', 'float16', 'bfloat16'}
+    devices : list of mx.Context
+    instructions : list of str, optional
+        Of the CPU, as `cpu_facts` names them; default: of this one.
+
+    Returns
+    -------
+    list of str
+        Remarks: a line if it will be slower than float32.
 
     Raises
     ------
     InputError
-        If float16 is asked for on the CPU.
+        If they cannot.
     """
-    if float16 and devices[0].device_type == "cpu":
+    on_cpu = devices[0].device_type == "cpu"
+    if dtype == "float16" and on_cpu:
         raise InputError("--float16 1: MXNet has no float16 matrix product on the CPU; leave it out, or run on a GPU")
-    return "float16" if float16 else "float32"
+    if dtype != "bfloat16":
+        return []
+    if not on_cpu:
+        raise InputError("--dtype bfloat16: MXNet computes in it on the CPU only; give --float16 1 instead, or "
+                         "--num-gpus 0")
+    instructions = cpu_facts()[1] if instructions is None else instructions
+    if instructions and "avx512f" not in instructions:
+        raise InputError("--dtype bfloat16: oneDNN has it for CPUs with AVX-512 only, and this one has %s; give "
+                         "--dtype float32" % (" and ".join(instructions)))
+    if instructions and not any("bf16" in name for name in instructions):
+        return ["this CPU has no bfloat16 instructions: it is emulated, and slower than --dtype float32"]
+    return []
 
 
 def settle_running_statistics():

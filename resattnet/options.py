@@ -91,6 +91,8 @@ class TrainingOptions(_Options):
     mixup_off_epochs: int = option(0, "the last so many epochs are trained without mixup", low=0)
     epsilon: float = option(0.0, "label smoothing: 1 - epsilon on the label, the rest shared by the others",
                             low=0, below=1)
+    dtype: str = option("float32", "what the network computes in while it trains; bfloat16: with float32 weights, on "
+                        "CPUs with AVX-512 only", choices=("float32", "bfloat16"))
     float16: bool = option(False, "1 computes in float16, with float32 master weights; GPU only")
     num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU; 0: the CPU",
                                      low=0)
@@ -112,6 +114,8 @@ class TrainingOptions(_Options):
         _check_name("--dataset", self.dataset, "file")
         if self.loader == "dali" and self.data_format != "rec":
             raise InputError("--loader dali needs --data-format rec: records, which scripts/make_records.py makes")
+        if self.float16 and self.dtype != "float32":
+            raise InputError("--float16 1 --dtype %s: give one of them" % self.dtype)
         if self.lr_steps is not None:
             object.__setattr__(self, "lr_steps", tuple(self.lr_steps))
             if self.lr_schedule != "step":
@@ -131,6 +135,7 @@ class TrainingOptions(_Options):
         parts += [self.widths] * (self.widths != "full")
         parts += [self.attention_learning] * (self.attention_learning != "arl")
         parts += ["cutout"] * (self.cutout > 0)
+        parts += [self.dtype] * (self.dtype != "float32")
         parts += ["mixup"] * self.mix_up + ["smooth"] * (self.epsilon > 0)
         return "_".join(parts)
 
@@ -232,6 +237,8 @@ class BenchmarkOptions(_Options):
     dataset: str = option("digits", "what `input` and `epoch` read", choices=tuple(DATASETS))
     data_dir: str = option("data", "where the data sets are, and are downloaded to")
     json: Optional[str] = option(None, "file for the figures and all their conditions")
+    dtype: str = option("float32", "what `epoch`, --profile and --cost compute in; `train` has both",
+                        choices=("float32", "bfloat16"))
     profile: bool = option(False, "1 also says which operators take the time of our training step")
     cost: Optional[str] = option(None, "measure instead what training costs by batch, depth and processes, --repeats "
                                  "steps each, and write it to COST.csv and COST.png; takes long")

@@ -12,13 +12,14 @@ from ._mxnet import mx
 from .augment import Transform
 from .board import RunLog
 from .dali import DaliLoader
-from .devices import average_running_statistics, choose_devices, compute_type
+from .devices import average_running_statistics, check_type, choose_devices
 from .errors import InputError
 from .evaluation import evaluate, split_batch
 from .interrupts import Interrupted, StopSignals
 from .loaders import ArrayLoader
 from .meters import Meter
 from .network import get_attention_cifar
+from .precision import mixed
 from .schedules import OptimizerSchedule, learning_rate_schedule
 
 # Steps given to the device ahead of the one it works on: it never waits for us, and the bar tells the truth.
@@ -49,7 +50,7 @@ def train(options, state=None):
     devices, remarks = choose_devices(options.num_gpus)
     run = Run(options, devices, state)
     with RunLog(options.log_dir, run.name, dataclasses.asdict(options)) as run.log, StopSignals() as run.signals:
-        for remark in remarks:
+        for remark in remarks + run.remarks:
             run.log.line("note: " + remark)
         run.fit()
     return run
@@ -75,7 +76,8 @@ class Run:
 
     def __init__(self, options, devices, state=None):
         self.options, self.devices = options, devices
-        self.dtype = compute_type(options.float16, devices)
+        self.remarks = check_type("float16" if options.float16 else options.dtype, devices)
+        self.dtype = "float16" if options.float16 else "float32"  # of parameters, images and validation
         self.progress = checkpoints.Progress(**state.progress) if state else checkpoints.Progress()
         self.meter = Meter(**self.progress.totals)
         self.unsaved = None
@@ -116,7 +118,9 @@ class Run:
         mx.random.seed(options.seed)
         self.network = {"num_layers": options.num_layers, "widths": options.widths, "classes": self.classes,
                         "attention_learning": options.attention_learning}
-        self.net = self._make_net(mx.init.MSRAPrelu())
+        self.net = self.graph = self._make_net(mx.init.MSRAPrelu())
+        if options.dtype == "bfloat16":
+            self.graph = mixed(self.net)
         self.loss = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=not self.transform.soft)
         self.schedule = learning_rate_schedule(
             options.lr_schedule, options.lr, options.epochs * steps, options.warmup * steps,
@@ -195,7 +199,7 @@ class Run:
     def add_gradients(self, parts):
         """Forward and backward of one batch, given as its parts on the devices, counted by the meter."""
         with mx.autograd.record():
-            outputs = [self.net(x) for x, _ in parts]
+            outputs = [self.graph(x) for x, _ in parts]
             losses = [self.loss(output, y) for output, (_, y) in zip(outputs, parts)]
         mx.autograd.backward(losses)
         for loss, output, (_, y) in zip(losses, outputs, parts):

@@ -90,7 +90,7 @@ def measure_costs(options):
     rows = []
     for load in costs.LOADS:
         try:
-            rows.append(costs.measure(load, options.widths, options.repeats))
+            rows.append(costs.measure(load, options.widths, options.repeats, options.dtype))
         except InputError as error:
             print("note: %s" % error, flush=True)
             continue

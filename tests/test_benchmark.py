@@ -71,12 +71,6 @@ def test_operator_times_are_shares_and_per_step():
     assert rows == [("b", 0.75, 3, 1), ("a", 0.25, 1, 2)]
 
 
-def test_cpu_facts_are_read_from_the_system(tmp_path):
-    path = tmp_path / "cpuinfo"
-    path.write_text("model name\t: Some CPU: fast\nflags\t\t: fpu avx2 avx512_bf16\n\nflags: fpu avx2 avx512_bf16\n")
-    assert contenders.cpu_facts(str(path)) == ("Some CPU: fast", ["avx2", "avx512_bf16"])
-
-
 def test_threads_are_those_of_the_environment(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
     assert contenders.threads() == 3

@@ -36,7 +36,7 @@ def test_two_processes_hold_the_memory_of_both():
 
 
 def test_the_table_and_the_picture(tmp_path):
-    rows = [Cost("thin", depth, batch_size, 1, 1, 70.25, 1000.5, 1.9, "cores")
+    rows = [Cost("thin", "float32", depth, batch_size, 1, 1, 70.25, 1000.5, 1.9, "cores")
             for depth, batch_size in ((56, 16), (56, 64), (92, 64))]
     costs.write_table(str(tmp_path / "cost.csv"), rows)
     with open(str(tmp_path / "cost.csv"), newline="") as handle:

@@ -10,7 +10,7 @@ import pytest
 
 from resattnet import checkpoints, datasets, parameters, specs, training
 from resattnet._mxnet import mx
-from resattnet.devices import average_running_statistics, choose_devices, compute_type
+from resattnet.devices import average_running_statistics, choose_devices
 from resattnet.errors import InputError
 from resattnet.evaluation import split_batch
 from resattnet.interrupts import Interrupted
@@ -311,6 +311,3 @@ def test_devices_demanded_and_not_there(monkeypatch):
     assert choose_devices(0)[0] == [mx.cpu()]
     with pytest.raises(InputError, match=r"--num-gpus 3: MXNet can use 1 here \(GPU 1 \(H100\) has compute"):
         choose_devices(3)
-    with pytest.raises(InputError, match="--float16 1: .* on the CPU"):
-        compute_type(True, [mx.cpu()])
-    assert compute_type(True, [mx.gpu(0)]) == "float16"

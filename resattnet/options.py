@@ -264,6 +264,21 @@ class BenchmarkOptions(_Options):
                 raise InputError("--%s %s: there is no such folder" % (name, path))
 
 
+@dataclass(frozen=True)
+class ReproductionOptions(_Options):
+    """Arguments of runs of recipes; each is the flag of the same name of `scripts/reproduce.py`."""
+
+    print: Optional[str] = option(None, "print the full command of the recipe of this name")
+    write: bool = option(False, "1 runs nothing: it enters what the ended runs of the recipes named gave")
+    readme: bool = option(False, "1 makes the table of the recipes in README.md anew")
+    note: Optional[str] = option(None, "what else is to be known of the runs, as of their data; entered with their "
+                                 "conditions")
+    recipes: Optional[str] = option(None, "file of the recipes; default: data/recipes.csv")
+    data_dir: str = option("data", "where the data sets are, and are downloaded to")
+    log_dir: str = option("log", "folder of the logs")
+    model_dir: str = option("models", "folder of the parameters and states")
+
+
 # What a state's arrays and its place within an epoch depend on.
 FIXED_BY_STATE = ("dataset", "num_layers", "widths", "attention_learning", "attention", "mask", "optimizer", "float16",
                   "seed", "loader", "name", "model_dir")

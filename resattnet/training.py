@@ -12,7 +12,7 @@ from ._mxnet import mx
 from .augment import Transform
 from .board import RunLog
 from .dali import DaliLoader
-from .devices import average_running_statistics, check_type, choose_devices
+from .devices import average_running_statistics, check_type, choose_devices, machine
 from .errors import InputError
 from .evaluation import evaluate, split_batch
 from .interrupts import Interrupted, StopSignals
@@ -79,6 +79,8 @@ class Run:
         self.remarks = check_type("float16" if options.float16 else options.dtype, devices)
         self.dtype = "float16" if options.float16 else "float32"  # of parameters, images and validation
         self.progress = checkpoints.Progress(**state.progress) if state else checkpoints.Progress()
+        if machine(devices) not in self.progress.machines:
+            self.progress.machines.append(machine(devices))
         self.meter = Meter(**self.progress.totals)
         self.unsaved = None
         self._build_loaders()

@@ -76,8 +76,8 @@ class Hourglass(HybridBlock):
     r : int
         Units between two neighbouring poolings.
     sampling : bool
-        False leaves out the poolings and interpolations and nothing else: the local mask of table 4, with the same
-        units, sums and parameters, all at full size.
+        False leaves out the poolings and interpolations and nothing else, as the local mask of table 4: units, sums
+        and parameters are the same, all at full size, so that only the sampling is compared.
     """
 
     def __init__(self, channels, levels, r, sampling=True, **kwargs):

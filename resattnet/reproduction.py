@@ -150,7 +150,7 @@ def record(recipe, options):
             folder, done, epochs, recipe.name))
     errors, seconds = _log(os.path.join(options.log_dir, "csv", recipe.name + ".csv"), epochs)
     best = min(errors)
-    conditions = "%s, %d epochs (best of them %d), seed %d, %s, %s of training; %s" % (
+    conditions = "%s, %d epochs, best after %d, seed %d, %s, %s of training; %s" % (
         state.options["dataset"], epochs, errors.index(best) + 1, state.options["seed"],
         "float16" if state.options["float16"] else state.options["dtype"],
         "%.0f min" % (seconds / 60) if seconds < 7200 else "%.1f h" % (seconds / 3600),

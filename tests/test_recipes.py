@@ -166,7 +166,7 @@ def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
     other, entered = recipes.read(options.recipes)
     assert other == OTHER and entered[:5] == FEW[:5]
     assert entered.ours == "%.2f, best %.2f" % (errors[-1], min(errors))
-    words = "digits, 3 epochs (best of them %d), seed 0, float32, 0 min of training; CPU (" % (
+    words = "digits, 3 epochs, best after %d, seed 0, float32, 0 min of training; CPU (" % (
         errors.index(min(errors)) + 1)
     assert entered.conditions.startswith(words) and entered.conditions.endswith("; sixteen pixels")
     assert re.search(r"Python \d.* MXNet 1\.9\.1, resattnet \d", entered.conditions)

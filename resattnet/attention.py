@@ -1,10 +1,31 @@
 """The attention module: a trunk of residual units, weighted by a soft mask (section 3 of the paper)."""
 from ._mxnet import mx
-from .errors import InputError
-from .specs import ATTENTION_LEARNING
+from .specs import check_variant
 from .units import Anchor, relu, unit_sequence
 
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
+
+EPSILON = 1e-5  # added to what a square root is taken of, as in batch normalisation: maps of zeros have gradients too
+
+
+def mixed_attention(F, x):
+    """The sigmoid of each value: f1 of section 3.3."""
+    return F.Activation(x, act_type="sigmoid")
+
+
+def channel_attention(F, x):
+    """x over its L2 norm over the channels at each position, sqrt(sum of squares + EPSILON): f2 of section 3.3."""
+    return F.broadcast_div(x, F.sqrt(F.sum(F.square(x), axis=1, keepdims=True) + EPSILON))
+
+
+def spatial_attention(F, x):
+    """The sigmoid of (x - mean) / sqrt(variance + EPSILON), both of each channel's own map: f3 of section 3.3."""
+    centred = F.broadcast_sub(x, F.mean(x, axis=(2, 3), keepdims=True))
+    deviation = F.sqrt(F.mean(F.square(centred), axis=(2, 3), keepdims=True) + EPSILON)
+    return F.Activation(F.broadcast_div(centred, deviation), act_type="sigmoid")
+
+
+ATTENTION = {"mixed": mixed_attention, "channel": channel_attention, "spatial": spatial_attention}
 
 
 class Interpolation(HybridBlock):
@@ -54,52 +75,59 @@ class Hourglass(HybridBlock):
         How many times the map is halved, at least 1.
     r : int
         Units between two neighbouring poolings.
+    sampling : bool
+        False leaves out the poolings and interpolations and nothing else, as the local mask of table 4: units, sums
+        and parameters are the same, all at full size, so that only the sampling is compared.
     """
 
-    def __init__(self, channels, levels, r, **kwargs):
+    def __init__(self, channels, levels, r, sampling=True, **kwargs):
         super().__init__(**kwargs)
         with self.name_scope():
-            self.pool = nn.MaxPool2D(3, 2, 1)
+            self.pool = nn.MaxPool2D(3, 2, 1) if sampling else None
             self.down = unit_sequence(r, channels)
             self.skip = self.inner = None
             if levels > 1:
                 self.skip = unit_sequence(1, channels)
-                self.inner = Hourglass(channels, levels - 1, r)
+                self.inner = Hourglass(channels, levels - 1, r, sampling)
                 self.anchor = Anchor()
             self.up = unit_sequence(r, channels)
             self.small_anchor = Anchor()
-            self.interpolation = Interpolation()
+            self.interpolation = Interpolation() if sampling else None
 
     def hybrid_forward(self, F, x):
         """Map (N, channels, H, W) to the same shape, for any H and W."""
-        y = self.down(self.pool(x))
+        y = self.down(self.pool(x) if self.pool else x)
         if self.inner:
             y = self.skip(y) + self.anchor(self.inner(y))
-        return self.interpolation(self.small_anchor(self.up(y)), x)
+        y = self.up(y)
+        return self.interpolation(self.small_anchor(y), x) if self.interpolation else y
 
 
 class SoftMask(HybridBlock):
-    """Soft mask branch M(x): an hourglass, two 1x1 convolutions and a sigmoid (section 3.2).
+    """Soft mask branch M(x): an hourglass, two 1x1 convolutions and the attention's type (sections 3.2, 3.3).
 
     Parameters
     ----------
-    channels, levels, r
+    channels, levels, r, sampling
         As in `Hourglass`.
+    attention : {'mixed', 'channel', 'spatial'}
+        The last step: `mixed_attention`, `channel_attention` or `spatial_attention`.
     """
 
-    def __init__(self, channels, levels, r, **kwargs):
+    def __init__(self, channels, levels, r, attention="mixed", sampling=True, **kwargs):
         super().__init__(**kwargs)
+        self._attention = ATTENTION[attention]
         with self.name_scope():
-            self.hourglass = Hourglass(channels, levels, r)
+            self.hourglass = Hourglass(channels, levels, r, sampling)
             self.bn1 = nn.BatchNorm(in_channels=channels)
             self.conv1 = nn.Conv2D(channels, 1, use_bias=False, in_channels=channels)
             self.bn2 = nn.BatchNorm(in_channels=channels)
             self.conv2 = nn.Conv2D(channels, 1, use_bias=False, in_channels=channels)
 
     def hybrid_forward(self, F, x):
-        """Map (N, channels, H, W) to a mask of the same shape, each value in (0, 1)."""
+        """Map (N, channels, H, W) to a mask of the same shape, in (0, 1); in (-1, 1) of channel attention."""
         y = self.conv1(relu(F, self.bn1(self.hourglass(x))))
-        return F.Activation(self.conv2(relu(F, self.bn2(y))), act_type="sigmoid")
+        return self._attention(F, self.conv2(relu(F, self.bn2(y))))
 
 
 class AttentionModule(HybridBlock):
@@ -115,30 +143,35 @@ class AttentionModule(HybridBlock):
         Units before and after, in the trunk, and between two poolings of the mask.
     learning : {'arl', 'nal'}
         Attention residual learning, (1 + M) T (equation 3), or naive attention learning, M T.
+    attention : {'mixed', 'channel', 'spatial'}
+        As in `SoftMask`.
+    mask : {'hourglass', 'local', 'none'}
+        'local' is the hourglass without its poolings and interpolations; 'none' leaves the trunk as it is: T.
 
     Raises
     ------
     InputError
-        If `learning` is neither.
+        If one of the three is unknown, or there is no mask and the other two are not left as they are.
     """
 
-    def __init__(self, channels, levels, p, t, r, learning="arl", **kwargs):
+    def __init__(self, channels, levels, p, t, r, learning="arl", attention="mixed", mask="hourglass", **kwargs):
         super().__init__(**kwargs)
-        if learning not in ATTENTION_LEARNING:
-            raise InputError("attention learning %r: choose from %s" % (learning, ", ".join(ATTENTION_LEARNING)))
+        check_variant(learning, attention, mask)
         self._residual = learning == "arl"
         with self.name_scope():
             self.first = unit_sequence(p, channels)
             self.trunk = unit_sequence(t, channels)
-            self.mask = SoftMask(channels, levels, r)
-            self.factor_anchor, self.term_anchor, self.anchor = Anchor("avg"), Anchor("max"), Anchor("avg")
+            self.mask = None
+            if mask != "none":
+                self.mask = SoftMask(channels, levels, r, attention, mask == "hourglass")
+                self.factor_anchor, self.term_anchor, self.anchor = Anchor("avg"), Anchor("max"), Anchor("avg")
             self.last = unit_sequence(p, channels)
 
     def hybrid_forward(self, F, x):
         """Map (N, channels, H, W) to the same shape."""
         x = self.first(x)
-        trunk, mask = self.trunk(x), self.mask(x)
-        return self.last(self._weight(trunk, mask))
+        trunk = self.trunk(x)
+        return self.last(self._weight(trunk, self.mask(x)) if self.mask else trunk)
 
     def _weight(self, trunk, mask):
         if self._residual and not self.anchor.active:

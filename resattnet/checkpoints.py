@@ -33,6 +33,8 @@ class Progress:
         `epoch` and `top1` of the best validation so far.
     history : list of dict
         The row of each whole epoch.
+    machines : list of str
+        What it was computed on and with, each once, in order.
     """
 
     epoch: int = 0
@@ -41,6 +43,7 @@ class Progress:
     totals: dict = dataclasses.field(default_factory=dict)
     best: dict = None
     history: list = dataclasses.field(default_factory=list)
+    machines: list = dataclasses.field(default_factory=list)
 
 
 class State(NamedTuple):

@@ -2,6 +2,7 @@
 import os
 import platform
 
+from . import __version__
 from ._mxnet import gpus, mx
 from .errors import InputError
 
@@ -46,6 +47,14 @@ def cpu_facts(path="/proc/cpuinfo"):
     flags = facts.get("flags", "").split()
     return (facts.get("model name") or platform.processor() or platform.machine(),
             [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags])
+
+
+def machine(devices):
+    """What a run is computed on and with, on one line: devices, the CPU, its threads, versions."""
+    where = "%d GPU%s" % (len(devices), "s" * (len(devices) > 1)) if devices[0].device_type == "gpu" else "CPU"
+    return "%s (%s, %s threads), Python %s, MXNet %s, resattnet %s" % (
+        where, cpu_facts()[0], os.environ.get("OMP_NUM_THREADS", "?"), platform.python_version(), mx.__version__,
+        __version__)
 
 
 def check_type(dtype, devices, instructions=None):

@@ -14,6 +14,8 @@ from .loaders import ArrayLoader
 from .network import get_attention_cifar
 from .options import flag_name
 
+DEFAULT_VARIANT = {"attention": "mixed", "mask": "hourglass"}  # of networks described before there were others
+
 
 class Evaluation(NamedTuple):
     """What a network did on a data set.
@@ -130,9 +132,9 @@ def evaluate_parameters(path, options):
         If a file is missing or damaged, is of another network, or what is left out has no description.
     """
     description = parameters.read_description(path) or {"network": {}}
-    known = dict(description["network"], dataset=description.get("dataset"),
-                 data_format=description.get("data_format", "bin"))
-    for name in ("dataset", "data_format", "num_layers", "widths", "attention_learning"):
+    known = dict(DEFAULT_VARIANT, **description["network"])
+    known.update(dataset=description.get("dataset"), data_format=description.get("data_format", "bin"))
+    for name in ("dataset", "data_format", "num_layers", "widths", "attention_learning", "attention", "mask"):
         known[name] = getattr(options, name) or known.get(name)
         if known[name] is None:
             raise InputError("%s has no description beside it: give %s" % (path, flag_name(name)))

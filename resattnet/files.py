@@ -35,7 +35,7 @@ def write_csv(path, rows):
     """Write a table atomically: a dict of the same names for each row, at least one."""
     def write(temporary):
         with open(temporary, "w", newline="") as handle:
-            writer = csv.DictWriter(handle, list(rows[0]))
+            writer = csv.DictWriter(handle, list(rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
     write_atomically(path, write)

@@ -34,15 +34,18 @@ class AttentionNet(HybridBlock):
     stage_strides : tuple of int
         Stride of the unit that enters each stage.
     attention_learning : {'arl', 'nal'}
+    attention : {'mixed', 'channel', 'spatial'}
+    mask : {'hourglass', 'local', 'none'}
         As in `AttentionModule`.
 
     Raises
     ------
     InputError
-        If `classes` is below 1 or `attention_learning` unknown.
+        If `classes` is below 1, or one of the last three is unknown or does not go with the others.
     """
 
-    def __init__(self, classes, stem, spec, widths, stage_strides=(1, 2, 2), attention_learning="arl", **kwargs):
+    def __init__(self, classes, stem, spec, widths, stage_strides=(1, 2, 2), attention_learning="arl",
+                 attention="mixed", mask="hourglass", **kwargs):
         super().__init__(**kwargs)
         if classes < 1:
             raise InputError("classes %s: give a number of at least 1" % classes)
@@ -53,7 +56,8 @@ class AttentionNet(HybridBlock):
             for width, stride, levels, modules in zip(widths.stages, stage_strides, MASK_LEVELS, spec.modules):
                 self.features.add(Bottleneck(width, channels, stride))
                 for _ in range(modules):
-                    self.features.add(AttentionModule(width, levels, spec.p, spec.t, spec.r, attention_learning))
+                    self.features.add(AttentionModule(width, levels, spec.p, spec.t, spec.r, attention_learning,
+                                                      attention, mask))
                 channels = width
             for stride in (2,) + (1,) * (TAIL_UNITS - 1):
                 self.features.add(Bottleneck(widths.tail, channels, stride))
@@ -83,7 +87,7 @@ def get_attention_net(classes, num_layers, widths="full", **kwargs):
     widths : str
         Key of `specs.IMAGENET_WIDTHS`.
     **kwargs
-        Of `AttentionNet`: `attention_learning`.
+        Of `AttentionNet`: `attention_learning`, `attention`, `mask`.
 
     Returns
     -------
@@ -92,7 +96,7 @@ def get_attention_net(classes, num_layers, widths="full", **kwargs):
     Raises
     ------
     InputError
-        If `num_layers` or `widths` is unknown; the message names the choices.
+        If a name or number is unknown; the message names the choices.
     """
     spec = choose("num_layers", num_layers, attention_net_spec)
     widths = choose("widths", widths, IMAGENET_WIDTHS)
@@ -111,7 +115,7 @@ def get_attention_cifar(classes, num_layers, widths="full", **kwargs):
     widths : str
         Key of `specs.CIFAR_WIDTHS`: 'full' is the reference Gluon size, 'thin' about the paper's own.
     **kwargs
-        Of `AttentionNet`: `attention_learning`.
+        Of `AttentionNet`: `attention_learning`, `attention`, `mask`.
 
     Returns
     -------
@@ -120,7 +124,7 @@ def get_attention_cifar(classes, num_layers, widths="full", **kwargs):
     Raises
     ------
     InputError
-        If `num_layers` or `widths` is unknown; the message names the choices.
+        If a name or number is unknown; the message names the choices.
     """
     spec = choose("num_layers", num_layers, attention_net_spec)
     widths = choose("widths", widths, CIFAR_WIDTHS)

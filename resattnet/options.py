@@ -7,7 +7,7 @@ from typing import Optional, Tuple
 
 from .datasets import DATASETS, FORMATS, SIDE
 from .errors import InputError
-from .specs import ATTENTION_LEARNING, CIFAR_WIDTHS, GRAPHS, attention_net_spec
+from .specs import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, GRAPHS, MASKS, attention_net_spec
 
 
 def option(default, text, choices=None, low=None, high=None, above=None, below=None, short=None):
@@ -70,6 +70,11 @@ class TrainingOptions(_Options):
     widths: str = option("full", "full: the reference Gluon size; thin: about the paper's own CIFAR size, six times "
                          "smaller", choices=tuple(CIFAR_WIDTHS))
     attention_learning: str = option("arl", "arl: (1 + M) T; nal: M T", choices=ATTENTION_LEARNING)
+    attention: str = option("mixed", "last step of a mask; mixed: the sigmoid; channel: over the L2 norm of the "
+                            "channels at each position; spatial: normalised over each channel's map, then the sigmoid",
+                            choices=ATTENTION_TYPES)
+    mask: str = option("hourglass", "hourglass: the mask goes down in size and up again; local: the same units, all at "
+                       "full size; none: no masks, only the trunk", choices=MASKS)
     epochs: int = option(200, "epochs of the run; the schedule ends with the last", low=1)
     batch_size: int = option(64, "images of a batch on each device", low=1, short="-b")
     accumulate: int = option(1, "batches whose gradients are summed for one update: the result of a larger batch, "
@@ -114,6 +119,9 @@ class TrainingOptions(_Options):
         _check_name("--dataset", self.dataset, "file")
         if self.loader == "dali" and self.data_format != "rec":
             raise InputError("--loader dali needs --data-format rec: records, which scripts/make_records.py makes")
+        if self.mask == "none" and (self.attention_learning, self.attention) != ("arl", "mixed"):
+            raise InputError("--mask none: there is no mask for --attention-learning %s --attention %s to act on; "
+                             "leave them out" % (self.attention_learning, self.attention))
         if self.float16 and self.dtype != "float32":
             raise InputError("--float16 1 --dtype %s: give one of them" % self.dtype)
         if self.lr_steps is not None:
@@ -134,6 +142,8 @@ class TrainingOptions(_Options):
         parts = ["%s_attention%d" % (self.dataset, self.num_layers)]
         parts += [self.widths] * (self.widths != "full")
         parts += [self.attention_learning] * (self.attention_learning != "arl")
+        parts += [self.attention] * (self.attention != "mixed")
+        parts += ["mask-" + self.mask] * (self.mask != "hourglass")
         parts += ["cutout"] * (self.cutout > 0)
         parts += [self.dtype] * (self.dtype != "float32")
         parts += ["mixup"] * self.mix_up + ["smooth"] * (self.epsilon > 0)
@@ -154,8 +164,8 @@ class TrainingOptions(_Options):
 class TestingOptions(_Options):
     """Arguments of a measurement; each is the flag of the same name of `scripts/cifar10_test.py`.
 
-    Where the first five are not given, they are read from the description beside the parameters; so is
-    the sixth, as long as that folder exists.
+    Where the first seven are not given, they are read from the description beside the parameters; so is
+    the eighth, as long as that folder exists.
     """
 
     dataset: Optional[str] = option(None, "the data set to test on")
@@ -163,6 +173,9 @@ class TestingOptions(_Options):
     num_layers: Optional[int] = option(None, "depth of the network", choices=tuple(attention_net_spec))
     widths: Optional[str] = option(None, "widths of the network", choices=tuple(CIFAR_WIDTHS))
     attention_learning: Optional[str] = option(None, "attention learning of the network", choices=ATTENTION_LEARNING)
+    attention: Optional[str] = option(None, "attention type of the network; where it is said nowhere: mixed",
+                                      choices=ATTENTION_TYPES)
+    mask: Optional[str] = option(None, "masks of the network; where it is said nowhere: hourglass", choices=MASKS)
     data_dir: Optional[str] = option(None, "where the data sets are, and are downloaded to; default: as in training, "
                                      "else data")
     batch_size: int = option(250, "images of a batch on each device", low=1, short="-b")
@@ -251,6 +264,21 @@ class BenchmarkOptions(_Options):
                 raise InputError("--%s %s: there is no such folder" % (name, path))
 
 
+@dataclass(frozen=True)
+class ReproductionOptions(_Options):
+    """Arguments of runs of recipes; each is the flag of the same name of `scripts/reproduce.py`."""
+
+    print: Optional[str] = option(None, "print the full command of the recipe of this name")
+    write: bool = option(False, "1 runs nothing: it enters what the ended runs of the recipes named gave")
+    readme: bool = option(False, "1 makes the table of the recipes in README.md anew")
+    note: Optional[str] = option(None, "what else is to be known of the runs, as of their data; entered with their "
+                                 "conditions")
+    recipes: Optional[str] = option(None, "file of the recipes; default: data/recipes.csv")
+    data_dir: str = option("data", "where the data sets are, and are downloaded to")
+    log_dir: str = option("log", "folder of the logs")
+    model_dir: str = option("models", "folder of the parameters and states")
+
+
 # What a state's arrays and its place within an epoch depend on.
-FIXED_BY_STATE = ("dataset", "num_layers", "widths", "attention_learning", "optimizer", "float16", "seed", "loader",
-                  "name", "model_dir")
+FIXED_BY_STATE = ("dataset", "num_layers", "widths", "attention_learning", "attention", "mask", "optimizer", "float16",
+                  "seed", "loader", "name", "model_dir")

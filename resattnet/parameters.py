@@ -91,11 +91,13 @@ def _shapes(net):
 
 def _fitting(found):
     classes = found.get("output.bias", (0,))[0]
-    for num_layers in attention_net_spec:
-        for widths in CIFAR_WIDTHS:
-            if classes and _shapes(get_attention_cifar(classes, num_layers, widths)) == found:
-                return "it fits --num-layers %d --widths %s and %d classes" % (num_layers, widths, classes)
-    return "no depth and width of the CIFAR networks fits it"
+    # The other masks and kinds of attention have the shapes of the hourglass.
+    for mask, flag in (("hourglass", ""), ("none", " --mask none")):
+        for num_layers in attention_net_spec:
+            for widths in CIFAR_WIDTHS:
+                if classes and _shapes(get_attention_cifar(classes, num_layers, widths, mask=mask)) == found:
+                    return "it fits --num-layers %d --widths %s%s and %d classes" % (num_layers, widths, flag, classes)
+    return "no depth, width and mask of the CIFAR networks fits it"
 
 
 def copy(source, target):

@@ -6,14 +6,17 @@ from mxnet.contrib.amp import amp
 from ._mxnet import mx
 from .units import Anchor
 
+# What the last step of channel and spatial attention first takes from a convolution: MXNet has neither in bfloat16.
+ATTENTION_OPS = ["square", "mean"]
+
 
 def mixed(net):
     """A graph of a network that computes in bfloat16, for training; the network itself stays float32.
 
     MXNet's automatic mixed precision puts the casts. Convolutions, normalisations, ReLUs, poolings, the sums of the
-    units and the dense layer take bfloat16; the sigmoid of the masks, the product with them, the interpolation and
-    the first convolution, whose three channels oneDNN has no bfloat16 kernel for, stay float32. `units.Anchor`
-    leads back to bfloat16 after these.
+    units and the dense layer take bfloat16; the last step of the masks, whatever the attention's type, the product
+    with them, the interpolation and the first convolution, whose three channels oneDNN has no bfloat16 kernel for,
+    stay float32. `units.Anchor` leads back to bfloat16 after these.
 
     Parameters
     ----------
@@ -34,7 +37,8 @@ def mixed(net):
     first = next(node["name"] for node in json.loads(symbol.tojson())["nodes"] if node["op"] == "Convolution")
     symbol = amp.convert_symbol(
         symbol, "bfloat16", target_dtype_ops=["Convolution", "FullyConnected", "Pooling"],
-        fp32_ops=["transpose", "Flatten"], conditional_fp32_ops=[("Activation", "act_type", ["sigmoid"])],
+        fp32_ops=["transpose", "Flatten"] + ATTENTION_OPS,
+        conditional_fp32_ops=[("Activation", "act_type", ["sigmoid"])],
         excluded_sym_names=[first], data_names=["data"])
     block = mx.gluon.SymbolBlock(mx.sym.amp_cast(symbol, dtype="float32"), data, params=net.collect_params())
     block.hybridize(static_alloc=True, static_shape=True)

@@ -1,4 +1,4 @@
-"""The variants as data: depths, widths, kinds of attention learning. A new depth or width is one line here."""
+"""The variants as data: depths, widths, kinds of attention and mask. A new depth or width is one line here."""
 from collections import namedtuple
 
 from .errors import InputError
@@ -29,6 +29,8 @@ MASK_LEVELS = (3, 2, 1)
 TAIL_UNITS = 3
 
 ATTENTION_LEARNING = ("arl", "nal")
+ATTENTION_TYPES = ("mixed", "channel", "spatial")
+MASKS = ("hourglass", "local", "none")
 GRAPHS = ("plain", "fused", "int8")
 
 
@@ -37,6 +39,17 @@ def choose(what, name, table):
     if name not in table:
         raise InputError("%s %s: choose from %s" % (what, name, ", ".join(str(key) for key in table)))
     return table[name]
+
+
+def check_variant(attention_learning, attention, mask):
+    """InputError if one of the three is unknown, or says how masks work where there are none."""
+    for what, name, names in (("attention learning", attention_learning, ATTENTION_LEARNING),
+                              ("attention", attention, ATTENTION_TYPES), ("mask", mask, MASKS)):
+        if name not in names:
+            raise InputError("%s %r: choose from %s" % (what, name, ", ".join(names)))
+    if mask == "none" and (attention_learning, attention) != (ATTENTION_LEARNING[0], ATTENTION_TYPES[0]):
+        raise InputError("attention learning %s, attention %s: a network with mask none has nothing for them to act "
+                         "on; leave them out" % (attention_learning, attention))
 
 
 def trunk_depth(num_layers):

@@ -12,7 +12,7 @@ from ._mxnet import mx
 from .augment import Transform
 from .board import RunLog
 from .dali import DaliLoader
-from .devices import average_running_statistics, check_type, choose_devices
+from .devices import average_running_statistics, check_type, choose_devices, machine
 from .errors import InputError
 from .evaluation import evaluate, split_batch
 from .interrupts import Interrupted, StopSignals
@@ -79,6 +79,8 @@ class Run:
         self.remarks = check_type("float16" if options.float16 else options.dtype, devices)
         self.dtype = "float16" if options.float16 else "float32"  # of parameters, images and validation
         self.progress = checkpoints.Progress(**state.progress) if state else checkpoints.Progress()
+        if machine(devices) not in self.progress.machines:
+            self.progress.machines.append(machine(devices))
         self.meter = Meter(**self.progress.totals)
         self.unsaved = None
         self._build_loaders()
@@ -117,7 +119,8 @@ class Run:
         np.random.seed(options.seed)
         mx.random.seed(options.seed)
         self.network = {"num_layers": options.num_layers, "widths": options.widths, "classes": self.classes,
-                        "attention_learning": options.attention_learning}
+                        "attention_learning": options.attention_learning, "attention": options.attention,
+                        "mask": options.mask}
         self.net = self.graph = self._make_net(mx.init.MSRAPrelu())
         if options.dtype == "bfloat16":
             self.graph = mixed(self.net)
@@ -147,9 +150,11 @@ class Run:
     def fit(self):
         """Train to the last epoch."""
         options, progress = self.options, self.progress
-        self.log.line("%s: Attention-%d (%s, %s), %d classes, %d training and %d validation images, on %s" % (
-            self.name, options.num_layers, options.widths, options.attention_learning, self.classes,
-            self.train_loader.samples, self.validation_loader.samples, ", ".join(map(str, self.devices))))
+        self.log.line("%s: Attention-%d (%s, %s, %s attention, mask %s), %d classes, %d training and %d validation "
+                      "images, on %s" % (
+                          self.name, options.num_layers, options.widths, options.attention_learning, options.attention,
+                          options.mask, self.classes, self.train_loader.samples, self.validation_loader.samples,
+                          ", ".join(map(str, self.devices))))
         if progress.step:
             self.log.line("resumed in epoch %d, after step %d" % (progress.epoch + 1, progress.step))
         self.log.table(progress.history)

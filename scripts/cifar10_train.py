@@ -4,6 +4,7 @@
     python scripts/cifar10_train.py --num-layers 92 --mix-up 1         # the real job: CIFAR-10, with mixup
     python scripts/cifar10_train.py --dataset digits --widths thin     # no download, minutes on a CPU
     python scripts/cifar10_train.py --resume models/RUN                # go on where a run was stopped
+    python scripts/cifar10_train.py --recipe paper-56 --seed 1         # a row of data/recipes.csv, but for the seed
 
 A run writes log/board/RUN (TensorBoard), log/text/RUN.log, log/csv/RUN.csv and models/RUN. Ctrl-C saves
 and leaves. Exit codes: 0 done; 2 wrong arguments or input; 130, 143 stopped after saving.
@@ -14,7 +15,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet import cli  # noqa: E402
+from resattnet import cli, recipes  # noqa: E402
 from resattnet.errors import InputError  # noqa: E402
 from resattnet.options import FIXED_BY_STATE, TrainingOptions, flag_name  # noqa: E402
 
@@ -25,8 +26,19 @@ def parse():
     cli.add_options(parser, TrainingOptions)
     parser.add_argument("--resume", metavar="RUN", help="folder or state of a run to go on with, under its own "
                         "arguments; flags given beside it win where they leave the network and the data as they are")
+    parser.add_argument("--recipe", metavar="NAME", help="take the flags of a recipe of data/recipes.csv, which "
+                        "scripts/reproduce.py lists; flags given beside it win")
+    parser.add_argument("--recipes", metavar="FILE", help="with --recipe: another file of recipes")
     given = vars(parser.parse_args())
-    return given, given.pop("resume")
+    resume, recipe, table = (given.pop(name) for name in ("resume", "recipe", "recipes"))
+    if table and not recipe:
+        raise InputError("--recipes %s: give --recipe beside it" % table)
+    if recipe and resume:
+        raise InputError("--recipe %s --resume %s: a run has its own arguments; leave --recipe out"
+                         % (recipe, resume))
+    if recipe:
+        given = dict(recipes.options(recipes.find(recipe, recipes.read(table or recipes.PATH))), **given)
+    return given, resume
 
 
 def main():

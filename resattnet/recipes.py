@@ -1,0 +1,129 @@
+"""Recipes: the runs behind reported figures, a row each of data/recipes.csv, with what our own runs of them gave."""
+import csv
+import difflib
+import os
+import shlex
+from typing import NamedTuple
+
+from . import cli
+from .errors import InputError
+from .files import write_atomically, write_csv
+from .options import TrainingOptions
+
+PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data", "recipes.csv")
+MARKERS = ("<!-- recipes -->", "<!-- /recipes -->")
+
+
+class Recipe(NamedTuple):
+    """One row; all are text.
+
+    Attributes
+    ----------
+    name : str
+    flags : str
+        Of `scripts/cifar10_train.py`; empty where that cannot run it.
+    error, whose : str
+        Reported top-1 error in %, and by whom; empty where nobody did.
+    caveat : str
+        What differs from the run that was reported.
+    ours, conditions : str
+        Top-1 error in % of our own run, and all it was obtained under: written by `reproduction.record` only.
+    """
+
+    name: str
+    flags: str
+    error: str
+    whose: str
+    caveat: str
+    ours: str = ""
+    conditions: str = ""
+
+
+def read(path=PATH):
+    """The recipes of a file, in its order.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it has other columns or a name twice.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as handle:
+            reader = csv.DictReader(handle)
+            rows = list(reader)
+    except FileNotFoundError:
+        raise InputError("%s: no such file of recipes; they come with a clone of the repository" % path)
+    if tuple(reader.fieldnames or ()) != Recipe._fields:
+        raise InputError("%s: its columns have to be %s" % (path, ",".join(Recipe._fields)))
+    names = [row["name"] for row in rows]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError("%s: two recipes are called %s" % (path, name))
+    return [Recipe(**row) for row in rows]
+
+
+def find(name, table):
+    """The recipe called so; an InputError with the nearest names if there is none."""
+    for recipe in table:
+        if recipe.name == name:
+            return recipe
+    near = difflib.get_close_matches(name, [recipe.name for recipe in table], cutoff=0.4)
+    raise InputError("recipe %s: there is none; %s"
+                     % (name, "nearest: " + ", ".join(near) if near else "scripts/reproduce.py lists them"))
+
+
+def arguments(recipe):
+    """The flags of a recipe as a list of words; an InputError for one that only reports."""
+    if not recipe.flags:
+        raise InputError("recipe %s cannot be run here: %s" % (recipe.name, recipe.caveat))
+    return shlex.split(recipe.flags)
+
+
+def options(recipe):
+    """What a recipe's flags give of `TrainingOptions`, as a dict; a wrong flag ends as one on the command line does."""
+    parser = cli.ArgumentParser(prog="recipe " + recipe.name, add_help=False)
+    cli.add_options(parser, TrainingOptions)
+    return vars(parser.parse_args(arguments(recipe)))
+
+
+def replace(path, recipe):
+    """Put a recipe in the place of the one of its name, atomically."""
+    rows = [recipe if row.name == recipe.name else row for row in read(path)]
+    write_csv(path, [row._asdict() for row in rows])
+
+
+def listing(table):
+    """Lines for a terminal: name, reported error, whose, ours."""
+    rows = [("recipe", "error, %", "whose", "ours, %")]
+    rows += [(recipe.name, recipe.error or "-", recipe.whose or "-", recipe.ours or "-") for recipe in table]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(word.ljust(width) for word, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def markdown(table):
+    """The recipes as a table for the README."""
+    lines = ["| recipe | error, % | reported by | ours, % | what to know |", "|---|---|---|---|---|"]
+    for recipe in table:
+        notes = "; ".join(filter(None, (recipe.caveat, recipe.conditions)))
+        lines.append("| %s | %s | %s | %s | %s |" % (recipe.name, recipe.error, recipe.whose, recipe.ours, notes))
+    return "\n".join(lines)
+
+
+def in_readme(text, table):
+    """The text of a README with the table between its two markers made anew."""
+    if [text.count(marker) for marker in MARKERS] != [1, 1] or text.index(MARKERS[0]) > text.index(MARKERS[1]):
+        raise InputError("the README needs the lines %s and %s, once each and in this order" % MARKERS)
+    before, rest = text.split(MARKERS[0])
+    return "%s%s\n%s\n%s%s" % (before, MARKERS[0], markdown(table), MARKERS[1], rest.split(MARKERS[1])[1])
+
+
+def update_readme(path, table):
+    """Make the table of a README anew, atomically."""
+    with open(path, encoding="utf-8") as handle:
+        text = in_readme(handle.read(), table)
+
+    def write(temporary):
+        with open(temporary, "w", encoding="utf-8") as handle:
+            handle.write(text)
+
+    write_atomically(path, write)

@@ -1,0 +1,174 @@
+"""Runs of recipes: begun and gone on with as subprocesses of the training script, then entered in the recipes."""
+import csv
+import ctypes
+import os
+import shlex
+import signal
+import subprocess
+import sys
+
+from . import recipes
+from .errors import InputError
+from .interrupts import Interrupted, StopSignals
+from .options import flag_name
+
+TRAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "cifar10_train.py")
+_PR_SET_PDEATHSIG = 1
+
+
+def reproduce(recipe, options):
+    """Bring the run of a recipe to its end from where it stands, and enter what it gave.
+
+    Parameters
+    ----------
+    recipe : recipes.Recipe
+    options : options.ReproductionOptions
+
+    Returns
+    -------
+    int
+        Exit code of the training script, 0 where the run was done before.
+
+    Raises
+    ------
+    InputError
+        If the recipe has no flags, or the run of its name is of other ones.
+    Interrupted
+        After SIGINT or SIGTERM, once the training script has saved and left.
+    """
+    command = next_command(recipe, options)
+    code, signum = 0, None
+    if command is None:
+        print("%s: done before" % recipe.name, flush=True)
+        if recipe.ours:
+            return 0
+    else:
+        print("%s: %s" % (recipe.name, shlex.join(command)), flush=True)
+        code, signum = run_passing_signals(command)
+    if code == 0:
+        entered = record(recipe, options)
+        print("%s: %s (%s)" % (recipe.name, entered.ours, entered.conditions), flush=True)
+    if signum:
+        raise Interrupted("stopped in %s; the same command goes on" % recipe.name, signum)
+    return code if code >= 0 else 128 - code
+
+
+def next_command(recipe, options):
+    """What is to be run for a recipe: a list of words, None where its run is done."""
+    folder = os.path.join(options.model_dir, recipe.name)
+    state = _state(recipe, folder)
+    where = ["--log-dir", options.log_dir, "--data-dir", options.data_dir]
+    if state is None:
+        recipes.arguments(recipe)
+        _clear(folder)
+        return [sys.executable, TRAIN, "--recipe", recipe.name, "--recipes", options.recipes, "--name", recipe.name,
+                "--model-dir", options.model_dir] + where
+    if state.progress["epoch"] >= state.options["epochs"]:
+        return None
+    return [sys.executable, TRAIN, "--resume", folder] + where
+
+
+def _state(recipe, folder):
+    """The last state of a recipe's run, None where there is none; an InputError if it is of other flags."""
+    if not any(os.path.exists(os.path.join(folder, name + ".state")) for name in ("last", "previous")):
+        return None
+    from .checkpoints import load_state
+
+    state = load_state(folder)
+    for name, value in recipes.options(recipe).items():
+        found = state.options.get(name)
+        if (tuple(found) if isinstance(found, list) else found) != value:
+            raise InputError("%s was not run by recipe %s, which has %s %s where it has %s: move it away, or give "
+                             "another --model-dir" % (folder, recipe.name, flag_name(name), value, found))
+    return state
+
+
+def _clear(folder):
+    """Remove the folder of a run that was killed before its first state was whole."""
+    if os.path.isdir(folder) and all(name.endswith(".tmp") for name in os.listdir(folder)):
+        for name in os.listdir(folder):
+            os.remove(os.path.join(folder, name))
+        os.rmdir(folder)
+
+
+def run_passing_signals(command):
+    """Run a command to its end; each SIGINT and SIGTERM that comes meanwhile is passed on to it.
+
+    It is in a session of its own, so that Ctrl-C, which a terminal sends to all, reaches it once: training takes the
+    second one as an order to leave at once. If we are killed, it gets a SIGTERM.
+
+    Returns
+    -------
+    code : int
+        As `subprocess.Popen.returncode`.
+    signum : int or None
+        The first signal that came.
+    """
+    received = []
+
+    def pass_on(number, _frame):
+        received.append(number)
+        child.send_signal(number)
+
+    child = subprocess.Popen(command, start_new_session=True, preexec_fn=_end_with_parent())
+    previous = {number: signal.signal(number, pass_on) for number in StopSignals.SIGNALS}
+    try:
+        code = child.wait()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    return code, received[0] if received else None
+
+
+def _end_with_parent():
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def record(recipe, options):
+    """Enter in the file of recipes what the ended run of one gave, from its own log and state.
+
+    Returns
+    -------
+    recipes.Recipe
+        As entered.
+
+    Raises
+    ------
+    InputError
+        If there is no such run, it has not ended, or its log is not of all its epochs.
+    """
+    folder = os.path.join(options.model_dir, recipe.name)
+    state = _state(recipe, folder)
+    if state is None:
+        raise InputError("%s: no run of recipe %s is there" % (folder, recipe.name))
+    epochs, done = state.options["epochs"], state.progress["epoch"]
+    if done < epochs:
+        raise InputError("%s has %d of its %d epochs: scripts/reproduce.py %s goes on" % (
+            folder, done, epochs, recipe.name))
+    errors, seconds = _log(os.path.join(options.log_dir, "csv", recipe.name + ".csv"), epochs)
+    best = min(errors)
+    conditions = "%s, %d epochs, best after %d, seed %d, %s, %s of training; %s" % (
+        state.options["dataset"], epochs, errors.index(best) + 1, state.options["seed"],
+        "float16" if state.options["float16"] else state.options["dtype"],
+        "%.0f min" % (seconds / 60) if seconds < 7200 else "%.1f h" % (seconds / 3600),
+        "; then ".join(state.progress.get("machines") or ["machine not recorded"]))
+    if options.note:
+        conditions += "; " + options.note
+    entered = recipe._replace(ours="%.2f, best %.2f" % (errors[-1], best), conditions=conditions)
+    recipes.replace(options.recipes, entered)
+    return entered
+
+
+def _log(path, epochs):
+    """Top-1 error in % of each epoch, and seconds of training, of a run's CSV log."""
+    try:
+        with open(path, newline="") as handle:
+            rows = list(csv.DictReader(handle))
+    except FileNotFoundError:
+        raise InputError("%s: the run's log is not there; give its --log-dir" % path)
+    if [int(row["epoch"]) for row in rows] != list(range(1, epochs + 1)):
+        raise InputError("%s has not each of the run's %d epochs once" % (path, epochs))
+    return [100 * (1 - float(row["validation_top1"])) for row in rows], sum(float(row["seconds"]) for row in rows)

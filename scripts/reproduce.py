@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""Run the recipes of data/recipes.csv: reported results, each with the flags that should give them here.
+
+    python scripts/reproduce.py                          # list them: name, reported error, whose, ours
+    python scripts/reproduce.py --print paper-56         # the full command of one
+    python scripts/reproduce.py digits thin56-proof      # run them, one after another
+
+A recipe's run is called as the recipe: log/csv/NAME.csv, models/NAME. One that was stopped or killed goes on where
+it was, one that is done is skipped. What a run gave is entered in the file of recipes when it has ended, from its log
+and state. Ctrl-C saves and leaves. Exit codes: 0 done; 2 wrong arguments or input; 130, 143 stopped after saving.
+"""
+import argparse
+import os
+import shlex
+import sys
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
+sys.path.insert(0, ROOT)
+
+from resattnet import cli, recipes, reproduction  # noqa: E402
+from resattnet.errors import InputError  # noqa: E402
+from resattnet.options import ReproductionOptions  # noqa: E402
+
+
+def parse():
+    """Return the names given and the options."""
+    parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="recipes to run")
+    cli.add_options(parser, ReproductionOptions)
+    given = vars(parser.parse_args())
+    return given.pop("names"), ReproductionOptions(**dict({"recipes": recipes.PATH}, **given))
+
+
+def main():
+    """List, print, run, enter or write."""
+    names, options = parse()
+    table = recipes.read(options.recipes)
+    chosen = [recipes.find(name, table) for name in names]
+    if options.write and not names:
+        raise InputError("--write 1: name the recipes whose runs are to be entered")
+    if options.print:
+        recipe = recipes.find(options.print, table)
+        print(shlex.join(["python", "scripts/cifar10_train.py"] + recipes.arguments(recipe)))
+    for recipe in chosen:
+        recipes.options(recipe)  # what cannot be run is said before the first is
+    codes = []
+    for recipe in chosen:
+        if options.write:
+            print("%s: %s" % (recipe.name, reproduction.record(recipe, options).ours))
+        else:
+            codes.append(reproduction.reproduce(recipe, options))
+    if options.readme:
+        recipes.update_readme(os.path.join(ROOT, "README.md"), recipes.read(options.recipes))
+    if not names and not options.print and not options.readme:
+        print("\n".join(recipes.listing(table)))
+    return next(filter(None, codes), 0)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,304 @@
+"""The recipes: what they are, that each can be run, that runs of them go on and are entered from their own logs."""
+import dataclasses
+import importlib.util
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from test_cli import ROOT, refused, script
+from test_training import few_digits  # noqa: F401
+
+from resattnet import checkpoints, recipes, records, reproduction, training
+from resattnet.datasets import ImageSet
+from resattnet.errors import InputError
+from resattnet.options import ReproductionOptions, TrainingOptions
+
+TABLE = recipes.read()
+NAMES = [recipe.name for recipe in TABLE]
+
+
+def by_name(name):
+    return recipes.find(name, TABLE)
+
+
+@pytest.mark.parametrize("name", [recipe.name for recipe in TABLE if recipe.flags])
+def test_the_flags_of_each_recipe_are_those_of_the_training_script(name):
+    options = TrainingOptions(**recipes.options(by_name(name)))
+    assert options.dataset in ("cifar10", "cifar100", "digits")
+
+
+def test_each_row_has_what_it_needs():
+    for recipe in TABLE:
+        assert re.fullmatch("[a-z0-9][a-z0-9.-]*", recipe.name)
+        assert recipe.flags or recipe.caveat
+        assert bool(recipe.error) == (recipe.whose not in ("", "this code"))
+        assert not recipe.error or 1 < float(recipe.error) < 30
+        assert bool(recipe.ours) == bool(recipe.conditions)
+
+
+def test_the_papers_schedule_is_that_of_its_iterations():
+    """160,000 iterations, divided by ten at 64,000 and 96,000, of 781 whole batches of 64 in an epoch."""
+    for name in NAMES:
+        if name.startswith("paper") and by_name(name).flags:
+            options = TrainingOptions(**recipes.options(by_name(name)))
+            batches = 50000 // options.batch_size
+            assert [round(steps / batches) for steps in (64000, 96000, 160000)] == [82, 123, options.epochs]
+            assert options.lr_steps == (82, 123) and options.lr_schedule == "step" and options.warmup == 0
+            assert (options.optimizer, options.lr, options.momentum, options.wd) == ("nag", 0.1, 0.9, 1e-4)
+
+
+def test_the_digits_are_what_make_train_runs():
+    with open(os.path.join(ROOT, "Makefile")) as handle:
+        command = re.search(r"scripts/cifar10_train.py (.*?) \$\(ARGS\)", handle.read(), re.S).group(1)
+    assert by_name("digits").flags == " ".join(command.replace("\\\n", " ").split())
+
+
+def test_unknown_names_come_with_the_nearest():
+    with pytest.raises(InputError, match="recipe papr-56: there is none; nearest: paper-56, "):
+        by_name("papr-56")
+    with pytest.raises(InputError, match="there is none; scripts/reproduce.py lists them"):
+        by_name("qqqq")
+    assert "recipe digit: there is none; nearest: digits" in refused(script("cifar10_train.py", "--recipe", "digit"))
+    assert "nearest: digits" in refused(script("reproduce.py", "digit"))
+    assert "recipe ladder-452 cannot be run here" in refused(script("reproduce.py", "digits", "ladder-452"))
+
+
+@pytest.mark.parametrize("text, message", [
+    ("name,flags\na,b\n", "its columns have to be name,flags,error,whose,caveat,ours,conditions"),
+    (",".join(recipes.Recipe._fields) + "\na,,,,,,\na,,,,,,\n", "two recipes are called a")])
+def test_files_that_are_not_recipes(tmp_path, text, message):
+    path = tmp_path / "recipes.csv"
+    with pytest.raises(InputError, match="no such file of recipes"):
+        recipes.read(str(path))
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        recipes.read(str(path))
+
+
+# ---- flags, listing, README ----
+
+def parsed(monkeypatch, *args):
+    """What the training script makes of its arguments."""
+    spec = importlib.util.spec_from_file_location("cifar10_train", os.path.join(ROOT, "scripts", "cifar10_train.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(sys, "argv", ["cifar10_train.py"] + list(args))
+    given, resume = module.parse()
+    assert resume is None
+    return TrainingOptions(**given)
+
+
+def test_flags_beside_a_recipe_win(monkeypatch):
+    plain = TrainingOptions(**recipes.options(by_name("digits")))
+    assert parsed(monkeypatch, "--recipe", "digits") == plain != TrainingOptions()
+    assert plain.dataset == "digits" and plain.epochs == 5
+    changed = parsed(monkeypatch, "--epochs", "7", "--recipe", "digits", "--seed", "3", "--widths", "full")
+    assert changed == dataclasses.replace(plain, epochs=7, seed=3, widths="full")
+    with pytest.raises(InputError, match="--recipes x: give --recipe beside it"):
+        parsed(monkeypatch, "--recipes", "x")
+    with pytest.raises(InputError, match="--recipe digits --resume x: a run has its own arguments"):
+        parsed(monkeypatch, "--recipe", "digits", "--resume", "x")
+
+
+def test_listing_and_printing(tmp_path):
+    done = script("reproduce.py", cwd=str(tmp_path))
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and [line.split()[0] for line in lines[1:]] == NAMES
+    assert lines[1 + NAMES.index("gluon-92")].split()[1:3] == ["4.76", "haoxintong/ResidualAttentionNetwork-Gluon"]
+    command = script("reproduce.py", "--print", "paper-nal-56", cwd=str(tmp_path)).stdout
+    assert shlex.split(command)[2:] == shlex.split(by_name("paper-nal-56").flags)
+    assert refused(script("reproduce.py", "--write", "1")).endswith("name the recipes whose runs are to be entered\n")
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_the_readme_is_current():
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as handle:
+        text = handle.read()
+    assert recipes.in_readme(text, TABLE) == text, "run: python scripts/reproduce.py --readme 1"
+    assert all("| %s |" % name in text for name in NAMES)
+
+
+def test_the_readme_is_made_anew_between_its_markers(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("before\n%s\nold\n%s\nafter\n" % recipes.MARKERS)
+    recipes.update_readme(str(path), TABLE[:1])
+    text = path.read_text()
+    assert text.startswith("before\n<!-- recipes -->\n| recipe |") and text.endswith("|\n<!-- /recipes -->\nafter\n")
+    assert "old" not in text and "| paper-56 | 5.52 |" in text
+    for wrong in ("", recipes.MARKERS[1] + recipes.MARKERS[0], recipes.MARKERS[0]):
+        with pytest.raises(InputError, match="the README needs the lines"):
+            recipes.in_readme(wrong, TABLE)
+
+
+# ---- runs ----
+
+def write_table(folder, *rows):
+    path = str(folder / "recipes.csv")
+    recipes.write_csv(path, [row._asdict() for row in rows])
+    return path
+
+
+FEW = recipes.Recipe("few", "--dataset digits --widths thin --epochs 3 --batch-size 16 --warmup-epochs 1 "
+                     "--lr-schedule step --lr-steps 2", "7.5", "nobody", "")
+OTHER = FEW._replace(name="other", flags="--dataset digits")
+
+
+@pytest.fixture
+def few(tmp_path, few_digits):  # noqa: F811
+    """Options of a reproduction of `FEW`, and of its training."""
+    places = dict(log_dir=str(tmp_path / "log"), model_dir=str(tmp_path / "models"))
+    return (ReproductionOptions(recipes=write_table(tmp_path, OTHER, FEW), **places),
+            TrainingOptions(name="few", num_gpus=0, **recipes.options(FEW), **places))
+
+
+def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
+    options, training_options = few
+    history = training.train(training_options).progress.history
+    errors = [100 * (1 - row["validation_top1"]) for row in history]
+    reproduction.record(FEW, dataclasses.replace(options, note="sixteen pixels"))
+    other, entered = recipes.read(options.recipes)
+    assert other == OTHER and entered[:5] == FEW[:5]
+    assert entered.ours == "%.2f, best %.2f" % (errors[-1], min(errors))
+    words = "digits, 3 epochs, best after %d, seed 0, float32, 0 min of training; CPU (" % (
+        errors.index(min(errors)) + 1)
+    assert entered.conditions.startswith(words) and entered.conditions.endswith("; sixteen pixels")
+    assert re.search(r"Python \d.* MXNet 1\.9\.1, resattnet \d", entered.conditions)
+    assert reproduction.next_command(entered, options) is None
+
+
+def test_a_run_elsewhere_is_said_too(few, monkeypatch):
+    options, training_options = few
+    run = training.train(training_options)
+    state = checkpoints.load_state(run.folder)
+    monkeypatch.setattr(training, "machine", lambda devices: "another machine")
+    training.train(TrainingOptions(**state.options), state)
+    assert reproduction.record(FEW, options).conditions.endswith("; then another machine")
+
+
+def test_what_is_not_the_ended_run_of_the_recipe_is_not_entered(few):
+    options, training_options = few
+    before = recipes.read(options.recipes)
+
+    def refusal(recipe=FEW):
+        with pytest.raises(InputError) as error:
+            reproduction.record(recipe, options)
+        assert recipes.read(options.recipes) == before
+        return str(error.value)
+
+    assert "no run of recipe few is there" in refusal()
+    run = training.train(training_options)
+    assert reproduction.next_command(FEW, options) is None
+    four = FEW._replace(flags=FEW.flags.replace("--epochs 3", "--epochs 4"))
+    assert "was not run by recipe few, which has --epochs 4 where it has 3: move it away" in refusal(four)
+    log = os.path.join(options.log_dir, "csv", "few.csv")
+    with open(log) as handle:
+        lines = handle.readlines()
+    with open(log, "w") as handle:
+        handle.writelines(lines[:-1])
+    assert "has not each of the run's 3 epochs once" in refusal()
+    os.remove(log)
+    assert "the run's log is not there" in refusal()
+    progress = dict(dataclasses.asdict(run.progress), epoch=2, options=dataclasses.asdict(training_options))
+    checkpoints.save_state(run.folder, {}, progress)
+    assert "has 2 of its 3 epochs: scripts/reproduce.py few goes on" in refusal()
+    assert reproduction.next_command(FEW, options)[2:4] == ["--resume", run.folder]
+
+
+def test_a_run_killed_before_its_first_state_begins_again(few):
+    options, _ = few
+    folder = os.path.join(options.model_dir, "few")
+    os.makedirs(folder)
+    open(os.path.join(folder, "last.state.tmp"), "w").close()
+    assert "--recipe" in reproduction.next_command(FEW, options) and not os.path.exists(folder)
+    os.makedirs(folder)
+    open(os.path.join(folder, "best.params"), "w").close()
+    assert "--recipe" in reproduction.next_command(FEW, options) and os.path.exists(folder)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A folder with records of 32 and 8 images of 8 pixels, and a recipe of eight epochs of them."""
+    rng = np.random.default_rng(0)
+    sets = {split: ImageSet(rng.integers(0, 256, (count, 8, 8, 3)).astype(np.uint8),
+                            np.arange(count, dtype=np.int32) % 2, ("a", "b"))
+            for split, count in (("train", 32), ("test", 8))}
+    records.write(str(tmp_path / "data"), "tiny", sets, "noise", mean=(0.5,) * 3, std=(0.3,) * 3, flip=False)
+    flags = "--dataset tiny --data-format rec --widths thin --batch-size 8 --epochs 8 --warmup-epochs 0 --num-gpus 0"
+    write_table(tmp_path, recipes.Recipe("tiny", flags, "", "", "noise"))
+    return tmp_path
+
+
+def begin(folder):
+    """Start the reproduction of `tiny`; give it and the process of its training once that has ended another epoch."""
+    log = folder / "log" / "csv" / "tiny.csv"
+    before = log.read_text() if log.exists() else ""
+    process = subprocess.Popen([sys.executable, os.path.join(ROOT, "scripts", "reproduce.py"), "tiny",
+                                "--recipes", "recipes.csv"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               universal_newlines=True, cwd=str(folder))
+    while process.poll() is None and (log.read_text() if log.exists() else "") == before:
+        time.sleep(0.02)
+    assert process.poll() is None, process.communicate()
+    with open("/proc/%d/task/%d/children" % (process.pid, process.pid)) as handle:
+        return process, int(handle.read().split()[0])
+
+
+def wait_for_end(pid):
+    """Until a process of another parent is gone."""
+    for _ in range(3000):
+        try:
+            with open("/proc/%d/stat" % pid) as handle:
+                if handle.read().rsplit(")", 1)[1].split()[0] == "Z":
+                    return
+        except FileNotFoundError:
+            return
+        time.sleep(0.02)
+    raise AssertionError("%d does not end" % pid)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="the process of the training is found in /proc")
+def test_a_reproduction_stopped_and_killed_goes_on_to_its_end(tiny):
+    """Ctrl-C, then SIGKILL of the reproduction alone, in which case the training saves and leaves too."""
+    process, _ = begin(tiny)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 130 and "stopped in tiny; the same command goes on" in err and "--recipe tiny" in out
+    first = checkpoints.load_state(str(tiny / "models" / "tiny")).progress
+    assert 0 < first["epoch"] < 8
+
+    process, child = begin(tiny)
+    process.kill()
+    process.communicate(timeout=200)
+    wait_for_end(child)
+    second = checkpoints.load_state(str(tiny / "models" / "tiny")).progress
+    assert first["step"] < second["step"] < 32
+
+    done = script("reproduce.py", "tiny", "--recipes", "recipes.csv", cwd=str(tiny))
+    assert done.returncode == 0 and "--resume models/tiny" in done.stdout, done
+    (entered,) = recipes.read(str(tiny / "recipes.csv"))
+    with open(str(tiny / "models" / "tiny" / "last.json")) as handle:
+        last = json.load(handle)["validation_top1"]
+    assert entered.ours.startswith("%.2f, best " % (100 * (1 - last)))
+    with open(str(tiny / "log" / "csv" / "tiny.csv")) as handle:
+        assert len(handle.readlines()) == 9
+    again = script("reproduce.py", "tiny", "--recipes", "recipes.csv", "--note", "x", cwd=str(tiny))
+    assert again.returncode == 0 and "tiny: done before" in again.stdout and "--resume" not in again.stdout
+    assert recipes.read(str(tiny / "recipes.csv")) == [entered]
+
+
+def test_a_data_set_that_is_missing_is_one_line_and_the_next_recipe_is_run(tmp_path):
+    lost = recipes.Recipe("lost", "--dataset lost --data-format rec --epochs 1", "", "", "no such records")
+    also = lost._replace(name="also")
+    write_table(tmp_path, lost, also)
+    done = script("reproduce.py", "lost", "also", "--recipes", "recipes.csv", "--data-dir", "nowhere",
+                  cwd=str(tmp_path))
+    assert done.returncode == 2 and done.stderr.count("\n") == 2 and "Traceback" not in done.stderr
+    assert all("lost" in line and "nowhere" in line for line in done.stderr.splitlines())
+    assert not os.path.exists(str(tmp_path / "models"))

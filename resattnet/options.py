@@ -10,10 +10,10 @@ from .errors import InputError
 from .specs import ATTENTION_LEARNING, CIFAR_WIDTHS, GRAPHS, attention_net_spec
 
 
-def option(default, text, choices=None, low=None, high=None, above=None, below=None, short=None):
+def option(default, text, choices=None, low=None, high=None, above=None, below=None, short=None, value=None):
     """A field of `TrainingOptions`, with all that its flag and its check need."""
     return field(default=default, metadata=dict(text=text, choices=choices, low=low, high=high, above=above,
-                                                below=below, short=short))
+                                                below=below, short=short, value=value))
 
 
 def flag_name(name):
@@ -78,22 +78,22 @@ class TrainingOptions(_Options):
     lr: Optional[float] = option(None, "highest learning rate; default: 0.1", above=0)
     lr_per_256: Optional[float] = option(None, "in place of --lr: the learning rate for 256 images an update; the "
                                          "highest one is this times the images of an update / 256 (arXiv 1812.01187)",
-                                         above=0)
+                                         above=0, value="RATE")
     momentum: float = option(0.9, "momentum of the optimizer", low=0, below=1)
     wd: float = option(1e-4, "weight decay", low=0)
     no_wd: bool = option(False, "1 exempts batch normalisation's gamma and beta, and biases, from weight decay")
     clip_gradient: Optional[float] = option(
         None, "scale the gradient down to this norm where its own is larger: the norm is of all parameters together, "
-        "the gradient that of the mean loss over all images of the update, without weight decay", above=0)
+        "the gradient that of the mean loss over all images of the update, without weight decay", above=0, value="NORM")
     zero_gamma: bool = option(
         False, "1 starts each residual unit as its shortcut (arXiv 1812.01187): what starts at 0 is the weight of its "
         "last convolution, which no batch normalisation follows here; a gamma of 0 before it would stop all gradients "
         "of the branch for good, at the ReLU between")
     ema: Optional[float] = option(
         None, "keep an exponential moving average of the learned parameters, as 0.999: after update n it is moved to "
-        "the new ones by 1 - EMA, in the beginning by 9 / (n + 10) while that is more; measured beside them with "
-        "batch normalisation's running statistics as they are, and saved as ema.params and best-ema.params",
-        above=0, below=1)
+        "the new ones by 1 - DECAY, in the beginning by 9 / (n + 10) while that is more; measured beside them, with "
+        "batch normalisation's running statistics as they are, not averaged, and saved as ema.params and "
+        "best-ema.params", above=0, below=1, value="DECAY")
     lr_schedule: str = option("cosine", "what follows the warm-up: cosine to 0, or a tenth at each of --lr-steps",
                               choices=("cosine", "step"))
     lr_steps: Optional[Tuple[int, ...]] = option(
@@ -112,7 +112,8 @@ class TrainingOptions(_Options):
     label_noise: float = option(0.0, "share of the training labels replaced by one of the other classes, each as "
                                 "likely; once for the whole run (section 4.1 of the paper)", low=0, high=1)
     teacher: Optional[str] = option(None, "parameters of a trained network, whose answers are learned beside the "
-                                    "labels (distillation, arXiv 1503.02531); the .json beside them says what it is")
+                                    "labels (distillation, arXiv 1503.02531); the .json beside them says what it is",
+                                    value="FILE")
     teacher_weight: float = option(0.5, "w of the loss (1 - w) * cross-entropy + w * T^2 * KL(teacher || student)",
                                    above=0, high=1)
     temperature: float = option(4.0, "T, by which the logits of both are divided in that KL", above=0)

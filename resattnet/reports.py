@@ -19,15 +19,15 @@ def epoch_scalars(row):
 
 def epoch_line(row, progress, epochs):
     """An epoch as a line; `progress` (checkpoints.Progress) says whether it is the best so far, of so many."""
-    name = accuracy_name(row)
+    name, best = accuracy_name(row), []
     parts = ["epoch %d/%d" % (row["epoch"], epochs), "train loss %.4f" % row["train_loss"],
              "%s %.4f" % (name.replace("_", " "), row["train_" + name])]
-    for what, best in (("validation", progress.best), ("validation_ema", progress.best_ema)):
-        if what + "_loss" in row:
+    for what, found, mark in (("validation", progress.best, "best"), ("validation_ema", progress.best_ema, "best ema")):
+        if found:
             parts.append("%s loss %.4f" % (what.replace("_", " "), row[what + "_loss"]))
             parts += ["top-%d %.4f" % (k, row["%s_top%d" % (what, k)]) for k in (1, 5)]
-            parts += ["best"] * (best["epoch"] == row["epoch"])
-    return "  ".join(parts + ["%.1f images/s" % row["samples_per_second"]])
+            best += [mark] * (found["epoch"] == row["epoch"])
+    return "  ".join(parts + ["%.1f images/s" % row["samples_per_second"]] + best)
 
 
 def summary(progress, epochs, folder, log):

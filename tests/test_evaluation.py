@@ -2,14 +2,13 @@
 import numpy as np
 import pytest
 
-from resattnet import parameters, records
+from resattnet import options, parameters, records
 from resattnet._mxnet import mx
 from resattnet.augment import Transform
 from resattnet.datasets import ImageSet
 from resattnet.evaluation import evaluate, evaluate_parameters, mean_probabilities, measure, predict, split_batch
 from resattnet.loaders import ArrayLoader
 from resattnet.network import get_attention_cifar
-from resattnet.options import TestingOptions
 from test_cli import script
 
 
@@ -98,13 +97,14 @@ def test_mirrored_images_are_measured_beside_the_plain_ones(tmp_path):
     records.write(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.25,) * 3, True)
     net, path = get_attention_cifar(3, 56, "thin"), str(tmp_path / "net.params")
     net.initialize()
+    images = (sets["test"].images.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.25
+    net.output.weight.set_data(net.output.weight.data() / abs(net(mx.nd.array(images))).max())  # logits of up to 1
     parameters.save_parameters(net, path, dict(
         network=dict(num_layers=56, widths="thin", classes=3, attention_learning="arl"), dataset="noise",
         data_format="rec", data_dir=str(tmp_path)))
-    plain, _ = evaluate_parameters(path, TestingOptions(num_gpus=0))
-    both, _ = evaluate_parameters(path, TestingOptions(num_gpus=0, flip=True))
+    plain, _ = evaluate_parameters(path, options.TestingOptions(num_gpus=0))
+    both, _ = evaluate_parameters(path, options.TestingOptions(num_gpus=0, flip=True))
     assert plain.mirrored is None and both[:3] == plain[:3]
-    images = (sets["test"].images.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.25
     total = 0
     for part in (images, images[..., ::-1]):
         exponents = np.exp(net(mx.nd.array(part)).asnumpy().astype(float))

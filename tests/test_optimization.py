@@ -74,7 +74,7 @@ def test_only_weights_decay(options, no_wd):  # noqa: F811
 
 
 @pytest.mark.parametrize("devices, accumulate", [(1, 1), (2, 1), (1, 4), (2, 2)])
-def test_learning_rate_of_a_batch(options, monkeypatch, devices, accumulate):  # noqa: F811
+def test_learning_rate_of_a_batch(options, devices, accumulate):  # noqa: F811
     batch = 8 // accumulate
     given = dataclasses.replace(options, lr=None, lr_per_256=0.4, warmup_epochs=0, batch_size=batch,
                                 accumulate=accumulate)

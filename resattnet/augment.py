@@ -1,7 +1,7 @@
 """What is done to a batch of images and labels before the network sees it: pure NumPy, randomness an argument.
 
-What works on uint8 returns a new array. What comes after it, `cutout` and `mixup`, works in place: fresh memory for a
-second batch of float32 costs more than all the arithmetic.
+What works on uint8 returns a new array. What comes after it, `cutout`, `mixup` and `cutmix`, works in place: fresh
+memory for a second batch of float32 costs more than all the arithmetic.
 """
 from typing import NamedTuple, Optional, Tuple
 
@@ -98,16 +98,79 @@ def mixup(images, targets, alpha, rng):
     images, targets : float32 arrays
         The same arrays.
     """
-    weight, half = np.float32(rng.beta(alpha, alpha)), len(images) // 2
+    weight = np.float32(rng.beta(alpha, alpha))
     for part in (images, targets):
-        for begin in range(0, half, BLOCK):
-            rows = slice(begin, min(begin + BLOCK, half))
-            ours, theirs = part[rows], part[::-1][rows]
-            exchanged = theirs - ours
-            exchanged *= 1 - weight
-            ours += exchanged
-            theirs -= exchanged
+        _blend(part, weight)
     return images, targets
+
+
+def _blend(part, weight):
+    """Blend each row of an array, which has this weight, with the one as far from the end, in place."""
+    half = len(part) // 2
+    for begin in range(0, half, BLOCK):
+        rows = slice(begin, min(begin + BLOCK, half))
+        ours, theirs = part[rows], part[::-1][rows]
+        exchanged = theirs - ours
+        exchanged *= 1 - weight
+        ours += exchanged
+        theirs -= exchanged
+
+
+def cutmix(images, targets, alpha, rng):
+    """Paste a box of the batch in reverse order into it, in place (arXiv 1905.04899, section 3.1).
+
+    The box is the same for the whole batch: of sqrt(1 - lambda) of the height and of the width, its centre anywhere
+    in the image. What lies outside is clipped; the labels are then blended by the areas that are left.
+
+    Parameters
+    ----------
+    images : float32 array (N, C, H, W)
+    targets : float32 array (N, classes)
+    alpha : float
+        lambda is drawn from Beta(alpha, alpha), once for the batch.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    images, targets : float32 arrays
+        The same arrays.
+    """
+    ratio = np.sqrt(1 - rng.beta(alpha, alpha))
+    height, width = images.shape[2:]
+    (top, bottom), (left, right) = (_clipped(int(side * ratio), side, rng) for side in (height, width))
+    box = images[:, :, top:bottom, left:right]
+    box[:] = box[::-1].copy()
+    _blend(targets, np.float32(1 - (bottom - top) * (right - left) / (height * width)))
+    return images, targets
+
+
+def _clipped(length, side, rng):
+    """Begin and end of a stretch of this length with its centre anywhere in 0..side, clipped to that."""
+    begin = int(rng.integers(side)) - length // 2
+    return max(begin, 0), min(begin + length, side)
+
+
+def label_noise(labels, classes, noise, seed):
+    """Labels of a whole training set with a share of wrong ones (section 4.1).
+
+    Parameters
+    ----------
+    labels : int32 array (N,)
+    classes : int
+        At least 2.
+    noise : float
+        A label is kept with probability 1 - noise, else becomes one of the others, each as likely.
+    seed : int
+        The same labels for the same seed.
+
+    Returns
+    -------
+    int32 array (N,)
+    """
+    rng = np.random.default_rng((seed, 0, 0, 1))  # unlike those of the order (seed, epoch) and of any batch
+    wrong = rng.random(len(labels)) < noise
+    others = rng.integers(1, classes, len(labels))
+    return np.where(wrong, (labels + others) % classes, labels).astype(labels.dtype)
 
 
 class Transform(NamedTuple):
@@ -131,8 +194,10 @@ class Transform(NamedTuple):
         Label smoothing.
     alpha : float
         Mixup; 0 does not mix.
+    cut_alpha : float
+        CutMix; 0 does not cut. With both, each batch has one of the two, with equal probability.
     mix_epochs : int or None
-        Mixup ends before this epoch (counted from 0); None mixes always.
+        Mixup and CutMix end before this epoch (counted from 0); None mixes always.
     seed : int
     """
 
@@ -144,17 +209,23 @@ class Transform(NamedTuple):
     cutout: int = 0
     epsilon: float = 0.0
     alpha: float = 0.0
+    cut_alpha: float = 0.0
     mix_epochs: Optional[int] = None
     seed: int = 0
 
     @property
     def soft(self):
         """Whether labels come as float32 (N, classes) rather than int32 (N,)."""
-        return self.alpha > 0 or self.epsilon > 0
+        return self.blends or self.epsilon > 0
+
+    @property
+    def blends(self):
+        """Whether there are epochs of mixup or CutMix."""
+        return self.alpha > 0 or self.cut_alpha > 0
 
     def mixes(self, epoch):
-        """Whether mixup is on in this epoch, counted from 0."""
-        return self.alpha > 0 and (self.mix_epochs is None or epoch < self.mix_epochs)
+        """Whether mixup or CutMix is on in this epoch, counted from 0."""
+        return self.blends and (self.mix_epochs is None or epoch < self.mix_epochs)
 
     def rng(self, epoch, batch):
         """The random generator of a batch."""
@@ -174,5 +245,7 @@ class Transform(NamedTuple):
         if self.soft:
             labels = smooth(labels, self.classes, self.epsilon)
         if self.mixes(epoch):
-            images, labels = mixup(images, labels, self.alpha, rng)
+            cuts = self.cut_alpha > 0 and (not self.alpha or rng.random() < 0.5)
+            images, labels = (cutmix(images, labels, self.cut_alpha, rng) if cuts else
+                              mixup(images, labels, self.alpha, rng))
         return images, labels

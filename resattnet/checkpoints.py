@@ -31,6 +31,10 @@ class Progress:
         The meter's sums of the epoch begun.
     best : dict or None
         `epoch` and `top1` of the best validation so far.
+    best_ema : dict or None
+        The same of the moving average.
+    teacher : str or None
+        SHA-256 of the teacher's parameters.
     history : list of dict
         The row of each whole epoch.
     machines : list of str
@@ -42,8 +46,19 @@ class Progress:
     step: int = 0
     totals: dict = dataclasses.field(default_factory=dict)
     best: dict = None
+    best_ema: dict = None
+    teacher: str = None
     history: list = dataclasses.field(default_factory=list)
     machines: list = dataclasses.field(default_factory=list)
+
+    def note(self, row):
+        """Begin the next epoch, after the one of this row."""
+        self.history.append(row)
+        self.epoch, self.batch = row["epoch"], 0
+        for name, top1 in (("best", "validation_top1"), ("best_ema", "validation_ema_top1")):
+            best = getattr(self, name)
+            if top1 in row and (best is None or row[top1] > best["top1"]):
+                setattr(self, name, {"epoch": row["epoch"], "top1": row[top1]})
 
 
 class State(NamedTuple):
@@ -73,6 +88,9 @@ def make_run_folder(model_dir, run):
     try:
         os.makedirs(folder)
     except FileExistsError:
+        if os.path.isdir(folder) and all(name.endswith(".tmp") for name in os.listdir(folder)):
+            raise InputError("%s is there already, of a run that was killed before its first state was whole: remove "
+                             "it, or give another --name" % folder)
         raise InputError("%s is there already: go on with it by --resume %s, or give another --name" % (folder, folder))
     return folder
 

@@ -63,7 +63,7 @@ def add_options(parser, options_class):
             text += " (default %s)" % default
         names = [limits["short"]] * bool(limits["short"]) + [flag_name(field.name)]
         metavar = "{%s}" % ",".join(map(str, limits["choices"])) if limits["choices"] else \
-            "{0,1}" if kind is bool else field.name.split("_")[-1].upper()
+            "{0,1}" if kind is bool else limits["value"] or field.name.split("_")[-1].upper()
         parser.add_argument(*names, dest=field.name, type=_READERS[kind], metavar=metavar, help=text,
                             default=argparse.SUPPRESS)
 

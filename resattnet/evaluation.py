@@ -1,6 +1,6 @@
 """Measures of a network over a data set: every sample exactly once."""
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,12 +28,15 @@ class Evaluation(NamedTuple):
         Share of the samples whose label is the most probable class, is among the five most probable.
     confusion : int64 array (classes, classes)
         Samples of each true class (row) by predicted class (column).
+    mirrored : Evaluation or None
+        Of the mean of the probabilities of each image and its mirror image, where that was asked for.
     """
 
     loss: float
     top1: float
     top5: float
     confusion: np.ndarray
+    mirrored: Any = None
 
     @property
     def samples(self):
@@ -70,7 +73,12 @@ def split_batch(images, labels, devices, dtype="float32"):
 
 
 def evaluate(net, loader, devices, dtype="float32", watch=None):
-    """Loss, top-1, top-5 and confusion of a network over all samples of a loader.
+    """Loss, top-1, top-5 and confusion of a network over all samples of a loader; arguments as of `predict`."""
+    return measure(*predict(net, loader, devices, dtype, watch))
+
+
+def predict(net, loader, devices, dtype="float32", watch=None, mirror=False):
+    """Logits of a network and labels over all samples of a loader.
 
     Parameters
     ----------
@@ -83,19 +91,32 @@ def evaluate(net, loader, devices, dtype="float32", watch=None):
         What the network computes in.
     watch : callable, optional
         Called with no argument before each batch; it may raise to leave.
+    mirror : bool
+        Mirror each image left to right.
 
     Returns
     -------
-    Evaluation
+    logits : array (N, classes)
+    labels : int array (N,)
     """
     logits, labels = [], []
     for images, batch_labels in loader:
         if watch:
             watch()
+        images = images[..., ::-1] if mirror else images
         outputs = [net(part) for part, _ in split_batch(images, batch_labels, devices, dtype)]
         logits.append(np.concatenate([output.asnumpy() for output in outputs]))
         labels.append(batch_labels)
-    return measure(np.concatenate(logits), np.concatenate(labels))
+    return np.concatenate(logits), np.concatenate(labels)
+
+
+def mean_probabilities(*logits):
+    """Logarithm of the mean of the probabilities that several logits (N, classes) of the same samples mean."""
+    probabilities = 0
+    for part in logits:
+        shifted = np.exp(part.astype(np.float64) - part.max(axis=1, keepdims=True))
+        probabilities += shifted / shifted.sum(axis=1, keepdims=True) / len(logits)
+    return np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
 
 
 def measure(logits, labels):
@@ -145,6 +166,8 @@ def evaluate_parameters(path, options):
     if classes != len(facts.classes):
         raise InputError("--dataset %s has %d classes, the network of %s has %d" % (
             dataset, len(facts.classes), path, classes))
+    if options.flip and not facts.flip:
+        raise InputError("--flip 1: a mirrored image of %s does not show its class; leave it out" % dataset)
     devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0)
     net = get_attention_cifar(**known)
     parameters.load_parameters(net, path, devices)
@@ -157,7 +180,12 @@ def evaluate_parameters(path, options):
         net = quantized(net, calibration_images(train_set, transform, options.calibration_images))
     test_set = datasets.load(dataset, data_dir, "test", data_format=data_format)
     loader = ArrayLoader(test_set, transform, options.batch_size * len(devices), workers=options.workers)
-    return evaluate(net, loader.epoch(0), devices), test_set.classes
+    logits, labels = predict(net, loader.epoch(0), devices)
+    evaluation = measure(logits, labels)
+    if options.flip:
+        mirrored, _ = predict(net, loader.epoch(0), devices, mirror=True)
+        evaluation = evaluation._replace(mirrored=measure(mean_probabilities(logits, mirrored), labels))
+    return evaluation, test_set.classes
 
 
 def calibration_images(train_set, transform, count=None):

@@ -10,10 +10,10 @@ from .errors import InputError
 from .specs import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, GRAPHS, MASKS, attention_net_spec
 
 
-def option(default, text, choices=None, low=None, high=None, above=None, below=None, short=None):
+def option(default, text, choices=None, low=None, high=None, above=None, below=None, short=None, value=None):
     """A field of `TrainingOptions`, with all that its flag and its check need."""
     return field(default=default, metadata=dict(text=text, choices=choices, low=low, high=high, above=above,
-                                                below=below, short=short))
+                                                below=below, short=short, value=value))
 
 
 def flag_name(name):
@@ -80,9 +80,25 @@ class TrainingOptions(_Options):
     accumulate: int = option(1, "batches whose gradients are summed for one update: the result of a larger batch, "
                              "batch normalisation's statistics aside, on the memory of one", low=1)
     optimizer: str = option("nag", "nag: Nesterov momentum; sgd: plain momentum", choices=("nag", "sgd"))
-    lr: float = option(0.1, "highest learning rate", above=0)
+    lr: Optional[float] = option(None, "highest learning rate; default: 0.1", above=0)
+    lr_per_256: Optional[float] = option(None, "in place of --lr: the learning rate for 256 images an update; the "
+                                         "highest one is this times the images of an update / 256 (arXiv 1812.01187)",
+                                         above=0, value="RATE")
     momentum: float = option(0.9, "momentum of the optimizer", low=0, below=1)
     wd: float = option(1e-4, "weight decay", low=0)
+    no_wd: bool = option(False, "1 exempts batch normalisation's gamma and beta, and biases, from weight decay")
+    clip_gradient: Optional[float] = option(
+        None, "scale the gradient down to this norm where its own is larger: the norm is of all parameters together, "
+        "the gradient that of the mean loss over all images of the update, without weight decay", above=0, value="NORM")
+    zero_gamma: bool = option(
+        False, "1 starts each residual unit as its shortcut (arXiv 1812.01187): what starts at 0 is the weight of its "
+        "last convolution, which no batch normalisation follows here; a gamma of 0 before it would stop all gradients "
+        "of the branch for good, at the ReLU between")
+    ema: Optional[float] = option(
+        None, "keep an exponential moving average of the learned parameters, as 0.999: after update n it is moved to "
+        "the new ones by 1 - DECAY, in the beginning by 9 / (n + 10) while that is more; measured beside them, with "
+        "batch normalisation's running statistics as they are, not averaged, and saved as ema.params and "
+        "best-ema.params", above=0, below=1, value="DECAY")
     lr_schedule: str = option("cosine", "what follows the warm-up: cosine to 0, or a tenth at each of --lr-steps",
                               choices=("cosine", "step"))
     lr_steps: Optional[Tuple[int, ...]] = option(
@@ -92,10 +108,20 @@ class TrainingOptions(_Options):
     cutout: int = option(0, "side in pixels of the square erased from each training image, as 16; 0: none",
                          low=0, high=SIDE)
     mix_up: bool = option(False, "1 blends pairs of images and their labels (mixup)")
-    alpha: float = option(1.0, "mixup's weight is drawn from Beta(alpha, alpha)", above=0)
-    mixup_off_epochs: int = option(0, "the last so many epochs are trained without mixup", low=0)
+    cutmix: bool = option(False, "1 pastes a box of another image into each, and blends their labels by its area "
+                          "(CutMix, arXiv 1905.04899); with --mix-up 1 each batch has one of the two, by chance")
+    alpha: float = option(1.0, "the weight of mixup and CutMix is drawn from Beta(alpha, alpha)", above=0)
+    mixup_off_epochs: int = option(0, "the last so many epochs are trained without mixup and CutMix", low=0)
     epsilon: float = option(0.0, "label smoothing: 1 - epsilon on the label, the rest shared by the others",
                             low=0, below=1)
+    label_noise: float = option(0.0, "share of the training labels replaced by one of the other classes, each as "
+                                "likely; once for the whole run (section 4.1 of the paper)", low=0, high=1)
+    teacher: Optional[str] = option(None, "parameters of a trained network, whose answers are learned beside the "
+                                    "labels (distillation, arXiv 1503.02531); the .json beside them says what it is",
+                                    value="FILE")
+    teacher_weight: float = option(0.5, "w of the loss (1 - w) * cross-entropy + w * T^2 * KL(teacher || student)",
+                                   above=0, high=1)
+    temperature: float = option(4.0, "T, by which the logits of both are divided in that KL", above=0)
     dtype: str = option("float32", "what the network computes in while it trains; bfloat16: with float32 weights, on "
                         "CPUs with AVX-512 only", choices=("float32", "bfloat16"))
     float16: bool = option(False, "1 computes in float16, with float32 master weights; GPU only")
@@ -122,6 +148,14 @@ class TrainingOptions(_Options):
         if self.mask == "none" and (self.attention_learning, self.attention) != ("arl", "mixed"):
             raise InputError("--mask none: there is no mask for --attention-learning %s --attention %s to act on; "
                              "leave them out" % (self.attention_learning, self.attention))
+        if self.loader == "dali" and self.label_noise:
+            raise InputError("--label-noise %g: DALI reads the labels as they are; leave --loader dali out"
+                             % self.label_noise)
+        if self.lr is not None and self.lr_per_256 is not None:
+            raise InputError("--lr %g --lr-per-256 %g: give one of them" % (self.lr, self.lr_per_256))
+        for name, default in (("teacher_weight", 0.5), ("temperature", 4.0)):
+            if getattr(self, name) != default and not self.teacher:
+                raise InputError("%s goes with --teacher" % flag_name(name))
         if self.float16 and self.dtype != "float32":
             raise InputError("--float16 1 --dtype %s: give one of them" % self.dtype)
         if self.lr_steps is not None:
@@ -146,13 +180,22 @@ class TrainingOptions(_Options):
         parts += ["mask-" + self.mask] * (self.mask != "hourglass")
         parts += ["cutout"] * (self.cutout > 0)
         parts += [self.dtype] * (self.dtype != "float32")
-        parts += ["mixup"] * self.mix_up + ["smooth"] * (self.epsilon > 0)
+        parts += ["mixup"] * self.mix_up + ["cutmix"] * self.cutmix + ["smooth"] * (self.epsilon > 0)
+        parts += ["noise%g" % self.label_noise] * (self.label_noise > 0)
+        parts += ["nowd"] * self.no_wd + ["clip"] * (self.clip_gradient is not None) + ["zerogamma"] * self.zero_gamma
+        parts += ["ema"] * (self.ema is not None) + ["distilled"] * (self.teacher is not None)
         return "_".join(parts)
 
     @property
     def warmup(self):
         """Epochs of warm-up: as given, else 5, or a quarter of a run of less than 20 epochs."""
         return min(5, self.epochs // 4) if self.warmup_epochs is None else self.warmup_epochs
+
+    def learning_rate(self, devices):
+        """The highest learning rate, on so many devices: as given, by `lr_per_256`, else 0.1."""
+        if self.lr_per_256 is not None:
+            return self.lr_per_256 * self.batch_size * devices * self.accumulate / 256
+        return 0.1 if self.lr is None else self.lr
 
     @property
     def decay_epochs(self):
@@ -183,6 +226,7 @@ class TestingOptions(_Options):
     num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU", low=0)
     graph: str = option("plain", "how the network is computed; fused: neighbouring layers in one, the same logits; "
                         "int8: on whole numbers, nearly the same; these two on the CPU only", choices=GRAPHS)
+    flip: bool = option(False, "1 also measures the mean of the probabilities of each image and its mirror image")
     calibration_images: Optional[int] = option(None, "with --graph int8: training images to take the ranges of the "
                                                "layers from; default: 256, or all if there are fewer", low=1)
 
@@ -281,4 +325,4 @@ class ReproductionOptions(_Options):
 
 # What a state's arrays and its place within an epoch depend on.
 FIXED_BY_STATE = ("dataset", "num_layers", "widths", "attention_learning", "attention", "mask", "optimizer", "float16",
-                  "seed", "loader", "name", "model_dir")
+                  "seed", "loader", "label_noise", "zero_gamma", "ema", "name", "model_dir")

@@ -1,4 +1,5 @@
 """Parameters on disk, for others: `.params` in Gluon's format, and beside them a `.json` that says what they are of."""
+import difflib
 import json
 import os
 
@@ -38,7 +39,7 @@ def read_description(path):
         describes: damaged or replaced.
     """
     if not os.path.isfile(path):
-        raise InputError("%s: no such parameter file" % path)
+        raise InputError("%s: no such parameter file%s" % (path, _most_alike(path)))
     try:
         with open(_description_path(path)) as handle:
             description = json.load(handle)
@@ -50,6 +51,15 @@ def read_description(path):
         raise InputError("%s is damaged: its SHA-256 is not the one in %s; %s"
                          % (path, os.path.basename(_description_path(path)), _whole_parameters(path)))
     return description
+
+
+def _most_alike(path):
+    """The parameter file of the same folder whose name is most like one that is not there, as the end of a message."""
+    folder, name = os.path.split(path)
+    names = [other for other in os.listdir(folder or ".") if other.endswith(".params")] \
+        if os.path.isdir(folder or ".") else []
+    alike = difflib.get_close_matches(name, names, n=1)
+    return "; did you mean %s?" % os.path.join(folder, alike[0]) if alike else ""
 
 
 def _whole_parameters(path):

@@ -7,20 +7,22 @@ import time
 
 import numpy as np
 
-from . import checkpoints, datasets, parameters, records
+from . import checkpoints, parameters, reports
 from ._mxnet import mx
-from .augment import Transform
+from .averaging import MovingAverage
 from .board import RunLog
-from .dali import DaliLoader
 from .devices import average_running_statistics, check_type, choose_devices, machine
+from .distillation import DistillationLoss, Teacher
 from .errors import InputError
 from .evaluation import evaluate, split_batch
+from .inputs import open_inputs
 from .interrupts import Interrupted, StopSignals
-from .loaders import ArrayLoader
 from .meters import Meter
 from .network import get_attention_cifar
+from .optimization import make_trainer, update
 from .precision import mixed
-from .schedules import OptimizerSchedule, learning_rate_schedule
+from .schedules import learning_rate_schedule
+from .units import start_as_shortcuts
 
 # Steps given to the device ahead of the one it works on: it never waits for us, and the bar tells the truth.
 STEPS_AHEAD = 2
@@ -83,60 +85,49 @@ class Run:
             self.progress.machines.append(machine(devices))
         self.meter = Meter(**self.progress.totals)
         self.unsaved = None
-        self._build_loaders()
+        random.seed(options.seed)
+        np.random.seed(options.seed)
+        mx.random.seed(options.seed)
+        self.classes, self.transform, self.train_loader, self.validation_loader = open_inputs(options, devices)
         self._build_network()
+        self._build_objective()
         if state:
             self.folder, self.name = state.folder, os.path.basename(os.path.abspath(state.folder))
             checkpoints.restore_arrays(state.arrays, self.net, self.trainer, self.progress.step)
+            if self.average:
+                self.average.restore(state.arrays)
         else:
             self.name = options.name or "%s_%s" % (options.title, time.strftime("%Y%m%d-%H%M%S"))
             self.folder = checkpoints.make_run_folder(options.model_dir, self.name)
 
-    def _build_loaders(self):
-        options = self.options
-        facts = datasets.describe(options.dataset, options.data_dir, options.data_format)
-        self.classes = len(facts.classes)
-        plain = Transform(facts.mean, facts.std, self.classes)
-        self.transform = plain._replace(
-            pad=4, flip=facts.flip, cutout=options.cutout, epsilon=options.epsilon,
-            alpha=options.alpha if options.mix_up else 0.0, mix_epochs=options.epochs - options.mixup_off_epochs,
-            seed=options.seed)
-        size = options.batch_size * len(self.devices)
-        self.train_loader = self._make_loader(facts, "train", self.transform, size * options.accumulate, options.seed)
-        self.validation_loader = self._make_loader(facts, "test", plain, size)
-
-    def _make_loader(self, facts, split, transform, batch_size, shuffle_seed=None):
-        options = self.options
-        if options.loader == "dali":
-            record_file = records.locate(facts, options.data_dir, split)
-            return DaliLoader(record_file, transform, batch_size, shuffle_seed, options.workers, self.devices[0])
-        image_set = datasets.load(options.dataset, options.data_dir, split, data_format=options.data_format)
-        return ArrayLoader(image_set, transform, batch_size, shuffle_seed, options.workers)
-
     def _build_network(self):
         options, steps = self.options, len(self.train_loader)
-        random.seed(options.seed)
-        np.random.seed(options.seed)
-        mx.random.seed(options.seed)
         self.network = {"num_layers": options.num_layers, "widths": options.widths, "classes": self.classes,
                         "attention_learning": options.attention_learning, "attention": options.attention,
                         "mask": options.mask}
         self.net = self.graph = self._make_net(mx.init.MSRAPrelu())
+        if options.zero_gamma:
+            start_as_shortcuts(self.net)
         if options.dtype == "bfloat16":
             self.graph = mixed(self.net)
-        self.loss = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=not self.transform.soft)
+        rate = options.learning_rate(len(self.devices))
+        if options.lr_per_256:
+            self.remarks.append("--lr-per-256 %g: the highest learning rate is %g" % (options.lr_per_256, rate))
         self.schedule = learning_rate_schedule(
-            options.lr_schedule, options.lr, options.epochs * steps, options.warmup * steps,
+            options.lr_schedule, rate, options.epochs * steps, options.warmup * steps,
             [epoch * steps for epoch in options.decay_epochs])
-        # Without the running statistics: a trainer of several devices would overwrite those of all by the first's.
-        learned = [parameter for parameter in self.net.collect_params().values() if parameter.grad_req != "null"]
-        for parameter in learned:
-            parameter.grad_req = "add" if options.accumulate > 1 else "write"
-        self.trainer = mx.gluon.Trainer(
-            learned, options.optimizer,
-            dict(momentum=options.momentum, wd=options.wd,
-                 lr_scheduler=OptimizerSchedule(self.schedule), multi_precision=self.dtype == "float16"),
-            kvstore="device" if len(self.devices) > 1 else None, update_on_kvstore=False)
+        self.trainer = make_trainer(self.net, options, self.schedule)
+        self.average = MovingAverage(self.net, options.ema) if options.ema else None
+
+    def _build_objective(self):
+        options, self.teacher = self.options, None
+        self.loss = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=not self.transform.soft)
+        if options.teacher:
+            self.teacher = Teacher(options.teacher, options.dataset, self.classes, self.devices, self.dtype)
+            self.loss = DistillationLoss(self.loss, options.teacher_weight, options.temperature)
+            if self.progress.teacher not in (None, self.teacher.sha256):
+                raise InputError("--teacher %s is not the network that the run began with" % options.teacher)
+            self.progress.teacher = self.teacher.sha256
 
     def _make_net(self, init):
         net = get_attention_cifar(**self.network)
@@ -164,7 +155,7 @@ class Run:
             self.validate()
         if self.unsaved:
             raise InputError("the run is done, but its last state could not be saved (%s)" % self.unsaved)
-        self.log.line(self.summary())
+        self.log.line(reports.summary(progress, options.epochs, self.folder, self.log))
 
     def train_epoch(self):
         """Train on what is left of the epoch begun."""
@@ -197,15 +188,18 @@ class Run:
         """One update from one batch, or from `accumulate` of them in one; returns before the devices are done."""
         for part in zip(*(np.array_split(array, self.options.accumulate) for array in (images, labels))):
             self.add_gradients(split_batch(*part, self.devices, self.dtype))
-        self.trainer.step(len(images))
+        update(self.trainer, len(images), self.options.clip_gradient)
         if self.options.accumulate > 1:
             self.net.collect_params().zero_grad()
+        if self.average:
+            self.average.update(self.progress.step + 1)
 
     def add_gradients(self, parts):
         """Forward and backward of one batch, given as its parts on the devices, counted by the meter."""
+        targets = [(y, self.teacher(x)) if self.teacher else (y,) for x, y in parts]
         with mx.autograd.record():
             outputs = [self.graph(x) for x, _ in parts]
-            losses = [self.loss(output, y) for output, (_, y) in zip(outputs, parts)]
+            losses = [self.loss(output, *target) for output, target in zip(outputs, targets)]
         mx.autograd.backward(losses)
         for loss, output, (_, y) in zip(losses, outputs, parts):
             heavier = y.argmax(axis=1) if self.transform.soft else y.astype("float32")
@@ -217,36 +211,43 @@ class Run:
         """Measure the epoch just trained, keep its parameters if they are the best, and begin the next."""
         progress, meter = self.progress, self.meter
         average_running_statistics(self.net)
-        # On a new net: inference turns weights into oneDNN's layouts, and neither training on from those nor writing
-        # new values to them gives the same numbers every time.
+        row = {"epoch": progress.epoch + 1, "step": progress.step, "learning_rate": self.schedule(progress.step - 1),
+               "train_loss": meter.mean_loss, "train_" + self.accuracy_name: meter.accuracy}
+        row.update(self._measure("validation"))
+        if self.average:
+            row.update(self._measure("validation_ema", self.average))
+        row.update(samples_per_second=meter.speed, seconds=meter.seconds)
+        progress.note(row)
+        self.meter = Meter()
+        self.save(row)
+        self.log.table(progress.history)
+        self.log.scalars(progress.step, reports.epoch_scalars(row))
+        self.log.line(reports.epoch_line(row, progress, self.options.epochs))
+
+    def _measure(self, what, average=None):
+        """Figures of the network, or of its average, over all validation images, by name."""
+        result = evaluate(self._copy(average), self.validation_loader.epoch(0), self.devices, self.dtype,
+                          self.leave_if_asked)
+        return {what + "_loss": result.loss, what + "_top1": result.top1, what + "_top5": result.top5}
+
+    def _copy(self, average=None):
+        """A new net with the parameters, or their average.
+
+        It is for inference, which turns weights into oneDNN's layouts: neither training on from those nor writing
+        new values to them gives the same numbers every time.
+        """
         net = self._make_net(mx.init.Zero())
         parameters.copy(self.net, net)
-        result = evaluate(net, self.validation_loader.epoch(0), self.devices, self.dtype, self.leave_if_asked)
-        row = {"epoch": progress.epoch + 1, "step": progress.step, "learning_rate": self.schedule(progress.step - 1),
-               "train_loss": meter.mean_loss, "train_" + self.accuracy_name: meter.accuracy,
-               "validation_loss": result.loss, "validation_top1": result.top1, "validation_top5": result.top5,
-               "samples_per_second": meter.speed, "seconds": meter.seconds}
-        progress.history.append(row)
-        best = progress.best is None or result.top1 > progress.best["top1"]
-        if best:
-            progress.best = {"epoch": row["epoch"], "top1": result.top1}
-        progress.epoch, progress.batch, self.meter = row["epoch"], 0, Meter()
-        self.save(row, best)
-        self.log.table(progress.history)
-        self.log.scalars(progress.step, {"loss/validation": result.loss, "loss/train_epoch": row["train_loss"],
-                                         "accuracy/validation_top1": result.top1,
-                                         "accuracy/validation_top5": result.top5})
-        self.log.line("epoch %d/%d  train loss %.4f  %s %.4f  validation loss %.4f  top-1 %.4f  top-5 %.4f  "
-                      "%.1f images/s%s" % (row["epoch"], self.options.epochs, row["train_loss"],
-                                           self.accuracy_name.replace("_", " "), meter.accuracy, result.loss,
-                                           result.top1, result.top5, meter.speed, "  best" if best else ""))
+        if average:
+            average.copy_to(net)
+        return net
 
     # ---- what it says ----
 
     @property
     def accuracy_name(self):
-        """Training accuracy of a run with mixup is counted against the heavier label, and says so."""
-        return "accuracy_heavier_label" if self.transform.alpha else "accuracy"
+        """Training accuracy of a run with mixup or CutMix is counted against the heavier label, and says so."""
+        return "accuracy_heavier_label" if self.transform.blends else "accuracy"
 
     def report(self):
         """Read the figures of the epoch so far, and say them."""
@@ -258,17 +259,6 @@ class Run:
                                 "progress/learning_rate": rate, "progress/samples_per_second": speed})
         self.log.interim("step %d  lr %.4g  loss %.4f  %s %.4f  %.1f images/s" % (
             step, rate, meter.mean_loss, name.replace("_", " "), meter.accuracy, speed))
-
-    def summary(self):
-        """Where everything is, as lines."""
-        best, log = self.progress.best, self.log
-        parameters = os.path.join(self.folder, "best.params")
-        return "\n".join((
-            "done: best top-1 %.4f, at epoch %d of %d" % (best["top1"], best["epoch"], self.options.epochs),
-            "  model  %s" % parameters,
-            "  log    %s and %s" % (log.text_path, log.csv_path),
-            "  board  tensorboard --logdir %s" % os.path.dirname(log.board_dir),
-            "  test   python scripts/cifar10_test.py --params %s" % parameters))
 
     # ---- what it keeps ----
 
@@ -289,7 +279,7 @@ class Run:
         self.progress.totals = self.meter.totals
         return speed
 
-    def save(self, row=None, best=False):
+    def save(self, row=None):
         """Save the state and, after an epoch (its `row` is given), the parameters.
 
         A disk that is full does not end the run: it says so, and tries again the next time.
@@ -301,24 +291,32 @@ class Run:
             self.collect()
         try:
             if row:
-                self._save_parameters(row, best)
-            checkpoints.save_state(self.folder, checkpoints.state_arrays(self.net, self.trainer),
-                                   dict(dataclasses.asdict(self.progress), options=dataclasses.asdict(self.options)))
+                self._save_parameters(row)
+            arrays = checkpoints.state_arrays(self.net, self.trainer)
+            arrays.update(self.average.state_arrays() if self.average else {})
+            checkpoints.save_state(self.folder, arrays, dict(dataclasses.asdict(self.progress),
+                                                             options=dataclasses.asdict(self.options)))
             self.saved_step, self.unsaved = self.progress.step, None
         except OSError as error:
             self.unsaved = error
             self.log.line("warning: step %d could not be saved (%s)" % (self.progress.step, error))
 
-    def _save_parameters(self, row, best):
-        description = {"network": self.network, "run": self.name, "epoch": row["epoch"]}
-        description.update((key, getattr(self.options, key)) for key in ("dataset", "data_format", "data_dir"))
-        description.update((key, row[key]) for key in ("validation_top1", "validation_top5", "validation_loss"))
-        period = self.options.save_period
-        names = ["last"] + ["best"] * best
+    def _save_parameters(self, row):
+        period, best, best_ema = self.options.save_period, self.progress.best, self.progress.best_ema
+        names = ["last"] + ["best"] * (best["epoch"] == row["epoch"])
         if period and row["epoch"] % period == 0:
             names.append("epoch-%04d" % row["epoch"])
+        self._save_net(self.net, names, row, "validation_")
+        if self.average:
+            names = ["ema"] + ["best-ema"] * (best_ema["epoch"] == row["epoch"])
+            self._save_net(self._copy(self.average), names, row, "validation_ema_", ema=self.options.ema)
+
+    def _save_net(self, net, names, row, prefix, **facts):
+        description = dict(facts, network=self.network, run=self.name, epoch=row["epoch"])
+        description.update((key, getattr(self.options, key)) for key in ("dataset", "data_format", "data_dir"))
+        description.update(("validation_" + name, row[prefix + name]) for name in ("top1", "top5", "loss"))
         for name in names:
-            parameters.save_parameters(self.net, os.path.join(self.folder, name + ".params"), description)
+            parameters.save_parameters(net, os.path.join(self.folder, name + ".params"), description)
 
     def leave_if_asked(self):
         """After a SIGINT or SIGTERM: save, and raise `Interrupted`."""

@@ -62,6 +62,15 @@ class Bottleneck(HybridBlock):
             if channels != in_channels or stride != 1:
                 self.projection = nn.Conv2D(channels, 1, stride, use_bias=False, in_channels=in_channels)
 
+    def start_as_shortcut(self):
+        """Have the branch, once initialised, give 0: zero-initialised gamma (arXiv 1812.01187) for this kind of unit.
+
+        Not by the gamma of `bn3`: the ReLU behind it would pass no gradient, so that it and all of the branch stayed
+        as they are.
+        """
+        for weight in self.conv3.weight.list_data():
+            weight[:] = 0
+
     def hybrid_forward(self, F, x):
         """Map (N, in_channels, H, W) to (N, channels, ceil(H / stride), ceil(W / stride))."""
         activated = relu(F, self.bn1(x))
@@ -78,3 +87,8 @@ def unit_sequence(count, channels):
         for _ in range(count):
             units.add(Bottleneck(channels, channels))
     return units
+
+
+def start_as_shortcuts(net):
+    """Have each residual unit of an initialised network start as its shortcut."""
+    net.apply(lambda block: block.start_as_shortcut() if hasattr(block, "start_as_shortcut") else None)

@@ -40,6 +40,10 @@ def main():
     evaluation, classes = evaluate_parameters(path, TestingOptions(**given))
     print("%s: %d test images" % (path, evaluation.samples))
     print("top-1 %.4f  top-5 %.4f  loss %.4f" % (evaluation.top1, evaluation.top5, evaluation.loss))
+    if evaluation.mirrored:
+        print("top-1 with mirrored images %.4f  top-5 with them %.4f  loss with them %.4f (mean of the probabilities "
+              "of each image and its mirror image)"
+              % (evaluation.mirrored.top1, evaluation.mirrored.top5, evaluation.mirrored.loss))
     print("\n".join(table(classes, evaluation)))
 
 

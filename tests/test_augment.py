@@ -2,7 +2,8 @@
 import numpy as np
 import pytest
 
-from resattnet.augment import Transform, cutout, mixup, normalise, random_crop, random_flip, smooth
+from resattnet.augment import (Transform, cutmix, cutout, label_noise, mixup, normalise, random_crop, random_flip,
+                               smooth)
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
@@ -142,3 +143,72 @@ def test_mixup_ends_before_its_last_epoch_and_labels_stay_soft(batch):
     _, labels = transform(*batch, epoch=3)
     assert (labels == np.eye(5)[batch[1]]).all() and labels.dtype == np.float32
     assert ((transform(*batch, epoch=2)[1] > 0).sum(axis=1) > 1).any()
+
+
+@pytest.mark.parametrize("count, size", [(12, (8, 6)), (7, (5, 9)), (1, (4, 4))])
+def test_cutmix_pastes_one_box_and_blends_labels_by_its_area(count, size):
+    rng = np.random.default_rng(4)
+    images = rng.normal(size=(count, 3) + size).astype(np.float32)
+    targets = smooth(rng.integers(0, 7, count), 7, 0.1)
+    areas = set()
+    for seed in range(50):
+        draws = np.random.default_rng(seed)
+        ratio, (height, width) = np.sqrt(1 - draws.beta(1.0, 1.0)), size
+        box = np.zeros(size, bool)
+        y, x = int(draws.integers(height)), int(draws.integers(width))
+        for row in range(height):
+            for column in range(width):
+                top, left = y - int(height * ratio) // 2, x - int(width * ratio) // 2
+                box[row, column] = (top <= row < top + int(height * ratio)
+                                    and left <= column < left + int(width * ratio))
+        areas.add(box.sum())
+        kept = 1 - box.mean()
+        mixed, labels = cutmix(images.copy(), targets.copy(), 1.0, np.random.default_rng(seed))
+        assert mixed.dtype == labels.dtype == np.float32
+        for i in range(count):
+            assert (mixed[i] == np.where(box, images[-1 - i], images[i])).all()
+            assert np.allclose(labels[i], kept * targets[i] + (1 - kept) * targets[-1 - i], atol=1e-6)
+    assert len(areas) > 5
+
+
+def test_cutmix_weight_follows_beta_where_nothing_is_clipped():
+    """Of the boxes that lie within the image, area and lambda agree to a pixel."""
+    images = np.arange(2, dtype=np.float32)[:, None, None, None] + np.zeros((2, 1, 100, 100), np.float32)
+    whole = 0
+    for seed in range(200):
+        weight = np.random.default_rng(seed).beta(0.5, 0.5)
+        mixed, targets = cutmix(images.copy(), np.eye(2, dtype=np.float32), 0.5, np.random.default_rng(seed))
+        assert targets[0, 1] == pytest.approx(mixed[0].mean(), abs=1e-6)
+        assert targets[0, 1] <= 1 - weight + 1e-6
+        whole += abs(targets[0, 1] - (1 - weight)) < 0.02
+    assert whole > 40
+
+
+def test_with_both_each_batch_has_one_of_mixup_and_cutmix(batch):
+    plain = Transform(MEAN, STD, 5, seed=1)
+    images, _ = plain(*batch)
+    both, kinds = plain._replace(alpha=1.0, cut_alpha=1.0, mix_epochs=1), []
+    for number in range(300):
+        mixed, labels = both(*batch, epoch=0, batch=number)
+        boxed = [((a == b) | (a == c)).all() for a, b, c in zip(mixed, images, images[::-1])]
+        assert len(set(boxed)) == 1
+        kinds.append(boxed[0])
+    assert 120 < sum(kinds) < 180
+    assert (both(*batch, epoch=1, batch=0)[0] == images).all()
+    only = plain._replace(cut_alpha=1.0)
+    assert only.soft and all(
+        ((only(*batch, batch=number)[0] == images) | (only(*batch, batch=number)[0] == images[::-1])).all()
+        for number in range(20))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3, 1.0])
+def test_label_noise_keeps_the_right_share_and_spreads_the_rest(noise):
+    labels = (np.arange(50000) % 10).astype(np.int32)
+    noisy = label_noise(labels, 10, noise, seed=3)
+    assert noisy.dtype == np.int32 and (labels == np.arange(50000) % 10).all()
+    assert np.mean(noisy != labels) == pytest.approx(noise, abs=0.01)
+    moved = np.bincount((noisy - labels)[noisy != labels] % 10, minlength=10)
+    assert moved[0] == 0 and np.allclose(moved[1:], 50000 * noise / 9, atol=5 * np.sqrt(50000 / 9))
+    assert (label_noise(labels, 10, noise, seed=3) == noisy).all()
+    if noise:
+        assert (label_noise(labels, 10, noise, seed=4) != noisy).any()

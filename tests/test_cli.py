@@ -49,6 +49,11 @@ def test_a_script_is_short(name):
     ("--mix-up 1 --alpha 0", "--alpha 0.0: give a number above 0"),
     ("--cutout 33", "--cutout 33: give a number at most 32"),
     ("--epsilon 1", "--epsilon 1.0: give a number below 1"),
+    ("--ema 1", "--ema 1.0: give a number below 1"),
+    ("--clip-gradient 0", "--clip-gradient 0.0: give a number above 0"),
+    ("--label-noise 1.2", "--label-noise 1.2: give a number at most 1"),
+    ("--lr 0.1 --lr-per-256 0.1", "--lr 0.1 --lr-per-256 0.1: give one of them"),
+    ("--dataset digits --teacher x.params", "--teacher: x.params: no such parameter file"),
     ("--lr nan", "--lr nan: give a finite number"),
     ("--dataset mnist", "--dataset mnist: choose from digits, cifar10, cifar100"),
     ("--epochs 3 --warmup-epochs 4", "--warmup-epochs 4: the run has 3 epochs"),
@@ -102,6 +107,11 @@ def test_testing_gives_the_figure_of_training(trained):
 def test_parameters_of_another_network_are_refused(trained, args, message):
     done = script("cifar10_test.py", "--params", "models/run/best.params", *args.split(), cwd=str(trained))
     assert message in refused(done)
+
+
+def test_mirrored_digits_are_refused(trained):
+    done = script("cifar10_test.py", "--params", "models/run/best.params", "--flip", 1, cwd=str(trained))
+    assert "--flip 1: a mirrored image of digits does not show its class" in refused(done)
 
 
 def test_resuming_refuses_another_network(trained):

@@ -2,11 +2,14 @@
 import numpy as np
 import pytest
 
+from resattnet import options, parameters, records
 from resattnet._mxnet import mx
 from resattnet.augment import Transform
 from resattnet.datasets import ImageSet
-from resattnet.evaluation import evaluate, measure, split_batch
+from resattnet.evaluation import evaluate, evaluate_parameters, mean_probabilities, measure, predict, split_batch
 from resattnet.loaders import ArrayLoader
+from resattnet.network import get_attention_cifar
+from test_cli import script
 
 
 def test_measure_against_a_loop():
@@ -58,3 +61,57 @@ def test_split_batch_keeps_order_and_types():
     assert [y.context for _, y in parts] == [mx.cpu(0), mx.cpu(1)] and parts[0][1].dtype == np.int32
     assert np.concatenate([y.asnumpy() for _, y in parts]).tolist() == list(range(5))
     assert len(split_batch(np.zeros((1, 1, 1, 1)), np.zeros(1), [mx.cpu(0), mx.cpu(1)])) == 1
+
+
+def test_mean_of_probabilities():
+    rng = np.random.default_rng(0)
+    logits = [(rng.normal(size=(20, 4)) * 5).astype(np.float32) for _ in range(2)]
+    for i, row in enumerate(mean_probabilities(*logits)):
+        parts = [np.exp(part[i].astype(float)) / np.exp(part[i].astype(float)).sum() for part in logits]
+        assert np.allclose(np.exp(row), (parts[0] + parts[1]) / 2, rtol=1e-6)
+    far = mean_probabilities(np.array([[0.0, 5000.0]]), np.array([[0.0, 5000.0]]))
+    assert np.isfinite(far).all() and np.isfinite(measure(far, np.array([0])).loss)
+
+
+class Corner(mx.gluon.HybridBlock):
+    """Answers with the first column of the image."""
+
+    def hybrid_forward(self, F, x):
+        return F.slice_axis(x, axis=3, begin=0, end=1).reshape((0, -1))
+
+
+def test_predict_mirrors_left_and_right():
+    images = np.random.default_rng(0).integers(0, 256, (7, 2, 5, 3), dtype=np.uint8)
+    loader = ArrayLoader(ImageSet(images, np.arange(7, dtype=np.int32), tuple("abcdefg")),
+                         Transform((0.0,) * 3, (1.0,) * 3, 7), 3)
+    for mirror, column in ((False, 0), (True, 4)):
+        logits, labels = predict(Corner(), loader, [mx.cpu()], mirror=mirror)
+        expected = images[:, :, column].transpose(0, 2, 1).reshape(7, -1) / 255
+        assert np.allclose(logits, expected, atol=1e-6) and labels.tolist() == list(range(7))
+
+
+def test_mirrored_images_are_measured_beside_the_plain_ones(tmp_path):
+    rng = np.random.default_rng(1)
+    sets = {split: ImageSet(rng.integers(0, 256, (30, 8, 8, 3), dtype=np.uint8),
+                            rng.integers(0, 3, 30).astype(np.int32), tuple("abc")) for split in ("train", "test")}
+    records.write(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.25,) * 3, True)
+    net, path = get_attention_cifar(3, 56, "thin"), str(tmp_path / "net.params")
+    net.initialize()
+    images = (sets["test"].images.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.25
+    net.output.weight.set_data(net.output.weight.data() / abs(net(mx.nd.array(images))).max())  # logits of up to 1
+    parameters.save_parameters(net, path, dict(
+        network=dict(num_layers=56, widths="thin", classes=3, attention_learning="arl"), dataset="noise",
+        data_format="rec", data_dir=str(tmp_path)))
+    plain, _ = evaluate_parameters(path, options.TestingOptions(num_gpus=0))
+    both, _ = evaluate_parameters(path, options.TestingOptions(num_gpus=0, flip=True))
+    assert plain.mirrored is None and both[:3] == plain[:3]
+    total = 0
+    for part in (images, images[..., ::-1]):
+        exponents = np.exp(net(mx.nd.array(part)).asnumpy().astype(float))
+        total += exponents / exponents.sum(axis=1, keepdims=True) / 2
+    labels = sets["test"].labels
+    assert both.mirrored.top1 == (total.argmax(axis=1) == labels).mean()
+    assert both.mirrored.loss == pytest.approx(-np.log(total[np.arange(30), labels]).mean(), rel=1e-4)
+    out = script("cifar10_test.py", "--params", path, "--flip", 1, "--num-gpus", 0).stdout.splitlines()
+    assert out[1].startswith("top-1 %.4f" % plain.top1)
+    assert out[2].startswith("top-1 with mirrored images %.4f" % both.mirrored.top1)

@@ -7,7 +7,7 @@ from resattnet._mxnet import mx
 from resattnet.attention import AttentionModule, Interpolation, SoftMask
 from resattnet.errors import InputError
 from resattnet.specs import CIFAR_WIDTHS, attention_net_spec, trunk_depth
-from resattnet.units import Bottleneck
+from resattnet.units import Bottleneck, start_as_shortcuts
 
 CIFAR_PARAMETERS = {56: 7467370, 92: 12646506, 128: 13905770, 164: 17124970, 236: 23563370, 452: 43783274}
 IMAGENET_PARAMETERS = {56: 31810728, 92: 52466344, 128: 57467048, 164: 70295208, 236: 95951528, 452: 176499368}
@@ -236,3 +236,47 @@ def test_named_builders():
 def test_wrong_arguments_name_the_choices(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def units_of(net):
+    found = []
+    net.apply(lambda block: found.append(block) if isinstance(block, Bottleneck) else None)
+    return found
+
+
+def test_zero_gamma_starts_each_unit_as_its_shortcut_and_lets_it_learn():
+    """The last convolutions get gradients at once, what is before them as soon as these have left 0."""
+    net = initialised(resattnet.get_attention_cifar(10, 56, "thin"))
+    start_as_shortcuts(net)
+    units = units_of(net)
+    assert len(units) == 33
+    x = images(2, units[1].conv1.weight.shape[1], 4, 4)
+    plain = next(unit for unit in units[1:] if unit.projection is None)
+    assert (plain(x) == x).asnumpy().all()
+    trainer = mx.gluon.Trainer([p for p in net.collect_params().values() if p.grad_req != "null"], "nag",
+                               dict(learning_rate=0.05, momentum=0.9))
+    x, y, losses = images(8, 3, 16, 16), mx.nd.arange(8), []
+    for step in range(12):
+        with mx.autograd.record():
+            loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()(net(x), y).mean()
+        loss.backward()
+        last, inner = ([float(getattr(unit, name).weight.grad().norm().asscalar()) for unit in units]
+                       for name in ("conv3", "conv1"))
+        if step == 0:
+            assert min(last) > 0 and max(inner) == 0
+        elif step == 2:
+            assert min(last) > 0 and min(inner) > 0
+        trainer.step(1)
+        losses.append(float(loss.asscalar()))
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_gamma_of_zero_within_a_pre_activation_unit_would_stop_its_branch_for_good():
+    """Why `start_as_shortcut` is what it is: ReLU has no gradient at 0."""
+    unit = Bottleneck(16, 16)
+    unit.initialize(mx.init.MSRAPrelu())
+    unit.bn3.gamma.set_data(mx.nd.zeros((4,)))
+    with mx.autograd.record():
+        loss = (unit(images(2, 16, 4, 4)) ** 2).sum()
+    loss.backward()
+    assert all(abs(p.grad().asnumpy()).max() == 0 for p in unit.collect_params().values() if p.grad_req != "null")

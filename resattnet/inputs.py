@@ -1,0 +1,56 @@
+"""What a run reads: the transform of its training images, and the loaders of training and of validation."""
+from typing import Any, NamedTuple
+
+from . import datasets, records
+from .augment import Transform, label_noise
+from .dali import DaliLoader
+from .errors import InputError
+from .loaders import ArrayLoader
+
+
+class Inputs(NamedTuple):
+    """Number of classes, transform of the training images, loaders."""
+
+    classes: int
+    transform: Transform
+    train_loader: Any
+    validation_loader: Any
+
+
+def open_inputs(options, devices):
+    """The `Inputs` of a run on these devices.
+
+    Parameters
+    ----------
+    options : options.TrainingOptions
+    devices : list of mx.Context
+
+    Raises
+    ------
+    InputError
+        If the data set is absent or damaged, or does not go with the options.
+    """
+    facts = datasets.describe(options.dataset, options.data_dir, options.data_format)
+    classes = len(facts.classes)
+    plain = Transform(facts.mean, facts.std, classes)
+    transform = plain._replace(
+        pad=4, flip=facts.flip, cutout=options.cutout, epsilon=options.epsilon,
+        alpha=options.alpha if options.mix_up else 0.0, cut_alpha=options.alpha if options.cutmix else 0.0,
+        mix_epochs=options.epochs - options.mixup_off_epochs, seed=options.seed)
+    size = options.batch_size * len(devices)
+    return Inputs(classes, transform,
+                  _make_loader(options, devices, facts, "train", transform, size * options.accumulate, options.seed),
+                  _make_loader(options, devices, facts, "test", plain, size))
+
+
+def _make_loader(options, devices, facts, split, transform, batch_size, shuffle_seed=None):
+    if options.loader == "dali":
+        record_file = records.locate(facts, options.data_dir, split)
+        return DaliLoader(record_file, transform, batch_size, shuffle_seed, options.workers, devices[0])
+    image_set = datasets.load(options.dataset, options.data_dir, split, data_format=options.data_format)
+    if split == "train" and options.label_noise:
+        if transform.classes < 2:
+            raise InputError("--label-noise %g: %s has one class only" % (options.label_noise, options.dataset))
+        image_set = image_set._replace(
+            labels=label_noise(image_set.labels, transform.classes, options.label_noise, options.seed))
+    return ArrayLoader(image_set, transform, batch_size, shuffle_seed, options.workers)

@@ -1,0 +1,130 @@
+"""Runs cut anywhere, with all that can be switched on: what they come to is what the uninterrupted run came to."""
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from resattnet import checkpoints, records, training
+from resattnet._mxnet import mx
+from resattnet.datasets import ImageSet
+from resattnet.interrupts import Interrupted
+from test_cli import ROOT
+from test_training import CLOCK, assert_equal_runs, elsewhere, few_digits, options, resume, stop_at  # noqa: F401
+
+ALL = dict(ema=0.9, cutmix=True, mix_up=True, epsilon=0.1, mixup_off_epochs=1, clip_gradient=0.5, no_wd=True,
+           label_noise=0.2, cutout=4, zero_gamma=True, lr_per_256=1.6)
+KILLS = int(os.environ.get("RESATTNET_KILLS", 3))
+
+
+def test_cuts_at_random_steps_change_nothing(options, monkeypatch):  # noqa: F811
+    """Twice a run dies, once it is asked to stop; a state is written at every step."""
+    options = elsewhere(options, "run", save_minutes=1e-9, **ALL)
+    whole = training.train(elsewhere(options, "whole"))
+    cuts = sorted(random.Random(0).sample(range(1, 13), 3))
+
+    def die():
+        raise RuntimeError("power cut")
+
+    for number, cut in enumerate(cuts):
+        again = stop_at(monkeypatch, cut, die if number % 2 == 0 else lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises((RuntimeError, Interrupted)):
+            training.train(options) if number == 0 else resume(options)
+        again()
+    run = resume(options)
+    assert_equal_runs(run, whole)
+    assert run.progress.best_ema == whole.progress.best_ema is not None
+    for name, array in whole.average.state_arrays().items():
+        assert (run.average.state_arrays()[name] == array).all(), name
+
+
+@pytest.mark.parametrize("devices, accumulate", [(2, 1), (1, 2)])
+def test_several_devices_and_accumulation_too(options, monkeypatch, devices, accumulate):  # noqa: F811
+    monkeypatch.setattr(training, "choose_devices", lambda count: ([mx.cpu(i) for i in range(devices)], []))
+    options = elsewhere(options, "run", batch_size=8, accumulate=accumulate, epochs=2, **dict(ALL, mixup_off_epochs=0))
+    whole = training.train(elsewhere(options, "whole"))
+    again = stop_at(monkeypatch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted):
+        training.train(options)
+    again()
+    run = resume(options)
+    assert_equal_runs(run, whole)
+    for name, array in whole.average.state_arrays().items():
+        assert (run.average.state_arrays()[name] == array).all(), name
+
+
+@pytest.fixture
+def noise_records(tmp_path):
+    """Records of few and small images, so that the whole script trains in seconds."""
+    rng = np.random.default_rng(0)
+    sets = {split: ImageSet(rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8),
+                            rng.integers(0, 5, count).astype(np.int32), tuple("abcde"))
+            for split, count in (("train", 64), ("test", 20))}
+    records.write(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
+    return str(tmp_path)
+
+
+def start(folder, *args):
+    command = [sys.executable, os.path.join(ROOT, "scripts", "cifar10_train.py")] + list(args)
+    with open(os.path.join(folder, "out.txt"), "w") as out:
+        return subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
+
+
+def said(folder):
+    with open(os.path.join(folder, "out.txt")) as out:
+        return out.read()
+
+
+def begin(folder, name):
+    """The script on the records, with all switched on."""
+    flags = ("--dataset noise --data-format rec --data-dir . --widths thin -b 16 --epochs 3 --warmup-epochs 1 "
+             "--num-gpus 0 --save-minutes 1e-9 --ema 0.9 --cutmix 1 --mix-up 1 --epsilon 0.1 --mixup-off-epochs 1 "
+             "--clip-gradient 0.5 --no-wd 1 --label-noise 0.2 --lr 0.01 --name")
+    return start(folder, *flags.split(), name)
+
+
+def outcome(folder):
+    """All that a run left, as arrays by file and name, and its progress without what depends on speed."""
+    arrays = {}
+    for name in ("last", "best", "ema", "best-ema"):
+        loaded = mx.nd.load(os.path.join(folder, name + ".params"))
+        arrays.update(("%s/%s" % (name, key), value.asnumpy()) for key, value in loaded.items())
+    state = checkpoints.load_state(folder)
+    arrays.update(state.arrays)
+    progress = dict(state.progress, totals=None)
+    progress["history"] = [{key: value for key, value in row.items() if key not in CLOCK}
+                           for row in progress["history"]]
+    return arrays, progress
+
+
+def test_killed_at_random_moments(noise_records):
+    """RESATTNET_KILLS=20 pytest -s says after which steps each of so many kills left it."""
+    began = time.monotonic()
+    whole = begin(noise_records, "whole")
+    assert whole.wait(250) == 0, said(noise_records)
+    seconds, draws = time.monotonic() - began, random.Random(KILLS)
+    folder, steps = os.path.join(noise_records, "models", "run"), []
+    for number in range(KILLS + 1):
+        if os.path.isdir(folder) and not any(name.endswith(".state") for name in os.listdir(folder)):
+            shutil.rmtree(folder)  # killed before its first state: nothing to go on with
+        there = os.path.isdir(folder)
+        process = start(noise_records, "--resume", "models/run") if there else begin(noise_records, "run")
+        if number < KILLS:
+            try:
+                process.wait(draws.uniform(0.2, 1) * seconds)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        assert process.wait(250) in ((0,) if number == KILLS else (0, -signal.SIGKILL)), said(noise_records)
+        if os.path.exists(os.path.join(folder, "last.state")):
+            steps.append(checkpoints.load_state(folder).progress["step"])
+    print("steps after each end: %s" % steps)
+    assert steps == sorted(steps) and steps[-1] == 12
+    (arrays, progress), (others, other_progress) = (
+        outcome(os.path.join(noise_records, "models", name)) for name in ("run", "whole"))
+    assert progress == other_progress and set(arrays) == set(others)
+    assert all((array == others[name]).all() for name, array in arrays.items())

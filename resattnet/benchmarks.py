@@ -14,6 +14,7 @@ import platform
 import resource
 import signal
 import sys
+import tempfile
 import time
 from typing import List, NamedTuple, Optional
 
@@ -275,11 +276,15 @@ def profile(setting):
     run.graph.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=0, backward_bulk_size=0)
     step = repeated(lambda: run.train_step(images, labels), setting)
     step()
-    mx.profiler.set_config(profile_symbolic=True, profile_imperative=True, aggregate_stats=True, filename=os.devnull)
-    mx.profiler.set_state("run")
-    step()
-    mx.profiler.set_state("stop")
-    return operator_times(json.loads(mx.profiler.dumps(reset=True, format="json"))["Time"]["operator"], setting.steps)
+    # The profiler removes its file and makes it anew: os.devnull would be lost to the whole system.
+    with tempfile.TemporaryDirectory() as folder:
+        mx.profiler.set_config(profile_symbolic=True, profile_imperative=True, aggregate_stats=True,
+                               filename=os.path.join(folder, "profile.json"))
+        mx.profiler.set_state("run")
+        step()
+        mx.profiler.set_state("stop")
+        totals = json.loads(mx.profiler.dumps(reset=True, format="json"))["Time"]["operator"]
+    return operator_times(totals, setting.steps)
 
 
 # ---- conditions ----

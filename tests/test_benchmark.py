@@ -3,6 +3,7 @@ import dataclasses
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 
@@ -261,6 +262,7 @@ def test_the_script_measures_epochs_and_profiles_the_step(tmp_path):
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert "loader, 2 workers" in done.stdout and "_backward_Convolution" in done.stdout
     assert os.listdir(str(tmp_path)) == []
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)  # the profiler replaces the file that it is given
 
 
 @pytest.mark.parametrize("args, message", [

@@ -32,10 +32,10 @@ def write_json(path, value):
 
 
 def write_csv(path, rows):
-    """Write a table atomically: a dict of the same names for each row, at least one."""
+    """Write a table atomically: a dict for each row, at least one; a cell that a row lacks is empty."""
     def write(temporary):
         with open(temporary, "w", newline="") as handle:
-            writer = csv.DictWriter(handle, list(rows[0]))
+            writer = csv.DictWriter(handle, list(dict.fromkeys(name for row in rows for name in row)))
             writer.writeheader()
             writer.writerows(rows)
     write_atomically(path, write)

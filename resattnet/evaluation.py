@@ -45,6 +45,35 @@ class Evaluation(NamedTuple):
         return np.divide(self.confusion.diagonal(), counts, out=np.full(len(counts), np.nan), where=counts > 0)
 
 
+class Samples(NamedTuple):
+    """What a network did on each sample of a data set: arrays (N,), in the order of the samples.
+
+    Attributes
+    ----------
+    loss : float64
+        Cross-entropy, in nats.
+    predicted : int64
+        The most probable class, of equal ones the lower.
+    probability : float64
+        That of the predicted class.
+    """
+
+    loss: np.ndarray
+    predicted: np.ndarray
+    probability: np.ndarray
+
+    def hardest(self, count):
+        """Up to `count` samples by falling loss, of equal ones the earlier first."""
+        return np.argsort(-self.loss, kind="stable")[:count]
+
+
+class Prediction(NamedTuple):
+    """Logits (N, classes) of a parameter file on its test set, and that set, in the same order."""
+
+    logits: np.ndarray
+    test_set: datasets.ImageSet
+
+
 def split_batch(images, labels, devices, dtype="float32"):
     """Put the parts of a batch on the devices, as even as they come.
 
@@ -86,6 +115,11 @@ def evaluate(net, loader, devices, dtype="float32", watch=None):
     -------
     Evaluation
     """
+    return measure(*predict(net, loader, devices, dtype, watch))
+
+
+def predict(net, loader, devices, dtype="float32", watch=None):
+    """Logits (N, classes) and labels (N,) of all samples of a loader, in its order; the arguments are `evaluate`'s."""
     logits, labels = [], []
     for images, batch_labels in loader:
         if watch:
@@ -93,20 +127,27 @@ def evaluate(net, loader, devices, dtype="float32", watch=None):
         outputs = [net(part) for part, _ in split_batch(images, batch_labels, devices, dtype)]
         logits.append(np.concatenate([output.asnumpy() for output in outputs]))
         labels.append(batch_labels)
-    return measure(np.concatenate(logits), np.concatenate(labels))
+    return np.concatenate(logits), np.concatenate(labels)
 
 
 def measure(logits, labels):
     """Evaluation of logits (N, classes) against int labels (N,); of equal logits the lower class comes first."""
-    logits = logits.astype(np.float64)
-    count, classes = logits.shape
+    classes = logits.shape[1]
     ranking = np.argsort(-logits, axis=1, kind="stable")
     hits = ranking == labels[:, None]
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    loss = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(count), labels]
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (labels, ranking[:, 0]), 1)
-    return Evaluation(float(loss.mean()), float(hits[:, 0].mean()), float(hits[:, :5].any(axis=1).mean()), confusion)
+    return Evaluation(float(measure_samples(logits, labels).loss.mean()), float(hits[:, 0].mean()),
+                      float(hits[:, :5].any(axis=1).mean()), confusion)
+
+
+def measure_samples(logits, labels):
+    """`Samples` of logits (N, classes) against int labels (N,)."""
+    logits = logits.astype(np.float64)
+    rows, predicted = np.arange(len(labels)), logits.argmax(axis=1)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_total = np.log(np.exp(shifted).sum(axis=1))
+    return Samples(log_total - shifted[rows, labels], predicted, np.exp(shifted[rows, predicted] - log_total))
 
 
 def evaluate_parameters(path, options):
@@ -128,6 +169,15 @@ def evaluate_parameters(path, options):
     ------
     InputError
         If a file is missing or damaged, is of another network, or what is left out has no description.
+    """
+    logits, test_set = predict_parameters(path, options)
+    return measure(logits, test_set.labels), test_set.classes
+
+
+def predict_parameters(path, options, download=True):
+    """`Prediction` of a parameter file on all test images of its data set, which `download` may fetch.
+
+    Arguments and errors are those of `evaluate_parameters`.
     """
     description = parameters.read_description(path) or {"network": {}}
     known = dict(description["network"], dataset=description.get("dataset"),
@@ -151,11 +201,11 @@ def evaluate_parameters(path, options):
     if options.graph == "fused":
         net = fused(net)
     elif options.graph == "int8":
-        train_set = datasets.load(dataset, data_dir, "train", data_format=data_format)
+        train_set = datasets.load(dataset, data_dir, "train", download=download, data_format=data_format)
         net = quantized(net, calibration_images(train_set, transform, options.calibration_images))
-    test_set = datasets.load(dataset, data_dir, "test", data_format=data_format)
+    test_set = datasets.load(dataset, data_dir, "test", download=download, data_format=data_format)
     loader = ArrayLoader(test_set, transform, options.batch_size * len(devices), workers=options.workers)
-    return evaluate(net, loader.epoch(0), devices), test_set.classes
+    return Prediction(predict(net, loader.epoch(0), devices)[0], test_set)
 
 
 def calibration_images(train_set, transform, count=None):

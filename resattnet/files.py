@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 
+from .errors import InputError
+
 
 def write_atomically(path, write, keep=None):
     """Have `write(temporary_path)` make a file, flush it to the disk and put it in the place of `path`.
@@ -29,6 +31,17 @@ def write_json(path, value):
         with open(temporary, "w", encoding="utf-8") as handle:
             json.dump(value, handle, indent=1)
     write_atomically(path, write)
+
+
+def write_text(path, text):
+    """Write a text as UTF-8, atomically; an InputError that names the file if that cannot be."""
+    def write(temporary):
+        with open(temporary, "w", encoding="utf-8") as handle:
+            handle.write(text)
+    try:
+        write_atomically(path, write)
+    except OSError as error:
+        raise InputError("%s could not be written (%s)" % (path, error)) from error
 
 
 def write_csv(path, rows):

@@ -10,8 +10,8 @@ _COLOURS = (("#0072b2", "#56b4e9"), ("#c44e00", "#ff8c42"), ("#00805f", "#2fc79b
             ("#8a6d00", "#f0d442"), ("#4b4ba8", "#a3a3ff"), ("#a02020", "#ff7070"), ("#5c5c5c", "#c0c0c0"))
 MARKERS = (("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("v", "▼"), ("P", "✚"), ("X", "✖"), ("*", "★"))
 _RIGHT, _WRONG = (0.0, 0.45, 0.70), (0.84, 0.37, 0.0)  # hues of a confusion matrix
-LOG_SPAN = 30  # a diverging first epoch would press all others into a line
 COUNTED_CLASSES = 40  # more of them leave no room for a count in each cell
+LOG_SPAN = 30  # the first epoch's loss would press all others into a line
 
 
 def colour(index):
@@ -23,7 +23,7 @@ def colour(index):
                  for lightness in (0.37, 0.7))
 
 
-def curves(lines, label):
+def curves(lines, label, spread=False):
     """Figures by epoch, on the same axes.
 
     Parameters
@@ -31,7 +31,9 @@ def curves(lines, label):
     lines : list of (int, sequence, sequence, bool)
         Number of the run, which gives colour and marker; epochs; values; whether the line is dashed.
     label : str
-        What the values are. Their axis is logarithmic if they are all positive and span more than `LOG_SPAN`.
+        What the values are.
+    spread : bool
+        Their axis is logarithmic where they are all positive and span more than `LOG_SPAN`.
 
     Returns
     -------
@@ -47,7 +49,7 @@ def curves(lines, label):
                   marker=MARKERS[run % len(MARKERS)][0], markevery=max(1, len(epochs) // 10),
                   markerfacecolor="none" if dashed else None)
     drawn = [value for _, _, values, _ in lines for value in values if np.isfinite(value)]
-    if drawn and 0 < LOG_SPAN * min(drawn) < max(drawn):
+    if spread and drawn and 0 < LOG_SPAN * min(drawn) < max(drawn):
         axes.set_yscale("log")
         label += ", log scale"
     axes.set(xlabel="epoch", ylabel=label)
@@ -87,7 +89,8 @@ def confusion_matrix(confusion, classes):
     for row, column in zip(*np.nonzero(confusion)) if counted else ():
         axes.text(column, row, str(confusion[row, column]), ha="center", va="center", fontsize=size - 1,
                   color="white" if cells[row, column, 3] > 0.6 else "black")
-    axes.set_xticks(range(total), classes, rotation=90 if max(map(len, classes)) > 3 else 0, fontsize=size, parse_math=False)
+    axes.set_xticks(range(total), classes, rotation=90 if max(map(len, classes)) > 3 else 0, fontsize=size,
+                    parse_math=False)
     axes.set_yticks(range(total), classes, fontsize=size, parse_math=False)
     axes.set(xlabel="predicted", ylabel="true")
     axes.tick_params(length=0)

@@ -3,9 +3,9 @@ import html
 
 STYLE = """
 :root { color-scheme: light dark; --text: #1c2024; --soft: #5b6570; --line: #d9dee3; --page: #fff; --card: #f6f8fa;
-  --bar: #9cc3e6; %(light)s }
+  %(light)s }
 @media (prefers-color-scheme: dark) { :root { --text: #e6e9ec; --soft: #9aa5b1; --line: #363d45; --page: #14181c;
-  --card: #1d2329; --bar: #2d6391; %(dark)s } }
+  --card: #1d2329; %(dark)s } }
 * { box-sizing: border-box }
 body { margin: 0 auto; max-width: 76rem; padding: 1.5rem; background: var(--page); color: var(--text);
   font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; overflow-wrap: anywhere }
@@ -35,7 +35,7 @@ svg image { image-rendering: pixelated }
 .outcome { display: grid; grid-template-columns: minmax(0, 34rem) minmax(0, 1fr); gap: 1rem 2rem }
 .many { grid-template-columns: 1fr }
 @media (max-width: 50rem) { .outcome { grid-template-columns: 1fr } body { padding: 1rem } }
-.bar { display: block; min-width: 1px; height: .3rem; background: var(--bar); border-radius: .15rem }
+.bar { display: block; min-width: 1px; height: .3rem; border-radius: .15rem }
 .track { display: block; width: 8rem }
 .hard { display: grid; grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)); gap: .75rem; padding: 0;
   list-style: none; margin: .5rem 0 }

@@ -12,11 +12,11 @@ from .report import compare_arguments, mistakes
 PICTURE = 128  # pixels at most of a side of a hard image
 FOLDED = 20  # tables of more classes are folded away
 
-CHARTS = (  # title, what the axis says, columns of the CSV (a second one is dashed), what else to know
-    ("Loss", "cross-entropy, nats", ("validation_loss", "train_loss"), "Solid: validation; dashed: training."),
-    ("Top-1 of validation", "share of the images", ("validation_top1",), ""),
-    ("Learning rate", "learning rate", ("learning_rate",), "At the last step of each epoch."),
-    ("Speed of training", "images/s", ("samples_per_second",), "Validation aside."))
+CHARTS = (  # title, what the axis says, whether it may be logarithmic, columns of the CSV (a second is dashed), a note
+    ("Loss", "cross-entropy, nats", True, ("validation_loss", "train_loss"), "Solid: validation; dashed: training."),
+    ("Top-1 of validation", "share of the images", False, ("validation_top1",), ""),
+    ("Learning rate", "learning rate", True, ("learning_rate",), "At the last step of each epoch."),
+    ("Speed of training", "images/s", False, ("samples_per_second",), "Validation aside."))
 
 
 def _named(number, record):
@@ -105,14 +105,14 @@ def _curves(records):
     softened = [record.label for record in records
                 if record.options and (record.options.get("mix_up") or record.options.get("epsilon"))]
     charts = []
-    for number, (title, label, columns, note) in enumerate(CHARTS):
+    for number, (title, label, spread, columns, note) in enumerate(CHARTS):
         lines = [(run, [row["epoch"] for row in record.rows], [row[column] for row in record.rows], place > 0)
                  for run, record in enumerate(records) if record.rows for place, column in enumerate(columns)]
         if "train_loss" in columns and softened:
             note += " The training loss of %s is against mixed or smoothed labels: compare only its validation loss." \
                 % ", ".join(softened)
         charts.append("<figure><h3>%s</h3>%s<figcaption>%s</figcaption></figure>" % (
-            title, figures.to_svg(figures.curves(lines, label), "chart%d" % number,
+            title, figures.to_svg(figures.curves(lines, label, spread), "chart%d" % number,
                                   _described(title, records, columns[0]), len(records)), escape(note)))
     return '<section><h2>Curves</h2><ul class="legend">%s</ul><div class="charts">%s</div></section>' % (
         legend, "".join(charts))
@@ -167,8 +167,8 @@ def _classes(runs):
             images = [int(record.outcome.evaluation.confusion[index].sum()) for _, record in group]
             shares = [record.outcome.evaluation.class_accuracy[index] for _, record in group]
             rows.append([escape(name), " / ".join(map(str, dict.fromkeys(images)))] + [
-                '%.4f<span class="track"><span class="bar" style="width: %.1f%%; background: var(--run-%d)"></span></span>'
-                % (share, 100 * share, number) if count else "no images"
+                '%.4f<span class="track"><span class="bar" style="width: %.1f%%; background: var(--run-%d)"></span>'
+                '</span>' % (share, 100 * share, number) if count else "no images"
                 for (number, _), share, count in zip(group, shares, images)])
         content += folded("%d classes of %s" % (len(classes), ", ".join(record.label for _, record in group)), table(
             ["class", "images"] + [record.label for _, record in group], rows, "Share of a class's images that is "
@@ -200,8 +200,8 @@ of the class; orange: mistakes, by the root of theirs. Empty: none.</figcaption>
 
 def _hardest(images):
     items = "".join(
-        '<li><figure><img src="%s" alt="Test image %d, %s"><figcaption><strong>%s</strong><br>%s %s, %.4f<br>loss %.3f, '
-        'no. %d</figcaption></figure></li>' % (
+        '<li><figure><img src="%s" alt="Test image %d, %s"><figcaption><strong>%s</strong><br>%s %s, %.4f<br>'
+        'loss %.3f, no. %d</figcaption></figure></li>' % (
             _png(image.image), image.index, escape(image.true), escape(image.true),
             "right:" if image.true == image.predicted else "taken for", escape(image.predicted), image.probability,
             image.loss, image.index) for image in images)

@@ -40,7 +40,7 @@ def curves(lines, label, spread=False):
     matplotlib.figure.Figure
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes = figure.subplots()
@@ -51,6 +51,9 @@ def curves(lines, label, spread=False):
     drawn = [value for _, _, values, _ in lines for value in values if np.isfinite(value)]
     if spread and drawn and 0 < LOG_SPAN * min(drawn) < max(drawn):
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
         label += ", log scale"
     axes.set(xlabel="epoch", ylabel=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

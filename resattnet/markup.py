@@ -8,7 +8,7 @@ STYLE = """
   --card: #1d2329; %(dark)s } }
 * { box-sizing: border-box }
 body { margin: 0 auto; max-width: 76rem; padding: 1.5rem; background: var(--page); color: var(--text);
-  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; overflow-wrap: anywhere }
+  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; overflow-wrap: break-word }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 }
 h2 { font-size: 1.25rem; margin: 2.5rem 0 .75rem; border-bottom: 1px solid var(--line); padding-bottom: .25rem }
 h3 { font-size: 1.05rem; margin: 1.5rem 0 .5rem } h4 { font-size: 1rem; margin: 1rem 0 .25rem }
@@ -19,7 +19,8 @@ p { margin: .25rem 0 .75rem; max-width: 60rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 caption { text-align: left; color: var(--soft); padding-bottom: .25rem }
 th, td { padding: .25rem .75rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top }
-th { font-weight: 600 } td.n, th.n { text-align: right; white-space: nowrap; overflow-wrap: normal }
+th { font-weight: 600 } thead th { min-width: 7rem; overflow-wrap: anywhere } thead th.n { min-width: 0 }
+td.n, th.n { text-align: right; white-space: nowrap; overflow-wrap: normal }
 code { font: .875em ui-monospace, Menlo, Consolas, monospace; white-space: nowrap }
 summary { cursor: pointer; padding: .25rem 0 }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; list-style: none; padding: 0; margin: 0 0 1rem }
@@ -37,7 +38,7 @@ svg image { image-rendering: pixelated }
 @media (max-width: 50rem) { .outcome { grid-template-columns: 1fr } body { padding: 1rem } }
 .bar { display: block; min-width: 1px; height: .3rem; border-radius: .15rem }
 .track { display: block; width: 8rem }
-.hard { display: grid; grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)); gap: .75rem; padding: 0;
+.hard { display: grid; grid-template-columns: repeat(auto-fill, minmax(7rem, 1fr)); gap: .75rem; padding: 0;
   list-style: none; margin: .5rem 0 }
 .hard img { display: block; width: 6rem; height: 6rem; object-fit: contain; image-rendering: pixelated;
   border-radius: .25rem; margin-bottom: .25rem }

@@ -49,7 +49,7 @@ def render(records, options):
     str
     """
     labels = [record.label for record in records]
-    title = "Training of " + (", ".join(labels[:-1]) + " and " + labels[-1] if labels[1:] else labels[0])
+    title = "Training of " + (" and ".join(labels) if len(labels) < 3 else "%d runs" % len(labels))
     palette = [figures.colour(number) for number in range(len(records))]
     style = STYLE % {theme: " ".join("--run-%d: %s;" % (number, pair[side]) for number, pair in enumerate(palette))
                      for side, theme in enumerate(("light", "dark"))}
@@ -63,13 +63,13 @@ def render(records, options):
 <style>%s</style>
 </head>
 <body>
-<header><h1>%s</h1><p>%d run%s; written on %s.</p></header>
+<header><h1>%s</h1><p>Written on %s.</p></header>
 <main>
 %s
 </main>
 </body>
 </html>
-""" % (escape(title), style, escape(title), len(records), "s" * (len(records) > 1), time.strftime("%Y-%m-%d %H:%M"),
+""" % (escape(title), style, escape(title), time.strftime("%Y-%m-%d %H:%M"),
        "\n".join((_figures(records), _remarks(records), _curves(records), _arguments(records),
                   _outcomes(records, options))))
 
@@ -86,7 +86,7 @@ def _figures(records):
         if not record.rows:
             rows.append([title, "no epoch yet"] + [""] * 6)
     return "<section><h2>Best and last</h2>%s</section>" % table(
-        ("run", "", "epoch", "top-1", "top-5", "loss", "training loss", "training time"), rows,
+        ("run", "which", "epoch", "top-1", "top-5", "loss", "training loss", "training time"), rows,
         "On all validation images, each once. Best: of the highest top-1. Time: of training alone, until that epoch.",
         range(2, 8))
 
@@ -94,7 +94,7 @@ def _figures(records):
 def _remarks(records):
     remarks = ["<li>%s: %s</li>" % (escape(record.label), escape(remark))
                for record in records for remark in record.remarks]
-    return "<section><h2>What is missing</h2><ul>%s</ul></section>" % "".join(remarks) if remarks else ""
+    return "<section><h2>Remarks</h2><ul>%s</ul></section>" % "".join(remarks) if remarks else ""
 
 
 def _curves(records):
@@ -151,7 +151,7 @@ def _outcomes(records, options):
         return head % "<p>Left out, as <code>--evaluate 0</code> asked: confusions, classes and the hardest images.</p>"
     runs = [(number, record) for number, record in enumerate(records) if record.outcome]
     if not runs:
-        return head % "<p>None could be evaluated: see what is missing, above.</p>"
+        return head % "<p>None could be evaluated: see the remarks above.</p>"
     return head % (_classes(runs) + "".join(_outcome(number, record) for number, record in runs))
 
 
@@ -200,8 +200,8 @@ of the class; orange: mistakes, by the root of theirs. Empty: none.</figcaption>
 
 def _hardest(images):
     items = "".join(
-        '<li><figure><img src="%s" alt="Test image %d, %s"><figcaption><strong>%s</strong><br>%s %s, %.4f<br>'
-        'loss %.3f, no. %d</figcaption></figure></li>' % (
+        '<li><figure><img src="%s" alt="Test image %d, %s"><figcaption><strong>%s</strong><br>%s %s<br>at %.4f<br>'
+        'loss %.3f<br>no. %d</figcaption></figure></li>' % (
             _png(image.image), image.index, escape(image.true), escape(image.true),
             "right:" if image.true == image.predicted else "taken for", escape(image.predicted), image.probability,
             image.loss, image.index) for image in images)

@@ -158,13 +158,15 @@ def save_state(folder, arrays, progress):
     write_atomically(os.path.join(folder, "last.state"), write, keep=os.path.join(folder, "previous.state"))
 
 
-def load_state(path):
+def load_state(path, with_arrays=True):
     """Read a whole state.
 
     Parameters
     ----------
     path : str
         A run's folder, or one of its states.
+    with_arrays : bool
+        Otherwise they are left unread, and `State.arrays` is empty.
 
     Returns
     -------
@@ -184,15 +186,15 @@ def load_state(path):
     if not os.path.exists(path):
         raise InputError("%s: no state of a run is there to resume" % path)
     try:
-        arrays, progress = _read_state(path)
+        arrays, progress = _read_state(path, with_arrays)
     except _DAMAGE as error:
         raise InputError("%s is damaged (%s): %s" % (path, error, _whole_states(folder, path)))
     return State(arrays, progress, progress.pop("options"), folder)
 
 
-def _read_state(path):
+def _read_state(path, with_arrays=True):
     with np.load(path, allow_pickle=False) as state:
-        arrays = {name: state[name] for name in state.files}
+        arrays = {name: state[name] for name in state.files if with_arrays or name == _HEADER}
     return arrays, json.loads(arrays.pop(_HEADER).tobytes().decode())
 
 

@@ -1,20 +1,9 @@
 """Measures of a network over a data set: every sample exactly once."""
-import os
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import datasets, parameters
 from ._mxnet import mx
-from .augment import Transform
-from .devices import choose_devices
-from .errors import InputError
-from .inference import CALIBRATION_IMAGES, fused, quantized
-from .loaders import ArrayLoader
-from .network import get_attention_cifar
-from .options import flag_name
-
-DEFAULT_VARIANT = {"attention": "mixed", "mask": "hourglass"}  # of networks described before there were others
 
 
 class Evaluation(NamedTuple):
@@ -48,6 +37,28 @@ class Evaluation(NamedTuple):
         """Top-1 of each class, float array (classes,); NaN for a class without samples."""
         counts = self.confusion.sum(axis=1)
         return np.divide(self.confusion.diagonal(), counts, out=np.full(len(counts), np.nan), where=counts > 0)
+
+
+class Samples(NamedTuple):
+    """What a network did on each sample of a data set: arrays (N,), in the order of the samples.
+
+    Attributes
+    ----------
+    loss : float64
+        Cross-entropy, in nats.
+    predicted : int64
+        The most probable class, of equal ones the lower.
+    probability : float64
+        That of the predicted class.
+    """
+
+    loss: np.ndarray
+    predicted: np.ndarray
+    probability: np.ndarray
+
+    def hardest(self, count):
+        """Up to `count` samples by falling loss, of equal ones the earlier first."""
+        return np.argsort(-self.loss, kind="stable")[:count]
 
 
 def split_batch(images, labels, devices, dtype="float32"):
@@ -121,101 +132,19 @@ def mean_probabilities(*logits):
 
 def measure(logits, labels):
     """Evaluation of logits (N, classes) against int labels (N,); of equal logits the lower class comes first."""
-    logits = logits.astype(np.float64)
-    count, classes = logits.shape
+    classes = logits.shape[1]
     ranking = np.argsort(-logits, axis=1, kind="stable")
     hits = ranking == labels[:, None]
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    loss = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(count), labels]
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (labels, ranking[:, 0]), 1)
-    return Evaluation(float(loss.mean()), float(hits[:, 0].mean()), float(hits[:, :5].any(axis=1).mean()), confusion)
+    return Evaluation(float(measure_samples(logits, labels).loss.mean()), float(hits[:, 0].mean()),
+                      float(hits[:, :5].any(axis=1).mean()), confusion)
 
 
-def evaluate_parameters(path, options):
-    """Evaluation of a parameter file on all test images of its data set.
-
-    Parameters
-    ----------
-    path : str
-        The parameter file.
-    options : options.TestingOptions
-        What they leave out is read from the description beside the parameters.
-
-    Returns
-    -------
-    evaluation : Evaluation
-    classes : tuple of str
-
-    Raises
-    ------
-    InputError
-        If a file is missing or damaged, is of another network, or what is left out has no description.
-    """
-    description = parameters.read_description(path) or {"network": {}}
-    known = dict(DEFAULT_VARIANT, **description["network"])
-    known.update(dataset=description.get("dataset"), data_format=description.get("data_format", "bin"))
-    for name in ("dataset", "data_format", "num_layers", "widths", "attention_learning", "attention", "mask"):
-        known[name] = getattr(options, name) or known.get(name)
-        if known[name] is None:
-            raise InputError("%s has no description beside it: give %s" % (path, flag_name(name)))
-    dataset, data_format = known.pop("dataset"), known.pop("data_format")
-    data_dir = options.data_dir or _data_dir(description)
-    facts = datasets.describe(dataset, data_dir, data_format)
-    classes = known.setdefault("classes", len(facts.classes))
-    if classes != len(facts.classes):
-        raise InputError("--dataset %s has %d classes, the network of %s has %d" % (
-            dataset, len(facts.classes), path, classes))
-    if options.flip and not facts.flip:
-        raise InputError("--flip 1: a mirrored image of %s does not show its class; leave it out" % dataset)
-    devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0)
-    net = get_attention_cifar(**known)
-    parameters.load_parameters(net, path, devices)
-    net.hybridize(static_alloc=True, static_shape=True)
-    transform = Transform(facts.mean, facts.std, classes)
-    if options.graph == "fused":
-        net = fused(net)
-    elif options.graph == "int8":
-        train_set = datasets.load(dataset, data_dir, "train", data_format=data_format)
-        net = quantized(net, calibration_images(train_set, transform, options.calibration_images))
-    test_set = datasets.load(dataset, data_dir, "test", data_format=data_format)
-    loader = ArrayLoader(test_set, transform, options.batch_size * len(devices), workers=options.workers)
-    logits, labels = predict(net, loader.epoch(0), devices)
-    evaluation = measure(logits, labels)
-    if options.flip:
-        mirrored, _ = predict(net, loader.epoch(0), devices, mirror=True)
-        evaluation = evaluation._replace(mirrored=measure(mean_probabilities(logits, mirrored), labels))
-    return evaluation, test_set.classes
-
-
-def calibration_images(train_set, transform, count=None):
-    """So many images of a training set, drawn at random but always the same, as the network is given them.
-
-    Parameters
-    ----------
-    train_set : datasets.ImageSet
-    transform : augment.Transform
-        That of testing.
-    count : int, optional
-        Without it `inference.CALIBRATION_IMAGES`, or all if there are fewer.
-
-    Returns
-    -------
-    float32 array (count, 3, H, W)
-
-    Raises
-    ------
-    InputError
-        If there are not so many.
-    """
-    total = len(train_set.labels)
-    if count and count > total:
-        raise InputError("--calibration-images %d: the data set has %d training images" % (count, total))
-    rows = np.random.default_rng(0).permutation(total)[:count or CALIBRATION_IMAGES]
-    return transform(train_set.images[rows], train_set.labels[rows])[0]
-
-
-def _data_dir(description):
-    """The folder that training read from, where it exists, else the default: parameters are taken elsewhere."""
-    folder = os.path.expanduser(description.get("data_dir", ""))
-    return folder if os.path.isdir(folder) else "data"
+def measure_samples(logits, labels):
+    """`Samples` of logits (N, classes) against int labels (N,)."""
+    logits = logits.astype(np.float64)
+    rows, predicted = np.arange(len(labels)), logits.argmax(axis=1)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_total = np.log(np.exp(shifted).sum(axis=1))
+    return Samples(log_total - shifted[rows, labels], predicted, np.exp(shifted[rows, predicted] - log_total))

@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 
+from .errors import InputError
+
 
 def write_atomically(path, write, keep=None):
     """Have `write(temporary_path)` make a file, flush it to the disk and put it in the place of `path`.
@@ -31,11 +33,23 @@ def write_json(path, value):
     write_atomically(path, write)
 
 
+def write_text(path, text):
+    """Write a text as UTF-8, atomically; an InputError that names the file if that cannot be."""
+    def write(temporary):
+        with open(temporary, "w", encoding="utf-8") as handle:
+            handle.write(text)
+    try:
+        write_atomically(path, write)
+    except OSError as error:
+        raise InputError("%s could not be written (%s)" % (path, error)) from error
+
+
 def write_csv(path, rows):
-    """Write a table atomically: a dict of the same names for each row, at least one."""
+    """Write a table atomically: a dict for each row, at least one; a cell that a row lacks is empty."""
     def write(temporary):
         with open(temporary, "w", newline="") as handle:
-            writer = csv.DictWriter(handle, list(rows[0]), lineterminator="\n")
+            names = list(dict.fromkeys(name for row in rows for name in row))
+            writer = csv.DictWriter(handle, names, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
     write_atomically(path, write)

@@ -279,6 +279,29 @@ class RecordsOptions(_Options):
         return os.path.expanduser(self.output_dir or self.data_dir)
 
 
+@dataclass(frozen=True)
+class ReportOptions(_Options):
+    """Arguments of a report of runs; each is the flag of the same name of `scripts/report.py`."""
+
+    output: str = option("report.html", "the page")
+    log_dir: Optional[str] = option(None, "--log-dir of the training; default: what the run itself says, else log")
+    model_dir: str = option("models", "--model-dir of the training, where runs given by name are")
+    evaluate: bool = option(True, "0 leaves out what takes an evaluation: confusions, classes and hardest images")
+    hardest: int = option(24, "how many test images of the highest loss to show", low=0)
+    data_dir: Optional[str] = option(None, "where the data sets are; nothing is downloaded; default: as in training, "
+                                     "else data")
+    batch_size: int = option(250, "images of a batch on each device", low=1, short="-b")
+    num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU; 0: the CPU",
+                                     low=0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        path = os.path.abspath(self.output)
+        if os.path.isdir(path) or not os.path.isdir(os.path.dirname(path)):
+            raise InputError("--output %s: %s" % (self.output, "is a folder; give a file in it" if os.path.isdir(path)
+                                                  else "there is no such folder"))
+
+
 BENCHMARK_PARTS = ("train", "inference", "input", "epoch")
 
 

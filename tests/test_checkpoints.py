@@ -19,6 +19,7 @@ def test_state_round_trip_and_previous(tmp_path):
     for path, step in ((tmp_path, 3), (tmp_path / "last.state", 3), (tmp_path / "previous.state", 2)):
         state = checkpoints.load_state(str(path))
         assert state.progress["step"] == step == state.arrays["a"][0] and state.folder == str(tmp_path)
+        assert checkpoints.load_state(str(path), with_arrays=False) == state._replace(arrays={})
 
 
 @pytest.mark.parametrize("damage", ["cut", "overwritten", "empty"])

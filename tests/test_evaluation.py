@@ -6,9 +6,10 @@ from resattnet import options, parameters, records
 from resattnet._mxnet import mx
 from resattnet.augment import Transform
 from resattnet.datasets import ImageSet
-from resattnet.evaluation import evaluate, evaluate_parameters, mean_probabilities, measure, predict, split_batch
+from resattnet.evaluation import evaluate, mean_probabilities, measure, measure_samples, predict, split_batch
 from resattnet.loaders import ArrayLoader
 from resattnet.network import get_attention_cifar
+from resattnet.trained import evaluate_parameters
 from test_cli import script
 
 
@@ -26,6 +27,27 @@ def test_measure_against_a_loop():
     assert result.samples == 200 and result.confusion.trace() / 200 == pytest.approx(top1)
     for k in range(7):
         assert result.class_accuracy[k] == pytest.approx((logits.argmax(1) == k)[labels == k].mean())
+
+
+def test_each_sample_against_a_loop():
+    rng = np.random.default_rng(1)
+    logits, labels = 5 * rng.normal(size=(60, 7)).astype(np.float32), rng.integers(0, 7, 60)
+    logits[:2], labels[:2] = [0, 3, 3, 0, 0, 0, 0], 2  # equal ones
+    samples = measure_samples(logits, labels)
+    losses = []
+    for index, (row, label) in enumerate(zip(logits.astype(float), labels)):
+        shares = [np.exp(value) / sum(np.exp(other) for other in row) for value in row]
+        losses.append(-np.log(shares[label]))
+        assert samples.predicted[index] == shares.index(max(shares))
+        assert samples.probability[index] == pytest.approx(max(shares))
+    assert samples.loss == pytest.approx(losses) and samples.loss.mean() == measure(logits, labels).loss
+    assert samples.hardest(9).tolist() == sorted(range(60), key=lambda index: -samples.loss[index])[:9]
+    assert len(samples.hardest(100)) == 60
+
+
+def test_loss_of_huge_logits_is_finite():
+    samples = measure_samples(np.array([[1e4, 0.0], [0.0, -1e4]], np.float32), np.array([1, 0]))
+    assert samples.loss.tolist() == [1e4, 0] and samples.probability.tolist() == [1, 1]
 
 
 def test_equal_logits_are_not_all_right():

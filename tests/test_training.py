@@ -1,4 +1,5 @@
 """The training loop: same seed same run, resumed runs equal uninterrupted ones, devices agree, nothing is lost."""
+import csv
 import dataclasses
 import json
 import os
@@ -282,6 +283,15 @@ def test_a_run_whose_end_could_not_be_saved_says_so(options, monkeypatch):
 def test_training_accuracy_under_mixup_is_called_what_it_is(options):
     row = training.train(elsewhere(options, "mixed", epochs=1, mix_up=True)).progress.history[0]
     assert "train_accuracy_heavier_label" in row and "train_accuracy" not in row
+
+
+def test_a_run_goes_on_with_mixup_and_its_csv_has_a_column_for_each_accuracy(options):
+    training.train(dataclasses.replace(options, epochs=1))
+    resume(options, epochs=2, mix_up=True)
+    with open(os.path.join(options.log_dir, "csv", "run.csv")) as handle:
+        rows = list(csv.DictReader(handle))
+    assert [bool(row["train_accuracy"]) for row in rows] == [True, False]
+    assert [bool(row["train_accuracy_heavier_label"]) for row in rows] == [False, True]
 
 
 def test_cutout_erases_from_training_images_only(options):

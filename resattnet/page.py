@@ -1,0 +1,217 @@
+"""A report of runs as one HTML page that needs nothing else: no network, no files, no script."""
+import base64
+import io
+import time
+
+from PIL import Image
+
+from . import figures
+from .markup import STYLE, duration, escape, folded, table
+from .report import compare_arguments, mistakes
+
+PICTURE = 128  # pixels at most of a side of a hard image
+FOLDED = 20  # tables of more classes are folded away
+
+CHARTS = (  # title, what the axis says, whether it may be logarithmic, columns of the CSV (a second is dashed), a note
+    ("Loss", "cross-entropy, nats", True, ("validation_loss", "train_loss"), "Solid: validation; dashed: training."),
+    ("Top-1 of validation", "share of the images", False, ("validation_top1",), ""),
+    ("Learning rate", "learning rate", True, ("learning_rate",), "At the last step of each epoch."),
+    ("Speed of training", "images/s", False, ("samples_per_second",), "Validation aside."))
+
+
+def _named(number, record):
+    """A run's mark, in its colour, and its name."""
+    return '<span class="mark" style="color: var(--run-%d)" aria-hidden="true">%s</span>%s' % (
+        number, figures.MARKERS[number % len(figures.MARKERS)][1], escape(record.label))
+
+
+def _what(record):
+    """What a run trains, in a few words."""
+    options = record.options
+    return "%s, Attention-%s, %s" % (options["dataset"], options["num_layers"], options["widths"]) if options else ""
+
+
+def _total(record):
+    return " of %s" % record.options["epochs"] if record.options else ""
+
+
+def render(records, options):
+    """The page of runs.
+
+    Parameters
+    ----------
+    records : list of report.RunRecord
+        At least one.
+    options : options.ReportOptions
+
+    Returns
+    -------
+    str
+    """
+    labels = [record.label for record in records]
+    title = "Training of " + (" and ".join(labels) if len(labels) < 3 else "%d runs" % len(labels))
+    palette = [figures.colour(number) for number in range(len(records))]
+    style = STYLE % {theme: " ".join("--run-%d: %s;" % (number, pair[side]) for number, pair in enumerate(palette))
+                     for side, theme in enumerate(("light", "dark"))}
+    return """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<title>%s</title>
+<style>%s</style>
+</head>
+<body>
+<header><h1>%s</h1><p>Written on %s.</p></header>
+<main>
+%s
+</main>
+</body>
+</html>
+""" % (escape(title), style, escape(title), time.strftime("%Y-%m-%d %H:%M"),
+       "\n".join((_figures(records), _remarks(records), _curves(records), _arguments(records),
+                  _outcomes(records, options))))
+
+
+def _figures(records):
+    rows = []
+    for number, record in enumerate(records):
+        title = '%s<br><span class="soft">%s</span>' % (_named(number, record), escape(_what(record)))
+        for name, row in (("best", record.best), ("last", record.last)) if record.rows else ():
+            rows.append([title if name == "best" else '<span class="soft">%s</span>' % escape(record.label), name,
+                         "%d%s" % (row["epoch"], escape(_total(record)))]
+                        + ["%.4f" % row[key] for key in ("validation_top1", "validation_top5", "validation_loss",
+                                                         "train_loss")] + [duration(record.seconds(row))])
+        if not record.rows:
+            rows.append([title, "no epoch yet"] + [""] * 6)
+    return "<section><h2>Best and last</h2>%s</section>" % table(
+        ("run", "which", "epoch", "top-1", "top-5", "loss", "training loss", "training time"), rows,
+        "On all validation images, each once. Best: of the highest top-1. Time: of training alone, until that epoch.",
+        range(2, 8))
+
+
+def _remarks(records):
+    remarks = ["<li>%s: %s</li>" % (escape(record.label), escape(remark))
+               for record in records for remark in record.remarks]
+    return "<section><h2>Remarks</h2><ul>%s</ul></section>" % "".join(remarks) if remarks else ""
+
+
+def _curves(records):
+    if not any(record.rows for record in records):
+        return ""
+    legend = "".join('<li>%s <span class="soft">%s</span></li>' % (_named(number, record), escape(_what(record)))
+                     for number, record in enumerate(records))
+    softened = [record.label for record in records
+                if record.options and (record.options.get("mix_up") or record.options.get("epsilon"))]
+    charts = []
+    for number, (title, label, spread, columns, note) in enumerate(CHARTS):
+        lines = [(run, [row["epoch"] for row in record.rows], [row[column] for row in record.rows], place > 0)
+                 for run, record in enumerate(records) if record.rows for place, column in enumerate(columns)]
+        if "train_loss" in columns and softened:
+            note += " The training loss of %s is against mixed or smoothed labels: compare only its validation loss." \
+                % ", ".join(softened)
+        charts.append("<figure><h3>%s</h3>%s<figcaption>%s</figcaption></figure>" % (
+            title, figures.to_svg(figures.curves(lines, label, spread), "chart%d" % number,
+                                  _described(title, records, columns[0]), len(records)), escape(note)))
+    return '<section><h2>Curves</h2><ul class="legend">%s</ul><div class="charts">%s</div></section>' % (
+        legend, "".join(charts))
+
+
+def _described(title, records, column):
+    """What a chart shows, in words."""
+    return "%s by epoch. %s" % (title, " ".join(
+        "%s: from %.4g after epoch 1 to %.4g after epoch %d." % (
+            record.label, record.rows[0][column], record.last[column], record.last["epoch"])
+        for record in records if record.rows))
+
+
+def _arguments(records):
+    differing, common = compare_arguments(records)
+    content = ""
+    if differing:
+        content += table(["argument"] + [record.label for record in records],
+                         [["<code>%s</code>" % escape(flag)] + list(map(escape, values))
+                          for flag, values in differing.items()])
+    elif records[1:] and common:
+        content += "<p>They differ in none.</p>"
+    if common:
+        content += folded("%d arguments%s" % (len(common), " that all of them share" * bool(records[1:])), table(
+            ("argument", "value"),
+            [["<code>%s</code>" % escape(flag), escape(value)] for flag, value in common.items()]))
+    return "<section><h2>Arguments</h2>%s</section>" % (content or "<p>No run has a state to read them from.</p>")
+
+
+# ---- the best parameters on the test images ----
+
+
+def _outcomes(records, options):
+    head = "<section><h2>The best parameters on the test images</h2>%s</section>"
+    if not options.evaluate:
+        return head % "<p>Left out, as <code>--evaluate 0</code> asked: confusions, classes and the hardest images.</p>"
+    runs = [(number, record) for number, record in enumerate(records) if record.outcome]
+    if not runs:
+        return head % "<p>None could be evaluated: see the remarks above.</p>"
+    return head % (_classes(runs) + "".join(_outcome(number, record) for number, record in runs))
+
+
+def _classes(runs):
+    """Accuracy of each class, the runs of the same classes side by side."""
+    content = ""
+    groups = {}
+    for number, record in runs:
+        groups.setdefault(record.outcome.classes, []).append((number, record))
+    for classes, group in groups.items():
+        rows = []
+        for index, name in enumerate(classes):
+            images = [int(record.outcome.evaluation.confusion[index].sum()) for _, record in group]
+            shares = [record.outcome.evaluation.class_accuracy[index] for _, record in group]
+            rows.append([escape(name), " / ".join(map(str, dict.fromkeys(images)))] + [
+                '%.4f<span class="track"><span class="bar" style="width: %.1f%%; background: var(--run-%d)"></span>'
+                '</span>' % (share, 100 * share, number) if count else "no images"
+                for (number, _), share, count in zip(group, shares, images)])
+        content += folded("%d classes of %s" % (len(classes), ", ".join(record.label for _, record in group)), table(
+            ["class", "images"] + [record.label for _, record in group], rows, "Share of a class's images that is "
+            "recognised.", (1,)), len(classes) <= FOLDED)
+    return "<h3>Accuracy by class</h3>" + content
+
+
+def _outcome(number, record):
+    measured, classes, hardest = record.outcome
+    name = "run%d" % number
+    wrong = [[escape(classes[true]), escape(classes[predicted]), str(count)]
+             for true, predicted, count in mistakes(measured.confusion)]
+    confusion = figures.to_svg(
+        figures.confusion_matrix(measured.confusion, classes), name,
+        "Confusion matrix of %s: %d of %d images on the diagonal. %s" % (
+            record.label, measured.confusion.trace(), measured.samples,
+            "Most frequent: " + "; ".join("%s taken for %s, %d" % (classes[true], classes[predicted], count) for
+                                          true, predicted, count in mistakes(measured.confusion, 3))))
+    return """<article class="card"><h3>{title}</h3>
+<p>Best parameters, {samples} test images: top-1 {top1:.4f}, top-5 {top5:.4f}, loss {loss:.4f}.</p>
+<div class="outcome{many}"><figure>{confusion}<figcaption>Images by true and predicted class. Blue: right, by the share
+of the class; orange: mistakes, by the root of theirs. Empty: none.</figcaption></figure>
+<div><h4>Most often mistaken</h4>{wrong}</div></div>{hardest}</article>""".format(
+        title=_named(number, record), samples=measured.samples, top1=measured.top1, top5=measured.top5,
+        loss=measured.loss, many=" many" * (len(classes) > FOLDED), confusion=confusion,
+        wrong=table(("true", "taken for", "images"), wrong, "", (2,)) if wrong else "<p>Nothing.</p>",
+        hardest=_hardest(hardest) if hardest else "")
+
+
+def _hardest(images):
+    items = "".join(
+        '<li><figure><img src="%s" alt="Test image %d, %s"><figcaption><strong>%s</strong><br>%s %s<br>at %.4f<br>'
+        'loss %.3f<br>no. %d</figcaption></figure></li>' % (
+            _png(image.image), image.index, escape(image.true), escape(image.true),
+            "right:" if image.true == image.predicted else "taken for", escape(image.predicted), image.probability,
+            image.loss, image.index) for image in images)
+    return "<h4>Hardest images</h4><p>Those of the highest loss: the true class, what it was taken for and how " \
+        'probable that seemed; its number in the test set, from 0.</p><ul class="hard">%s</ul>' % items
+
+
+def _png(pixels):
+    """An image as the address of an <img>."""
+    picture, file = Image.fromarray(pixels), io.BytesIO()
+    picture.thumbnail((PICTURE, PICTURE))
+    picture.save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,0 +1,175 @@
+"""What a report says of runs, as plain data: from their CSV, their state and their best parameters.
+
+`collect` reads; `page.render` makes HTML of what it gives.
+"""
+import dataclasses
+import os
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+
+from . import evaluation, runs
+from .devices import choose_devices
+from .errors import InputError
+from .options import TestingOptions, TrainingOptions, flag_name
+
+UNKNOWN = "unknown"
+
+
+class HardImage(NamedTuple):
+    """A test image: its number in the set, uint8 pixels (H, W, 3), class names, the predicted one's probability."""
+
+    index: int
+    image: np.ndarray
+    true: str
+    predicted: str
+    probability: float
+    loss: float
+
+
+class Outcome(NamedTuple):
+    """What the best parameters of a run do on the test set: an `evaluation.Evaluation`, class names, `HardImage`s."""
+
+    evaluation: evaluation.Evaluation
+    classes: tuple
+    hardest: list
+
+
+class RunRecord(NamedTuple):
+    """All that a report says of a run.
+
+    Attributes
+    ----------
+    label : str
+        Its name; the folder where another run of the report has the same name.
+    folder : str or None
+        That of its parameters and states, if it is there.
+    rows, options, remarks
+        Those of `runs.Logs`.
+    outcome : Outcome or None
+    """
+
+    label: str
+    folder: Optional[str]
+    rows: list
+    options: Any
+    remarks: list
+    outcome: Optional[Outcome] = None
+
+    @property
+    def best(self):
+        """The row of the highest top-1, the first of equal ones; None before the first."""
+        return max(self.rows, key=lambda row: row["validation_top1"], default=None)
+
+    @property
+    def last(self):
+        """The newest row; None before the first."""
+        return self.rows[-1] if self.rows else None
+
+    def seconds(self, row):
+        """Wall seconds of training, validation aside, from the first epoch to that of a row."""
+        return sum(each["seconds"] for each in self.rows[:row["epoch"]])
+
+
+def collect(names, options, say=None):
+    """Read what there is of runs.
+
+    Parameters
+    ----------
+    names : list of str
+        Names or folders of runs; one given twice counts once.
+    options : options.ReportOptions
+    say : callable, optional
+        Called with a line before what takes long.
+
+    Returns
+    -------
+    list of RunRecord
+
+    Raises
+    ------
+    InputError
+        If a run is not there, its CSV is damaged, or the devices are not there.
+    """
+    found = {}
+    for run in names:
+        name, folder = runs.find(run, options.log_dir, options.model_dir)
+        found.setdefault(os.path.realpath(folder) if folder else name, (name, folder))
+    if options.evaluate:
+        choose_devices(options.num_gpus)
+    names = [name for name, _ in found.values()]
+    records = []
+    for name, folder in found.values():
+        label = name if names.count(name) == 1 else folder or name + ", logs only"
+        record = RunRecord(label, folder, *runs.read_logs(name, folder, options.log_dir))
+        if options.evaluate and folder:
+            record = record._replace(outcome=_evaluate(record, options, say))
+        records.append(record)
+    return records
+
+
+def argument_text(value):
+    """An argument as it is written behind its flag; `default` for what was left to the program."""
+    if value is None:
+        return "default"
+    if isinstance(value, (tuple, list)):
+        return ",".join(map(str, value))
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def compare_arguments(records):
+    """The arguments that differ between runs, and those that do not; the run's name is left out.
+
+    Returns
+    -------
+    differing : dict of str to list of str
+        By flag; a value for each run, `UNKNOWN` for one without state.
+    common : dict of str to str
+    """
+    defaults = {spec.name: spec.default for spec in dataclasses.fields(TrainingOptions)}  # what older states lack
+    known = [record.options and dict(defaults, **record.options) for record in records]
+    differing, common = {}, {}
+    for name in dict.fromkeys(name for options in known if options for name in options):
+        values = [argument_text(options.get(name)) if options else UNKNOWN for options in known]
+        told = set(values) - {UNKNOWN}
+        if name != "name" and len(told) > 1:
+            differing[flag_name(name)] = values
+        elif name != "name":
+            common[flag_name(name)] = told.pop()
+    return differing, common
+
+
+def _evaluate(record, options, say):
+    """The `Outcome` of a run's best parameters; None, and a remark, where that cannot be had."""
+    path = os.path.join(record.folder, "best.params")
+    testing = TestingOptions(data_dir=options.data_dir, batch_size=options.batch_size, num_gpus=options.num_gpus)
+    try:
+        if say and os.path.exists(path):
+            say("evaluating %s" % path)
+        logits, test_set = evaluation.predict_parameters(path, testing, download=False)
+    except InputError as error:
+        record.remarks.append("the best parameters could not be evaluated: %s" % error)
+        return None
+    outcome = Outcome(evaluation.measure(logits, test_set.labels), test_set.classes,
+                      hardest_images(logits, test_set, options.hardest))
+    top1 = outcome.evaluation.top1
+    if record.best and abs(top1 - record.best["validation_top1"]) > 5e-5:
+        record.remarks.append("best.params has top-1 %.4f on the test images that are here, the logs say %.4f"
+                              % (top1, record.best["validation_top1"]))
+    return outcome
+
+
+def hardest_images(logits, test_set, count):
+    """The test images of the highest loss, as `HardImage`s, hardest first."""
+    samples, classes = evaluation.measure_samples(logits, test_set.labels), test_set.classes
+    return [HardImage(int(index), test_set.images[index], classes[test_set.labels[index]],
+                      classes[samples.predicted[index]], float(samples.probability[index]), float(samples.loss[index]))
+            for index in samples.hardest(count)]
+
+
+def mistakes(confusion, count=10):
+    """What is most often taken for what: up to `count` (true, predicted, samples), by falling number."""
+    wrong = confusion * (1 - np.eye(len(confusion), dtype=confusion.dtype))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:count]
+    return [(int(true), int(predicted), int(wrong[true, predicted]))
+            for true, predicted in zip(*np.unravel_index(order, wrong.shape)) if wrong[true, predicted]]

@@ -1,0 +1,196 @@
+"""Trained networks: a parameter file, what it is of, and what it does on the images of its data set."""
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import datasets, parameters
+from ._mxnet import mx
+from .augment import Transform
+from .devices import choose_devices
+from .errors import InputError
+from .evaluation import mean_probabilities, measure, predict
+from .inference import CALIBRATION_IMAGES, fused, quantized
+from .loaders import ArrayLoader
+from .network import get_attention_cifar
+from .options import flag_name
+
+DEFAULT_VARIANT = {"attention": "mixed", "mask": "hourglass"}  # of networks described before there were others
+
+
+class Trained(NamedTuple):
+    """A parameter file, read, and what it is of.
+
+    Attributes
+    ----------
+    net : AttentionNet
+        With the parameters.
+    network : dict
+        The arguments that built it.
+    facts : datasets.DataSet
+        Of its data set.
+    source : dict
+        Arguments of `datasets.load`: name, data_dir and data_format.
+    description : dict
+        What the file beside the parameters says; empty if there is none.
+    """
+
+    net: mx.gluon.HybridBlock
+    network: dict
+    facts: datasets.DataSet
+    source: dict
+    description: dict
+
+    @property
+    def transform(self):
+        """What a test image goes through before the network."""
+        return Transform(self.facts.mean, self.facts.std, self.network["classes"])
+
+    def images(self, split, download=True):
+        """The `datasets.ImageSet` of a split of its data set."""
+        return datasets.load(split=split, download=download, **self.source)
+
+
+class Prediction(NamedTuple):
+    """Logits (N, classes) of a parameter file on its test set, and that set, in the same order.
+
+    `mirrored` has the logits of the images mirrored left to right, where these were asked for.
+    """
+
+    logits: np.ndarray
+    test_set: datasets.ImageSet
+    mirrored: Any = None
+
+
+def load_trained(path, options, devices):
+    """Read a parameter file into the network that it is of.
+
+    Parameters
+    ----------
+    path : str
+        The parameter file.
+    options : options.TrainedOptions
+        What they leave out is read from the description beside the parameters.
+    devices : list of mx.Context
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    InputError
+        If a file is missing or damaged, is of another network, or what is left out has no description.
+    """
+    description = parameters.read_description(path) or {"network": {}}
+    known = dict(DEFAULT_VARIANT, **description["network"])
+    known.update(dataset=description.get("dataset"), data_format=description.get("data_format", "bin"))
+    for name in ("dataset", "data_format", "num_layers", "widths", "attention_learning", "attention", "mask"):
+        known[name] = getattr(options, name) or known.get(name)
+        if known[name] is None:
+            raise InputError("%s has no description beside it: give %s" % (path, flag_name(name)))
+    dataset, data_format = known.pop("dataset"), known.pop("data_format")
+    data_dir = options.data_dir or _data_dir(description)
+    facts = datasets.describe(dataset, data_dir, data_format)
+    classes = known.setdefault("classes", len(facts.classes))
+    if classes != len(facts.classes):
+        raise InputError("--dataset %s has %d classes, the network of %s has %d" % (
+            dataset, len(facts.classes), path, classes))
+    net = get_attention_cifar(**known)
+    parameters.load_parameters(net, path, devices)
+    net.hybridize(static_alloc=True, static_shape=True)
+    return Trained(net, known, facts, dict(name=dataset, data_dir=data_dir, data_format=data_format), description)
+
+
+def evaluate_parameters(path, options):
+    """Evaluation of a parameter file on all test images of its data set.
+
+    Parameters
+    ----------
+    path, options
+        As of `predict_parameters`.
+
+    Returns
+    -------
+    evaluation : Evaluation
+    classes : tuple of str
+    """
+    prediction = predict_parameters(path, options)
+    labels = prediction.test_set.labels
+    evaluation = measure(prediction.logits, labels)
+    if options.flip:
+        both = mean_probabilities(prediction.logits, prediction.mirrored)
+        evaluation = evaluation._replace(mirrored=measure(both, labels))
+    return evaluation, prediction.test_set.classes
+
+
+def predict_parameters(path, options, download=True):
+    """`Prediction` of a parameter file on all test images of its data set.
+
+    Parameters
+    ----------
+    path : str
+        The parameter file.
+    options : options.TestingOptions
+        What they leave out is read from the description beside the parameters.
+    download : bool
+        Whether the data set may be fetched.
+
+    Returns
+    -------
+    Prediction
+
+    Raises
+    ------
+    InputError
+        As `load_trained`; or if images are to be mirrored that then do not show their class.
+    """
+    devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0)
+    trained = load_trained(path, options, devices)
+    if options.flip and not trained.facts.flip:
+        raise InputError("--flip 1: a mirrored image of %s does not show its class; leave it out"
+                         % trained.source["name"])
+    net, transform = trained.net, trained.transform
+    if options.graph == "fused":
+        net = fused(net)
+    elif options.graph == "int8":
+        train_set = trained.images("train", download)
+        net = quantized(net, calibration_images(train_set, transform, options.calibration_images))
+    test_set = trained.images("test", download)
+    loader = ArrayLoader(test_set, transform, options.batch_size * len(devices), workers=options.workers)
+    logits, mirrored = (predict(net, loader.epoch(0), devices, mirror=mirror)[0] if wanted else None
+                        for mirror, wanted in ((False, True), (True, options.flip)))
+    return Prediction(logits, test_set, mirrored)
+
+
+def calibration_images(train_set, transform, count=None):
+    """So many images of a training set, drawn at random but always the same, as the network is given them.
+
+    Parameters
+    ----------
+    train_set : datasets.ImageSet
+    transform : augment.Transform
+        That of testing.
+    count : int, optional
+        Without it `inference.CALIBRATION_IMAGES`, or all if there are fewer.
+
+    Returns
+    -------
+    float32 array (count, 3, H, W)
+
+    Raises
+    ------
+    InputError
+        If there are not so many.
+    """
+    total = len(train_set.labels)
+    if count and count > total:
+        raise InputError("--calibration-images %d: the data set has %d training images" % (count, total))
+    rows = np.random.default_rng(0).permutation(total)[:count or CALIBRATION_IMAGES]
+    return transform(train_set.images[rows], train_set.labels[rows])[0]
+
+
+def _data_dir(description):
+    """The folder that training read from, where it exists, else the default: parameters are taken elsewhere."""
+    folder = os.path.expanduser(description.get("data_dir", ""))
+    return folder if os.path.isdir(folder) else "data"

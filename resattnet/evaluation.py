@@ -109,20 +109,53 @@ def measure(logits, labels):
     return Evaluation(float(loss.mean()), float(hits[:, 0].mean()), float(hits[:, :5].any(axis=1).mean()), confusion)
 
 
-def evaluate_parameters(path, options):
-    """Evaluation of a parameter file on all test images of its data set.
+class Trained(NamedTuple):
+    """A parameter file, read, and what it is of.
+
+    Attributes
+    ----------
+    net : AttentionNet
+        With the parameters.
+    network : dict
+        The arguments that built it.
+    facts : datasets.DataSet
+        Of its data set.
+    source : dict
+        Arguments of `datasets.load`: name, data_dir and data_format.
+    description : dict
+        What the file beside the parameters says; empty if there is none.
+    """
+
+    net: mx.gluon.HybridBlock
+    network: dict
+    facts: datasets.DataSet
+    source: dict
+    description: dict
+
+    @property
+    def transform(self):
+        """What a test image goes through before the network."""
+        return Transform(self.facts.mean, self.facts.std, self.network["classes"])
+
+    def images(self, split, download=True):
+        """The `datasets.ImageSet` of a split of its data set."""
+        return datasets.load(split=split, download=download, **self.source)
+
+
+def load_trained(path, options, devices):
+    """Read a parameter file into the network that it is of.
 
     Parameters
     ----------
     path : str
         The parameter file.
-    options : options.TestingOptions
+    options : options.TrainedOptions
         What they leave out is read from the description beside the parameters.
+    devices : list of mx.Context
 
     Returns
     -------
-    evaluation : Evaluation
-    classes : tuple of str
+    Trained
 
     Raises
     ------
@@ -143,17 +176,38 @@ def evaluate_parameters(path, options):
     if classes != len(facts.classes):
         raise InputError("--dataset %s has %d classes, the network of %s has %d" % (
             dataset, len(facts.classes), path, classes))
-    devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0)
     net = get_attention_cifar(**known)
     parameters.load_parameters(net, path, devices)
     net.hybridize(static_alloc=True, static_shape=True)
-    transform = Transform(facts.mean, facts.std, classes)
+    return Trained(net, known, facts, dict(name=dataset, data_dir=data_dir, data_format=data_format), description)
+
+
+def evaluate_parameters(path, options):
+    """Evaluation of a parameter file on all test images of its data set.
+
+    Parameters
+    ----------
+    path, options
+        As of `load_trained`, and the rest of `options.TestingOptions`.
+
+    Returns
+    -------
+    evaluation : Evaluation
+    classes : tuple of str
+
+    Raises
+    ------
+    InputError
+        As `load_trained`.
+    """
+    devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0)
+    trained = load_trained(path, options, devices)
+    net, transform = trained.net, trained.transform
     if options.graph == "fused":
         net = fused(net)
     elif options.graph == "int8":
-        train_set = datasets.load(dataset, data_dir, "train", data_format=data_format)
-        net = quantized(net, calibration_images(train_set, transform, options.calibration_images))
-    test_set = datasets.load(dataset, data_dir, "test", data_format=data_format)
+        net = quantized(net, calibration_images(trained.images("train"), transform, options.calibration_images))
+    test_set = trained.images("test")
     loader = ArrayLoader(test_set, transform, options.batch_size * len(devices), workers=options.workers)
     return evaluate(net, loader.epoch(0), devices), test_set.classes
 

@@ -104,11 +104,12 @@ def _fix_sizes(graph, shape):
     Scales are float32 and not below the ratio of the sizes: a runtime multiplies and rounds down.
     """
     internals = load(graph).get_internals()
-    shapes = dict(zip(internals.list_outputs(), internals.infer_shape(images=shape)[1]))
+    shapes = {name.rpartition("_output")[0] or name: size for name, size in zip(
+        internals.list_outputs(), internals.infer_shape(images=shape)[1])}
     scales = {}
     for node in graph["nodes"]:
         if node["op"] == "_contrib_BilinearResize2D":
-            small, large = (shapes[graph["nodes"][source[0]]["name"] + "_output"][2:] for source in node["inputs"])
+            small, large = (shapes[graph["nodes"][source[0]]["name"]][2:] for source in node["inputs"])
             ratios = np.array([1, 1, large[0] / small[0], large[1] / small[1]])
             single = ratios.astype(np.float32)
             scales[node["name"]] = np.where(single < ratios, np.nextafter(single, np.float32(np.inf)), single)

@@ -67,10 +67,9 @@ def _logits(net, images):
 
 def onnx_logits(path, images):
     """The logits that onnxruntime gives of images (N, 3, H, W), in two batches: the first image, and the others."""
-    _, onnxruntime = import_onnx()
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return np.concatenate([session.run(["logits"], {"images": part})[0] for part in (images[:1], images[1:])
-                           if len(part)])
+    session = import_onnx()[1].InferenceSession(path, providers=["CPUExecutionProvider"])
+    parts = (images[:1], images[1:]) if len(images) > 1 else (images,)
+    return np.concatenate([session.run(["logits"], {"images": part})[0] for part in parts])
 
 
 def _written(path, write):

@@ -118,8 +118,8 @@ def test_another_interpolation_is_caught(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("build, depth, widths, size", [
-    (get_attention_cifar, 128, "thin", 32), (get_attention_cifar, 164, "thin", 32), (get_attention_cifar, 56, "full", 32),
-    (get_attention_net, 56, "full", 64),
+    (get_attention_cifar, 128, "thin", 32), (get_attention_cifar, 164, "thin", 32),
+    (get_attention_cifar, 56, "full", 32), (get_attention_net, 56, "full", 64),
     pytest.param(get_attention_net, 92, "full", 64, marks=pytest.mark.slow),
     pytest.param(get_attention_cifar, 236, "thin", 32, marks=pytest.mark.slow),
     pytest.param(get_attention_cifar, 452, "thin", 32, marks=pytest.mark.slow),
@@ -132,7 +132,8 @@ def test_onnx_of_every_depth_and_stem(build, depth, widths, size, tmp_path):
 
 
 def test_the_size_that_a_stem_is_for():
-    assert export.default_size(get_attention_cifar(10, 56)) == 32 and export.default_size(get_attention_net(10, 56)) == 224
+    assert export.default_size(get_attention_cifar(10, 56)) == 32
+    assert export.default_size(get_attention_net(10, 56)) == 224
 
 
 def test_an_export_leaves_the_network_and_the_logging_as_they_were(tmp_path, capfd):

@@ -16,6 +16,7 @@ _ROOMS = {
     "attention_net164": "network",
     "attention_net236": "network",
     "attention_net452": "network",
+    "export_onnx": "export",
     "get_attention_cifar": "network",
     "get_attention_net": "network",
     "trunk_depth": "specs",

@@ -7,7 +7,7 @@ from typing import Optional, Tuple
 
 from .datasets import DATASETS, FORMATS, SIDE
 from .errors import InputError
-from .specs import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, GRAPHS, MASKS, attention_net_spec
+from .specs import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, GRAPHS, MASKS, TARGETS, attention_net_spec
 
 
 def option(default, text, choices=None, low=None, high=None, above=None, below=None, short=None, value=None):
@@ -204,8 +204,8 @@ class TrainingOptions(_Options):
 
 
 @dataclass(frozen=True)
-class TestingOptions(_Options):
-    """Arguments of a measurement; each is the flag of the same name of `scripts/cifar10_test.py`.
+class TrainedOptions(_Options):
+    """What a parameter file is of: for the scripts that read one.
 
     Where the first seven are not given, they are read from the description beside the parameters; so is
     the eighth, as long as that folder exists.
@@ -221,6 +221,12 @@ class TestingOptions(_Options):
     mask: Optional[str] = option(None, "masks of the network; where it is said nowhere: hourglass", choices=MASKS)
     data_dir: Optional[str] = option(None, "where the data sets are, and are downloaded to; default: as in training, "
                                      "else data")
+
+
+@dataclass(frozen=True)
+class TestingOptions(TrainedOptions):
+    """Arguments of a measurement; each is the flag of the same name of `scripts/cifar10_test.py`."""
+
     batch_size: int = option(250, "images of a batch on each device", low=1, short="-b")
     workers: int = option(0, "processes that make batches", low=0, short="-j")
     num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU", low=0)
@@ -236,6 +242,34 @@ class TestingOptions(_Options):
             raise InputError("--graph %s: it runs on the CPU; give --num-gpus 0 or leave it out" % self.graph)
         if self.calibration_images and self.graph != "int8":
             raise InputError("--calibration-images goes with --graph int8")
+
+
+@dataclass(frozen=True)
+class ExportOptions(TrainedOptions):
+    """Arguments of an export; each is the flag of the same name of `scripts/export.py`."""
+
+    to: str = option("onnx", "onnx: one file for ONNX runtimes, of one image size; symbol: Gluon's symbol.json and "
+                     "params, of any; int8: the same of the network on whole numbers, for MXNet on CPUs",
+                     choices=TARGETS)
+    output: Optional[str] = option(None, "the .onnx file; of the others, what their two files begin with; default: "
+                                   "as the parameters are called")
+    image_size: Optional[int] = option(None, "with --to onnx: height and width of the images; default: as the test "
+                                       "images are; if they are not here, 32, or 224 with ImageNet's stem", low=1)
+    calibration_images: Optional[int] = option(None, "with --to int8: training images to take the ranges of the "
+                                               "layers from; default: 256, or all if there are fewer", low=1)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.image_size and self.to != "onnx":
+            raise InputError("--image-size goes with --to onnx: the others take images of any size")
+        if self.calibration_images and self.to != "int8":
+            raise InputError("--calibration-images goes with --to int8")
+        if self.output is not None:
+            folder, name = os.path.split(os.path.abspath(os.path.expanduser(self.output)))
+            if not os.path.isdir(folder):
+                raise InputError("--output %s: there is no folder %s" % (self.output, folder))
+            if self.to == "onnx" and not name.endswith(".onnx"):
+                raise InputError("--output %s: give a name that ends in .onnx" % self.output)
 
 
 @dataclass(frozen=True)

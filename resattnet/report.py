@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from . import evaluation, runs
+from . import evaluation, runs, trained
 from .devices import choose_devices
 from .errors import InputError
 from .options import TestingOptions, TrainingOptions, flag_name
@@ -146,7 +146,7 @@ def _evaluate(record, options, say):
     try:
         if say and os.path.exists(path):
             say("evaluating %s" % path)
-        logits, test_set = evaluation.predict_parameters(path, testing, download=False)
+        logits, test_set, _ = trained.predict_parameters(path, testing, download=False)
     except InputError as error:
         record.remarks.append("the best parameters could not be evaluated: %s" % error)
         return None

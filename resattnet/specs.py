@@ -32,6 +32,7 @@ ATTENTION_LEARNING = ("arl", "nal")
 ATTENTION_TYPES = ("mixed", "channel", "spatial")
 MASKS = ("hourglass", "local", "none")
 GRAPHS = ("plain", "fused", "int8")
+TARGETS = ("onnx", "symbol", "int8")
 
 
 def choose(what, name, table):

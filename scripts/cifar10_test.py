@@ -35,7 +35,7 @@ def main():
     given = vars(parser.parse_args())
     path = given.pop("params")
 
-    from resattnet.evaluation import evaluate_parameters
+    from resattnet.trained import evaluate_parameters
 
     evaluation, classes = evaluate_parameters(path, TestingOptions(**given))
     print("%s: %d test images" % (path, evaluation.samples))

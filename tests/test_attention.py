@@ -13,13 +13,13 @@ from resattnet import training
 from resattnet._mxnet import mx
 from resattnet.attention import ATTENTION, EPSILON, AttentionModule, Hourglass, Interpolation, SoftMask
 from resattnet.errors import InputError
-from resattnet.evaluation import evaluate_parameters
 from resattnet.inference import fused
 from resattnet.options import TestingOptions as Testing
 from resattnet.options import TrainingOptions
 from resattnet.parameters import load_parameters
 from resattnet.precision import mixed
 from resattnet.specs import ATTENTION_TYPES, MASKS
+from resattnet.trained import evaluate_parameters
 from resattnet.units import Anchor, Bottleneck
 
 VARIANTS = [dict(attention="channel"), dict(attention="spatial"), dict(mask="local"), dict(mask="none"),

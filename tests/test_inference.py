@@ -10,9 +10,10 @@ from resattnet import datasets, options, parameters
 from resattnet._mxnet import mx
 from resattnet.augment import Transform
 from resattnet.errors import InputError
-from resattnet.evaluation import evaluate, evaluate_parameters
+from resattnet.evaluation import evaluate
 from resattnet.inference import fused, quantized
 from resattnet.loaders import ArrayLoader
+from resattnet.trained import evaluate_parameters
 from resattnet.training import train
 
 

@@ -252,7 +252,7 @@ def test_other_images_than_in_training_are_noticed(copied, monkeypatch):
 
 
 def test_evaluate_0_leaves_it_out_and_says_so(home, monkeypatch):
-    monkeypatch.setattr("resattnet.evaluation.predict_parameters", None)
+    monkeypatch.setattr("resattnet.trained.predict_parameters", None)
     record = collect_one(home, evaluate=False)
     assert record.outcome is None and record.remarks == []
     assert "--evaluate 0" in Reader(page.render([record], options_for(home, evaluate=False))).text

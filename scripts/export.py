@@ -1,0 +1,43 @@
+#!/usr/bin/env python3
+"""Bring trained parameters into another format: ONNX, or Gluon's symbol.json and params, plain or in INT8.
+
+    python scripts/export.py --params models/RUN/best.params --to onnx
+
+writes models/RUN/best.onnx: input `images` (batch, 3, height, width), output `logits` (batch, classes), any batch size;
+the preprocessing, the class names and what the network is are in the model's metadata. `--to symbol` and `--to int8`
+write what `mxnet.gluon.SymbolBlock.imports` reads, with the input `data`.
+
+What is written is read again and compared with the network, on test images where they are here; if it gives other
+logits, that is an error, and no file is left. Depth, widths and data set are read from the .json beside the parameters;
+only where that is missing do they have to be given.
+"""
+import argparse
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
+
+from resattnet import cli  # noqa: E402
+from resattnet.options import ExportOptions  # noqa: E402
+
+
+def main():
+    """Export."""
+    parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--params", required=True, metavar="FILE", help="parameters that a run has saved")
+    cli.add_options(parser, ExportOptions)
+    given = vars(parser.parse_args())
+    path = given.pop("params")
+    options = ExportOptions(**given)
+
+    from resattnet.export import export_parameters
+
+    paths, comparison, what = export_parameters(path, options)
+    for name in paths:
+        print("%s: %.1f MB" % (name, os.path.getsize(name) / 1e6))
+    print("compared with the float32 network on %s: largest error %.2g (largest logit %.3g), same top-1 on %d of %d" % (
+        what, comparison.error, comparison.largest, comparison.agreeing, comparison.images))
+
+
+if __name__ == "__main__":
+    cli.run(main)

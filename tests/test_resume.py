@@ -20,6 +20,7 @@ from test_training import CLOCK, assert_equal_runs, elsewhere, few_digits, optio
 ALL = dict(ema=0.9, cutmix=True, mix_up=True, epsilon=0.1, mixup_off_epochs=1, clip_gradient=0.5, no_wd=True,
            label_noise=0.2, cutout=4, zero_gamma=True, lr_per_256=1.6)
 KILLS = int(os.environ.get("RESATTNET_KILLS", 3))
+EPOCHS = KILLS + 2  # of four steps
 
 
 def test_cuts_at_random_steps_change_nothing(options, monkeypatch):  # noqa: F811
@@ -82,10 +83,27 @@ def said(folder):
 
 def begin(folder, name):
     """The script on the records, with all switched on."""
-    flags = ("--dataset noise --data-format rec --data-dir . --widths thin -b 16 --epochs 3 --warmup-epochs 1 "
+    flags = ("--dataset noise --data-format rec --data-dir . --widths thin -b 16 --epochs %d --warmup-epochs 1 "
              "--num-gpus 0 --save-minutes 1e-9 --ema 0.9 --cutmix 1 --mix-up 1 --epsilon 0.1 --mixup-off-epochs 1 "
-             "--clip-gradient 0.5 --no-wd 1 --label-noise 0.2 --lr 0.01 --name")
+             "--clip-gradient 0.5 --no-wd 1 --label-noise 0.2 --lr 0.01 --name" % EPOCHS)
     return start(folder, *flags.split(), name)
+
+
+def kill_after(process, path, saves, seconds):
+    """Kill a process so many seconds after it has put so many new files in the place of `path`; returns its code."""
+    last, deadline = identity(path), time.monotonic() + 250
+    while saves and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+        now = identity(path)
+        if now not in (last, None):  # None: between the two renames of a save
+            saves, last = saves - 1, now
+    time.sleep(seconds)
+    process.kill()
+    return process.wait(250)
+
+
+def identity(path):
+    return os.stat(path).st_mtime_ns if os.path.exists(path) else None
 
 
 def outcome(folder):
@@ -102,28 +120,31 @@ def outcome(folder):
     return arrays, progress
 
 
+def go_on(folder, run):
+    """The script again, from the run's last state where it has one."""
+    if os.path.isdir(run) and not any(name.endswith(".state") for name in os.listdir(run)):
+        shutil.rmtree(run)  # killed before its first state: nothing to go on with
+    return start(folder, "--resume", "models/run") if os.path.isdir(run) else begin(folder, "run")
+
+
 def test_killed_at_random_moments(noise_records):
     """RESATTNET_KILLS=20 pytest -s says after which steps each of so many kills left it."""
-    began = time.monotonic()
     whole = begin(noise_records, "whole")
     assert whole.wait(250) == 0, said(noise_records)
-    seconds, draws = time.monotonic() - began, random.Random(KILLS)
+    history = checkpoints.load_state(os.path.join(noise_records, "models", "whole")).progress["history"]
+    draws, step_seconds = random.Random(KILLS), min(row["seconds"] for row in history) / 4
     folder, steps = os.path.join(noise_records, "models", "run"), []
-    for number in range(KILLS + 1):
-        if os.path.isdir(folder) and not any(name.endswith(".state") for name in os.listdir(folder)):
-            shutil.rmtree(folder)  # killed before its first state: nothing to go on with
-        there = os.path.isdir(folder)
-        process = start(noise_records, "--resume", "models/run") if there else begin(noise_records, "run")
-        if number < KILLS:
-            try:
-                process.wait(draws.uniform(0.2, 1) * seconds)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        assert process.wait(250) in ((0,) if number == KILLS else (0, -signal.SIGKILL)), said(noise_records)
+    for _ in range(KILLS):
+        # Counted in saves, one a step and more, so that each kill falls within the run, however fast the machine is.
+        process = go_on(noise_records, folder)
+        saves, seconds = draws.randint(0, 4), draws.random() * step_seconds
+        code = kill_after(process, os.path.join(folder, "last.state"), saves, seconds)
+        assert code == -signal.SIGKILL, said(noise_records)
         if os.path.exists(os.path.join(folder, "last.state")):
             steps.append(checkpoints.load_state(folder).progress["step"])
-    print("steps after each end: %s" % steps)
-    assert steps == sorted(steps) and steps[-1] == 12
+    assert go_on(noise_records, folder).wait(250) == 0, said(noise_records)
+    print("steps after each kill: %s of %d" % (steps, 4 * EPOCHS))
+    assert steps == sorted(steps) and 0 < steps[-1] < 4 * EPOCHS
     (arrays, progress), (others, other_progress) = (
         outcome(os.path.join(noise_records, "models", name)) for name in ("run", "whole"))
     assert progress == other_progress and set(arrays) == set(others)

@@ -118,7 +118,7 @@ def test_another_interpolation_is_caught(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("build, depth, widths, size", [
-    (get_attention_cifar, 128, "thin", 32), (get_attention_cifar, 164, "thin", 32),
+    (get_attention_cifar, 128, "thin", 32), pytest.param(get_attention_cifar, 164, "thin", 32, marks=pytest.mark.slow),
     (get_attention_cifar, 56, "full", 32), (get_attention_net, 56, "full", 64),
     pytest.param(get_attention_net, 92, "full", 64, marks=pytest.mark.slow),
     pytest.param(get_attention_cifar, 236, "thin", 32, marks=pytest.mark.slow),

@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "AttentionNet": "network",
+    "Classifier": "classifier",
     "attention_net_spec": "specs",
     "attention_net56": "network",
     "attention_net92": "network",

@@ -7,7 +7,7 @@ from typing import Optional, Tuple
 
 from .datasets import DATASETS, FORMATS, SIDE
 from .errors import InputError
-from .specs import ATTENTION_LEARNING, CIFAR_WIDTHS, GRAPHS, TARGETS, attention_net_spec
+from .specs import ATTENTION_LEARNING, CIFAR_WIDTHS, GRAPHS, REPORTS, TARGETS, attention_net_spec
 
 
 def option(default, text, choices=None, low=None, high=None, above=None, below=None, short=None):
@@ -213,6 +213,38 @@ class ExportOptions(TrainedOptions):
                 raise InputError("--output %s: there is no folder %s" % (self.output, folder))
             if self.to == "onnx" and not name.endswith(".onnx"):
                 raise InputError("--output %s: give a name that ends in .onnx" % self.output)
+
+
+def _check_output(path):
+    """See that an output can be put where `path` says."""
+    target = os.path.abspath(os.path.expanduser(path))
+    if os.path.isdir(target):
+        raise InputError("--output %s: that is a folder; give the name of a file" % path)
+    if not os.path.isdir(os.path.dirname(target)):
+        raise InputError("--output %s: there is no folder %s" % (path, os.path.dirname(target)))
+
+
+@dataclass(frozen=True)
+class PredictionOptions(TrainedOptions):
+    """Arguments of a prediction; each is the flag of the same name of `scripts/predict.py`."""
+
+    top: int = option(5, "how many classes of each image, the most probable first", low=1, short="-k")
+    format: Optional[str] = option(None, "text: a line an image, in columns; csv; json; default: what --output ends "
+                                   "in, else text", choices=REPORTS)
+    output: Optional[str] = option(None, "file for the predictions; default: stdout")
+    batch_size: int = option(64, "images of a batch on each device", low=1, short="-b")
+    num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU", low=0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.output is not None:
+            _check_output(self.output)
+
+    @property
+    def report(self):
+        """One of `specs.REPORTS`: the format as given, else as the output's name ends."""
+        ending = os.path.splitext(self.output or "")[1][1:].lower()
+        return self.format or (ending if ending in REPORTS else "text")
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ TAIL_UNITS = 3
 ATTENTION_LEARNING = ("arl", "nal")
 GRAPHS = ("plain", "fused", "int8")
 TARGETS = ("onnx", "symbol", "int8")
+REPORTS = ("text", "csv", "json")
 
 
 def choose(what, name, table):

@@ -20,6 +20,7 @@ _ROOMS = {
     "export_onnx": "export",
     "get_attention_cifar": "network",
     "get_attention_net": "network",
+    "soft_masks": "masks",
     "trunk_depth": "specs",
     "InputError": "errors",
 }

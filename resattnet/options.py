@@ -248,6 +248,26 @@ class PredictionOptions(TrainedOptions):
 
 
 @dataclass(frozen=True)
+class MaskOptions(TrainedOptions):
+    """Arguments of a sheet of soft masks; each is the flag of the same name of `scripts/show_masks.py`."""
+
+    from_test: int = option(0, "also show the first so many test images of the data set", low=0)
+    channels: Optional[Tuple[int, ...]] = option(None, "channels to show, a row for each, as 0,5,9; default: the mean "
+                                                 "over all")
+    grad_cam: bool = option(False, "1 also shows where the last stage's features speak for the predicted class "
+                            "(Grad-CAM)")
+    output: str = option("sheet.png", "file of the sheet: .png, .svg or .pdf")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.channels is not None and min(self.channels) < 0:
+            raise InputError("--channels %s: they are counted from 0" % ",".join(map(str, self.channels)))
+        _check_output(self.output)
+        if os.path.splitext(self.output)[1].lower() not in (".png", ".svg", ".pdf"):
+            raise InputError("--output %s: give a name that ends in .png, .svg or .pdf" % self.output)
+
+
+@dataclass(frozen=True)
 class RecordsOptions(_Options):
     """Arguments of a writing of records; each is the flag of the same name of `scripts/make_records.py`."""
 

@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "AttentionNet": "network",
+    "Classifier": "classifier",
     "attention_net_spec": "specs",
     "attention_net56": "network",
     "attention_net92": "network",
@@ -19,6 +20,7 @@ _ROOMS = {
     "export_onnx": "export",
     "get_attention_cifar": "network",
     "get_attention_net": "network",
+    "soft_masks": "masks",
     "trunk_depth": "specs",
     "InputError": "errors",
 }

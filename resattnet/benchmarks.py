@@ -152,7 +152,7 @@ class ContenderProcess:
     Parameters
     ----------
     variants : list of Variant
-    setting : options.BenchmarkOptions
+    setting : script_options.BenchmarkOptions
     """
 
     def __init__(self, variants, setting):
@@ -211,7 +211,7 @@ def measure(variants, setting):
     Parameters
     ----------
     variants : list of Variant
-    setting : options.BenchmarkOptions
+    setting : script_options.BenchmarkOptions
 
     Returns
     -------

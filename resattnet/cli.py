@@ -39,15 +39,15 @@ def number(text):
         raise argparse.ArgumentTypeError("%s: give a number" % text)
 
 
-def epoch_list(text):
+def number_list(text):
     """Whole numbers with commas between."""
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError("%s: give epochs with commas between, as 80,120" % text)
+        raise argparse.ArgumentTypeError("%s: give whole numbers with commas between, as 80,120" % text)
 
 
-_READERS = {str: str, bool: switch, int: whole_number, float: number, typing.Tuple[int, ...]: epoch_list}
+_READERS = {str: str, bool: switch, int: whole_number, float: number, typing.Tuple[int, ...]: number_list}
 
 
 def add_options(parser, options_class):

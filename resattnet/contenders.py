@@ -1,7 +1,7 @@
 """What `benchmarks` measures: contenders, as rows of `VARIANTS`, and their builders.
 
-A builder takes `options.BenchmarkOptions` and what its row adds, and returns a function that does its work once and
-says how many images that were. All measure on the CPU.
+A builder takes `script_options.BenchmarkOptions` and what its row adds, and returns a function that does its work once
+and says how many images that were. All measure on the CPU.
 """
 import dataclasses
 import functools

@@ -10,7 +10,7 @@ from .benchmarks import WARM_UP_ROUNDS, ContenderProcess
 from .contenders import Variant, training
 from .errors import InputError
 from .files import write_csv
-from .options import BenchmarkOptions
+from .script_options import BenchmarkOptions
 from .specs import attention_net_spec
 
 

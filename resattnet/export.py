@@ -200,7 +200,7 @@ def export_parameters(path, options):
     ----------
     path : str
         The parameter file.
-    options : options.ExportOptions
+    options : script_options.ExportOptions
 
     Returns
     -------

@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from .datasets import ImageSet
 from .errors import InputError
+from .images import read_image
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 TEST_NAMES = ("test", "val")
@@ -123,16 +124,6 @@ def _read(files, classes, size, label):
 
 
 def _read_image(path, size):
-    """One image as uint8 (H, W, 3), upright."""
-    try:
-        with Image.open(path) as image:
-            if image.mode[0] in "IF":  # Pillow would clip these at 255
-                raise ValueError("its pixels have more than 8 bits")
-            if "transparency" in image.info:
-                image = image.convert("RGBA")
-            image = ImageOps.exif_transpose(image).convert("RGB")
-            if size:
-                image = ImageOps.fit(image, (size, size), Image.BICUBIC)
-            return np.asarray(image)
-    except Exception as error:  # damaged files make Pillow raise more kinds than it names
-        raise InputError("%s: not an image that can be read (%s)" % (path, error)) from error
+    """One image as uint8 (H, W, 3), as `images.read_image` gives it."""
+    image = read_image(path)
+    return np.asarray(ImageOps.fit(image, (size, size), Image.BICUBIC) if size else image)

@@ -7,11 +7,11 @@ from typing import Optional, Tuple
 
 from .datasets import DATASETS, FORMATS, SIDE
 from .errors import InputError
-from .specs import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, GRAPHS, MASKS, TARGETS, attention_net_spec
+from .specs import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, MASKS, attention_net_spec
 
 
 def option(default, text, choices=None, low=None, high=None, above=None, below=None, short=None, value=None):
-    """A field of `TrainingOptions`, with all that its flag and its check need."""
+    """A field of an options dataclass, with all that its flag and its check need."""
     return field(default=default, metadata=dict(text=text, choices=choices, low=low, high=high, above=above,
                                                 below=below, short=short, value=value))
 
@@ -32,12 +32,12 @@ def _check_number(flag, value, limits):
             raise InputError("%s %s: give a number %s %g" % (flag, value, words, limits[key]))
 
 
-def _check_name(flag, name, what="folder"):
+def check_name(flag, name, what="folder"):
     if name is not None and (not name or "/" in name or name.startswith(".")):
         raise InputError("%s %r: give a plain %s name" % (flag, name, what))
 
 
-class _Options:
+class Options:
     """The check that every options dataclass makes of its values, from its fields' own limits."""
 
     def __post_init__(self):
@@ -50,7 +50,7 @@ class _Options:
 
 
 @dataclass(frozen=True)
-class TrainingOptions(_Options):
+class TrainingOptions(Options):
     """Arguments of a run; each is the flag of the same name of `scripts/cifar10_train.py`.
 
     Raises
@@ -142,7 +142,7 @@ class TrainingOptions(_Options):
         if self.data_format == "bin" and self.dataset not in DATASETS:
             raise InputError("--dataset %s: choose from %s; your own records need --data-format rec"
                              % (self.dataset, ", ".join(DATASETS)))
-        _check_name("--dataset", self.dataset, "file")
+        check_name("--dataset", self.dataset, "file")
         if self.loader == "dali" and self.data_format != "rec":
             raise InputError("--loader dali needs --data-format rec: records, which scripts/make_records.py makes")
         if self.mask == "none" and (self.attention_learning, self.attention) != ("arl", "mixed"):
@@ -168,7 +168,7 @@ class TrainingOptions(_Options):
                                  % ",".join(map(str, self.lr_steps)))
         if self.warmup_epochs is not None and self.warmup_epochs > self.epochs:
             raise InputError("--warmup-epochs %d: the run has %d epochs" % (self.warmup_epochs, self.epochs))
-        _check_name("--name", self.name)
+        check_name("--name", self.name)
 
     @property
     def title(self):
@@ -201,183 +201,6 @@ class TrainingOptions(_Options):
     def decay_epochs(self):
         """Epochs at which the step schedule divides by ten: as given, else 40 % and 60 % of the run (section 4.1)."""
         return self.lr_steps or (self.epochs * 2 // 5, self.epochs * 3 // 5)
-
-
-@dataclass(frozen=True)
-class TrainedOptions(_Options):
-    """What a parameter file is of: for the scripts that read one.
-
-    Where the first seven are not given, they are read from the description beside the parameters; so is
-    the eighth, as long as that folder exists.
-    """
-
-    dataset: Optional[str] = option(None, "the data set to test on")
-    data_format: Optional[str] = option(None, "bin: the set's own binary files; rec: records", choices=FORMATS)
-    num_layers: Optional[int] = option(None, "depth of the network", choices=tuple(attention_net_spec))
-    widths: Optional[str] = option(None, "widths of the network", choices=tuple(CIFAR_WIDTHS))
-    attention_learning: Optional[str] = option(None, "attention learning of the network", choices=ATTENTION_LEARNING)
-    attention: Optional[str] = option(None, "attention type of the network; where it is said nowhere: mixed",
-                                      choices=ATTENTION_TYPES)
-    mask: Optional[str] = option(None, "masks of the network; where it is said nowhere: hourglass", choices=MASKS)
-    data_dir: Optional[str] = option(None, "where the data sets are, and are downloaded to; default: as in training, "
-                                     "else data")
-
-
-@dataclass(frozen=True)
-class TestingOptions(TrainedOptions):
-    """Arguments of a measurement; each is the flag of the same name of `scripts/cifar10_test.py`."""
-
-    batch_size: int = option(250, "images of a batch on each device", low=1, short="-b")
-    workers: int = option(0, "processes that make batches", low=0, short="-j")
-    num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU", low=0)
-    graph: str = option("plain", "how the network is computed; fused: neighbouring layers in one, the same logits; "
-                        "int8: on whole numbers, nearly the same; these two on the CPU only", choices=GRAPHS)
-    flip: bool = option(False, "1 also measures the mean of the probabilities of each image and its mirror image")
-    calibration_images: Optional[int] = option(None, "with --graph int8: training images to take the ranges of the "
-                                               "layers from; default: 256, or all if there are fewer", low=1)
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.graph != "plain" and self.num_gpus:
-            raise InputError("--graph %s: it runs on the CPU; give --num-gpus 0 or leave it out" % self.graph)
-        if self.calibration_images and self.graph != "int8":
-            raise InputError("--calibration-images goes with --graph int8")
-
-
-@dataclass(frozen=True)
-class ExportOptions(TrainedOptions):
-    """Arguments of an export; each is the flag of the same name of `scripts/export.py`."""
-
-    to: str = option("onnx", "onnx: one file for ONNX runtimes, of one image size; symbol: Gluon's symbol.json and "
-                     "params, of any; int8: the same of the network on whole numbers, for MXNet on CPUs",
-                     choices=TARGETS)
-    output: Optional[str] = option(None, "the .onnx file; of the others, what their two files begin with; default: "
-                                   "as the parameters are called")
-    image_size: Optional[int] = option(None, "with --to onnx: height and width of the images; default: as the test "
-                                       "images are; if they are not here, 32, or 224 with ImageNet's stem", low=1)
-    calibration_images: Optional[int] = option(None, "with --to int8: training images to take the ranges of the "
-                                               "layers from; default: 256, or all if there are fewer", low=1)
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.image_size and self.to != "onnx":
-            raise InputError("--image-size goes with --to onnx: the others take images of any size")
-        if self.calibration_images and self.to != "int8":
-            raise InputError("--calibration-images goes with --to int8")
-        if self.output is not None:
-            folder, name = os.path.split(os.path.abspath(os.path.expanduser(self.output)))
-            if not os.path.isdir(folder):
-                raise InputError("--output %s: there is no folder %s" % (self.output, folder))
-            if self.to == "onnx" and not name.endswith(".onnx"):
-                raise InputError("--output %s: give a name that ends in .onnx" % self.output)
-
-
-@dataclass(frozen=True)
-class RecordsOptions(_Options):
-    """Arguments of a writing of records; each is the flag of the same name of `scripts/make_records.py`."""
-
-    dataset: Optional[str] = option(None, "write the records of a known set", choices=tuple(DATASETS))
-    images: Optional[str] = option(None, "write those of a folder: train/ and test/ (or val/) in it, and in these a "
-                                   "folder of images for each class")
-    name: Optional[str] = option(None, "with --images: what --dataset will call them; default: the folder's name")
-    size: Optional[int] = option(None, "with --images: scale the shorter side to so many pixels and keep the middle "
-                                 "square; default: as they are, all of one size", low=1)
-    test_share: Optional[float] = option(None, "with --images: the folders in it are the classes, and this share of "
-                                         "each, as 0.2, is drawn for testing", above=0, below=1)
-    flip: Optional[bool] = option(None, "with --images: 1, the default: a mirrored image still shows its class, and "
-                                  "training mirrors at random; 0: it does not")
-    seed: int = option(0, "draws the test share and the order of the images", low=0, high=2 ** 31 - 1)
-    data_dir: str = option("data", "where CIFAR's files are, or are downloaded to")
-    output_dir: Optional[str] = option(None, "where the records go; default: --data-dir")
-    overwrite: bool = option(False, "1 replaces records of that name")
-
-    def __post_init__(self):
-        super().__post_init__()
-        if (self.dataset is None) == (self.images is None):
-            raise InputError("give either --dataset or --images")
-        for name in ("name", "size", "test_share", "flip"):
-            if self.dataset and getattr(self, name) is not None:
-                raise InputError("%s goes with --images, not with --dataset" % flag_name(name))
-        _check_name("--name", self.title, "file")
-        if self.images and self.title in DATASETS:
-            raise InputError("--name %s: a known set is called so; give another name" % self.title)
-
-    @property
-    def title(self):
-        """What the records are called."""
-        return self.dataset or self.name or os.path.basename(os.path.abspath(self.images))
-
-    @property
-    def output(self):
-        """The folder they go to."""
-        return os.path.expanduser(self.output_dir or self.data_dir)
-
-
-@dataclass(frozen=True)
-class ReportOptions(_Options):
-    """Arguments of a report of runs; each is the flag of the same name of `scripts/report.py`."""
-
-    output: str = option("report.html", "the page")
-    log_dir: Optional[str] = option(None, "--log-dir of the training; default: what the run itself says, else log")
-    model_dir: str = option("models", "--model-dir of the training, where runs given by name are")
-    evaluate: bool = option(True, "0 leaves out what takes an evaluation: confusions, classes and hardest images")
-    hardest: int = option(24, "how many test images of the highest loss to show", low=0)
-    data_dir: Optional[str] = option(None, "where the data sets are; nothing is downloaded; default: as in training, "
-                                     "else data")
-    batch_size: int = option(250, "images of a batch on each device", low=1, short="-b")
-    num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU; 0: the CPU",
-                                     low=0)
-
-    def __post_init__(self):
-        super().__post_init__()
-        path = os.path.abspath(self.output)
-        if os.path.isdir(path) or not os.path.isdir(os.path.dirname(path)):
-            raise InputError("--output %s: %s" % (self.output, "is a folder; give a file in it" if os.path.isdir(path)
-                                                  else "there is no such folder"))
-
-
-BENCHMARK_PARTS = ("train", "inference", "input", "epoch")
-
-
-@dataclass(frozen=True)
-class BenchmarkOptions(_Options):
-    """Arguments of a measurement of speed; each is the flag of the same name of `scripts/benchmark.py`."""
-
-    num_layers: int = option(56, "depth of the network", choices=tuple(attention_net_spec))
-    widths: str = option("full", "widths of the network", choices=tuple(CIFAR_WIDTHS))
-    batch_size: int = option(64, "images of a batch", low=1, short="-b")
-    steps: int = option(4, "steps of one turn; for `epoch` that many batches are the epoch", low=1)
-    repeats: int = option(5, "turns of each contender, after two that are not counted", low=1)
-    dataset: str = option("digits", "what `input` and `epoch` read", choices=tuple(DATASETS))
-    data_dir: str = option("data", "where the data sets are, and are downloaded to")
-    json: Optional[str] = option(None, "file for the figures and all their conditions")
-    dtype: str = option("float32", "what `epoch`, --profile and --cost compute in; `train` has both",
-                        choices=("float32", "bfloat16"))
-    profile: bool = option(False, "1 also says which operators take the time of our training step")
-    cost: Optional[str] = option(None, "measure instead what training costs by batch, depth and processes, --repeats "
-                                 "steps each, and write it to COST.csv and COST.png; takes long")
-
-    def __post_init__(self):
-        super().__post_init__()
-        for name in ("json", "cost"):
-            path = getattr(self, name)
-            if path and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
-                raise InputError("--%s %s: there is no such folder" % (name, path))
-
-
-@dataclass(frozen=True)
-class ReproductionOptions(_Options):
-    """Arguments of runs of recipes; each is the flag of the same name of `scripts/reproduce.py`."""
-
-    print: Optional[str] = option(None, "print the full command of the recipe of this name")
-    write: bool = option(False, "1 runs nothing: it enters what the ended runs of the recipes named gave")
-    readme: bool = option(False, "1 makes the table of the recipes in README.md anew")
-    note: Optional[str] = option(None, "what else is to be known of the runs, as of their data; entered with their "
-                                 "conditions")
-    recipes: Optional[str] = option(None, "file of the recipes; default: data/recipes.csv")
-    data_dir: str = option("data", "where the data sets are, and are downloaded to")
-    log_dir: str = option("log", "folder of the logs")
-    model_dir: str = option("models", "folder of the parameters and states")
 
 
 # What a state's arrays and its place within an epoch depend on.

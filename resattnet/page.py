@@ -42,7 +42,7 @@ def render(records, options):
     ----------
     records : list of report.RunRecord
         At least one.
-    options : options.ReportOptions
+    options : script_options.ReportOptions
 
     Returns
     -------

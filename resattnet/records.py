@@ -228,6 +228,22 @@ def locate(data_set, data_dir, split):
     return RecordFile(*paths(data_dir, data_set.files.name, split), samples)
 
 
+def image_size(data_set, data_dir):
+    """Height and width of the images, which are the first test image's.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    path, index = paths(os.path.expanduser(str(data_dir)), data_set.files.name, "test")
+    where = "%s: record 0" % path
+    reader = _open(path, index, data_set.files.splits["test"])
+    _, png = _unpack(_record(reader, 0, where), 0, len(data_set.classes), where)
+    reader.close()
+    return _decode(png, where).shape[:2]
+
+
 def _read(data_set, data_dir, split, download):
     """A split decoded into memory: the `read` of a `DataSet` of records. Nothing is ever downloaded."""
     images, labels = None, np.empty(data_set.samples[split], np.int32)

@@ -11,7 +11,8 @@ import numpy as np
 from . import evaluation, runs, trained
 from .devices import choose_devices
 from .errors import InputError
-from .options import TestingOptions, TrainingOptions, flag_name
+from .options import TrainingOptions, flag_name
+from .script_options import TestingOptions
 
 UNKNOWN = "unknown"
 
@@ -78,7 +79,7 @@ def collect(names, options, say=None):
     ----------
     names : list of str
         Names or folders of runs; one given twice counts once.
-    options : options.ReportOptions
+    options : script_options.ReportOptions
     say : callable, optional
         Called with a line before what takes long.
 

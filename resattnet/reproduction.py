@@ -22,7 +22,7 @@ def reproduce(recipe, options):
     Parameters
     ----------
     recipe : recipes.Recipe
-    options : options.ReproductionOptions
+    options : script_options.ReproductionOptions
 
     Returns
     -------

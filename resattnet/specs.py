@@ -33,6 +33,7 @@ ATTENTION_TYPES = ("mixed", "channel", "spatial")
 MASKS = ("hourglass", "local", "none")
 GRAPHS = ("plain", "fused", "int8")
 TARGETS = ("onnx", "symbol", "int8")
+REPORTS = ("text", "csv", "json")
 
 
 def choose(what, name, table):

@@ -69,7 +69,7 @@ def load_trained(path, options, devices):
     ----------
     path : str
         The parameter file.
-    options : options.TrainedOptions
+    options : script_options.TrainedOptions
         What they leave out is read from the description beside the parameters.
     devices : list of mx.Context
 
@@ -131,7 +131,7 @@ def predict_parameters(path, options, download=True):
     ----------
     path : str
         The parameter file.
-    options : options.TestingOptions
+    options : script_options.TestingOptions
         What they leave out is read from the description beside the parameters.
     download : bool
         Whether the data set may be fetched.

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from . import checkpoints, parameters, reports
+from . import checkpoints, parameters, summaries
 from ._mxnet import mx
 from .averaging import MovingAverage
 from .board import RunLog
@@ -155,7 +155,7 @@ class Run:
             self.validate()
         if self.unsaved:
             raise InputError("the run is done, but its last state could not be saved (%s)" % self.unsaved)
-        self.log.line(reports.summary(progress, options.epochs, self.folder, self.log))
+        self.log.line(summaries.summary(progress, options.epochs, self.folder, self.log))
 
     def train_epoch(self):
         """Train on what is left of the epoch begun."""
@@ -221,8 +221,8 @@ class Run:
         self.meter = Meter()
         self.save(row)
         self.log.table(progress.history)
-        self.log.scalars(progress.step, reports.epoch_scalars(row))
-        self.log.line(reports.epoch_line(row, progress, self.options.epochs))
+        self.log.scalars(progress.step, summaries.epoch_scalars(row))
+        self.log.line(summaries.epoch_line(row, progress, self.options.epochs))
 
     def _measure(self, what, average=None):
         """Figures of the network, or of its average, over all validation images, by name."""

@@ -27,7 +27,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.p
 
 from resattnet import cli  # noqa: E402
 from resattnet.errors import InputError  # noqa: E402
-from resattnet.options import BENCHMARK_PARTS, BenchmarkOptions  # noqa: E402
+from resattnet.script_options import BENCHMARK_PARTS, BenchmarkOptions  # noqa: E402
 
 
 def parse():

@@ -13,7 +13,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
 from resattnet import cli  # noqa: E402
-from resattnet.options import TestingOptions  # noqa: E402
+from resattnet.script_options import TestingOptions  # noqa: E402
 
 
 def table(classes, evaluation):

@@ -19,7 +19,7 @@ sys.path.insert(0, ROOT)
 
 from resattnet import cli, recipes, reproduction  # noqa: E402
 from resattnet.errors import InputError  # noqa: E402
-from resattnet.options import ReproductionOptions  # noqa: E402
+from resattnet.script_options import ReproductionOptions  # noqa: E402
 
 
 def parse():

@@ -14,10 +14,10 @@ from resattnet._mxnet import mx
 from resattnet.attention import ATTENTION, EPSILON, AttentionModule, Hourglass, Interpolation, SoftMask
 from resattnet.errors import InputError
 from resattnet.inference import fused
-from resattnet.options import TestingOptions as Testing
 from resattnet.options import TrainingOptions
 from resattnet.parameters import load_parameters
 from resattnet.precision import mixed
+from resattnet.script_options import TestingOptions as Testing
 from resattnet.specs import ATTENTION_TYPES, MASKS
 from resattnet.trained import evaluate_parameters
 from resattnet.units import Anchor, Bottleneck

@@ -15,7 +15,7 @@ from resattnet import benchmarks, contenders, datasets
 from resattnet._mxnet import mx
 from resattnet.contenders import Unavailable, Variant
 from resattnet.errors import InputError
-from resattnet.options import BENCHMARK_PARTS, BenchmarkOptions
+from resattnet.script_options import BENCHMARK_PARTS, BenchmarkOptions
 
 SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "benchmark.py")
 TINY = BenchmarkOptions(widths="thin", batch_size=2, steps=1, repeats=1)

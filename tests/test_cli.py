@@ -39,7 +39,7 @@ def test_a_script_is_short(name):
 @pytest.mark.parametrize("args, message", [
     ("--num-layers 50", "--num-layers 50: choose from 56, 92, 128, 164, 236, 452"),
     ("--num-layers x", "--num-layers x: give a whole number"),
-    ("--lr-schedule step --lr-steps 80,x", "--lr-steps 80,x: give epochs with commas between, as 80,120"),
+    ("--lr-schedule step --lr-steps 80,x", "--lr-steps 80,x: give whole numbers with commas between, as 80,120"),
     ("--lr-schedule step --lr-steps 120,80", "--lr-steps 120,80: give epochs from 1 on, in rising order"),
     ("--lr-steps 80,120", "add --lr-schedule step"),
     ("--num-gpus 3", "--num-gpus 3: MXNet can use"),

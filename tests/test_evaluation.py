@@ -124,8 +124,8 @@ def test_mirrored_images_are_measured_beside_the_plain_ones(tmp_path):
     parameters.save_parameters(net, path, dict(
         network=dict(num_layers=56, widths="thin", classes=3, attention_learning="arl"), dataset="noise",
         data_format="rec", data_dir=str(tmp_path)))
-    plain, _ = evaluate_parameters(path, options.TestingOptions(num_gpus=0))
-    both, _ = evaluate_parameters(path, options.TestingOptions(num_gpus=0, flip=True))
+    plain, _ = evaluate_parameters(path, script_options.TestingOptions(num_gpus=0))
+    both, _ = evaluate_parameters(path, script_options.TestingOptions(num_gpus=0, flip=True))
     assert plain.mirrored is None and both[:3] == plain[:3]
     total = 0
     for part in (images, images[..., ::-1]):

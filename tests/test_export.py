@@ -20,7 +20,7 @@ from resattnet.augment import Transform
 from resattnet.errors import InputError
 from resattnet.inference import quantized
 from resattnet.network import get_attention_cifar, get_attention_net
-from resattnet.options import ExportOptions
+from resattnet.script_options import ExportOptions
 from resattnet.trained import calibration_images
 
 onnx = pytest.importorskip("onnx", reason="python -m pip install -e '.[onnx]'")
@@ -159,7 +159,8 @@ def saved(tmp_path_factory):
     path = str(tmp_path_factory.mktemp("saved") / "best.params")
     net = initialised(get_attention_cifar(10, 56, widths="thin"))
     net.output.weight.set_data(net.output.weight.data() / 20)
-    network = dict(num_layers=56, widths="thin", classes=10, attention_learning="arl")
+    network = dict(
+        num_layers=56, widths="thin", classes=10, attention_learning="arl", attention="mixed", mask="hourglass")
     parameters.save_parameters(net, path, dict(network=network, dataset="digits", validation_top1=0.125))
     return path, net
 
@@ -177,7 +178,8 @@ def test_the_script_writes_what_a_user_has_to_know(saved, tmp_path):
     facts = datasets.describe("digits")
     assert [json.loads(known[name]) for name in ("mean", "std", "classes", "image_size", "top1")] == [
         list(facts.mean), list(facts.std), list("0123456789"), [32, 32], 0.125]
-    assert json.loads(known["network"]) == dict(num_layers=56, widths="thin", classes=10, attention_learning="arl")
+    assert json.loads(known["network"]) == dict(
+        num_layers=56, widths="thin", classes=10, attention_learning="arl", attention="mixed", mask="hourglass")
     assert "(batch, 3, 32, 32)" in model.doc_string and known["preprocessing"] and known["range"]
     shapes = [[dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
               for value in (model.graph.input[0], model.graph.output[0])]

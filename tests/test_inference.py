@@ -6,7 +6,7 @@ import pytest
 from test_network import difference, images, initialised
 
 import resattnet
-from resattnet import datasets, options, parameters
+from resattnet import datasets, options, parameters, script_options
 from resattnet._mxnet import mx
 from resattnet.augment import Transform
 from resattnet.errors import InputError
@@ -101,8 +101,8 @@ def test_int8_computes_in_int8_and_sees_what_float32_sees(trained, capfd):
 
 @pytest.mark.parametrize("given", [dict(graph="fused"), dict(graph="int8", calibration_images=64)])
 def test_a_parameter_file_is_measured_with_the_graph_asked_for(trained, given):
-    plain, _ = evaluate_parameters(trained, options.TestingOptions(num_gpus=0))
-    other, _ = evaluate_parameters(trained, options.TestingOptions(num_gpus=0, **given))
+    plain, _ = evaluate_parameters(trained, script_options.TestingOptions(num_gpus=0))
+    other, _ = evaluate_parameters(trained, script_options.TestingOptions(num_gpus=0, **given))
     assert other.samples == plain.samples == 360 and abs(other.top1 - plain.top1) < 0.03
     assert other.loss != plain.loss
 
@@ -116,9 +116,9 @@ def test_a_parameter_file_is_measured_with_the_graph_asked_for(trained, given):
 ])
 def test_options_that_do_not_go_together(given, message):
     with pytest.raises(InputError, match=message):
-        options.TestingOptions(**given)
+        script_options.TestingOptions(**given)
 
 
 def test_more_calibration_images_than_there_are(trained):
     with pytest.raises(InputError, match="--calibration-images 2000: the data set has 1437 training images"):
-        evaluate_parameters(trained, options.TestingOptions(graph="int8", calibration_images=2000))
+        evaluate_parameters(trained, script_options.TestingOptions(graph="int8", calibration_images=2000))

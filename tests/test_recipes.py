@@ -18,7 +18,8 @@ from test_training import few_digits  # noqa: F401
 from resattnet import checkpoints, recipes, records, reproduction, training
 from resattnet.datasets import ImageSet
 from resattnet.errors import InputError
-from resattnet.options import ReproductionOptions, TrainingOptions
+from resattnet.options import TrainingOptions
+from resattnet.script_options import ReproductionOptions
 
 TABLE = recipes.read()
 NAMES = [recipe.name for recipe in TABLE]

@@ -18,7 +18,8 @@ from resattnet.augment import Transform
 from resattnet.datasets import ImageSet
 from resattnet.errors import InputError
 from resattnet.loaders import ArrayLoader
-from resattnet.options import RecordsOptions, TrainingOptions
+from resattnet.options import TrainingOptions
+from resattnet.script_options import RecordsOptions
 from test_cli import ROOT, refused, script
 
 CLASSES = ("cat", "dog", "owl")
@@ -421,8 +422,9 @@ def test_images_of_all_kinds_become_upright_squares(tmp_path):
     assert sets["train"].images.shape == (9, 10, 10, 3) and sets["test"].images.shape == (6, 10, 10, 3)
     for name in ("turned.jpg", "grey.gif", "clear.PNG"):
         image = folders._read_image(str(tmp_path / "train" / "dog" / name), 10).astype(int)
-        # The middle square is rows 15 to 45 of the ramp, 60 to 180, in ten steps.
-        np.testing.assert_allclose(image[..., 0], np.repeat(64 + 12 * np.arange(10)[:, None], 10, axis=1), atol=4)
+        # The middle square is rows 15 to 45 of the ramp, 60 to 180, in ten steps; `clear` lies on white.
+        steps = np.repeat(64 + 12 * np.arange(10)[:, None], 10, axis=1)
+        np.testing.assert_allclose(image[..., 0], 255 - steps + steps ** 2 / 255 if "clear" in name else steps, atol=4)
 
 
 def drop(name):
@@ -462,9 +464,9 @@ def test_a_folder_that_cannot_serve_is_refused(images, change, text):
     assert text in message(folders.read_folder, str(images))
 
 
-def test_sixteen_bits_are_refused(images):
-    save(images / "train" / "owl" / "9.png", np.full((6, 5), 40000, np.uint16))
-    assert "train/owl/9.png: not an image that can be read (its pixels have more than 8 bits)" in message(
+def test_pixels_of_no_known_range_are_refused(images):
+    save(images / "train" / "owl" / "9.tif", np.full((6, 5), 0.5, np.float32))
+    assert "train/owl/9.tif: not an image that can be read (its pixels are numbers of 32 bits" in message(
         folders.read_folder, str(images))
 
 

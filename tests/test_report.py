@@ -18,7 +18,8 @@ from resattnet import checkpoints, datasets, figures, markup, page, report, runs
 from resattnet._mxnet import mx
 from resattnet.errors import InputError
 from resattnet.network import get_attention_cifar
-from resattnet.options import ReportOptions, TrainingOptions
+from resattnet.options import TrainingOptions
+from resattnet.script_options import ReportOptions
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ODD = '<b> & "q" $x$'
@@ -126,7 +127,7 @@ def test_best_is_the_first_of_equal_ones():
 
 def test_arguments_that_differ_are_exactly_those(records):
     differing, common = report.compare_arguments(records)
-    assert differing == {"--lr": ["0.1", "0.05"], "--epochs": ["2", "3"], "--mix-up": ["0", "1"]}
+    assert differing == {"--lr": ["default", "0.05"], "--epochs": ["2", "3"], "--mix-up": ["0", "1"]}
     assert common["--dataset"] == "digits" and common["--lr-steps"] == "default" and common["--float16"] == "0"
     names = {name for name in TrainingOptions.__dataclass_fields__ if name != "name"}
     assert {flag[2:].replace("-", "_") for flag in list(differing) + list(common)} == names

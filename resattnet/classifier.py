@@ -1,0 +1,185 @@
+"""A trained network that takes images as they come and names their classes."""
+import itertools
+from typing import NamedTuple, Tuple
+
+import numpy as np
+from PIL import Image
+
+from . import records
+from ._mxnet import mx
+from .datasets import SIDE
+from .devices import choose_devices
+from .errors import InputError
+from .images import read_image, to_rgb
+from .script_options import TrainedOptions
+from .trained import load_trained
+
+
+class Prediction(NamedTuple):
+    """The most probable classes of an image, the first being the network's answer.
+
+    Attributes
+    ----------
+    classes : tuple of str
+    labels : tuple of int
+        Their numbers.
+    probabilities : tuple of float
+    """
+
+    classes: Tuple[str, ...]
+    labels: Tuple[int, ...]
+    probabilities: Tuple[float, ...]
+
+
+class Classifier:
+    """A network with all that it takes to give it images: `Classifier.load(FILE).predict(images)`.
+
+    An image is brought to the size of the data set's images whole, by bilinear interpolation (Pillow's, which takes
+    the mean of what it makes smaller), whatever its proportions, and normalised by the data set's mean and
+    standard deviation. A data set's own images, saved without loss, give what they give in its test.
+
+    Parameters
+    ----------
+    trained : evaluation.Trained
+    devices : list of mx.Context
+        Where its network is.
+    batch_size : int
+        Images of a batch on each device.
+
+    Attributes
+    ----------
+    net : AttentionNet
+    classes : tuple of str
+    size : (int, int)
+        Height and width of what the network is given.
+    """
+
+    def __init__(self, trained, devices, batch_size=64):
+        self.net, self.classes, self.transform = trained.net, trained.facts.classes, trained.transform
+        self.size = (SIDE, SIDE)
+        if trained.source["data_format"] == "rec":
+            self.size = records.image_size(trained.facts, trained.source["data_dir"])
+        self.trained = trained
+        self._devices, self._batch_size = devices, batch_size
+
+    @classmethod
+    def load(cls, path, num_gpus=None, batch_size=64, **what):
+        """Read a parameter file.
+
+        Parameters
+        ----------
+        path : str
+        num_gpus : int, optional
+            As of `devices.choose_devices`.
+        batch_size : int
+        **what
+            Of `script_options.TrainedOptions`: what the parameters are of, if there is no description beside them.
+
+        Raises
+        ------
+        InputError
+            As `trained.load_trained`.
+        """
+        devices, _ = choose_devices(num_gpus)
+        return cls(load_trained(path, TrainedOptions(**what), devices), devices, batch_size)
+
+    def predict(self, images, top=5):
+        """The most probable classes of each image.
+
+        Parameters
+        ----------
+        images : iterable
+            Of paths, Pillow images, or uint8 arrays (H, W, 3); also an array (N, H, W, 3).
+        top : int
+            How many classes; all where there are fewer.
+
+        Returns
+        -------
+        list of Prediction
+
+        Raises
+        ------
+        InputError
+            If an image cannot be read.
+        """
+        return list(self.stream(images, top))
+
+    def stream(self, images, top=5, failed=None):
+        """As `predict`, a batch at a time.
+
+        Parameters
+        ----------
+        images, top
+            As of `predict`.
+        failed : callable, optional
+            Called with the InputError of each image that cannot be read, whose prediction is then None.
+
+        Yields
+        ------
+        Prediction or None
+        """
+        images = iter(images)
+        numbers = itertools.count()
+        while True:
+            batch = list(itertools.islice(images, self._batch_size * len(self._devices)))
+            if not batch:
+                return
+            pixels = [self._try(image, number, failed) for image, number in zip(batch, numbers)]
+            read = [array for array in pixels if array is not None]
+            predictions = iter(self._rank(self.logits(np.stack(read)), top) if read else [])
+            for array in pixels:
+                yield None if array is None else next(predictions)
+
+    def _try(self, image, number, failed):
+        try:
+            return self.pixels(image, "image %d" % number)
+        except InputError as error:
+            if failed is None:
+                raise
+            failed(error)
+
+    def pixels(self, image, name="image"):
+        """An image at the size that the network is given, uint8 (H, W, 3); `name` is for messages."""
+        height, width = self.size
+        return np.asarray(open_image(image, name).resize((width, height), Image.BILINEAR))
+
+    def normalised(self, pixels):
+        """What the network is given, float32 (N, 3, H, W), of uint8 images (N, H, W, 3)."""
+        return self.transform(pixels, np.zeros(len(pixels), np.int32))[0]
+
+    def logits(self, pixels):
+        """The network's logits (N, classes) of uint8 images (N, H, W, 3), at once.
+
+        Raises
+        ------
+        InputError
+            If they are not finite.
+        """
+        parts = mx.gluon.utils.split_and_load(mx.nd.array(self.normalised(pixels)), self._devices[:len(pixels)],
+                                              even_split=False)
+        logits = np.concatenate([output.asnumpy() for output in [self.net(part) for part in parts]])
+        if not np.isfinite(logits).all():
+            raise InputError("the network's logits are not finite: its parameters are of a run that diverged")
+        return logits
+
+    def _rank(self, logits, top):
+        logits = logits.astype(np.float64)
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        for row, order in zip(shares, np.argsort(-logits, axis=1, kind="stable")[:, :top]):
+            yield Prediction(tuple(self.classes[label] for label in order), tuple(order.tolist()),
+                             tuple(row[order].tolist()))
+
+
+def open_image(image, name="image"):
+    """A path, a Pillow image or a uint8 array (H, W, 3) as a Pillow image in RGB; InputError if it is none."""
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise InputError("%s is an array of %s %s: give uint8 (height, width, 3)" % (name, image.dtype, image.shape))
+        return Image.fromarray(image)
+    if not isinstance(image, Image.Image):
+        return read_image(image)
+    try:
+        return to_rgb(image)
+    except ValueError as error:
+        raise InputError("%s: %s" % (name, error)) from error

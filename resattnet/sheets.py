@@ -1,0 +1,183 @@
+"""Sheets of soft masks, as the paper's figures 1 and 4: images, masks, and the features before and after them."""
+import os
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from .classifier import Classifier, open_image
+from .devices import choose_devices
+from .errors import InputError
+from .files import write_atomically
+from .images import find_images
+from .masks import grad_cam, soft_masks
+from .trained import load_trained
+
+SHOWN_PIXELS = 160  # the longer side of an image on the sheet
+PANEL = 1.35  # inches
+TITLE = 26  # letters of a name, at most
+
+
+class Row(NamedTuple):
+    """An image on a sheet.
+
+    Attributes
+    ----------
+    title : str
+        Its name, and what it is where that is known.
+    picture : PIL.Image.Image
+        In RGB, as it came.
+    pixels : uint8 array (H, W, 3)
+        As the network is given it.
+    """
+
+    title: str
+    picture: Image.Image
+    pixels: np.ndarray
+
+
+def upsample(maps, height, width):
+    """Bring a float map (h, w) to the size of an image, bilinearly: float32 array (height, width)."""
+    return np.asarray(Image.fromarray(np.asarray(maps, np.float32)).resize((width, height), Image.BILINEAR))
+
+
+def read_rows(classifier, names, from_test):
+    """The rows of files, then those of the first so many test images."""
+    rows = []
+    for name in find_images(names) if names else ():
+        picture = open_image(name)
+        rows.append(Row(os.path.basename(name), picture, classifier.pixels(picture)))
+    if from_test:
+        test_set = classifier.trained.images("test")
+        if from_test > len(test_set.labels):
+            raise InputError("--from-test %d: the data set has %d test images" % (from_test, len(test_set.labels)))
+        for number, (image, label) in enumerate(zip(test_set.images[:from_test], test_set.labels)):
+            picture = Image.fromarray(image)
+            rows.append(Row("test image %d: %s" % (number, test_set.classes[label]), picture, image))
+    return rows
+
+
+def make_sheet(path, names, options):
+    """Draw the soft masks of a parameter file for images.
+
+    Parameters
+    ----------
+    path : str
+        The parameter file.
+    names : list of str
+        As of `images.find_images`; may be empty with `from_test`.
+    options : script_options.MaskOptions
+
+    Returns
+    -------
+    output : str
+        The file that was written.
+    predictions : list of (Row, Prediction)
+    attentions : list of masks.Attention
+
+    Raises
+    ------
+    InputError
+        If an image cannot be read, the network has no masks or not so many channels, or the sheet cannot be written.
+    """
+    devices, _ = choose_devices(0)
+    classifier = Classifier(load_trained(path, options, devices), devices)
+    rows = read_rows(classifier, names, options.from_test)
+    x = classifier.normalised(np.stack([row.pixels for row in rows]))
+    attentions = soft_masks(classifier.net, x)
+    check_channels(attentions, options.channels)
+    predictions = classifier.predict([row.pixels for row in rows], top=1)
+    cams = grad_cam(classifier.net, x) if options.grad_cam else None
+    figure = draw(rows, predictions, attentions, options.channels, cams, classifier.trained.network)
+    output = os.path.expanduser(options.output)
+    kind = os.path.splitext(output)[1][1:].lower()
+    try:
+        write_atomically(output, lambda temporary: figure.savefig(temporary, format=kind, dpi=150))
+    except OSError as error:
+        raise InputError("--output %s cannot be written (%s)" % (options.output, error.strerror or error)) from error
+    return output, list(zip(rows, predictions)), attentions
+
+
+def check_channels(attentions, channels):
+    """See that every mask has the channels; they may be None."""
+    fewest = min(attention.mask.shape[1] for attention in attentions)
+    if channels and max(channels) >= fewest:
+        raise InputError("--channels %s: the narrowest masks have channels 0 to %d"
+                         % (",".join(map(str, channels)), fewest - 1))
+
+
+class Column(NamedTuple):
+    """A column of maps on a sheet: its title, maps (N, channels shown, h, w) and matplotlib's name of its colours."""
+
+    title: str
+    maps: np.ndarray
+    colours: str
+
+
+def columns_of(attentions, channels, formula):
+    """The groups of columns that share a scale: for each module its masks; its features before and after."""
+    for attention in attentions:
+        mask, before, after = (maps.mean(axis=1, keepdims=True) if channels is None else maps[:, list(channels)]
+                               for maps in attention[3:])
+        where = "stage %d, module %d" % attention[1:3]
+        yield [Column("%s\nmask M (%d x %d)" % ((where,) + mask.shape[2:]), mask, "viridis")]
+        yield [Column("%s\ntrunk T" % where, before, "magma"), Column("%s\n%s" % (where, formula), after, "magma")]
+
+
+def draw(rows, predictions, attentions, channels, cams, network):
+    """A sheet as a matplotlib Figure; the last row of its axes are the scales. Parameters: see `make_sheet`."""
+    from matplotlib.figure import Figure
+
+    groups = list(columns_of(attentions, channels, "(1 + M) T" if network["attention_learning"] == "arl" else "M T"))
+    shown = [None] if channels is None else list(channels)
+    if cams is not None:
+        groups.insert(0, [Column("Grad-CAM\nof the prediction", np.repeat(cams[:, None], len(shown), 1), "inferno")])
+    lines = [(row, place) for row in range(len(rows)) for place in range(len(shown))]
+    width = 1 + sum(map(len, groups))
+    figure = Figure(figsize=(PANEL * width, (PANEL + 0.35) * len(lines) + 1.1), layout="constrained")
+    figure.suptitle("Soft masks of Attention-%d: %s" % (network["num_layers"], (
+        "mean over the channels" if channels is None else "channels " + ", ".join(map(str, channels)))), fontsize=9)
+    grid = figure.add_gridspec(len(lines) + 1, width, height_ratios=[1] * len(lines) + [0.07])
+    for line, (row, place) in enumerate(lines):
+        _show_picture(figure.add_subplot(grid[line, 0]), rows[row], predictions[row], shown[place])
+    first = 1
+    for group in groups:
+        _show_group(figure, grid, first, group, rows, lines)
+        first += len(group)
+    return figure
+
+
+def _shown_size(picture):
+    """Height and width of an image on the sheet."""
+    width, height = picture.size
+    scale = SHOWN_PIXELS / max(width, height)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _show_picture(axis, row, prediction, channel):
+    height, width = _shown_size(row.picture)
+    axis.imshow(np.asarray(row.picture.resize((width, height), Image.BILINEAR)))
+    title = row.title if len(row.title) <= TITLE else "..." + row.title[3 - TITLE:]
+    axis.set_title("%s\n-> %s (%.1f %%)" % (title, prediction.classes[0], 100 * prediction.probabilities[0]), fontsize=6)
+    axis.set(xticks=[], yticks=[])
+    if channel is not None:
+        axis.set_ylabel("channel %d" % channel, fontsize=6)
+
+
+def _show_group(figure, grid, first, group, rows, lines):
+    """Draw columns of one scale, from column `first` of the grid on, with their bar in its last row."""
+    from matplotlib.ticker import MaxNLocator
+
+    low = min(float(column.maps.min()) for column in group)
+    high = max(float(column.maps.max()) for column in group)
+    for number, column in enumerate(group):
+        for line, (row, place) in enumerate(lines):
+            axis = figure.add_subplot(grid[line, first + number])
+            shown = axis.imshow(upsample(column.maps[row, place], *_shown_size(rows[row].picture)), cmap=column.colours,
+                                vmin=low, vmax=high)
+            axis.set(xticks=[], yticks=[])
+            if line == 0:
+                axis.set_title(column.title, fontsize=6)
+    bar = figure.colorbar(shown, cax=figure.add_subplot(grid[-1, first:first + len(group)]), orientation="horizontal",
+                          ticks=MaxNLocator(3 * len(group)))
+    bar.ax.tick_params(labelsize=6)

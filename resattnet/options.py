@@ -1,7 +1,6 @@
 """The arguments of a training run, as data: names, defaults, meaning and limits stand here once."""
 import dataclasses
 import math
-import os
 from dataclasses import dataclass, field
 from typing import Optional, Tuple
 

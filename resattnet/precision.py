@@ -1,8 +1,6 @@
 """Mixed precision on the CPU: the step's graph in bfloat16, the parameters and their updates in float32."""
 import json
 
-from mxnet.contrib.amp import amp
-
 from ._mxnet import mx
 from .units import Anchor
 
@@ -35,7 +33,7 @@ def mixed(net):
     finally:
         net.apply(_set_anchor(False))
     first = next(node["name"] for node in json.loads(symbol.tojson())["nodes"] if node["op"] == "Convolution")
-    symbol = amp.convert_symbol(
+    symbol = mx.contrib.amp.convert_symbol(
         symbol, "bfloat16", target_dtype_ops=["Convolution", "FullyConnected", "Pooling"],
         fp32_ops=["transpose", "Flatten"] + ATTENTION_OPS,
         conditional_fp32_ops=[("Activation", "act_type", ["sigmoid"])],

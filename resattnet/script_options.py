@@ -1,12 +1,13 @@
 """The arguments of the other scripts, as data: what `options` is for training."""
 import os
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Tuple
 
 from .datasets import DATASETS, FORMATS
 from .errors import InputError
 from .options import Options, check_name, flag_name, option
-from .specs import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, GRAPHS, MASKS, REPORTS, TARGETS, attention_net_spec
+from .specs import (ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, GRAPHS, MASKS, REPORTS, TARGETS,
+                    attention_net_spec)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from resattnet import options, parameters, records
+from resattnet import parameters, records, script_options
 from resattnet._mxnet import mx
 from resattnet.augment import Transform
 from resattnet.datasets import ImageSet

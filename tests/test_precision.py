@@ -113,5 +113,3 @@ def test_both_types_at_once_are_refused():
     with pytest.raises(InputError, match="--dtype float8: choose from float32, bfloat16"):
         TrainingOptions(dtype="float8")
     assert TrainingOptions(dtype="bfloat16").title == "cifar10_attention56_bfloat16"
-
-

@@ -17,7 +17,7 @@ from test_cli import ROOT, refused, script
 from test_network import initialised
 
 import resattnet
-from resattnet import datasets, options, parameters, predictions, records, script_options, specs
+from resattnet import datasets, parameters, predictions, records, script_options, specs
 from resattnet._mxnet import mx
 from resattnet.augment import Transform
 from resattnet.classifier import Classifier, Prediction

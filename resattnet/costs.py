@@ -158,7 +158,7 @@ def draw(path, costs):
                 ("images/s in training", [cost.images_per_second for cost in rows]),
                 ("peak memory, GiB", [cost.memory / 1024 for cost in rows]))):
             axes[row, column].plot(places, values, "o-")
-            axes[row, column].set(xscale="log", ylabel=text, ylim=(0, None))
+            axes[row, column].set(xscale="log", ylabel=text, ylim=(0, 1.1 * max(values)))
             axes[row, column].grid(alpha=0.3)
         axes[1, column].set_xlabel(label)
         axes[1, column].set_xticks(places, [str(place) for place in places])

@@ -237,3 +237,30 @@ class ReproductionOptions(Options):
     data_dir: str = option("data", "where the data sets are, and are downloaded to")
     log_dir: str = option("log", "folder of the logs")
     model_dir: str = option("models", "folder of the parameters and states")
+
+
+@dataclass(frozen=True)
+class SummaryOptions(Options):
+    """Arguments of `python -m resattnet summary`."""
+
+    num_layers: int = option(56, "depth of the network", choices=tuple(attention_net_spec))
+    stem: str = option("cifar", "cifar: for small images; imagenet: for large ones", choices=("cifar", "imagenet"))
+    widths: str = option("full", "widths of the network", choices=tuple(CIFAR_WIDTHS))
+    attention_learning: str = option("arl", "attention learning of the network", choices=ATTENTION_LEARNING)
+    attention: str = option("mixed", "attention type of the network", choices=ATTENTION_TYPES)
+    mask: str = option("hourglass", "masks of the network", choices=MASKS)
+    classes: Optional[int] = option(None, "number of classes; default: 10, or 1000 with --stem imagenet", low=1)
+    image_size: Optional[int] = option(None, "height and width of the images; default: 32, or 224", low=1)
+
+    @property
+    def side(self):
+        """Height and width of the images."""
+        return self.image_size or (32 if self.stem == "cifar" else 224)
+
+    def build(self):
+        """The network, not initialised."""
+        from .network import get_attention_cifar, get_attention_net  # here, since they need MXNet
+
+        build, classes = (get_attention_cifar, 10) if self.stem == "cifar" else (get_attention_net, 1000)
+        return build(self.classes or classes, self.num_layers, self.widths, attention_learning=self.attention_learning,
+                     attention=self.attention, mask=self.mask)

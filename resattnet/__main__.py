@@ -1,0 +1,94 @@
+"""What is here: `python -m resattnet` for versions, devices and networks, `... summary` for the layers of one.
+
+    python -m resattnet
+    python -m resattnet summary --num-layers 92 --widths thin
+    python -m resattnet summary --num-layers 56 --stem imagenet
+"""
+import argparse
+import os
+import platform
+import sys
+
+from . import __version__, cli
+from .script_options import SummaryOptions
+
+EXTRAS = {"onnx": ("onnx", "onnxruntime"), "bench": ("torch",), "dali": ("nvidia-dali-cuda120",)}
+
+
+def versions():
+    """Lines: this package, Python and MXNet; optional packages that are here or not."""
+    from ._mxnet import BUILDS, installed, mx
+
+    build = next((name for name in BUILDS if installed(name)), "not installed by pip")
+    enabled = [name for name in ("CUDA", "CUDNN", "NCCL", "MKLDNN", "OPENCV", "DIST_KVSTORE")
+               if mx.runtime.Features().is_enabled(name)]
+    yield "resattnet %s, Python %s, MXNet %s (%s; %s)" % (
+        __version__, platform.python_version(), mx.__version__, build, ", ".join(enabled))
+    for extra, names in EXTRAS.items():
+        missing = [name for name in names if not installed(name)]
+        found = ", ".join("%s %s" % (name, installed(name)) for name in names if installed(name))
+        yield "  extra %-5s  %s" % (extra, "missing %s: python -m pip install -e '.[%s]'" % (
+            ", ".join(missing), extra) if missing else found)
+
+
+def devices():
+    """Lines: what can be computed on, and why on nothing else."""
+    from ._mxnet import gpus
+    from .devices import check_type, cpu_facts
+    from .errors import InputError
+    from ._mxnet import mx
+
+    model, instructions = cpu_facts()
+    yield "CPU  %s (%s), %s threads" % (model, " ".join(instructions) or "instructions unknown",
+                                        os.environ["OMP_NUM_THREADS"])
+    try:
+        for remark in check_type("bfloat16", [mx.cpu()]) or ["--dtype bfloat16 can be used"]:
+            yield "     " + remark
+    except InputError as reason:
+        yield "     %s" % reason
+    usable, reasons = gpus()
+    for index in usable:
+        yield "GPU %d can be used" % index
+    for reason in reasons:
+        yield "no GPU: %s" % reason if not usable else reason
+
+
+def networks():
+    """Lines: each depth with its parameters and multiply-accumulates, for CIFAR-10 and for ImageNet."""
+    from .network import get_attention_cifar, get_attention_net
+    from .specs import attention_net_spec
+    from .summary import layers, total
+
+    kinds = (("CIFAR-10, thin", get_attention_cifar, 10, "thin", 32), ("CIFAR-10", get_attention_cifar, 10, "full", 32),
+             ("ImageNet", get_attention_net, 1000, "full", 224))
+    yield "depth  " + "  ".join("%-28s" % name for name, _, _, _, _ in kinds)
+    for depth in attention_net_spec:
+        cells = []
+        for _, build, classes, widths, side in kinds:
+            parameters, macs = total(layers(build(classes, depth, widths), side, side))
+            cells.append("{:>11,}  {:7.3f} GMACs".format(parameters, macs / 1e9).ljust(28))
+        yield ("%5d  " % depth + "  ".join(cells)).rstrip()
+
+
+def main():
+    """Tell."""
+    parser = cli.ArgumentParser(prog="python -m resattnet", description=__doc__,
+                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", metavar="summary")
+    cli.add_options(commands.add_parser("summary", help="the layers of a network, their parameters and MACs"),
+                    SummaryOptions)
+    given = vars(parser.parse_args())
+    if given.pop("command") is None:
+        for lines in (versions(), devices(), networks()):
+            for line in lines:
+                print(line, flush=True)
+        return
+    from .summary import layers, table
+
+    options = SummaryOptions(**given)
+    print("\n".join(table(layers(options.build(), options.side, options.side))))
+
+
+if __name__ == "__main__":
+    sys.argv[0] = "python -m resattnet"
+    cli.run(main)

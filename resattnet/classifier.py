@@ -175,7 +175,8 @@ def open_image(image, name="image"):
     """A path, a Pillow image or a uint8 array (H, W, 3) as a Pillow image in RGB; InputError if it is none."""
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise InputError("%s is an array of %s %s: give uint8 (height, width, 3)" % (name, image.dtype, image.shape))
+            raise InputError("%s is an array of %s %s: give uint8 (height, width, 3)"
+                             % (name, image.dtype, image.shape))
         return Image.fromarray(image)
     if not isinstance(image, Image.Image):
         return read_image(image)

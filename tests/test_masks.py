@@ -195,8 +195,8 @@ def test_upsampling_keeps_a_place():
 def test_the_script_writes_a_sheet(tmp_path):
     path = save_net(tmp_path)
     Image.new("LA", (50, 20)).save(str(tmp_path / "wide.png"))
-    done = script("show_masks.py", "--params", path, "wide.png", "--from-test", 1, "--channels", "3,60", "--grad-cam", 1,
-                  cwd=str(tmp_path))
+    done = script("show_masks.py", "--params", path, "wide.png", "--from-test", 1, "--channels", "3,60", "--grad-cam",
+                  1, cwd=str(tmp_path))
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     assert said[0].startswith("wide.png -> ") and said[1].startswith("test image 0: 2 -> ")

@@ -323,8 +323,9 @@ def test_an_unreadable_file_among_good_ones(thin, tmp_path):
 def test_the_script_from_stdin_to_a_file(thin, tmp_path):
     command = [sys.executable, os.path.join(ROOT, "scripts", "predict.py"), "--params", str(thin / "net.params"),
                "-", "--output", "out.csv", "--top", "3", "-b", "2"]
-    done = subprocess.run(command, input="".join("%s\n" % (thin / ("%d.png" % n)) for n in (4, 0, 2)), cwd=str(tmp_path),
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=280)
+    names = "".join("%s\n" % (thin / ("%d.png" % number)) for number in (4, 0, 2))
+    done = subprocess.run(command, input=names, cwd=str(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          universal_newlines=True, timeout=280)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     with open(str(tmp_path / "out.csv"), newline="") as handle:
         rows = list(csv.DictReader(handle))

@@ -1,4 +1,5 @@
 """Mixed precision on the CPU: the step's graph in bfloat16, the parameters and their updates in float32."""
+import importlib
 import json
 
 from ._mxnet import mx
@@ -32,8 +33,9 @@ def mixed(net):
         symbol = net(data)
     finally:
         net.apply(_set_anchor(False))
+    amp = importlib.import_module("mxnet.contrib.amp")  # which `import mxnet` leaves out
     first = next(node["name"] for node in json.loads(symbol.tojson())["nodes"] if node["op"] == "Convolution")
-    symbol = mx.contrib.amp.convert_symbol(
+    symbol = amp.convert_symbol(
         symbol, "bfloat16", target_dtype_ops=["Convolution", "FullyConnected", "Pooling"],
         fp32_ops=["transpose", "Flatten"] + ATTENTION_OPS,
         conditional_fp32_ops=[("Activation", "act_type", ["sigmoid"])],

@@ -61,7 +61,7 @@ def networks():
 
     kinds = (("CIFAR-10, thin", get_attention_cifar, 10, "thin", 32), ("CIFAR-10", get_attention_cifar, 10, "full", 32),
              ("ImageNet", get_attention_net, 1000, "full", 224))
-    yield "depth  " + "  ".join("%-28s" % name for name, _, _, _, _ in kinds)
+    yield ("depth  " + "  ".join("%-28s" % name for name, _, _, _, _ in kinds)).rstrip()
     for depth in attention_net_spec:
         cells = []
         for _, build, classes, widths, side in kinds:

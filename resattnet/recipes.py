@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from . import cli
 from .errors import InputError
-from .files import write_atomically, write_csv
+from .files import write_csv, write_text
 from .options import TrainingOptions
 
 PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data", "recipes.csv")
@@ -121,9 +121,4 @@ def update_readme(path, table):
     """Make the table of a README anew, atomically."""
     with open(path, encoding="utf-8") as handle:
         text = in_readme(handle.read(), table)
-
-    def write(temporary):
-        with open(temporary, "w", encoding="utf-8") as handle:
-            handle.write(text)
-
-    write_atomically(path, write)
+    write_text(path, text)

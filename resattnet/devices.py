@@ -7,13 +7,15 @@ from ._mxnet import gpus, mx
 from .errors import InputError
 
 
-def choose_devices(num_gpus=None):
+def choose_devices(num_gpus=None, num_cpus=1):
     """The devices of a run: all GPUs that MXNet can use, else the CPU.
 
     Parameters
     ----------
     num_gpus : int or None
         Demands so many GPUs; 0 demands the CPU.
+    num_cpus : int
+        Devices that the CPU is divided into.
 
     Returns
     -------
@@ -26,12 +28,13 @@ def choose_devices(num_gpus=None):
     InputError
         If more GPUs are demanded than can be used.
     """
+    cpus = [mx.cpu(index) for index in range(num_cpus)]
     if num_gpus == 0:
-        return [mx.cpu()], []
+        return cpus, []
     usable, reasons = gpus()
     if num_gpus is None:
         remarks = list(reasons) if mx.runtime.Features().is_enabled("CUDA") else []
-        return [mx.gpu(index) for index in usable] or [mx.cpu()], remarks
+        return [mx.gpu(index) for index in usable] or cpus, remarks
     if num_gpus > len(usable):
         raise InputError("--num-gpus %d: MXNet can use %d here%s; give --num-gpus %d, or none to use what there is"
                          % (num_gpus, len(usable), "".join(" (%s)" % reason for reason in reasons), len(usable)))
@@ -51,7 +54,8 @@ def cpu_facts(path="/proc/cpuinfo"):
 
 def machine(devices):
     """What a run is computed on and with, on one line: devices, the CPU, its threads, versions."""
-    where = "%d GPU%s" % (len(devices), "s" * (len(devices) > 1)) if devices[0].device_type == "gpu" else "CPU"
+    kind, several = devices[0].device_type.upper(), len(devices) > 1
+    where = "%d %s%s" % (len(devices), kind, "s" * several) if several or kind == "GPU" else kind
     return "%s (%s, %s threads), Python %s, MXNet %s, resattnet %s" % (
         where, cpu_facts()[0], os.environ.get("OMP_NUM_THREADS", "?"), platform.python_version(), mx.__version__,
         __version__)

@@ -126,6 +126,8 @@ class TrainingOptions(Options):
     float16: bool = option(False, "1 computes in float16, with float32 master weights; GPU only")
     num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU; 0: the CPU",
                                      low=0)
+    num_cpus: int = option(1, "without a GPU: devices that the CPU is divided into; like GPUs, each gets --batch-size "
+                           "images of a batch", low=1)
     workers: int = option(0, "processes that make batches; 0 makes them in the training process; with --loader dali "
                           "its threads", low=0, short="-j")
     seed: int = option(0, "draws weights, order, crops and mixes; same seed, same run", low=0, high=2 ** 31 - 1)

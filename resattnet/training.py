@@ -49,7 +49,7 @@ def train(options, state=None):
     Interrupted
         After SIGINT or SIGTERM, once the state is saved.
     """
-    devices, remarks = choose_devices(options.num_gpus)
+    devices, remarks = choose_devices(options.num_gpus, options.num_cpus)
     run = Run(options, devices, state)
     with RunLog(options.log_dir, run.name, dataclasses.asdict(options)) as run.log, StopSignals() as run.signals:
         for remark in remarks + run.remarks:

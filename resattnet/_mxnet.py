@@ -8,11 +8,11 @@ import collections
 import ctypes
 import importlib
 import importlib.util
-import math
 import os
 import sys
 import warnings
 
+from resattnet.cores import divide_cores
 from resattnet.errors import InputError
 
 BUILDS = ("mxnet", "mxnet-cu101", "mxnet-cu102", "mxnet-cu110", "mxnet-cu112", "mxnet-cu117")
@@ -161,35 +161,6 @@ def load_library(path):
     return True
 
 
-def thread_siblings(cpu):
-    """Return the name of the physical core that `cpu` is a thread of."""
-    path = "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list" % cpu
-    if not os.path.exists(path):
-        return str(cpu)
-    with open(path) as stream:
-        return stream.read().strip()
-
-
-def container_cpus(root="/sys/fs/cgroup"):
-    """Return how many CPUs the container's quota grants, as a float; infinity without one."""
-    quota, period = "max", "100000"
-    if os.path.exists(root + "/cpu.max"):
-        with open(root + "/cpu.max") as stream:
-            quota, period = stream.read().split()
-    elif os.path.exists(root + "/cpu/cpu.cfs_quota_us"):
-        with open(root + "/cpu/cpu.cfs_quota_us") as first, open(root + "/cpu/cpu.cfs_period_us") as second:
-            quota, period = first.read(), second.read()
-    return float(quota) / float(period) if quota.strip() not in ("max", "-1") else math.inf
-
-
-def core_count(siblings=thread_siblings, quota=container_cpus):
-    """Return the number of physical cores that this process may keep busy, at least 1."""
-    if not hasattr(os, "sched_getaffinity"):  # macOS
-        return os.cpu_count() or 1
-    cores = len({siblings(cpu) for cpu in os.sched_getaffinity(0)})
-    return max(1, min(cores, math.ceil(min(quota(), cores))))
-
-
 def add_numpy_aliases(namespace):
     """Give NumPy's `namespace` the names that NumPy 1.24 dropped; `setdefault`, since asking for them warns."""
     for name, value in NUMPY_ALIASES.items():
@@ -201,8 +172,7 @@ def prepare():
     check_python(sys.version_info)
     builds = [name for name in BUILDS if installed(name)]
     check_builds(builds, importable=package_folders("mxnet")[1])
-    # MXNet reads it once, when its library is loaded, and uses one thread where it is not set.
-    os.environ.setdefault("OMP_NUM_THREADS", str(core_count()))
+    divide_cores(1)
     # Threads that wait for each other spin, then sleep. Where a core is taken away for a moment (a shared or virtual
     # machine) spinning burns the time of the others, and sleeping at once costs a third of the speed of an idle one.
     if "OMP_WAIT_POLICY" not in os.environ:

@@ -21,8 +21,9 @@ from typing import List, NamedTuple, Optional
 import numpy as np
 
 from . import __version__
-from ._mxnet import core_count, installed, mx
+from ._mxnet import installed, mx
 from .contenders import Unavailable, make_run, random_batch, repeated, threads
+from .cores import core_count
 from .devices import cpu_facts
 from .errors import InputError
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._mxnet import core_count
+from .cores import core_count
 from .benchmarks import WARM_UP_ROUNDS, ContenderProcess
 from .contenders import Variant, training
 from .errors import InputError

@@ -55,9 +55,10 @@ def cpu_facts(path="/proc/cpuinfo"):
 def machine(devices):
     """What a run is computed on and with, on one line: devices, the CPU, its threads, versions."""
     kind, several = devices[0].device_type.upper(), len(devices) > 1
-    where = "%d %s%s" % (len(devices), kind, "s" * several) if several or kind == "GPU" else kind
-    return "%s (%s, %s threads), Python %s, MXNet %s, resattnet %s" % (
-        where, cpu_facts()[0], os.environ.get("OMP_NUM_THREADS", "?"), platform.python_version(), mx.__version__,
+    where = "%d %s devices" % (len(devices), kind) if several else "1 GPU" if kind == "GPU" else kind
+    each = " each" * (several and kind == "CPU")
+    return "%s (%s, %s threads%s), Python %s, MXNet %s, resattnet %s" % (
+        where, cpu_facts()[0], os.environ.get("OMP_NUM_THREADS", "?"), each, platform.python_version(), mx.__version__,
         __version__)
 
 

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from . import checkpoints, parameters, summaries
+from . import checkpoints, parameters, snapshots, summaries
 from ._mxnet import mx
 from .averaging import MovingAverage
 from .board import RunLog
@@ -93,7 +93,7 @@ class Run:
         self._build_objective()
         if state:
             self.folder, self.name = state.folder, os.path.basename(os.path.abspath(state.folder))
-            checkpoints.restore_arrays(state.arrays, self.net, self.trainer, self.progress.step)
+            snapshots.restore_arrays(state.arrays, self.net, self.trainer, self.progress.step)
             if self.average:
                 self.average.restore(state.arrays)
         else:
@@ -292,7 +292,7 @@ class Run:
         try:
             if row:
                 self._save_parameters(row)
-            arrays = checkpoints.state_arrays(self.net, self.trainer)
+            arrays = snapshots.state_arrays(self.net, self.trainer)
             arrays.update(self.average.state_arrays() if self.average else {})
             checkpoints.save_state(self.folder, arrays, dict(dataclasses.asdict(self.progress),
                                                              options=dataclasses.asdict(self.options)))

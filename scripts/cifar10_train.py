@@ -16,6 +16,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
 from resattnet import cli, recipes  # noqa: E402
+from resattnet.cores import divide_cores  # noqa: E402
 from resattnet.errors import InputError  # noqa: E402
 from resattnet.options import FIXED_BY_STATE, TrainingOptions, flag_name  # noqa: E402
 
@@ -56,6 +57,7 @@ def main():
                 raise InputError("%s %s: the run to resume has %s, and its state fits nothing else"
                                  % (flag_name(name), given[name], getattr(before, name)))
         options = TrainingOptions(**dict(state.options, **given))
+    divide_cores(options.num_cpus)
     from resattnet.training import train
 
     train(options, state)

@@ -4,7 +4,7 @@ import csv
 import pytest
 
 from resattnet import costs
-from resattnet._mxnet import core_count
+from resattnet.cores import core_count
 from resattnet.costs import Cost, Load
 from resattnet.errors import InputError
 

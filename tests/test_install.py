@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from resattnet import _mxnet
+from resattnet import _mxnet, cores
 from resattnet._mxnet import MXNetUnavailable
 from resattnet.errors import InputError
 
@@ -76,14 +76,14 @@ def test_import_resattnet_alone_does_not_load_mxnet():
 
 
 def test_thread_count_is_the_users_where_set():
-    ask = "from resattnet import _mxnet; import os; print(os.environ['OMP_NUM_THREADS'], _mxnet.core_count())"
-    assert python("-c", ask, OMP_NUM_THREADS="3").stdout.split()[0] == "3"
+    ask = "from resattnet import _mxnet; import os; print(os.environ['OMP_NUM_THREADS'])"
+    assert python("-c", ask, OMP_NUM_THREADS="3").stdout == "3\n"
 
 
 def test_thread_count_is_the_cores_where_not_set(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    run = python("-c", "from resattnet import _mxnet; import os; "
-                 "print(os.environ['OMP_NUM_THREADS'] == str(_mxnet.core_count()))")
+    run = python("-c", "from resattnet import _mxnet, cores; import os; "
+                 "print(os.environ['OMP_NUM_THREADS'] == str(cores.core_count()))")
     assert run.stdout == "True\n", run.stderr
 
 
@@ -113,29 +113,39 @@ def test_nothing_else_imports_mxnet_first():
 
 # Cores
 
-@pytest.mark.parametrize("cpus, siblings, quota, cores", [
+@pytest.mark.parametrize("cpus, siblings, quota, expected", [
     (range(4), lambda cpu: str(cpu), float("inf"), 4),
     (range(8), lambda cpu: str(cpu % 4), float("inf"), 4),  # two threads a core
     (range(64), lambda cpu: str(cpu), 1.5, 2),              # a container's share
     ([5], lambda cpu: str(cpu), 0.2, 1),
 ])
-def test_core_count(monkeypatch, cpus, siblings, quota, cores):
+def test_core_count(monkeypatch, cpus, siblings, quota, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(cpus), raising=False)
-    assert _mxnet.core_count(siblings, lambda: quota) == cores
+    assert cores.core_count(siblings, lambda: quota) == expected
+
+
+@pytest.mark.parametrize("devices, threads", [(1, "6"), (2, "3"), (4, "1"), (12, "1")])
+def test_devices_divide_the_cores(monkeypatch, devices, threads):
+    monkeypatch.setattr(cores, "core_count", lambda: 6)
+    monkeypatch.setattr(os, "environ", {})
+    cores.divide_cores(devices)
+    assert os.environ == {"OMP_NUM_THREADS": threads}
+    cores.divide_cores(1)
+    assert os.environ == {"OMP_NUM_THREADS": threads}, "what is set stays"
 
 
 def test_container_cpus(tmp_path):
-    assert _mxnet.container_cpus(str(tmp_path)) == float("inf")
+    assert cores.container_cpus(str(tmp_path)) == float("inf")
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
-    assert _mxnet.container_cpus(str(tmp_path)) == float("inf")
+    assert cores.container_cpus(str(tmp_path)) == float("inf")
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("250000\n")
-    assert _mxnet.container_cpus(str(tmp_path)) == 2.5
+    assert cores.container_cpus(str(tmp_path)) == 2.5
     (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert _mxnet.container_cpus(str(tmp_path)) == float("inf")
+    assert cores.container_cpus(str(tmp_path)) == float("inf")
     (tmp_path / "cpu.max").write_text("400000 100000\n")
-    assert _mxnet.container_cpus(str(tmp_path)) == 4
+    assert cores.container_cpus(str(tmp_path)) == 4
 
 
 # The refusals, as a user sees them

@@ -153,8 +153,7 @@ def test_a_worker_that_dies_loses_nothing(options, monkeypatch):
 
 
 def test_two_devices_resume_too(options, monkeypatch):
-    monkeypatch.setattr(training, "choose_devices", lambda num_gpus: ([mx.cpu(0), mx.cpu(1)], []))
-    options = dataclasses.replace(options, batch_size=8)
+    options = dataclasses.replace(options, batch_size=8, num_cpus=2)
     whole = training.train(elsewhere(options, "whole"))
     again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
@@ -319,5 +318,7 @@ def test_devices_demanded_and_not_there(monkeypatch):
     monkeypatch.setattr(devices, "gpus", lambda: ([0], ["GPU 1 (H100) has compute capability 9.0"]))
     assert choose_devices(1)[0] == [mx.gpu(0)] == choose_devices()[0]
     assert choose_devices(0)[0] == [mx.cpu()]
+    assert choose_devices(0, num_cpus=2)[0] == [mx.cpu(0), mx.cpu(1)]
+    assert choose_devices(num_cpus=2)[0] == [mx.gpu(0)]
     with pytest.raises(InputError, match=r"--num-gpus 3: MXNet can use 1 here \(GPU 1 \(H100\) has compute"):
         choose_devices(3)

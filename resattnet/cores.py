@@ -1,0 +1,40 @@
+"""The CPU's cores, and how many threads MXNet computes with on them. Imports no MXNet, which asks once, at its import."""
+import math
+import os
+
+
+def thread_siblings(cpu):
+    """Return the name of the physical core that `cpu` is a thread of."""
+    path = "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list" % cpu
+    if not os.path.exists(path):
+        return str(cpu)
+    with open(path) as stream:
+        return stream.read().strip()
+
+
+def container_cpus(root="/sys/fs/cgroup"):
+    """Return how many CPUs the container's quota grants, as a float; infinity without one."""
+    quota, period = "max", "100000"
+    if os.path.exists(root + "/cpu.max"):
+        with open(root + "/cpu.max") as stream:
+            quota, period = stream.read().split()
+    elif os.path.exists(root + "/cpu/cpu.cfs_quota_us"):
+        with open(root + "/cpu/cpu.cfs_quota_us") as first, open(root + "/cpu/cpu.cfs_period_us") as second:
+            quota, period = first.read(), second.read()
+    return float(quota) / float(period) if quota.strip() not in ("max", "-1") else math.inf
+
+
+def core_count(siblings=thread_siblings, quota=container_cpus):
+    """Return the number of physical cores that this process may keep busy, at least 1."""
+    if not hasattr(os, "sched_getaffinity"):  # macOS
+        return os.cpu_count() or 1
+    cores = len({siblings(cpu) for cpu in os.sched_getaffinity(0)})
+    return max(1, min(cores, math.ceil(min(quota(), cores))))
+
+
+def divide_cores(devices):
+    """Have MXNet compute with as many threads on each of so many devices as gives each its part of the cores.
+
+    The user's own `OMP_NUM_THREADS` wins. To be called before MXNet is imported.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, core_count() // devices)))

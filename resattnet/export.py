@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import __version__
+from . import __version__, parameters
 from ._mxnet import mx
 from .errors import InputError
 from .files import digest, write_atomically
 from .inference import quantized
+from .network import get_attention_cifar
 from .onnx_model import compose, import_onnx, load, make_model
 from .trained import calibration_images, load_trained
 
@@ -193,6 +194,45 @@ def export_symbol(net, prefix, images):
     return symbol_path, params_path
 
 
+def export_float16(trained, prefix):
+    """Write a network's parameters in float16 as PREFIX.params, with PREFIX.json, which every script here reads.
+
+    The network computes in float32 from them. Of the description, the folder of the data is left out.
+
+    Parameters
+    ----------
+    trained : trained.Trained
+    prefix : str
+
+    Returns
+    -------
+    paths : tuple of str
+    net : AttentionNet
+        What was written, read again.
+
+    Raises
+    ------
+    InputError
+        If a parameter is too large for float16, or the files cannot be written.
+    """
+    half, again = (get_attention_cifar(**trained.network) for _ in range(2))
+    half.initialize()
+    parameters.copy(trained.net, half)
+    half.cast("float16")
+    if not parameters.all_finite(half):
+        raise InputError("--to float16: a parameter is beyond 65504, the largest number that float16 has")
+    description = dict(trained.description, network=trained.network, dataset=trained.source["name"],
+                       data_format=trained.source["data_format"], dtype="float16")
+    description.pop("data_dir", None)
+    path = prefix + ".params"
+    try:
+        parameters.save_parameters(half, path, description)
+    except OSError as error:
+        raise InputError("%s cannot be written (%s)" % (path, error.strerror or error)) from error
+    parameters.load_parameters(again, path, [mx.cpu()])
+    return (path, prefix + ".json"), again
+
+
 def export_parameters(path, options):
     """Write what a parameter file holds in another format.
 
@@ -221,6 +261,9 @@ def export_parameters(path, options):
         metadata = _metadata(trained, classes, digest(path))
         return (target,), export_onnx(trained.net, target, images=images, metadata=metadata), what
     net = trained.net
+    if options.to == "float16":
+        paths, again = export_float16(trained, output if options.output else output + "-float16")
+        return paths, compare(_logits(again, images), _logits(net, images)), what
     if options.to == "int8":
         output += "" if options.output else "-int8"
         net = quantized(net, calibration_images(trained.images("train"), trained.transform, options.calibration_images))

@@ -75,7 +75,7 @@ class AttentionNet(HybridBlock):
         return self.output(self.features(x))
 
 
-def get_attention_net(classes, num_layers, widths="full", **kwargs):
+def get_attention_net(classes, num_layers, widths="full", pretrained=False, ctx=None, **kwargs):
     """Residual Attention Network for ImageNet-like images (224 pixels and any other size).
 
     Parameters
@@ -86,6 +86,8 @@ def get_attention_net(classes, num_layers, widths="full", **kwargs):
         Depth: 56, 92, 128, 164, 236 or 452.
     widths : str
         Key of `specs.IMAGENET_WIDTHS`.
+    pretrained, ctx
+        As of `get_attention_cifar`.
     **kwargs
         Of `AttentionNet`: `attention_learning`, `attention`, `mask`.
 
@@ -96,14 +98,15 @@ def get_attention_net(classes, num_layers, widths="full", **kwargs):
     Raises
     ------
     InputError
-        If a name or number is unknown; the message names the choices.
+        As `get_attention_cifar`.
     """
     spec = choose("num_layers", num_layers, attention_net_spec)
-    widths = choose("widths", widths, IMAGENET_WIDTHS)
-    return AttentionNet(classes, _imagenet_stem(widths.stem), spec, widths, **kwargs)
+    size = choose("widths", widths, IMAGENET_WIDTHS)
+    net = AttentionNet(classes, _imagenet_stem(size.stem), spec, size, **kwargs)
+    return _trained(net, "get_attention_net", pretrained, ctx, classes, num_layers, widths, kwargs)
 
 
-def get_attention_cifar(classes, num_layers, widths="full", **kwargs):
+def get_attention_cifar(classes, num_layers, widths="full", pretrained=False, ctx=None, **kwargs):
     """Residual Attention Network for small images (32 pixels and any other size).
 
     Parameters
@@ -114,6 +117,10 @@ def get_attention_cifar(classes, num_layers, widths="full", **kwargs):
         Depth: 56, 92, 128, 164, 236 or 452.
     widths : str
         Key of `specs.CIFAR_WIDTHS`: 'full' is the reference Gluon size, 'thin' about the paper's own.
+    pretrained : bool
+        With the trained parameters that come with the package; without, the network is not initialised.
+    ctx : mx.Context or list of mx.Context, optional
+        Where the trained parameters are put; default: the CPU.
     **kwargs
         Of `AttentionNet`: `attention_learning`, `attention`, `mask`.
 
@@ -124,11 +131,21 @@ def get_attention_cifar(classes, num_layers, widths="full", **kwargs):
     Raises
     ------
     InputError
-        If a name or number is unknown; the message names the choices.
+        If a name or number is unknown; the message names the choices. If there are no trained parameters for the
+        network; it lists those that there are.
     """
     spec = choose("num_layers", num_layers, attention_net_spec)
-    widths = choose("widths", widths, CIFAR_WIDTHS)
-    return AttentionNet(classes, _cifar_stem(widths.stem), spec, widths, **kwargs)
+    size = choose("widths", widths, CIFAR_WIDTHS)
+    net = AttentionNet(classes, _cifar_stem(size.stem), spec, size, **kwargs)
+    return _trained(net, "get_attention_cifar", pretrained, ctx, classes, num_layers, widths, kwargs)
+
+
+def _trained(net, builder, pretrained, ctx, classes, num_layers, widths, kwargs):
+    if pretrained:
+        from .pretrained import load  # it compares files with networks built here
+
+        load(net, builder, ctx, classes=classes, num_layers=num_layers, widths=widths, **kwargs)
+    return net
 
 
 def _of_depth(num_layers):

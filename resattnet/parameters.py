@@ -9,6 +9,8 @@ from .files import digest, write_atomically, write_json
 from .network import get_attention_cifar
 from .specs import CIFAR_WIDTHS, attention_net_spec
 
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "weights")  # of those that come with the package
+
 
 def save_parameters(net, path, description):
     """Write a network's parameters and, beside them, a description with their SHA-256.
@@ -21,7 +23,11 @@ def save_parameters(net, path, description):
     description : dict
         Of JSON types: `network` (arguments of the builder), `dataset`, figures.
     """
-    write_atomically(path, net.save_parameters)
+    def write(temporary):
+        open(temporary, "wb").close()  # an OSError here, where MXNet's would be of another kind
+        net.save_parameters(temporary)
+
+    write_atomically(path, write)
     write_json(_description_path(path), dict(description, sha256=digest(path)))
 
 
@@ -65,6 +71,8 @@ def _most_alike(path):
 def _whole_parameters(path):
     """Which parameter files of the same folder are whole, as the end of a message, newest first."""
     folder = os.path.dirname(path) or "."
+    if os.path.abspath(folder) == FOLDER:
+        return "it came with the package: install that again"
     others = sorted((os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".params")),
                     key=os.path.getmtime, reverse=True)
     for other in others:
@@ -119,7 +127,9 @@ def copy(source, target):
 
 def all_finite(net):
     """Whether every parameter of a network is free of infinities and NaNs."""
-    arrays = [parameter.list_data()[0] for parameter in net.collect_params().values()]
-    # MXNet 1.9.1 crashes on more than 200 arrays in one call.
-    parts = [arrays[start:start + 200] for start in range(0, len(arrays), 200)]
+    arrays, parts = [parameter.list_data()[0] for parameter in net.collect_params().values()], []
+    for dtype in {array.dtype for array in arrays}:  # in a float16 network batch normalisation has float32
+        alike = [array for array in arrays if array.dtype == dtype]
+        # MXNet 1.9.1 crashes on more than 200 arrays in one call.
+        parts += [alike[start:start + 200] for start in range(0, len(alike), 200)]
     return all(mx.nd.multi_all_finite(*part, num_arrays=len(part)).asscalar() for part in parts)

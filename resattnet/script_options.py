@@ -56,7 +56,8 @@ class ExportOptions(TrainedOptions):
     """Arguments of an export; each is the flag of the same name of `scripts/export.py`."""
 
     to: str = option("onnx", "onnx: one file for ONNX runtimes, of one image size; symbol: Gluon's symbol.json and "
-                     "params, of any; int8: the same of the network on whole numbers, for MXNet on CPUs",
+                     "params, of any; int8: the same of the network on whole numbers, for MXNet on CPUs; float16: "
+                     "the same .params and .json at half the size",
                      choices=TARGETS)
     output: Optional[str] = option(None, "the .onnx file; of the others, what their two files begin with; default: "
                                    "as the parameters are called")

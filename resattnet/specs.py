@@ -32,7 +32,7 @@ ATTENTION_LEARNING = ("arl", "nal")
 ATTENTION_TYPES = ("mixed", "channel", "spatial")
 MASKS = ("hourglass", "local", "none")
 GRAPHS = ("plain", "fused", "int8")
-TARGETS = ("onnx", "symbol", "int8")
+TARGETS = ("onnx", "symbol", "int8", "float16")
 REPORTS = ("text", "csv", "json")
 
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import datasets, parameters
+from . import datasets, parameters, pretrained
 from ._mxnet import mx
 from .augment import Transform
 from .devices import choose_devices
@@ -68,7 +68,7 @@ def load_trained(path, options, devices):
     Parameters
     ----------
     path : str
-        The parameter file.
+        The parameter file, or the name of one that comes with the package.
     options : script_options.TrainedOptions
         What they leave out is read from the description beside the parameters.
     devices : list of mx.Context
@@ -82,6 +82,7 @@ def load_trained(path, options, devices):
     InputError
         If a file is missing or damaged, is of another network, or what is left out has no description.
     """
+    path = pretrained.resolve(path)
     description = parameters.read_description(path) or {"network": {}}
     known = dict(DEFAULT_VARIANT, **description["network"])
     known.update(dataset=description.get("dataset"), data_format=description.get("data_format", "bin"))

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Bring trained parameters into another format: ONNX, or Gluon's symbol.json and params, plain or in INT8.
+"""Bring trained parameters into another format: ONNX, Gluon's symbol.json and params, plain or in INT8, or float16.
 
     python scripts/export.py --params models/RUN/best.params --to onnx
 
 writes models/RUN/best.onnx: input `images` (batch, 3, height, width), output `logits` (batch, classes), any batch size;
 the preprocessing, the class names and what the network is are in the model's metadata. `--to symbol` and `--to int8`
-write what `mxnet.gluon.SymbolBlock.imports` reads, with the input `data`.
+write what `mxnet.gluon.SymbolBlock.imports` reads, with the input `data`; `--to float16` what the scripts here read,
+at half the size.
 
 What is written is read again and compared with the network, on test images where they are here; if it gives other
 logits, that is an error, and no file is left. Depth, widths and data set are read from the .json beside the parameters;

@@ -68,9 +68,11 @@ def test_parameters_of_another_network_name_the_one_they_fit(tmp_path, net):
             parameters.load_parameters(other, path, [mx.cpu()])
 
 
-def test_all_finite_sees_every_parameter():
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_all_finite_sees_every_parameter(dtype):
     net = get_attention_cifar(10, 92, "thin")
     net.initialize()
+    net.cast(dtype)
     assert parameters.all_finite(net)
     parameter = list(net.collect_params().values())[-1]
     parameter.set_data(mx.nd.full(parameter.shape, np.nan))

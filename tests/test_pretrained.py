@@ -1,0 +1,99 @@
+"""The parameters that come with the package: what they are of, what they reach, what is said where there are none."""
+import json
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+from test_cli import refused, script
+
+from resattnet import datasets, export, parameters, pretrained, recipes
+from resattnet._mxnet import mx
+from resattnet.classifier import Classifier
+from resattnet.errors import InputError
+from resattnet.evaluation import measure
+from resattnet.network import get_attention_cifar, get_attention_net
+from resattnet.script_options import ExportOptions, TrainedOptions
+from resattnet.trained import load_trained
+
+NAME = "cifar10_attention56_thin"
+
+
+def logits(net):
+    return net(mx.nd.array(np.random.default_rng(0).normal(size=(2, 3, 32, 32)))).asnumpy()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """In place of the package's folder, one with a network as initialised, of digits."""
+    net = get_attention_cifar(10, 56, "thin", attention_learning="nal")
+    net.initialize()
+    network = dict(num_layers=56, widths="thin", classes=10, attention_learning="nal", attention="mixed",
+                   mask="hourglass")
+    parameters.save_parameters(net, str(tmp_path / "some.params"),
+                               dict(network=network, dataset="digits", validation_top1=0.125))
+    for room in (parameters, pretrained):
+        monkeypatch.setattr(room, "FOLDER", str(tmp_path))
+    return net, str(tmp_path)
+
+
+def test_builder_gives_the_parameters(folder):
+    net, _ = folder
+    again = get_attention_cifar(10, 56, widths="thin", pretrained=True, attention_learning="nal")
+    assert (logits(again) == logits(net)).all()
+    again = get_attention_cifar(10, 56, "thin", True, [mx.cpu(0), mx.cpu(1)], attention_learning="nal")
+    assert again.output.weight.list_ctx() == [mx.cpu(0), mx.cpu(1)]
+
+
+@pytest.mark.parametrize("build, wanted", [
+    (lambda: get_attention_cifar(10, 92, pretrained=True), "get_attention_cifar(10, 92)"),
+    (lambda: get_attention_cifar(100, 56, "thin", True, attention_learning="nal"),
+     "get_attention_cifar(100, 56, widths='thin', attention_learning='nal')"),
+    (lambda: get_attention_net(10, 56, pretrained=True), "get_attention_net(10, 56)"),
+])
+def test_a_network_without_parameters_lists_those_that_have(folder, build, wanted):
+    with pytest.raises(InputError) as error:
+        build()
+    assert str(error.value) == ("no trained parameters are here for %s; there are some for get_attention_cifar(10, 56, "
+                                "widths='thin', attention_learning='nal') (digits, top-1 0.1250)" % wanted)
+
+
+def test_damaged_parameters_say_where_they_came_from(folder):
+    with open(os.path.join(folder[1], "some.params"), "r+b") as handle:
+        handle.seek(100000)
+        handle.write(b"damage")
+    with pytest.raises(InputError, match="some.params is damaged.*it came with the package: install that again"):
+        get_attention_cifar(10, 56, "thin", pretrained=True, attention_learning="nal")
+
+
+def test_their_names_serve_as_paths_unless_a_file_has_it(folder, tmp_path, monkeypatch):
+    assert load_trained("some", TrainedOptions(), [mx.cpu()]).network["attention_learning"] == "nal"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(os.path.join(folder[1], "some.params"), str(elsewhere / "some"))
+    monkeypatch.chdir(elsewhere)
+    assert pretrained.resolve("some") == "some"
+    with pytest.raises(InputError, match="some has no description beside it"):
+        load_trained("some", TrainedOptions(), [mx.cpu()])
+
+
+def test_float16_is_half_the_size_and_nearly_the_same(folder, tmp_path):
+    net, path = folder[0], os.path.join(folder[1], "some.params")
+    paths, comparison, _ = export.export_parameters(path, ExportOptions(to="float16", output=str(tmp_path / "half")))
+    assert [os.path.basename(name) for name in paths] == ["half.params", "half.json"]
+    assert os.path.getsize(paths[0]) < 0.52 * os.path.getsize(path)
+    for name, value in mx.nd.load(paths[0]).items():
+        assert value.dtype == (np.float16 if value.ndim > 1 or name == "output.bias" else np.float32)  # Gluon's cast
+        assert (value.asnumpy() == net._collect_params_with_prefix()[name].data().asnumpy().astype(value.dtype)).all()
+    again = load_trained(paths[0], TrainedOptions(), [mx.cpu()])
+    assert again.description["dtype"] == "float16" and again.net.output.weight.data().dtype == np.float32
+    assert 0 < comparison.error < 0.01 * comparison.largest
+
+
+def test_what_float16_cannot_hold(folder, tmp_path):
+    net, path = folder[0], str(tmp_path / "large.params")
+    net.output.bias.set_data(mx.nd.full((10,), 7e4))
+    parameters.save_parameters(net, path, parameters.read_description(os.path.join(folder[1], "some.params")))
+    with pytest.raises(InputError, match="--to float16: a parameter is beyond 65504"):
+        export.export_parameters(path, ExportOptions(to="float16"))

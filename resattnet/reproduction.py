@@ -3,12 +3,15 @@ import csv
 import ctypes
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 
 from . import recipes
 from .errors import InputError
+from .figures import curves
+from .files import write_atomically
 from .interrupts import Interrupted, StopSignals
 from .options import flag_name
 
@@ -148,7 +151,9 @@ def record(recipe, options):
     if done < epochs:
         raise InputError("%s has %d of its %d epochs: scripts/reproduce.py %s goes on" % (
             folder, done, epochs, recipe.name))
-    errors, seconds = _log(os.path.join(options.log_dir, "csv", recipe.name + ".csv"), epochs)
+    path = os.path.join(options.log_dir, "csv", recipe.name + ".csv")
+    rows = _log(path, epochs)
+    errors, seconds = [_error(row["validation_top1"]) for row in rows], sum(float(row["seconds"]) for row in rows)
     best = min(errors)
     conditions = "%s, %d epochs, best after %d, seed %d, %s, %s of training; %s" % (
         state.options["dataset"], epochs, errors.index(best) + 1, state.options["seed"],
@@ -159,11 +164,37 @@ def record(recipe, options):
         conditions += "; " + options.note
     entered = recipe._replace(ours="%.2f, best %.2f" % (errors[-1], best), conditions=conditions)
     recipes.replace(options.recipes, entered)
+    if options.keep:
+        _keep(entered, path, rows, options.keep)
     return entered
 
 
+def _keep(recipe, path, rows, folder):
+    """Put a run's log and its curve into a folder."""
+    figure = curves([(0, [int(row["epoch"]) for row in rows], [_error(row[name]) for row in rows], dashed)
+                     for name, dashed in (("validation_top1", False), (_train_accuracy(rows[0]), True))], "error, %")
+    axes, = figure.axes
+    axes.legend(["validation", "training"], frameon=False)
+    axes.set_title("%s: %s" % (recipe.name, recipe.ours), fontsize="medium", parse_math=False)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        write_atomically(os.path.join(folder, recipe.name + ".csv"), lambda name: shutil.copyfile(path, name))
+        write_atomically(os.path.join(folder, recipe.name + ".png"),
+                         lambda name: figure.savefig(name, format="png", dpi=120))
+    except OSError as error:
+        raise InputError("--keep %s: cannot be written (%s)" % (folder, error.strerror or error)) from error
+
+
+def _train_accuracy(row):
+    return next(name for name in row if name.startswith("train_accuracy"))
+
+
+def _error(share):
+    return 100 * (1 - float(share))
+
+
 def _log(path, epochs):
-    """Top-1 error in % of each epoch, and seconds of training, of a run's CSV log."""
+    """The rows of a run's CSV log, one for each epoch."""
     try:
         with open(path, newline="") as handle:
             rows = list(csv.DictReader(handle))
@@ -171,4 +202,4 @@ def _log(path, epochs):
         raise InputError("%s: the run's log is not there; give its --log-dir" % path)
     if [int(row["epoch"]) for row in rows] != list(range(1, epochs + 1)):
         raise InputError("%s has not each of the run's %d epochs once" % (path, epochs))
-    return [100 * (1 - float(row["validation_top1"])) for row in rows], sum(float(row["seconds"]) for row in rows)
+    return rows

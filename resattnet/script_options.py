@@ -232,6 +232,8 @@ class ReproductionOptions(Options):
     print: Optional[str] = option(None, "print the full command of the recipe of this name")
     write: bool = option(False, "1 runs nothing: it enters what the ended runs of the recipes named gave")
     readme: bool = option(False, "1 makes the table of the recipes in README.md anew")
+    keep: Optional[str] = option(None, "folder for the log of each run that has ended, NAME.csv, and its curve, NAME.png",
+                                 value="DIR")
     note: Optional[str] = option(None, "what else is to be known of the runs, as of their data; entered with their "
                                  "conditions")
     recipes: Optional[str] = option(None, "file of the recipes; default: data/recipes.csv")

@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 from test_cli import ROOT, refused, script
 from test_training import few_digits  # noqa: F401
 
@@ -292,6 +293,11 @@ def test_a_reproduction_stopped_and_killed_goes_on_to_its_end(tiny):
     again = script("reproduce.py", "tiny", "--recipes", "recipes.csv", "--note", "x", cwd=str(tiny))
     assert again.returncode == 0 and "tiny: done before" in again.stdout and "--resume" not in again.stdout
     assert recipes.read(str(tiny / "recipes.csv")) == [entered]
+    kept = script("reproduce.py", "tiny", "--recipes", "recipes.csv", "--write", "1", "--keep", "kept", cwd=str(tiny))
+    assert kept.returncode == 0, kept
+    assert (tiny / "kept" / "tiny.csv").read_bytes() == (tiny / "log" / "csv" / "tiny.csv").read_bytes()
+    with Image.open(str(tiny / "kept" / "tiny.png")) as picture:
+        assert picture.format == "PNG" and len(np.unique(picture.convert("L"))) > 50
 
 
 def test_a_data_set_that_is_missing_is_one_line_and_the_next_recipe_is_run(tmp_path):

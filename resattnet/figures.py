@@ -5,6 +5,8 @@ import re
 
 import numpy as np
 
+from .files import write_atomically
+
 # Okabe and Ito's, which people who see few colours tell apart, darker or lighter where the background asks for it.
 _COLOURS = (("#0072b2", "#56b4e9"), ("#c44e00", "#ff8c42"), ("#00805f", "#2fc79b"), ("#a8558a", "#e08cc0"),
             ("#8a6d00", "#f0d442"), ("#4b4ba8", "#a3a3ff"), ("#a02020", "#ff7070"), ("#5c5c5c", "#c0c0c0"))
@@ -125,6 +127,46 @@ def image_sheet(images, captions, columns=6):
         axes.imshow(image, interpolation="none")
         axes.text(0.5, -0.04, caption, transform=axes.transAxes, ha="center", va="top", fontsize=8, parse_math=False)
     return figure
+
+
+def reliability_diagram(measured):
+    """The share that is right against the probability of the predicted class, and how the samples lie over it.
+
+    Blue is the share; orange, what it lacks of the mean probability, or has beyond it. What is calibrated lies on the
+    diagonal.
+
+    Parameters
+    ----------
+    measured : evaluation.Reliability
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    bins = len(measured.counts)
+    edges, width, full = np.arange(bins) / bins, 1 / bins, measured.counts > 0
+    low, high = (pick(measured.accuracy, measured.confidence)[full] for pick in (np.minimum, np.maximum))
+    figure = Figure(figsize=(5, 6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 1)})
+    upper.bar(edges[full], measured.accuracy[full], width, align="edge", color=_RIGHT, edgecolor="white",
+              label="accuracy")
+    upper.bar(edges[full], high - low, width, low, align="edge", color=_WRONG, alpha=0.5, hatch="//",
+              edgecolor=_WRONG, label="gap to the mean probability")
+    upper.plot((0, 1), (0, 1), "--", color="black", linewidth=1, label="calibrated")
+    upper.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1), title="ECE %.4f" % measured.error)
+    upper.legend(loc="upper left", fontsize=8)
+    lower.bar(edges, measured.counts / measured.counts.sum(), width, align="edge", color="0.5", edgecolor="white")
+    lower.set(xlabel="probability of the predicted class", ylabel="share of the images", ylim=(0, 1))
+    for axes in (upper, lower):
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def save(figure, path):
+    """Write a figure as PNG, atomically."""
+    write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150))
 
 
 def to_svg(figure, name, label, runs=0):

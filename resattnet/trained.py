@@ -145,8 +145,17 @@ def predict_parameters(path, options, download=True):
     InputError
         As `load_trained`; or if images are to be mirrored that then do not show their class.
     """
-    devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0)
-    trained = load_trained(path, options, devices)
+    devices = testing_devices(options)
+    return predict_trained(load_trained(path, options, devices), options, devices, download)
+
+
+def testing_devices(options):
+    """The devices of a test: oneDNN's graphs are for the CPU."""
+    return choose_devices(options.num_gpus if options.graph == "plain" else 0)[0]
+
+
+def predict_trained(trained, options, devices, download=True):
+    """`predict_parameters` of a `Trained` whose network is on the devices."""
     if options.flip and not trained.facts.flip:
         raise InputError("--flip 1: a mirrored image of %s does not show its class; leave it out"
                          % trained.source["name"])

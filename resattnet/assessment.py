@@ -12,7 +12,7 @@ from .datasets import ImageSet
 from .errors import InputError
 from .evaluation import mean_probabilities
 from .files import digest, write_json
-from .trained import load_trained, predict_trained, testing_devices
+from .trained import open_parameters, predict_opened
 
 HARDEST = 24
 
@@ -80,17 +80,16 @@ def assess_files(paths, options):
     """
     if options.ensemble and len(paths) == 1:
         raise InputError("--ensemble 1: it takes several files; give --params more of them, or leave it out")
-    devices = testing_devices(options)
-    networks = [load_trained(path, options, devices) for path in paths]
-    _check_same_classes(paths, networks)
+    opened = [open_parameters(path, options) for path in paths]
+    _check_same_classes(paths, [network for network, _ in opened])
     if options.folder:
         _make(options.folder)  # before what takes long
     facts, predictions = [], []
     for path in paths:
-        network = networks.pop(0)  # with it, the memory that measuring takes is free for the next
+        network, devices = opened.pop(0)  # with it, the memory that measuring takes is free for the next
         facts.append(dict(params=path, sha256=digest(path), network=network.network, dataset=network.source["name"],
                           data_format=network.source["data_format"], graph=options.graph))
-        predictions.append(predict_trained(network, options, devices))
+        predictions.append(predict_opened(network, devices, options))
         _check_same_images(paths[0], predictions[0].test_set, path, predictions[-1].test_set)
     found = [assess(path, *parts) for path, *parts in zip(paths, facts, *zip(*predictions))]
     return found + [_together(facts, predictions)] * options.ensemble
@@ -114,8 +113,8 @@ def _check_same_images(first_path, first, path, other):
 def _together(facts, predictions):
     """`Assessment` of the mean of the probabilities of several predictions."""
     common = dict(facts[0], **{key: [each[key] for each in facts] for key in ("params", "sha256", "network")})
-    logits, mirrored = (mean_probabilities(*parts) if parts[0] is not None else None for parts in zip(
-        *((prediction.logits, prediction.mirrored) for prediction in predictions)))
+    logits, _, mirrored = zip(*predictions)
+    logits, mirrored = (mean_probabilities(*parts) if parts[0] is not None else None for parts in (logits, mirrored))
     return assess("ensemble of %d" % len(facts), common, logits, predictions[0].test_set, mirrored)
 
 

@@ -135,7 +135,7 @@ def image_sheet(images, captions, columns=6):
 def reliability_diagram(measured):
     """The share that is right against the probability of the predicted class, and how the samples lie over it.
 
-    Dark and light blue is the share; light blue, what of it is beyond the mean probability; orange, what it lacks of it.
+    Blue is the share, the light part what of it is beyond the mean probability; orange is what it lacks of that.
 
     Parameters
     ----------

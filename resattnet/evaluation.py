@@ -148,3 +148,87 @@ def measure_samples(logits, labels):
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_total = np.log(np.exp(shifted).sum(axis=1))
     return Samples(log_total - shifted[rows, labels], predicted, np.exp(shifted[rows, predicted] - log_total))
+
+
+class Reliability(NamedTuple):
+    """Samples by the probability of the predicted class, in bins of equal width (Guo et al., arXiv 1706.04599).
+
+    Attributes
+    ----------
+    counts : int64 array (bins,)
+        Samples of each bin; bin i has the probabilities above i / bins up to (i + 1) / bins.
+    confidence, accuracy : float64 arrays (bins,)
+        Their mean probability, and the share of them that is right; NaN where there are none.
+    """
+
+    counts: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
+
+    @property
+    def error(self):
+        """The expected calibration error, ECE: the mean gap between confidence and accuracy over the samples."""
+        gaps = np.abs(self.confidence - self.accuracy)[self.counts > 0]
+        return float((gaps * self.counts[self.counts > 0]).sum() / self.counts.sum())
+
+
+def reliability(probability, right, bins=15):
+    """`Reliability` of the probabilities (N,) of the predicted classes, which are `right` (N,) or not."""
+    places = np.searchsorted(np.arange(1, bins) / bins, probability)
+    counts = np.bincount(places, minlength=bins)
+    confidence, accuracy = (
+        np.divide(np.bincount(places, values, bins), counts, out=np.full(bins, np.nan), where=counts > 0)
+        for values in (probability, right))
+    return Reliability(counts, confidence, accuracy)
+
+
+class Paired(NamedTuple):
+    """Two networks on the same samples.
+
+    Attributes
+    ----------
+    only_first, only_second : int
+        Samples that only the one gets right.
+    p : float
+        Of McNemar's exact test, two-sided: how probable at least such a difference is between networks that are
+        as often right.
+    """
+
+    only_first: int
+    only_second: int
+    p: float
+
+
+def compare_paired(first, second):
+    """`Paired` of bool arrays (N,): which samples each of two networks gets right."""
+    from scipy.stats import binomtest  # here, since it is slow to import
+
+    one, other = int((first & ~second).sum()), int((second & ~first).sum())
+    return Paired(one, other, float(binomtest(one, one + other).pvalue) if one + other else 1.0)
+
+
+class HardImage(NamedTuple):
+    """A test image: its number in the set, uint8 pixels (H, W, 3), class names, the predicted one's probability."""
+
+    index: int
+    image: np.ndarray
+    true: str
+    predicted: str
+    probability: float
+    loss: float
+
+
+def hardest_images(logits, test_set, count):
+    """The test images of the highest loss, as `HardImage`s, hardest first."""
+    samples, classes = measure_samples(logits, test_set.labels), test_set.classes
+    return [HardImage(int(index), test_set.images[index], classes[test_set.labels[index]],
+                      classes[samples.predicted[index]], float(samples.probability[index]), float(samples.loss[index]))
+            for index in samples.hardest(count)]
+
+
+def mistakes(confusion, count=10):
+    """What is most often taken for what: up to `count` (true, predicted, samples), by falling number."""
+    wrong = confusion * (1 - np.eye(len(confusion), dtype=confusion.dtype))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:count]
+    return [(int(true), int(predicted), int(wrong[true, predicted]))
+            for true, predicted in zip(*np.unravel_index(order, wrong.shape)) if wrong[true, predicted]]

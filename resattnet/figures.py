@@ -5,6 +5,8 @@ import re
 
 import numpy as np
 
+from .files import write_atomically
+
 # Okabe and Ito's, which people who see few colours tell apart, darker or lighter where the background asks for it.
 _COLOURS = (("#0072b2", "#56b4e9"), ("#c44e00", "#ff8c42"), ("#00805f", "#2fc79b"), ("#a8558a", "#e08cc0"),
             ("#8a6d00", "#f0d442"), ("#4b4ba8", "#a3a3ff"), ("#a02020", "#ff7070"), ("#5c5c5c", "#c0c0c0"))
@@ -121,10 +123,53 @@ def image_sheet(images, captions, columns=6):
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()
+    longest = max(len(line) for caption in captions for line in caption.split("\n"))
+    size = max(5, min(8, 210 / longest))  # so that neighbours do not touch
     for axes, image, caption in zip(grid, images, captions):
         axes.imshow(image, interpolation="none")
-        axes.text(0.5, -0.04, caption, transform=axes.transAxes, ha="center", va="top", fontsize=8, parse_math=False)
+        axes.text(0.5, -0.04, caption, transform=axes.transAxes, ha="center", va="top", fontsize=size,
+                  parse_math=False)
     return figure
+
+
+def reliability_diagram(measured):
+    """The share that is right against the probability of the predicted class, and how the samples lie over it.
+
+    Blue is the share, the light part what of it is beyond the mean probability; orange is what it lacks of that.
+
+    Parameters
+    ----------
+    measured : evaluation.Reliability
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    bins = len(measured.counts)
+    edges, width, full = np.arange(bins) / bins, 1 / bins, measured.counts > 0
+    accuracy, confidence = measured.accuracy[full], measured.confidence[full]
+    low = np.minimum(accuracy, confidence)
+    figure = Figure(figsize=(5, 6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 1)})
+    for height, bottom, shade, label in ((low, 0, _RIGHT, "right"),
+                                         (accuracy - low, low, _RIGHT + (0.4,), "right beyond their probability"),
+                                         (confidence - low, low, _WRONG + (0.6,), "probable beyond what is right")):
+        upper.bar(edges[full], height, width, bottom, align="edge", color=shade, edgecolor="white", label=label)
+    upper.plot((0, 1), (0, 1), "--", color="black", linewidth=1, label="calibrated")
+    upper.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1), title="ECE %.4f" % measured.error)
+    upper.legend(loc="upper left", fontsize=8)
+    lower.bar(edges, measured.counts / measured.counts.sum(), width, align="edge", color="0.5", edgecolor="white")
+    lower.set(xlabel="probability of the predicted class", ylabel="share of images")
+    for axes in (upper, lower):
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def save(figure, path):
+    """Write a figure as PNG, atomically."""
+    write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150))
 
 
 def to_svg(figure, name, label, runs=0):

@@ -6,8 +6,6 @@ import dataclasses
 import os
 from typing import Any, NamedTuple, Optional
 
-import numpy as np
-
 from . import evaluation, runs, trained
 from .devices import choose_devices
 from .errors import InputError
@@ -17,19 +15,8 @@ from .script_options import TestingOptions
 UNKNOWN = "unknown"
 
 
-class HardImage(NamedTuple):
-    """A test image: its number in the set, uint8 pixels (H, W, 3), class names, the predicted one's probability."""
-
-    index: int
-    image: np.ndarray
-    true: str
-    predicted: str
-    probability: float
-    loss: float
-
-
 class Outcome(NamedTuple):
-    """What the best parameters of a run do on the test set: an `evaluation.Evaluation`, class names, `HardImage`s."""
+    """What the best parameters of a run do on the test set: an `Evaluation`, class names, `evaluation.HardImage`s."""
 
     evaluation: evaluation.Evaluation
     classes: tuple
@@ -152,25 +139,9 @@ def _evaluate(record, options, say):
         record.remarks.append("the best parameters could not be evaluated: %s" % error)
         return None
     outcome = Outcome(evaluation.measure(logits, test_set.labels), test_set.classes,
-                      hardest_images(logits, test_set, options.hardest))
+                      evaluation.hardest_images(logits, test_set, options.hardest))
     top1 = outcome.evaluation.top1
     if record.best and abs(top1 - record.best["validation_top1"]) > 5e-5:
         record.remarks.append("best.params has top-1 %.4f on the test images that are here, the logs say %.4f"
                               % (top1, record.best["validation_top1"]))
     return outcome
-
-
-def hardest_images(logits, test_set, count):
-    """The test images of the highest loss, as `HardImage`s, hardest first."""
-    samples, classes = evaluation.measure_samples(logits, test_set.labels), test_set.classes
-    return [HardImage(int(index), test_set.images[index], classes[test_set.labels[index]],
-                      classes[samples.predicted[index]], float(samples.probability[index]), float(samples.loss[index]))
-            for index in samples.hardest(count)]
-
-
-def mistakes(confusion, count=10):
-    """What is most often taken for what: up to `count` (true, predicted, samples), by falling number."""
-    wrong = confusion * (1 - np.eye(len(confusion), dtype=confusion.dtype))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:count]
-    return [(int(true), int(predicted), int(wrong[true, predicted]))
-            for true, predicted in zip(*np.unravel_index(order, wrong.shape)) if wrong[true, predicted]]

@@ -42,13 +42,30 @@ class TestingOptions(TrainedOptions):
     flip: bool = option(False, "1 also measures the mean of the probabilities of each image and its mirror image")
     calibration_images: Optional[int] = option(None, "with --graph int8: training images to take the ranges of the "
                                                "layers from; default: 256, or all if there are fewer", low=1)
+    ensemble: bool = option(False, "with several files: 1 also measures the mean of their probabilities")
+    format: str = option("text", "text: tables; json: on stdout what --output writes as JSON, and nothing else",
+                         choices=("text", "json"))
+    output: Optional[str] = option(None, "folder for evaluation.json and the figures; of several files for "
+                                   "comparison.json and a folder of these for each")
+    hardest: Optional[int] = option(None, "with --output or --format json: how many test images of the highest loss; "
+                                    "default: 24", low=1)
 
     def __post_init__(self):
         super().__post_init__()
+        if self.output is not None and os.path.exists(self.folder) and not os.path.isdir(self.folder):
+            raise InputError("--output %s: that is a file; give a folder" % self.output)
+        if self.hardest and self.output is None and self.format == "text":
+            raise InputError("--hardest %d: the images go to files or JSON; give --output or --format json"
+                             % self.hardest)
         if self.graph != "plain" and self.num_gpus:
             raise InputError("--graph %s: it runs on the CPU; give --num-gpus 0 or leave it out" % self.graph)
         if self.calibration_images and self.graph != "int8":
             raise InputError("--calibration-images goes with --graph int8")
+
+    @property
+    def folder(self):
+        """Where the output goes, None if it goes to no files."""
+        return self.output and os.path.expanduser(self.output)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,21 @@
 #!/usr/bin/env python3
-"""Measure trained parameters on the test images: top-1, top-5 and loss, each image exactly once, and a row per class.
+"""Measure trained parameters on the test images: each image exactly once.
 
     python scripts/cifar10_test.py --params models/RUN/best.params
+    python scripts/cifar10_test.py --params models/RUN/best.params --output assessed
+    python scripts/cifar10_test.py --params models/A/best.params models/B/best.params --ensemble 1
 
-Depth, widths and data set are read from the .json beside the parameters; only where that is missing do they
-have to be given.
+Of one file: top-1, top-5, loss and expected calibration error (ECE: 15 bins of equal width of the highest probability,
+arXiv 1706.04599), precision, recall and F1 of each class, and the confusion matrix. Of several, measured on the same
+images: a line for each, and how many images only one of it and the first gets right, with the p-value of McNemar's
+exact test.
+
+--output writes evaluation.json, confusion.png, hardest.png (the images of the highest loss) and reliability.png
+(how often what seems so probable is right). Depth, widths and data set are read from the .json beside the
+parameters; only where that is missing do they have to be given. Exit codes: 0 done; 2 wrong arguments or input.
 """
 import argparse
+import json
 import os
 import sys
 
@@ -16,35 +25,25 @@ from resattnet import cli  # noqa: E402
 from resattnet.script_options import TestingOptions  # noqa: E402
 
 
-def table(classes, evaluation):
-    """Rows of the per-class table: name, images, top-1, and what it is most often taken for."""
-    width = max(len(name) for name in classes)
-    yield "%-*s  images   top-1  most often taken for" % (width, "class")
-    for index, (name, row) in enumerate(zip(classes, evaluation.confusion)):
-        wrong = row.copy()
-        wrong[index] = 0
-        mistake = "%s (%d)" % (classes[wrong.argmax()], wrong.max()) if wrong.any() else "-"
-        yield "%-*s  %6d  %6.4f  %s" % (width, name, row.sum(), evaluation.class_accuracy[index], mistake)
-
-
 def main():
     """Evaluate."""
     parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--params", required=True, metavar="FILE", help="parameters that a run has saved")
+    parser.add_argument("--params", required=True, nargs="+", metavar="FILE", help="parameters that a run has saved")
     cli.add_options(parser, TestingOptions)
     given = vars(parser.parse_args())
-    path = given.pop("params")
+    paths = given.pop("params")
+    options = TestingOptions(**given)
 
-    from resattnet.trained import evaluate_parameters
+    from resattnet import assessment, tables
 
-    evaluation, classes = evaluate_parameters(path, TestingOptions(**given))
-    print("%s: %d test images" % (path, evaluation.samples))
-    print("top-1 %.4f  top-5 %.4f  loss %.4f" % (evaluation.top1, evaluation.top5, evaluation.loss))
-    if evaluation.mirrored:
-        print("top-1 with mirrored images %.4f  top-5 with them %.4f  loss with them %.4f (mean of the probabilities "
-              "of each image and its mirror image)"
-              % (evaluation.mirrored.top1, evaluation.mirrored.top5, evaluation.mirrored.loss))
-    print("\n".join(table(classes, evaluation)))
+    found = assessment.assess_files(paths, options)
+    written = assessment.write(found, options.folder, options.hardest) if options.output else []
+    if options.format == "json":
+        print(json.dumps(assessment.outcome(found, options.hardest), indent=1))
+    else:
+        print(tables.outcome_text(found))
+        if written:
+            print("\nwritten to %s: %s" % (options.output, ", ".join(written)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
 """Measures against counting by hand; every sample once, whatever batch and devices divide."""
+import math
+
 import numpy as np
 import pytest
 
@@ -6,7 +8,8 @@ from resattnet import parameters, records, script_options
 from resattnet._mxnet import mx
 from resattnet.augment import Transform
 from resattnet.datasets import ImageSet
-from resattnet.evaluation import evaluate, mean_probabilities, measure, measure_samples, predict, split_batch
+from resattnet.evaluation import (compare_paired, evaluate, mean_probabilities, measure, measure_samples, predict,
+                                  reliability, split_batch)
 from resattnet.loaders import ArrayLoader
 from resattnet.network import get_attention_cifar
 from resattnet.trained import evaluate_parameters
@@ -137,3 +140,40 @@ def test_mirrored_images_are_measured_beside_the_plain_ones(tmp_path):
     out = script("cifar10_test.py", "--params", path, "--flip", 1, "--num-gpus", 0).stdout.splitlines()
     assert out[1].startswith("top-1 %.4f" % plain.top1)
     assert out[2].startswith("top-1 with mirrored images %.4f" % both.mirrored.top1)
+
+
+def test_calibration_error_against_a_loop():
+    rng = np.random.default_rng(3)
+    shares = rng.dirichlet(np.ones(4), 500).max(axis=1)
+    shares[:15], right = np.arange(1, 16) / 15, rng.random(500) < 0.6  # each upper edge belongs to its bin
+    result, error = reliability(shares, right), 0
+    for place in range(15):
+        rows = [row for row in range(500) if place / 15 < shares[row] <= (place + 1) / 15]
+        assert result.counts[place] == len(rows)
+        if rows:
+            confidence = sum(shares[row] for row in rows) / len(rows)
+            accuracy = sum(bool(right[row]) for row in rows) / len(rows)
+            assert (result.confidence[place], result.accuracy[place]) == pytest.approx((confidence, accuracy))
+            error += len(rows) / 500 * abs(confidence - accuracy)
+    assert result.counts.sum() == 500 and result.error == pytest.approx(error, rel=1e-12)
+
+
+def test_calibration_error_in_closed_form():
+    by_hand = reliability(np.array([0.5, 0.5, 0.9, 0.9]), np.array([True, False, True, True]))
+    assert by_hand.error == pytest.approx(0.05)  # half of them 0.1 too modest, the others right as often as they say
+    shares = np.repeat([0.1, 0.3, 0.55, 0.8, 1.0], 20)
+    calibrated = np.concatenate([np.arange(20) < round(20 * share) for share in (0.1, 0.3, 0.55, 0.8, 1.0)])
+    assert reliability(shares, calibrated).error == pytest.approx(0, abs=1e-12)
+    assert reliability(shares, np.zeros(100, bool)).error == pytest.approx(shares.mean())
+    empty = reliability(shares, calibrated, bins=10)
+    assert len(empty.counts) == 10 and np.isnan(empty.accuracy[empty.counts == 0]).all() and empty.counts[0] == 20
+
+
+@pytest.mark.parametrize("one, other", [(0, 0), (3, 0), (4, 9), (7, 7), (40, 61)])
+def test_paired_comparison_against_the_binomial_formula(one, other):
+    first = np.array([True] * one + [False] * other + [True] * 5 + [False] * 3)
+    second = np.array([False] * one + [True] * other + [True] * 5 + [False] * 3)
+    total = one + other
+    tail = sum(math.comb(total, k) for k in range(min(one, other) + 1)) / 2 ** total
+    found = compare_paired(first, second)
+    assert found[:2] == (one, other) and found.p == pytest.approx(min(1, 2 * tail), rel=1e-9)

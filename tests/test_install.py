@@ -315,7 +315,7 @@ def names(requirements):
 
 def test_extras_are_the_requirements_files(packaging):
     base = names(packaging["install_requires"])
-    assert {"numpy", "mxboard", "protobuf", "gluoncv", "tqdm", "Pillow", "setuptools"} <= base
+    assert {"numpy", "mxboard", "protobuf", "gluoncv", "tqdm", "Pillow", "setuptools", "scipy", "scikit-learn"} <= base
     assert not any(name.startswith("mxnet") for name in base)
     extras = packaging["extras_require"]
     assert extras["cpu"] == ["mxnet==1.9.1"]

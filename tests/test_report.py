@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resattnet import checkpoints, datasets, figures, markup, page, report, runs, specs, training
+from resattnet import checkpoints, datasets, evaluation, figures, markup, page, report, runs, specs, training
 from resattnet._mxnet import mx
 from resattnet.errors import InputError
 from resattnet.network import get_attention_cifar
@@ -171,8 +171,8 @@ def test_outcome_and_hardest_images_by_another_computation(records):
 
 def test_mistakes_by_falling_number():
     confusion = np.array([[9, 2, 0], [0, 7, 5], [2, 0, 8]])
-    assert report.mistakes(confusion) == [(1, 2, 5), (0, 1, 2), (2, 0, 2)]
-    assert report.mistakes(confusion, 1) == [(1, 2, 5)] and report.mistakes(np.eye(3, dtype=int)) == []
+    assert evaluation.mistakes(confusion) == [(1, 2, 5), (0, 1, 2), (2, 0, 2)]
+    assert evaluation.mistakes(confusion, 1) == [(1, 2, 5)] and evaluation.mistakes(np.eye(3, dtype=int)) == []
 
 
 def test_runs_by_folder_by_name_and_twice(home):

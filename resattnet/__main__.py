@@ -70,6 +70,15 @@ def networks():
         yield ("%5d  " % depth + "  ".join(cells)).rstrip()
 
 
+def trained():
+    """Lines: the trained parameters that come with the package."""
+    from .pretrained import describe, names
+
+    for name in names():
+        told = describe(name)
+        yield "--params %s: trained on %s, top-1 %.4f" % (name, told["dataset"], told["validation_top1"])
+
+
 def main():
     """Tell."""
     parser = cli.ArgumentParser(prog="python -m resattnet", description=__doc__,
@@ -79,7 +88,7 @@ def main():
                     SummaryOptions)
     given = vars(parser.parse_args())
     if given.pop("command") is None:
-        for lines in (versions(), devices(), networks()):
+        for lines in (versions(), devices(), networks(), trained()):
             for line in lines:
                 print(line, flush=True)
         return

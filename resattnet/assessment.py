@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import evaluation, figures
+from . import evaluation, figures, pretrained
 from .datasets import ImageSet
 from .errors import InputError
 from .evaluation import mean_probabilities
@@ -87,7 +87,7 @@ def assess_files(paths, options):
     facts, predictions = [], []
     for path in paths:
         network, devices = opened.pop(0)  # with it, the memory that measuring takes is free for the next
-        facts.append(dict(params=path, sha256=digest(path), network=network.network, dataset=network.source["name"],
+        facts.append(dict(params=path, sha256=digest(pretrained.resolve(path)), network=network.network, dataset=network.source["name"],
                           data_format=network.source["data_format"], graph=options.graph))
         predictions.append(predict_opened(network, devices, options))
         _check_same_images(paths[0], predictions[0].test_set, path, predictions[-1].test_set)

@@ -68,6 +68,12 @@ def add_options(parser, options_class):
                             default=argparse.SUPPRESS)
 
 
+def add_params(parser, **kwargs):
+    """Give a parser the flag `--params`; `kwargs` go to its `add_argument`."""
+    parser.add_argument("--params", required=True, metavar="FILE", help="parameters that a run has saved, or the name of "
+                        "some that come with the package: python -m resattnet lists them", **kwargs)
+
+
 def run(main):
     """Call a script's `main` and leave with its exit code: 0, 2 for an `InputError`, 130 or 143 when interrupted."""
     from .interrupts import Interrupted

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import __version__, parameters
+from . import __version__, parameters, pretrained
 from ._mxnet import mx
 from .errors import InputError
 from .files import digest, write_atomically
@@ -258,7 +258,7 @@ def export_parameters(path, options):
     output = os.path.expanduser(options.output or os.path.splitext(path)[0])
     if options.to == "onnx":
         target = output if options.output else output + ".onnx"
-        metadata = _metadata(trained, classes, digest(path))
+        metadata = _metadata(trained, classes, digest(pretrained.resolve(path)))
         return (target,), export_onnx(trained.net, target, images=images, metadata=metadata), what
     net = trained.net
     if options.to == "float16":

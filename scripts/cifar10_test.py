@@ -28,7 +28,7 @@ from resattnet.script_options import TestingOptions  # noqa: E402
 def main():
     """Evaluate."""
     parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--params", required=True, nargs="+", metavar="FILE", help="parameters that a run has saved")
+    cli.add_params(parser, nargs="+")
     cli.add_options(parser, TestingOptions)
     given = vars(parser.parse_args())
     paths = given.pop("params")

@@ -25,7 +25,7 @@ from resattnet.script_options import ExportOptions  # noqa: E402
 def main():
     """Export."""
     parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--params", required=True, metavar="FILE", help="parameters that a run has saved")
+    cli.add_params(parser)
     cli.add_options(parser, ExportOptions)
     given = vars(parser.parse_args())
     path = given.pop("params")

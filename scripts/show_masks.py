@@ -24,7 +24,7 @@ from resattnet.script_options import MaskOptions  # noqa: E402
 def main():
     """Draw the sheet."""
     parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--params", required=True, metavar="FILE", help="parameters that a run has saved")
+    cli.add_params(parser)
     parser.add_argument("images", nargs="*", metavar="IMAGE", help="a file, a folder whose images are taken, those of "
                         "its sub-folders too, or - for names of these on stdin, one a line")
     cli.add_options(parser, MaskOptions)

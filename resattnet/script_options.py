@@ -3,6 +3,7 @@ import os
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
+from .corruptions import CORRUPTIONS, parse_names
 from .datasets import DATASETS, FORMATS
 from .errors import InputError
 from .options import Options, check_name, flag_name, option
@@ -42,13 +43,25 @@ class TestingOptions(TrainedOptions):
     flip: bool = option(False, "1 also measures the mean of the probabilities of each image and its mirror image")
     calibration_images: Optional[int] = option(None, "with --graph int8: training images to take the ranges of the "
                                                "layers from; default: 256, or all if there are fewer", low=1)
+    corruptions: str = option("0", "1 also measures top-1 under corruptions of the images, each at five strengths, "
+                              "as in CIFAR-10-C; or some of them, as noise,blur: " + ", ".join(CORRUPTIONS),
+                              value="{0,1,NAMES}")
+    corruption_images: Optional[int] = option(None, "with --corruptions: only the first so many test images; default: "
+                                              "all", low=1)
 
     def __post_init__(self):
         super().__post_init__()
+        if not self.corruption_names and self.corruption_images:
+            raise InputError("--corruption-images goes with --corruptions")
         if self.graph != "plain" and self.num_gpus:
             raise InputError("--graph %s: it runs on the CPU; give --num-gpus 0 or leave it out" % self.graph)
         if self.calibration_images and self.graph != "int8":
             raise InputError("--calibration-images goes with --graph int8")
+
+    @property
+    def corruption_names(self):
+        """Those that are asked for, keys of `CORRUPTIONS`."""
+        return parse_names(self.corruptions)
 
 
 @dataclass(frozen=True)

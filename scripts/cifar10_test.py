@@ -37,7 +37,8 @@ def main():
 
     from resattnet.trained import evaluate_parameters
 
-    evaluation, classes = evaluate_parameters(path, TestingOptions(**given))
+    options = TestingOptions(**given)
+    evaluation, classes = evaluate_parameters(path, options)
     print("%s: %d test images" % (path, evaluation.samples))
     print("top-1 %.4f  top-5 %.4f  loss %.4f" % (evaluation.top1, evaluation.top5, evaluation.loss))
     if evaluation.mirrored:
@@ -45,6 +46,10 @@ def main():
               "of each image and its mirror image)"
               % (evaluation.mirrored.top1, evaluation.mirrored.top5, evaluation.mirrored.loss))
     print("\n".join(table(classes, evaluation)))
+    if options.corruption_names:
+        from resattnet import robustness
+
+        print("\n".join(robustness.table(robustness.measure_parameters(path, options))))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,133 @@
+"""Top-1 under corruptions of the test images: the measurement, its table, and a sheet of what was measured."""
+import os
+
+import numpy as np
+from tqdm import tqdm
+
+from . import figures
+from .corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from .errors import InputError
+from .evaluation import predict
+from .files import write_atomically
+from .trained import open_parameters
+
+SHEET = "corruptions.png"
+SHOWN_CLASSES = 10
+
+
+def robustness(logits_of, images, labels, names=tuple(CORRUPTIONS), batch_size=250, seed=0):
+    """Top-1 of a classifier on images as they are and under each corruption at each strength.
+
+    Parameters
+    ----------
+    logits_of : callable
+        From uint8 images (N, H, W, 3) to logits (N, classes).
+    images : uint8 array (N, H, W, 3)
+        Left as they are.
+    labels : int array (N,)
+    names : sequence of str
+        Keys of `corruptions.CORRUPTIONS`.
+    batch_size : int
+        Has no influence on what is random.
+    seed : int
+
+    Returns
+    -------
+    dict
+        Of JSON types: `images`, how many; `clean`, their top-1; `top1`, by name that of the five strengths; `mean`,
+        that of all these.
+    """
+    with tqdm(total=len(images) * (1 + len(names) * len(STRENGTHS)), desc="corruptions", unit="image", leave=False,
+              delay=1, disable=None) as bar:
+        def top1(change):
+            hits = 0
+            for first in range(0, len(images), batch_size):
+                batch = change(images[first:first + batch_size], first)
+                hits += int((logits_of(batch).argmax(axis=1) == labels[first:first + batch_size]).sum())
+                bar.update(len(batch))
+            return hits / len(images)
+
+        clean = top1(lambda batch, first: batch)
+        rows = {name: [top1(lambda batch, first: corrupt(batch, name, strength, seed, first))
+                       for strength in STRENGTHS] for name in names}
+    return {"images": len(images), "clean": clean, "top1": rows, "mean": float(np.mean(list(rows.values())))}
+
+
+def measure_parameters(path, options):
+    """`robustness` of a parameter file on the test images of its data set.
+
+    Parameters
+    ----------
+    path : str
+        The parameter file.
+    options : script_options.TestingOptions
+        Their `corruption_names` and `corruption_images`; what else they leave out is read from the description
+        beside the parameters.
+
+    Raises
+    ------
+    InputError
+        As `trained.load_trained`; or if there are not so many test images.
+    """
+    trained, devices = open_parameters(path, options)
+    test_set = trained.images("test")
+
+    def logits_of(images):
+        batch = trained.transform(images, np.zeros(len(images), np.int32))
+        return predict(trained.net, [batch], devices)[0]
+    count = options.corruption_images
+    return robustness(logits_of, test_set.images[:count], test_set.labels[:count], options.corruption_names,
+                      options.batch_size * len(devices))
+
+
+def table(result):
+    """What `robustness` gives as lines: the clean top-1, a row for each corruption, and the mean over these."""
+    width = max(map(len, list(result["top1"]) + ["corruption"]))
+    values = np.array(list(result["top1"].values()))
+    yield "clean top-1 %.4f of %d test images; corrupted, by strength:" % (result["clean"], result["images"])
+    yield "%-*s" % (width, "corruption") + "".join("%8s" % column for column in STRENGTHS + ("mean",))
+    for name, row in zip(list(result["top1"]) + ["mean"], np.vstack([values, values.mean(axis=0)])):
+        yield "%-*s" % (width, name) + "".join("%8.4f" % value for value in list(row) + [row.mean()])
+
+
+def save_sheet(folder, test_set, names=tuple(CORRUPTIONS), seed=0):
+    """Write a sheet of a test image of each class, clean and under corruptions, as `SHEET` into a folder.
+
+    Parameters
+    ----------
+    folder : str
+    test_set : datasets.ImageSet
+        The first image of each class is shown, as `robustness` has it; of more than `SHOWN_CLASSES` classes that
+        many, evenly spread.
+    names : sequence of str
+        Keys of `corruptions.CORRUPTIONS`.
+    seed : int
+
+    Returns
+    -------
+    str
+        The file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    present, firsts = np.unique(test_set.labels, return_index=True)
+    shown = np.unique(np.linspace(0, len(present) - 1, SHOWN_CLASSES).round().astype(int))
+    rows = firsts[shown]
+    panels = []
+    for name in names:
+        stages = [[test_set.images[row]] + [corrupt(test_set.images[row:row + 1], name, strength, seed, row)[0]
+                                            for strength in STRENGTHS] for row in rows.tolist()]
+        corruption = CORRUPTIONS[name]
+        title = "%s: %s %s" % (name, corruption.meaning, ", ".join("%g" % amount for amount in corruption.amounts))
+        panels.append((title, np.array(stages)))
+    figure = figures.mosaics(panels, ("clean",) + tuple(map(str, STRENGTHS)), [test_set.classes[label] for label in present[shown]])
+    path = os.path.join(folder, SHEET)
+    dpi = min(max(150, 2.5 * max(test_set.images.shape[1:3])), 400)  # that of larger images shows their pixels
+    try:
+        write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=dpi))
+    except OSError as error:
+        raise InputError("%s cannot be written (%s)" % (path, error.strerror or error)) from error
+    return path

@@ -69,7 +69,7 @@ def _through_jpeg(image, quality):
 
 
 def pixelate(images, share):
-    """Scale to that share of height and width and back, each pixel the mean of what it covers.
+    """Scale to that share of height and width, by the mean of the pixels that a new one covers, and back.
 
     What was magnified before, as the digits, may be changed less by a smaller share whose grid fits it.
     """

@@ -123,7 +123,8 @@ def save_sheet(folder, test_set, names=tuple(CORRUPTIONS), seed=0):
         corruption = CORRUPTIONS[name]
         title = "%s: %s %s" % (name, corruption.meaning, ", ".join("%g" % amount for amount in corruption.amounts))
         panels.append((title, np.array(stages)))
-    figure = figures.mosaics(panels, ("clean",) + tuple(map(str, STRENGTHS)), [test_set.classes[label] for label in present[shown]])
+    columns = ("clean",) + tuple(map(str, STRENGTHS))
+    figure = figures.mosaics(panels, columns, [test_set.classes[label] for label in present[shown]])
     path = os.path.join(folder, SHEET)
     dpi = min(max(150, 2.5 * max(test_set.images.shape[1:3])), 400)  # that of larger images shows their pixels
     try:

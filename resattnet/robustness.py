@@ -54,22 +54,15 @@ def robustness(logits_of, images, labels, names=tuple(CORRUPTIONS), batch_size=2
 
 
 def measure_parameters(path, options):
-    """`robustness` of a parameter file on the test images of its data set.
+    """`robustness` of a parameter file; arguments and errors as of `trained.open_parameters`."""
+    return measure_opened(*open_parameters(path, options), options)
 
-    Parameters
-    ----------
-    path : str
-        The parameter file.
-    options : script_options.TestingOptions
-        Their `corruption_names` and `corruption_images`; what else they leave out is read from the description
-        beside the parameters.
 
-    Raises
-    ------
-    InputError
-        As `trained.load_trained`; or if there are not so many test images.
+def measure_opened(trained, devices, options):
+    """`robustness` of what `trained.open_parameters` gave on the test images of its data set.
+
+    Of the options (script_options.TestingOptions) `corruption_names`, `corruption_images` and `batch_size` count.
     """
-    trained, devices = open_parameters(path, options)
     test_set = trained.images("test")
 
     def logits_of(images):
@@ -90,42 +83,34 @@ def table(result):
         yield "%-*s" % (width, name) + "".join("%8.4f" % value for value in list(row) + [row.mean()])
 
 
-def save_sheet(folder, test_set, names=tuple(CORRUPTIONS), seed=0):
-    """Write a sheet of a test image of each class, clean and under corruptions, as `SHEET` into a folder.
+def sheet(test_set, names=tuple(CORRUPTIONS), seed=0):
+    """A test image of each class, clean and under corruptions, as a matplotlib Figure.
 
     Parameters
     ----------
-    folder : str
     test_set : datasets.ImageSet
         The first image of each class is shown, as `robustness` has it; of more than `SHOWN_CLASSES` classes that
         many, evenly spread.
     names : sequence of str
         Keys of `corruptions.CORRUPTIONS`.
     seed : int
-
-    Returns
-    -------
-    str
-        The file.
-
-    Raises
-    ------
-    InputError
-        If it cannot be written.
     """
     present, firsts = np.unique(test_set.labels, return_index=True)
     shown = np.unique(np.linspace(0, len(present) - 1, SHOWN_CLASSES).round().astype(int))
-    rows = firsts[shown]
     panels = []
     for name in names:
         stages = [[test_set.images[row]] + [corrupt(test_set.images[row:row + 1], name, strength, seed, row)[0]
-                                            for strength in STRENGTHS] for row in rows.tolist()]
+                                            for strength in STRENGTHS] for row in firsts[shown].tolist()]
         corruption = CORRUPTIONS[name]
         title = "%s: %s %s" % (name, corruption.meaning, ", ".join("%g" % amount for amount in corruption.amounts))
         panels.append((title, np.array(stages)))
     columns = ("clean",) + tuple(map(str, STRENGTHS))
-    figure = figures.mosaics(panels, columns, [test_set.classes[label] for label in present[shown]])
-    path = os.path.join(folder, SHEET)
+    return figures.mosaics(panels, columns, [test_set.classes[label] for label in present[shown]])
+
+
+def save_sheet(folder, test_set, names=tuple(CORRUPTIONS), seed=0):
+    """Write a `sheet` as `SHEET` into a folder and return its path; InputError if it cannot be written."""
+    path, figure = os.path.join(folder, SHEET), sheet(test_set, names, seed)
     dpi = min(max(150, 2.5 * max(test_set.images.shape[1:3])), 400)  # that of larger images shows their pixels
     try:
         write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=dpi))

@@ -12,6 +12,7 @@ from .datasets import ImageSet
 from .errors import InputError
 from .evaluation import mean_probabilities
 from .files import digest, write_json
+from .robustness import measure_opened, sheet
 from .trained import open_parameters, predict_opened
 
 HARDEST = 24
@@ -33,6 +34,8 @@ class Assessment(NamedTuple):
     reliability : evaluation.Reliability
     mirrored : Assessment or None
         Of the mean of the probabilities of each image and its mirror image, where that was asked for.
+    robustness : dict or None
+        What `robustness.robustness` gives, where that was asked for.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Assessment(NamedTuple):
     samples: evaluation.Samples
     reliability: evaluation.Reliability
     mirrored: Any = None
+    robustness: Any = None
 
     @property
     def right(self):
@@ -84,14 +88,16 @@ def assess_files(paths, options):
     _check_same_classes(paths, [network for network, _ in opened])
     if options.folder:
         _make(options.folder)  # before what takes long
-    facts, predictions = [], []
+    facts, predictions, robust = [], [], []
     for path in paths:
         network, devices = opened.pop(0)  # with it, the memory that measuring takes is free for the next
         facts.append(dict(params=path, sha256=digest(pretrained.resolve(path)), network=network.network, dataset=network.source["name"],
                           data_format=network.source["data_format"], graph=options.graph))
         predictions.append(predict_opened(network, devices, options))
         _check_same_images(paths[0], predictions[0].test_set, path, predictions[-1].test_set)
-    found = [assess(path, *parts) for path, *parts in zip(paths, facts, *zip(*predictions))]
+        robust.append(measure_opened(network, devices, options) if options.corruption_names else None)
+    found = [assess(path, *parts)._replace(robustness=measured)
+             for path, measured, *parts in zip(paths, robust, facts, *zip(*predictions))]
     return found + [_together(facts, predictions)] * options.ensemble
 
 
@@ -149,13 +155,13 @@ def _headline(found):
 def as_json(found, hardest=None):
     """An `Assessment` as a dict of JSON types.
 
-    `params`, `sha256` and `network` of an ensemble are lists; `taken_for` of a class that never is and `mirrored`,
-    where it was not asked for, are None; so are `confidence` and `accuracy` of a bin without images.
+    `params`, `sha256` and `network` of an ensemble are lists; `taken_for` of a class that never is and `mirrored` and
+    `robustness`, where they were not asked for, are None; so are `confidence` and `accuracy` of a bin without images.
     """
     labels, bins = found.test_set.labels, len(found.reliability.counts)
     return dict(
         found.facts, samples=found.evaluation.samples, **_headline(found),
-        mirrored=found.mirrored and _headline(found.mirrored),
+        mirrored=found.mirrored and _headline(found.mirrored), robustness=found.robustness,
         classes=class_rows(found), confusion=found.evaluation.confusion.tolist(),
         reliability=[{"low": place / bins, "high": (place + 1) / bins, "images": int(count),
                       "confidence": _number(confidence), "accuracy": _number(accuracy)}
@@ -247,3 +253,5 @@ def _figures(found, hardest):
     yield "hardest.png", figures.image_sheet([image.image for image in images], [
         "true: %s\npredicted: %s %.2f" % (image.true, image.predicted, image.probability) for image in images])
     yield "reliability.png", figures.reliability_diagram(found.reliability)
+    if found.robustness:
+        yield "corruptions.png", sheet(found.test_set, tuple(found.robustness["top1"]))

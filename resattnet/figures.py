@@ -13,6 +13,7 @@ _COLOURS = (("#0072b2", "#56b4e9"), ("#c44e00", "#ff8c42"), ("#00805f", "#2fc79b
 MARKERS = (("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("v", "▼"), ("P", "✚"), ("X", "✖"), ("*", "★"))
 _RIGHT, _WRONG = (0.0, 0.45, 0.70), (0.84, 0.37, 0.0)  # hues of a confusion matrix
 COUNTED_CLASSES = 40  # more of them leave no room for a count in each cell
+DPI = 150  # of files
 LOG_SPAN = 30  # the first epoch's loss would press all others into a line
 
 
@@ -132,6 +133,44 @@ def image_sheet(images, captions, columns=6):
     return figure
 
 
+def mosaics(panels, columns, rows, across=4):
+    """Grids of images side by side, all with the same columns and rows.
+
+    Parameters
+    ----------
+    panels : list of (str, uint8 array (R, C, H, W, 3))
+        Titles and images.
+    columns, rows : sequence of str
+        What is written under and beside them.
+    across : int
+        Grids beside each other, at most.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    across = min(across, len(panels))
+    down = -(-len(panels) // across)
+    figure = Figure(figsize=(across * (0.42 * len(columns) + 0.9), down * (0.42 * len(rows) + 0.7)),
+                    layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, (title, images) in zip(grid, panels):
+        height, width = np.add(images.shape[2:4], 1)
+        framed = np.pad(images, ((0, 0), (0, 0), (0, 1), (0, 1), (0, 0)), constant_values=255)
+        axes.set_axis_on()
+        axes.imshow(np.concatenate(np.concatenate(framed, axis=1), axis=1), interpolation="none")
+        axes.set_title(title, fontsize=7, parse_math=False)
+        axes.set_xticks(width * (np.arange(len(columns)) + 0.5) - 1, columns, fontsize=7, parse_math=False)
+        axes.set_yticks(height * (np.arange(len(rows)) + 0.5) - 1, rows, fontsize=7, parse_math=False)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+    return figure
+
+
 def reliability_diagram(measured):
     """The share that is right against the probability of the predicted class, and how the samples lie over it.
 
@@ -168,8 +207,8 @@ def reliability_diagram(measured):
 
 
 def save(figure, path):
-    """Write a figure as PNG, atomically."""
-    write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=150))
+    """Write a figure as PNG, atomically, at its own resolution or the higher one of `DPI`."""
+    write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=max(DPI, figure.dpi)))
 
 
 def to_svg(figure, name, label, runs=0):

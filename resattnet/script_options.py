@@ -3,6 +3,7 @@ import os
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
+from .corruptions import CORRUPTIONS, parse_names
 from .datasets import DATASETS, FORMATS
 from .errors import InputError
 from .options import Options, check_name, flag_name, option
@@ -50,6 +51,12 @@ class TestingOptions(TrainedOptions):
     hardest: Optional[int] = option(None, "with --output or --format json: how many test images of the highest loss; "
                                     "default: 24", low=1)
 
+    corruptions: str = option("0", "1 also measures top-1 under corruptions of the images, each at five strengths, "
+                              "as in CIFAR-10-C; or some of them, as noise,blur: " + ", ".join(CORRUPTIONS),
+                              value="{0,1,NAMES}")
+    corruption_images: Optional[int] = option(None, "with --corruptions: only the first so many test images; default: "
+                                              "all", low=1)
+
     def __post_init__(self):
         super().__post_init__()
         if self.output is not None and os.path.exists(self.folder) and not os.path.isdir(self.folder):
@@ -57,6 +64,11 @@ class TestingOptions(TrainedOptions):
         if self.hardest and self.output is None and self.format == "text":
             raise InputError("--hardest %d: the images go to files or JSON; give --output or --format json"
                              % self.hardest)
+        if not self.corruption_names and self.corruption_images:
+            raise InputError("--corruption-images goes with --corruptions")
+        if self.corruption_names and self.ensemble:
+            raise InputError("--ensemble 1 --corruptions %s: corruptions are measured of single files only; leave one "
+                             "out" % self.corruptions)
         if self.graph != "plain" and self.num_gpus:
             raise InputError("--graph %s: it runs on the CPU; give --num-gpus 0 or leave it out" % self.graph)
         if self.calibration_images and self.graph != "int8":
@@ -66,6 +78,11 @@ class TestingOptions(TrainedOptions):
     def folder(self):
         """Where the output goes, None if it goes to no files."""
         return self.output and os.path.expanduser(self.output)
+
+    @property
+    def corruption_names(self):
+        """Those that are asked for, keys of `CORRUPTIONS`."""
+        return parse_names(self.corruptions)
 
 
 @dataclass(frozen=True)

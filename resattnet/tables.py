@@ -1,5 +1,8 @@
 """Assessments as text: the tables that `scripts/cifar10_test.py` prints."""
+import numpy as np
+
 from .assessment import class_rows, compare
+from .corruptions import STRENGTHS
 
 COUNTED_CLASSES = 16  # of more, a matrix is wider than a page
 HEAD = 6  # letters of a class over its column
@@ -19,12 +22,14 @@ def outcome_text(assessments):
     str
     """
     if not assessments[1:]:
-        return "\n\n".join(part(assessments[0]) for part in (headline, class_table, confusion_table))
+        parts = [part(assessments[0]) for part in (headline, class_table, confusion_table)]
+        return "\n\n".join(parts + [robustness_table(found.robustness) for found in assessments if found.robustness])
     parts = ["%d test images of %s" % (assessments[0].evaluation.samples, assessments[0].facts["dataset"]),
              figures_table(assessments)]
     if assessments[0].mirrored:
         parts.append("%s\n%s" % (MIRRORED, figures_table([found.mirrored for found in assessments])))
-    return "\n\n".join(parts + [comparison_table(assessments)])
+    parts.append(comparison_table(assessments))
+    return "\n\n".join(parts + [means_table(assessments)] * bool(assessments[0].robustness))
 
 
 def _columns(rows):
@@ -83,3 +88,22 @@ def comparison_table(assessments):
         [["file", "only it is right", "only the first", "p (McNemar, exact)"]]
         + [[other.name, str(paired.only_second), str(paired.only_first), "%.3g" % paired.p]
            for other, paired in zip(assessments[1:], compare(assessments))])
+
+
+def robustness_table(measured):
+    """Top-1 under each corruption at each strength, and the means; `measured` as `robustness.robustness` gives it."""
+    values = np.array(list(measured["top1"].values()))
+    rows = [[name] + ["%.4f" % value for value in list(row) + [row.mean()]]
+            for name, row in zip(list(measured["top1"]) + ["mean"], np.vstack([values, values.mean(axis=0)]))]
+    return "clean top-1 %.4f of %d test images; corrupted, by strength:\n" % (
+        measured["clean"], measured["images"]) + _columns([["corruption"] + list(map(str, STRENGTHS)) + ["mean"]] + rows)
+
+
+def means_table(assessments):
+    """A line for each of several assessments: clean top-1, and under each corruption the mean over its strengths."""
+    first = assessments[0].robustness
+    return "top-1 of %d test images under corruptions, mean of five strengths\n" % first["images"] + _columns(
+        [["file", "clean"] + list(first["top1"]) + ["mean"]]
+        + [[found.name] + ["%.4f" % value for value in [found.robustness["clean"]] + [
+            np.mean(row) for row in found.robustness["top1"].values()] + [found.robustness["mean"]]]
+           for found in assessments])

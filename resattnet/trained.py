@@ -125,6 +125,32 @@ def evaluate_parameters(path, options):
     return evaluation, prediction.test_set.classes
 
 
+def open_parameters(path, options, download=True):
+    """A parameter file as `load_trained` reads it, its net being the graph that is asked for, and its devices.
+
+    Parameters, and what it raises: see `predict_parameters`.
+
+    Returns
+    -------
+    trained : Trained
+    devices : list of mx.Context
+    """
+    devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0)
+    trained = load_trained(path, options, devices)
+    name, total, count = trained.source["name"], trained.facts.samples["test"], options.corruption_images
+    if options.flip and not trained.facts.flip:
+        raise InputError("--flip 1: a mirrored image of %s does not show its class; leave it out" % name)
+    if count and count > total:
+        raise InputError("--corruption-images %d: %s has %d test images" % (count, name, total))
+    if options.graph == "fused":
+        return trained._replace(net=fused(trained.net)), devices
+    if options.graph == "int8":
+        train_set = trained.images("train", download)
+        images = calibration_images(train_set, trained.transform, options.calibration_images)
+        return trained._replace(net=quantized(trained.net, images)), devices
+    return trained, devices
+
+
 def predict_parameters(path, options, download=True):
     """`Prediction` of a parameter file on all test images of its data set.
 
@@ -144,33 +170,10 @@ def predict_parameters(path, options, download=True):
     Raises
     ------
     InputError
-        As `load_trained`; or if images are to be mirrored that then do not show their class.
+        As `load_trained`; or if images are to be mirrored that then do not show their class, or more are to be
+        corrupted than there are.
     """
     return predict_opened(*open_parameters(path, options, download), options, download)
-
-
-def open_parameters(path, options, download=True):
-    """A parameter file as `load_trained` reads it, its net being the graph that is asked for, and its devices.
-
-    Parameters, and what it raises: see `predict_parameters`.
-
-    Returns
-    -------
-    trained : Trained
-    devices : list of mx.Context
-    """
-    devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0)
-    trained = load_trained(path, options, devices)
-    if options.flip and not trained.facts.flip:
-        raise InputError("--flip 1: a mirrored image of %s does not show its class; leave it out"
-                         % trained.source["name"])
-    if options.graph == "fused":
-        return trained._replace(net=fused(trained.net)), devices
-    if options.graph == "int8":
-        train_set = trained.images("train", download)
-        images = calibration_images(train_set, trained.transform, options.calibration_images)
-        return trained._replace(net=quantized(trained.net, images)), devices
-    return trained, devices
 
 
 def predict_opened(trained, devices, options, download=True):

@@ -17,6 +17,7 @@ from .errors import InputError
 from .evaluation import evaluate, split_batch
 from .inputs import open_inputs
 from .interrupts import Interrupted, StopSignals
+from .mask_log import MaskLog
 from .meters import Meter
 from .network import get_attention_cifar
 from .optimization import make_trainer, update
@@ -89,6 +90,7 @@ class Run:
         np.random.seed(options.seed)
         mx.random.seed(options.seed)
         self.classes, self.transform, self.train_loader, self.validation_loader = open_inputs(options, devices)
+        self.mask_log = MaskLog(options, self.validation_loader) if options.mask_images else None
         self._build_network()
         self._build_objective()
         if state:
@@ -222,6 +224,8 @@ class Run:
         self.save(row)
         self.log.table(progress.history)
         self.log.scalars(progress.step, summaries.epoch_scalars(row))
+        if self.options.shows_masks(progress.epoch):
+            self.log.pictures(progress.step, self.mask_log.pictures(self.copy()))
         self.log.line(summaries.epoch_line(row, progress, self.options.epochs))
 
     def _measure(self, what, average=None):

@@ -108,7 +108,7 @@ def make_sheet(path, names, options):
     shown = rows, predictions, attentions, options.channels, cams, classifier.trained.network
     figure = draw(*shown)
     if options.board:
-        _put_on_board(options.board, classifier.trained.description.get("epoch", 0), board_pictures(*shown))
+        _put_on_board(options.board, path, classifier.trained.description, board_pictures(*shown))
     output = os.path.expanduser(options.output)
     kind = os.path.splitext(output)[1][1:].lower()
     try:
@@ -118,10 +118,12 @@ def make_sheet(path, names, options):
     return output, list(zip(rows, predictions)), attentions
 
 
-def _put_on_board(folder, epoch, pictures):
+def _put_on_board(folder, path, description, pictures):
+    """In a folder of their run within this one: TensorBoard calls the events of its own folder '.'."""
+    run = description.get("run") or os.path.splitext(os.path.basename(path))[0]
     try:
-        with contextlib.closing(open_board(os.path.expanduser(folder))) as board:
-            put_pictures(board, epoch, pictures)
+        with contextlib.closing(open_board(os.path.join(os.path.expanduser(folder), run + "_masks"))) as board:
+            put_pictures(board, description.get("epoch", 0), pictures)
     except OSError as error:
         raise InputError("--board %s cannot be written (%s)" % (folder, error.strerror or error)) from error
 

@@ -1,16 +1,25 @@
 """A headless Chromium: called for what it prints, or steered over the DevTools protocol, with the standard library."""
-import base64
+import contextlib
 import fcntl
 import json
 import os
 import select
 import shutil
+import signal
 import subprocess
+import sys
 import time
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
          "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server")
+
+LAUNCHER = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.dup2(int(sys.argv[2]), 4)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find():
@@ -49,17 +58,14 @@ class Page:
 
     def __init__(self, command, address):
         ends = os.pipe() + os.pipe()
-        # The first free numbers may be 3 and 4 themselves.
+        # Above 3 and 4, which the launcher makes of them.
         theirs_in, self._out, self._in, theirs_out = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
         for end in ends:
             os.close(end)
-
-        def place():
-            os.dup2(theirs_in, 3)
-            os.dup2(theirs_out, 4)
-
-        self._process = subprocess.Popen(command + ["--remote-debugging-pipe", address], stdout=subprocess.DEVNULL,
-                                         stderr=subprocess.DEVNULL, preexec_fn=place, pass_fds=(3, 4))
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", LAUNCHER, str(theirs_in), str(theirs_out)] + command
+            + ["--remote-debugging-pipe", address], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            pass_fds=(theirs_in, theirs_out), start_new_session=True)
         os.close(theirs_in)
         os.close(theirs_out)
         self._number, self._read, self._session = 0, b"", None
@@ -75,7 +81,8 @@ class Page:
         return self
 
     def __exit__(self, *_):
-        self._process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(60)
         os.close(self._in)
         os.close(self._out)
@@ -118,8 +125,3 @@ class Page:
             if found or time.monotonic() > deadline:
                 return found
             time.sleep(0.3)
-
-    def screenshot(self, path):
-        """Write what is to be seen as PNG."""
-        with open(str(path), "wb") as handle:
-            handle.write(base64.b64decode(self.call("Page.captureScreenshot")["data"]))

@@ -30,7 +30,10 @@ MASKS = ["masks/stage%d/module1" % stage for stage in (1, 2, 3)]
 # All elements of the page, those within others' shadow trees too.
 ALL = """(() => {
   const found = [];
-  const walk = root => root.querySelectorAll("*").forEach(e => { found.push(e); if (e.shadowRoot) walk(e.shadowRoot); });
+  const walk = root => root.querySelectorAll("*").forEach(e => {
+    found.push(e);
+    if (e.shadowRoot) walk(e.shadowRoot);
+  });
   walk(document);
   const seen = e => { const box = e.getBoundingClientRect(); return box.width > 0 && box.height > 0; };
   const all = found.filter(seen);

@@ -136,8 +136,8 @@ class TrainingOptions(Options):
     save_minutes: float = option(10.0, "save the state also within an epoch, after so many minutes", above=0)
     log_dir: str = option("log", "folder of the logs: board/, text/ and csv/ of each run")
     model_dir: str = option("models", "folder of the parameters and states of each run")
-    mask_images: int = option(0, "test images, one of each class first, whose masks are put on the board as the run goes "
-                              "on, a picture for each attention module; 0: none", low=0, high=32)
+    mask_images: int = option(0, "test images, one of each class first, whose masks are put on the board as the run "
+                              "goes on, a picture for each attention module; 0: none", low=0, high=32)
     mask_period: Optional[int] = option(
         None, "with --mask-images: epochs from one picture to the next, the first and the last epoch having theirs in "
         "any case; default: so many that the run has at most 10, all of which TensorBoard then keeps", low=1)

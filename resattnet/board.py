@@ -50,6 +50,13 @@ def open_board(logdir):
     return board
 
 
+def put_pictures(board, step, images):
+    """Give an open board named images, uint8 arrays (H, W, 3), at a step."""
+    for name, image in images.items():
+        board.add_image(name, image.transpose(2, 0, 1), step)
+    board.flush()
+
+
 class RunLog:
     """The logs of one run: `log/board/<run>/`, `log/text/<run>.log`, `log/csv/<run>.csv`, and the terminal.
 
@@ -120,6 +127,11 @@ class RunLog:
         for name, value in values.items():
             self._board.add_scalar(name, float(value), step)
         self._board.flush()
+
+    def pictures(self, step, images):
+        """Put named images, uint8 arrays (H, W, 3), on the board at a step, and see that they are in its file."""
+        if self._board:
+            self._attempt("board", put_pictures, self._board, step, images)
 
     def table(self, rows):
         """Write the CSV: one row, a dict, per epoch so far; whole, so that a resumed run's has no row twice."""

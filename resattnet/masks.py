@@ -88,12 +88,13 @@ def soft_masks(net, images):
             handle.detach()
     keys = [(index, what) for index, _, _, _ in modules for what in Attention._fields[3:]]
     graph = mx.gluon.SymbolBlock([noted[key] for key in keys], data, params=net.collect_params())
-    arrays = dict(zip(keys, _in_batches(graph, images, _device(net))))
+    arrays = dict(zip(keys, _in_batches(graph, images, device_of(net))))
     return [Attention("features.%d" % index, stage, number, *(arrays[index, what] for what in Attention._fields[3:]))
             for index, stage, number, _ in modules]
 
 
-def _device(net):
+def device_of(net):
+    """The first device of a network."""
     return next(iter(net.collect_params().values())).list_ctx()[0]
 
 
@@ -136,7 +137,7 @@ def cam_gradients(net, images, labels=None):
 
     Parameters are as of `grad_cam`.
     """
-    last, device = attention_modules(net)[-1][0], _device(net)
+    last, device = attention_modules(net)[-1][0], device_of(net)
     front, back = (_compose(net, slice(None, last + 1)), _compose(net, slice(last + 1, None), net.output))
     found = []
     for begin in range(0, len(images), BATCH_SIZE):

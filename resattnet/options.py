@@ -136,6 +136,11 @@ class TrainingOptions(Options):
     save_minutes: float = option(10.0, "save the state also within an epoch, after so many minutes", above=0)
     log_dir: str = option("log", "folder of the logs: board/, text/ and csv/ of each run")
     model_dir: str = option("models", "folder of the parameters and states of each run")
+    mask_images: int = option(0, "test images, one of each class first, whose masks are put on the board as the run "
+                              "goes on, a picture for each attention module; 0: none", low=0, high=32)
+    mask_period: Optional[int] = option(
+        None, "with --mask-images: epochs from one picture to the next, the first and the last epoch having theirs in "
+        "any case; default: so many that the run has at most 10, all of which TensorBoard then keeps", low=1)
     name: Optional[str] = option(None, "name of the run; default: data set, depth, what is special, and the time")
 
     def __post_init__(self):
@@ -149,6 +154,11 @@ class TrainingOptions(Options):
         if self.mask == "none" and (self.attention_learning, self.attention) != ("arl", "mixed"):
             raise InputError("--mask none: there is no mask for --attention-learning %s --attention %s to act on; "
                              "leave them out" % (self.attention_learning, self.attention))
+        if self.mask == "none" and self.mask_images:
+            raise InputError("--mask-images %d: with --mask none there are no masks to show; leave one of them out"
+                             % self.mask_images)
+        if self.mask_period is not None and not self.mask_images:
+            raise InputError("--mask-period %d goes with --mask-images" % self.mask_period)
         if self.loader == "dali" and self.label_noise:
             raise InputError("--label-noise %g: DALI reads the labels as they are; leave --loader dali out"
                              % self.label_noise)
@@ -191,6 +201,11 @@ class TrainingOptions(Options):
     def warmup(self):
         """Epochs of warm-up: as given, else 5, or a quarter of a run of less than 20 epochs."""
         return min(5, self.epochs // 4) if self.warmup_epochs is None else self.warmup_epochs
+
+    def shows_masks(self, epoch):
+        """Whether the board gets the masks after an epoch, counted from 1."""
+        period = self.mask_period or math.ceil(self.epochs / 9)
+        return self.mask_images > 0 and (epoch in (1, self.epochs) or epoch % period == 0)
 
     def learning_rate(self, devices):
         """The highest learning rate, on so many devices: as given, by `lr_per_256`, else 0.1."""

@@ -156,6 +156,9 @@ class MaskOptions(TrainedOptions):
     grad_cam: bool = option(False, "1 also shows where the last stage's features speak for the predicted class "
                             "(Grad-CAM)")
     output: str = option("sheet.png", "file of the sheet: .png, .svg or .pdf")
+    board: Optional[str] = option(None, "also put the sheets of the single modules on TensorBoard, as RUN_masks in "
+                                  "this folder, at the epoch of the parameters, so that those of several make a row",
+                                  value="FOLDER")
 
     def __post_init__(self):
         super().__post_init__()

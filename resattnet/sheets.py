@@ -1,10 +1,12 @@
 """Sheets of soft masks, as the paper's figures 1 and 4: images, masks, and the features before and after them."""
+import contextlib
 import os
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from .board import open_board, put_pictures
 from .classifier import Classifier, open_image
 from .devices import choose_devices
 from .errors import InputError
@@ -15,6 +17,7 @@ from .trained import load_trained
 
 SHOWN_PIXELS = 160  # the longer side of an image on the sheet
 PANEL = 1.35  # inches
+BOARD_PANEL, BOARD_DPI = 1.05, 160  # smaller, since TensorBoard first shows a picture 350 pixels wide
 TITLE = 26  # letters of a name, at most
 
 
@@ -57,6 +60,19 @@ def read_rows(classifier, names, from_test):
     return rows
 
 
+def board_pictures(rows, predictions, attentions, channels, cams, network):
+    """The sheet of each attention module alone, as images for a board by name; parameters as of `draw`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    pictures = {}
+    for attention in attentions:
+        canvas = FigureCanvasAgg(draw(rows, predictions, [attention], channels, cams, network, BOARD_PANEL))
+        canvas.figure.set_dpi(BOARD_DPI)
+        canvas.draw()
+        pictures["masks/stage%d/module%d" % attention[1:3]] = np.asarray(canvas.buffer_rgba())[..., :3]
+    return pictures
+
+
 def make_sheet(path, names, options):
     """Draw the soft masks of a parameter file for images.
 
@@ -78,7 +94,8 @@ def make_sheet(path, names, options):
     Raises
     ------
     InputError
-        If an image cannot be read, the network has no masks or not so many channels, or the sheet cannot be written.
+        If an image cannot be read, the network has no masks or not so many channels, or the sheet or the board cannot
+        be written.
     """
     devices, _ = choose_devices(0)
     classifier = Classifier(load_trained(path, options, devices), devices)
@@ -88,7 +105,10 @@ def make_sheet(path, names, options):
     check_channels(attentions, options.channels)
     predictions = classifier.predict([row.pixels for row in rows], top=1)
     cams = grad_cam(classifier.net, x) if options.grad_cam else None
-    figure = draw(rows, predictions, attentions, options.channels, cams, classifier.trained.network)
+    shown = rows, predictions, attentions, options.channels, cams, classifier.trained.network
+    figure = draw(*shown)
+    if options.board:
+        _put_on_board(options.board, path, classifier.trained.description, board_pictures(*shown))
     output = os.path.expanduser(options.output)
     kind = os.path.splitext(output)[1][1:].lower()
     try:
@@ -96,6 +116,16 @@ def make_sheet(path, names, options):
     except OSError as error:
         raise InputError("--output %s cannot be written (%s)" % (options.output, error.strerror or error)) from error
     return output, list(zip(rows, predictions)), attentions
+
+
+def _put_on_board(folder, path, description, pictures):
+    """In a folder of their run within this one: TensorBoard calls the events of its own folder '.'."""
+    run = description.get("run") or os.path.splitext(os.path.basename(path))[0]
+    try:
+        with contextlib.closing(open_board(os.path.join(os.path.expanduser(folder), run + "_masks"))) as board:
+            put_pictures(board, description.get("epoch", 0), pictures)
+    except OSError as error:
+        raise InputError("--board %s cannot be written (%s)" % (folder, error.strerror or error)) from error
 
 
 def check_channels(attentions, channels):
@@ -124,8 +154,23 @@ def columns_of(attentions, channels, formula):
         yield [Column("%s\ntrunk T" % where, before, "magma"), Column("%s\n%s" % (where, formula), after, "magma")]
 
 
-def draw(rows, predictions, attentions, channels, cams, network):
-    """A sheet as a matplotlib Figure; the last row of its axes are the scales. Parameters: see `make_sheet`."""
+def draw(rows, predictions, attentions, channels, cams, network, panel=PANEL):
+    """A sheet as a matplotlib Figure; the last row of its axes are the scales.
+
+    Parameters
+    ----------
+    rows : list of Row
+    predictions : list of classifier.Prediction
+    attentions : list of masks.Attention
+    channels : sequence of int or None
+        A line of each image for each; None: the mean over all channels.
+    cams : array (N, h, w) or None
+        Grad-CAM, to be shown beside them.
+    network : dict
+        The arguments that built it.
+    panel : float
+        Side of an image, in inches.
+    """
     from matplotlib.figure import Figure
 
     groups = list(columns_of(attentions, channels, "(1 + M) T" if network["attention_learning"] == "arl" else "M T"))
@@ -134,7 +179,7 @@ def draw(rows, predictions, attentions, channels, cams, network):
         groups.insert(0, [Column("Grad-CAM\nof the prediction", np.repeat(cams[:, None], len(shown), 1), "inferno")])
     lines = [(row, place) for row in range(len(rows)) for place in range(len(shown))]
     width = 1 + sum(map(len, groups))
-    figure = Figure(figsize=(PANEL * width, (PANEL + 0.35) * len(lines) + 1.1), layout="constrained")
+    figure = Figure(figsize=(panel * width, (panel + 0.25) * len(lines) + 0.9), layout="constrained")
     figure.suptitle("Soft masks of Attention-%d: %s" % (network["num_layers"], (
         "mean over the channels" if channels is None else "channels " + ", ".join(map(str, channels)))), fontsize=9)
     grid = figure.add_gridspec(len(lines) + 1, width, height_ratios=[1] * len(lines) + [0.07])

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from . import checkpoints, parameters, snapshots, summaries
+from . import checkpoints, parameters, saving, snapshots, summaries
 from ._mxnet import mx
 from .averaging import MovingAverage
 from .board import RunLog
@@ -17,6 +17,7 @@ from .errors import InputError
 from .evaluation import evaluate, split_batch
 from .inputs import open_inputs
 from .interrupts import Interrupted, StopSignals
+from .mask_log import MaskLog
 from .meters import Meter
 from .network import get_attention_cifar
 from .optimization import make_trainer, update
@@ -89,6 +90,7 @@ class Run:
         np.random.seed(options.seed)
         mx.random.seed(options.seed)
         self.classes, self.transform, self.train_loader, self.validation_loader = open_inputs(options, devices)
+        self.mask_log = MaskLog(options, self.validation_loader) if options.mask_images else None
         self._build_network()
         self._build_objective()
         if state:
@@ -222,15 +224,17 @@ class Run:
         self.save(row)
         self.log.table(progress.history)
         self.log.scalars(progress.step, summaries.epoch_scalars(row))
+        if self.options.shows_masks(progress.epoch):
+            self.log.pictures(progress.step, self.mask_log.pictures(self.copy()))
         self.log.line(summaries.epoch_line(row, progress, self.options.epochs))
 
     def _measure(self, what, average=None):
         """Figures of the network, or of its average, over all validation images, by name."""
-        result = evaluate(self._copy(average), self.validation_loader.epoch(0), self.devices, self.dtype,
+        result = evaluate(self.copy(average), self.validation_loader.epoch(0), self.devices, self.dtype,
                           self.leave_if_asked)
         return {what + "_loss": result.loss, what + "_top1": result.top1, what + "_top5": result.top5}
 
-    def _copy(self, average=None):
+    def copy(self, average=None):
         """A new net with the parameters, or their average.
 
         It is for inference, which turns weights into oneDNN's layouts: neither training on from those nor writing
@@ -290,33 +294,11 @@ class Run:
             self.meter.loss = math.nan
             self.collect()
         try:
-            if row:
-                self._save_parameters(row)
-            arrays = snapshots.state_arrays(self.net, self.trainer)
-            arrays.update(self.average.state_arrays() if self.average else {})
-            checkpoints.save_state(self.folder, arrays, dict(dataclasses.asdict(self.progress),
-                                                             options=dataclasses.asdict(self.options)))
+            saving.save(self, row)
             self.saved_step, self.unsaved = self.progress.step, None
         except OSError as error:
             self.unsaved = error
             self.log.line("warning: step %d could not be saved (%s)" % (self.progress.step, error))
-
-    def _save_parameters(self, row):
-        period, best, best_ema = self.options.save_period, self.progress.best, self.progress.best_ema
-        names = ["last"] + ["best"] * (best["epoch"] == row["epoch"])
-        if period and row["epoch"] % period == 0:
-            names.append("epoch-%04d" % row["epoch"])
-        self._save_net(self.net, names, row, "validation_")
-        if self.average:
-            names = ["ema"] + ["best-ema"] * (best_ema["epoch"] == row["epoch"])
-            self._save_net(self._copy(self.average), names, row, "validation_ema_", ema=self.options.ema)
-
-    def _save_net(self, net, names, row, prefix, **facts):
-        description = dict(facts, network=self.network, run=self.name, epoch=row["epoch"])
-        description.update((key, getattr(self.options, key)) for key in ("dataset", "data_format", "data_dir"))
-        description.update(("validation_" + name, row[prefix + name]) for name in ("top1", "top5", "loss"))
-        for name in names:
-            parameters.save_parameters(net, os.path.join(self.folder, name + ".params"), description)
 
     def leave_if_asked(self):
         """After a SIGINT or SIGTERM: save, and raise `Interrupted`."""

@@ -4,6 +4,7 @@
     python scripts/show_masks.py --params models/RUN/best.params photo.jpg --output photo_masks.png
     python scripts/show_masks.py --params models/RUN/best.params --from-test 6 --channels 0,5,9
     python scripts/show_masks.py --params models/RUN/best.params --from-test 6 --grad-cam 1
+    python scripts/show_masks.py --params models/RUN/epoch-0050.params --from-test 6 --board log/board
 
 A row of the sheet is an image, with its prediction; then, for each module, its mask M, its trunk's output T and the
 product, (1 + M) T or M T, brought to the size of the image. A module's masks have one colour scale, given below them;
@@ -44,6 +45,8 @@ def main():
         print("%s, stage %d, module %d: masks of %d channels, %d x %d, from %.3f to %.3f, mean %.3f" % (
             attention[:3] + mask.shape[1:] + (mask.min(), mask.max(), mask.mean())))
     print("sheet: %s" % output)
+    if options.board:
+        print("board: tensorboard --logdir %s" % options.board)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pytest
 # other work runs beside the tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import headless  # noqa: E402
 from resattnet._mxnet import mx  # noqa: F401,E402
 
 
@@ -20,3 +21,12 @@ def cifar10_dir():
                if not os.path.isfile(os.path.join(folder, "cifar-10-batches-bin", name))]
     assert not missing, "RESATTNET_CIFAR10=%s lacks %s" % (folder, ", ".join(missing))
     return folder
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """A `headless.Browser`."""
+    path = headless.find()
+    if not path:
+        pytest.skip("no Chromium is here: apt-get install chromium, or set RESATTNET_BROWSER to its path")
+    return headless.Browser(path, tmp_path / "profile")

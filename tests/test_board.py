@@ -1,30 +1,42 @@
 """The logs of a run: what is on disk after any kind of end."""
+import base64
 import csv
+import io
 import json
 import os
 import subprocess
 import sys
 import textwrap
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from resattnet.board import RunLog
 
 READER = """
-import json, sys
+import base64, json, sys
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-events = EventAccumulator(sys.argv[1]); events.Reload()
+events = EventAccumulator(sys.argv[1], {"images": 0}); events.Reload()
 tags = events.Tags()
 print(json.dumps({"scalars": {t: [[e.step, e.value] for e in events.Scalars(t)] for t in tags["scalars"]},
+                  "images": {t: [[e.step, base64.b64encode(e.encoded_image_string).decode()] for e in events.Images(t)]
+                             for t in tags["images"]},
                   "texts": {t: events.Tensors(t)[0].tensor_proto.string_val[0].decode() for t in tags["tensors"]}}))
 """
 
 
 def read_board(folder):
-    """Events of a board's folder; in a child, since MXBoard and TensorBoard define the same messages."""
+    """Events of a board's folder; in a child, since MXBoard and TensorBoard define the same messages.
+
+    Scalars and images are by tag lists of [step, value], an image being a uint8 array (H, W, 3).
+    """
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     out = subprocess.run([sys.executable, "-c", READER, str(folder)], stdout=subprocess.PIPE, check=True)
-    return json.loads(out.stdout)
+    board = json.loads(out.stdout)
+    for images in board["images"].values():
+        images[:] = [[step, np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))] for step, png in images]
+    return board
 
 
 def run_child(body, **kwargs):
@@ -48,6 +60,19 @@ def test_board_text_and_csv(tmp_path):
         assert list(csv.DictReader(handle)) == [{"epoch": "1", "loss": "0.5"}, {"epoch": "2", "loss": "0.25"}]
 
 
+def test_pictures_come_back_as_they_were(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 256, (20, 5, 9, 3), np.uint8)
+    with RunLog(str(tmp_path), "run", {}) as log:
+        for step, picture in enumerate(pictures):
+            log.pictures(step, {"masks/stage1/module2": picture, "other": 255 - picture})
+    images = read_board(tmp_path / "board" / "run")["images"]
+    assert sorted(images) == ["masks/stage1/module2", "other"]
+    for step, picture in enumerate(pictures):
+        for name, expected in (("masks/stage1/module2", picture), ("other", 255 - picture)):
+            assert images[name][step][0] == step
+            np.testing.assert_array_equal(images[name][step][1], expected)
+
+
 @pytest.mark.parametrize("end", ["raise RuntimeError('x')", "raise KeyboardInterrupt", "import os; os._exit(9)"])
 def test_no_event_is_lost_however_the_run_ends(tmp_path, end):
     run_child("""
@@ -63,12 +88,14 @@ def test_no_event_is_lost_however_the_run_ends(tmp_path, end):
 def test_a_full_disk_ends_the_logs_with_a_warning_and_not_the_run(tmp_path):
     done = run_child("""
         import resource, signal
+        import numpy as np
         from resattnet.board import RunLog
         with RunLog(%r, "run", {}) as log:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
             for step in range(2000):
                 log.scalars(step, {"loss": step})
+                log.pictures(step, {"picture": np.zeros((4, 4, 3), np.uint8)})
                 log.line("a line of text")
             log.table([{"epoch": epoch} for epoch in range(2000)])
         print("trained on")

@@ -29,6 +29,10 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="python -m pip install -
 VARIANTS = [  # of the network's own arguments: a line each
     dict(attention_learning="arl"),
     dict(attention_learning="nal"),
+    dict(attention="channel"),
+    dict(attention="spatial"),
+    dict(mask="local"),
+    dict(mask="none"),
 ]
 
 
@@ -55,8 +59,8 @@ def assert_same(given, expected):
     assert (given.argmax(1) == expected.argmax(1)).all()
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "-".join(map(str, variant.values())))
-@pytest.mark.parametrize("depth", [56, 92])
+@pytest.mark.parametrize("depth, variant", [(56, variant) for variant in VARIANTS] + [(92, VARIANTS[0])],
+                         ids=lambda value: "-".join(value.values()) if isinstance(value, dict) else str(value))
 def test_onnx_gives_the_logits_of_the_network(depth, variant, tmp_path):
     path, x = str(tmp_path / "net.onnx"), digits(8)
     net = initialised(get_attention_cifar(10, depth, widths="thin", **variant))

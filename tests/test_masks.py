@@ -1,7 +1,10 @@
 """The masks against the network that multiplied by them; Grad-CAM against finite differences; the sheet."""
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
+from test_board import read_board
 from test_cli import refused, script
 from test_network import initialised
 from test_predict import save_net
@@ -16,6 +19,9 @@ from resattnet.network import AttentionNet, get_attention_cifar, get_attention_n
 LEARNING = [  # how a module weights its trunk, and with what: its formula, and arguments of the network
     (lambda mask, trunk: (1 + mask) * trunk, dict(attention_learning="arl")),
     (lambda mask, trunk: mask * trunk, dict(attention_learning="nal")),
+    (lambda mask, trunk: (1 + mask) * trunk, dict(attention="channel")),
+    (lambda mask, trunk: (1 + mask) * trunk, dict(attention="spatial")),
+    (lambda mask, trunk: (1 + mask) * trunk, dict(mask="local")),
 ]
 
 
@@ -51,7 +57,11 @@ def test_the_masks_are_what_the_network_multiplied_by(formula, variant, hybrid, 
         for layer in layers[index + 1:]:
             y = layer(y)
         np.testing.assert_allclose(rest(y).asnumpy(), expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
-        assert 0 <= attention.mask.min() and attention.mask.max() <= 1 and attention.mask.std() > 1e-3
+        assert attention.mask.max() <= 1 and attention.mask.std() > 1e-3
+        if variant.get("attention") == "channel":
+            np.testing.assert_allclose((attention.mask ** 2).sum(axis=1), 1, rtol=1e-3)
+        else:
+            assert attention.mask.min() >= 0
     np.testing.assert_array_equal(net(mx.nd.array(x)).asnumpy(), expected)  # it is left as it was
 
 
@@ -204,13 +214,36 @@ def test_the_script_writes_a_sheet(tmp_path):
         "features.4, stage 1, module 1: masks of 64 channels, 32 x 32",
         "features.6, stage 2, module 1: masks of 128 channels, 16 x 16",
         "features.8, stage 3, module 1: masks of 256 channels, 8 x 8"]
-    assert said[5] == "sheet: sheet.png"
+    assert said[5:] == ["sheet: sheet.png"]
     with Image.open(str(tmp_path / "sheet.png")) as sheet:
         assert sheet.format == "PNG" and min(sheet.size) > 500
     for args, message in (("wide.png --channels 3,64", "--channels 3,64: the narrowest masks have channels 0 to 63"),
                           ("absent.png", "absent.png: cannot be read (No such file or directory)"),
                           ("--from-test 361", "--from-test 361: the data set has 360 test images")):
         assert message in refused(script("show_masks.py", "--params", path, *args.split(), cwd=str(tmp_path)))
+
+
+def test_the_script_puts_the_sheets_on_a_board(tmp_path):
+    """As of their run, at their epoch; a picture of each module, no two alike."""
+    path = save_net(tmp_path)
+    with open(path.replace(".params", ".json")) as handle:
+        description = json.load(handle)
+    with open(path.replace(".params", ".json"), "w") as handle:
+        json.dump(dict(description, epoch=7, run="some"), handle)
+    args = ("--params", path, "--from-test", 2, "--channels", "3,60", "--board")
+    done = script("show_masks.py", *args, "new/board", cwd=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == ["sheet: sheet.png", "board: tensorboard --logdir new/board"]
+    images = read_board(tmp_path / "new" / "board" / "some_masks")["images"]
+    assert sorted(images) == ["masks/stage%d/module1" % stage for stage in (1, 2, 3)]
+    for (step, picture), in images.values():
+        assert step == 7 and picture.std() > 10
+    assert len({picture.tobytes() for (_, picture), in images.values()}) == 3
+    (tmp_path / "file").write_text("")
+    (tmp_path / "sheet.png").unlink()
+    line = refused(script("show_masks.py", *args, "file", cwd=str(tmp_path)))
+    assert "--board file cannot be written (" in line
+    assert not (tmp_path / "sheet.png").exists()
 
 
 @pytest.mark.parametrize("args, message", [

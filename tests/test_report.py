@@ -426,29 +426,13 @@ def test_losses_of_many_magnitudes_are_drawn_on_a_log_scale():
 # ---- in a browser ----
 
 
-@pytest.fixture
-def browser(tmp_path):
-    """A headless browser as a callable: flags in, what it prints out."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if not path:
-        pytest.skip("no Chromium is here: apt-get install chromium")
-
-    def call(*flags):
-        flags = ("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-                 "--disable-component-update --disable-sync --hide-scrollbars --user-data-dir=%s"
-                 % (tmp_path / "profile")).split() + list(flags)
-        return subprocess.run([path] + flags, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=250,
-                              universal_newlines=True).stdout
-    return call
-
-
 def test_a_browser_shows_it(text, browser, tmp_path):
     (tmp_path / "page.html").write_text(text, encoding="utf-8")
     address = "file://%s" % (tmp_path / "page.html")
-    read = Reader(browser("--dump-dom", address))
+    read = Reader(browser.prints("--dump-dom", address))
     assert len(read.all("svg")) == 6 and len(read.all("img")) == 48 and not read.all("b")
     for width in (1200, 500):
-        browser("--screenshot=%s" % (tmp_path / "page.png"), "--window-size=%d,2000" % width, address)
+        browser.prints("--screenshot=%s" % (tmp_path / "page.png"), "--window-size=%d,2000" % width, address)
         pixels = np.asarray(Image.open(str(tmp_path / "page.png")).convert("RGB")).reshape(-1, 3)
         for run in range(2):  # the lines have the colours that only the style sheet knows
             shade = [int(figures.colour(run)[0][place:place + 2], 16) for place in (1, 3, 5)]

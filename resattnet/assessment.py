@@ -91,8 +91,9 @@ def assess_files(paths, options):
     facts, predictions, robust = [], [], []
     for path in paths:
         network, devices = opened.pop(0)  # with it, the memory that measuring takes is free for the next
-        facts.append(dict(params=path, sha256=digest(pretrained.resolve(path)), network=network.network, dataset=network.source["name"],
-                          data_format=network.source["data_format"], graph=options.graph))
+        facts.append(dict(params=path, sha256=digest(pretrained.resolve(path)), network=network.network,
+                          dataset=network.source["name"], data_format=network.source["data_format"],
+                          graph=options.graph))
         predictions.append(predict_opened(network, devices, options))
         _check_same_images(paths[0], predictions[0].test_set, path, predictions[-1].test_set)
         robust.append(measure_opened(network, devices, options) if options.corruption_names else None)

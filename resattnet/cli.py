@@ -70,8 +70,8 @@ def add_options(parser, options_class):
 
 def add_params(parser, **kwargs):
     """Give a parser the flag `--params`; `kwargs` go to its `add_argument`."""
-    parser.add_argument("--params", required=True, metavar="FILE", help="parameters that a run has saved, or the name of "
-                        "some that come with the package: python -m resattnet lists them", **kwargs)
+    parser.add_argument("--params", required=True, metavar="FILE", help="parameters that a run has saved, or the name "
+                        "of some that come with the package: python -m resattnet lists them", **kwargs)
 
 
 def run(main):

@@ -1,4 +1,4 @@
-"""The CPU's cores, and how many threads MXNet computes with on them. Imports no MXNet, which asks once, at its import."""
+"""The CPU's cores, and with how many threads MXNet computes on them; it asks once, at its import, so not from here."""
 import math
 import os
 

@@ -1,5 +1,5 @@
 """Measures of a network over a data set: every sample exactly once."""
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,15 +17,12 @@ class Evaluation(NamedTuple):
         Share of the samples whose label is the most probable class, is among the five most probable.
     confusion : int64 array (classes, classes)
         Samples of each true class (row) by predicted class (column).
-    mirrored : Evaluation or None
-        Of the mean of the probabilities of each image and its mirror image, where that was asked for.
     """
 
     loss: float
     top1: float
     top5: float
     confusion: np.ndarray
-    mirrored: Any = None
 
     @property
     def samples(self):

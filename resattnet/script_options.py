@@ -16,7 +16,7 @@ class TrainedOptions(Options):
     """What a parameter file is of: for the scripts that read one.
 
     Where the first seven are not given, they are read from the description beside the parameters; so is
-    the eighth, as long as that folder exists.
+    `data_dir`, as long as that folder exists.
     """
 
     dataset: Optional[str] = option(None, "the data set to test on")
@@ -29,6 +29,8 @@ class TrainedOptions(Options):
     mask: Optional[str] = option(None, "masks of the network; where it is said nowhere: hourglass", choices=MASKS)
     data_dir: Optional[str] = option(None, "where the data sets are, and are downloaded to; default: as in training, "
                                      "else data")
+    classes: Optional[str] = option(None, "file with a name for each class, one a line; default: as the data set names "
+                                    "them", value="FILE")
 
 
 @dataclass(frozen=True)
@@ -269,7 +271,8 @@ class ReproductionOptions(Options):
     print: Optional[str] = option(None, "print the full command of the recipe of this name")
     write: bool = option(False, "1 runs nothing: it enters what the ended runs of the recipes named gave")
     readme: bool = option(False, "1 makes the table of the recipes in README.md anew")
-    keep: Optional[str] = option(None, "folder for the log of each run that has ended, NAME.csv, and its curve, NAME.png",
+    keep: Optional[str] = option(None, "folder for the log of each run that has ended, NAME.csv, and its curve, "
+                                 "NAME.png",
                                  value="DIR")
     note: Optional[str] = option(None, "what else is to be known of the runs, as of their data; entered with their "
                                  "conditions")

@@ -93,10 +93,11 @@ def comparison_table(assessments):
 def robustness_table(measured):
     """Top-1 under each corruption at each strength, and the means; `measured` as `robustness.robustness` gives it."""
     values = np.array(list(measured["top1"].values()))
+    head = ["corruption"] + list(map(str, STRENGTHS)) + ["mean"]
     rows = [[name] + ["%.4f" % value for value in list(row) + [row.mean()]]
             for name, row in zip(list(measured["top1"]) + ["mean"], np.vstack([values, values.mean(axis=0)]))]
     return "clean top-1 %.4f of %d test images; corrupted, by strength:\n" % (
-        measured["clean"], measured["images"]) + _columns([["corruption"] + list(map(str, STRENGTHS)) + ["mean"]] + rows)
+        measured["clean"], measured["images"]) + _columns([head] + rows)
 
 
 def means_table(assessments):

@@ -9,7 +9,7 @@ from ._mxnet import mx
 from .augment import Transform
 from .devices import choose_devices
 from .errors import InputError
-from .evaluation import mean_probabilities, measure, predict
+from .evaluation import predict
 from .inference import CALIBRATION_IMAGES, fused, quantized
 from .loaders import ArrayLoader
 from .network import get_attention_cifar
@@ -48,7 +48,7 @@ class Trained(NamedTuple):
 
     def images(self, split, download=True):
         """The `datasets.ImageSet` of a split of its data set."""
-        return datasets.load(split=split, download=download, **self.source)
+        return datasets.load(split=split, download=download, **self.source)._replace(classes=self.facts.classes)
 
 
 class Prediction(NamedTuple):
@@ -97,32 +97,25 @@ def load_trained(path, options, devices):
     if classes != len(facts.classes):
         raise InputError("--dataset %s has %d classes, the network of %s has %d" % (
             dataset, len(facts.classes), path, classes))
+    if options.classes:
+        facts = facts._replace(classes=_read_classes(options.classes, path, classes))
     net = get_attention_cifar(**known)
     parameters.load_parameters(net, path, devices)
     net.hybridize(static_alloc=True, static_shape=True)
     return Trained(net, known, facts, dict(name=dataset, data_dir=data_dir, data_format=data_format), description)
 
 
-def evaluate_parameters(path, options):
-    """Evaluation of a parameter file on all test images of its data set.
-
-    Parameters
-    ----------
-    path, options
-        As of `predict_parameters`.
-
-    Returns
-    -------
-    evaluation : Evaluation
-    classes : tuple of str
-    """
-    prediction = predict_parameters(path, options)
-    labels = prediction.test_set.labels
-    evaluation = measure(prediction.logits, labels)
-    if options.flip:
-        both = mean_probabilities(prediction.logits, prediction.mirrored)
-        evaluation = evaluation._replace(mirrored=measure(both, labels))
-    return evaluation, prediction.test_set.classes
+def _read_classes(names_path, path, classes):
+    """The names of the classes of a parameter file, from a file with one a line."""
+    try:
+        with open(names_path, encoding="utf-8") as handle:
+            names = tuple(line.strip() for line in handle.read().strip().splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("--classes %s cannot be read (%s)" % (names_path, getattr(error, "strerror", error)))
+    if len(names) != classes:
+        raise InputError("--classes %s has %d names, the network of %s has %d classes; give a name a line"
+                         % (names_path, len(names), path, classes))
+    return names
 
 
 def open_parameters(path, options, download=True):

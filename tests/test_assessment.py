@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resattnet import assessment, cli, datasets, figures, files, parameters, records, specs, tables
+from resattnet import assessment, figures, files, parameters, records, specs, tables
 from resattnet._mxnet import mx
 from resattnet.datasets import ImageSet
 from resattnet.evaluation import reliability

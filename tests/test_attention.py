@@ -11,6 +11,7 @@ from test_training import few_digits, options, resume  # noqa: F401
 import resattnet
 from resattnet import training
 from resattnet._mxnet import mx
+from resattnet.assessment import assess_files
 from resattnet.attention import ATTENTION, EPSILON, AttentionModule, Hourglass, Interpolation, SoftMask
 from resattnet.errors import InputError
 from resattnet.inference import fused
@@ -19,7 +20,6 @@ from resattnet.parameters import load_parameters
 from resattnet.precision import mixed
 from resattnet.script_options import TestingOptions as Testing
 from resattnet.specs import ATTENTION_TYPES, MASKS
-from resattnet.trained import evaluate_parameters
 from resattnet.units import Anchor, Bottleneck
 
 VARIANTS = [dict(attention="channel"), dict(attention="spatial"), dict(mask="local"), dict(mask="none"),
@@ -212,7 +212,7 @@ def test_a_run_tested_and_resumed(options, variant):  # noqa: F811
     with open(run.folder + "/best.json") as handle:
         description = json.load(handle)
     assert {name: description["network"][name] for name in variant} == variant
-    evaluation, _ = evaluate_parameters(path, Testing(num_gpus=0))
+    evaluation = assess_files([path], Testing(num_gpus=0))[0].evaluation
     assert evaluation.top1 == description["validation_top1"]
     again = resume(options, epochs=2)
     assert {name: again.network[name] for name in variant} == variant
@@ -227,7 +227,7 @@ def test_networks_described_before_there_were_variants(options):  # noqa: F811
         assert description["network"].pop(name) == getattr(options, name)
     with open(run.folder + "/best.json", "w") as handle:
         json.dump(description, handle)
-    evaluation, _ = evaluate_parameters(run.folder + "/best.params", Testing(num_gpus=0))
+    evaluation = assess_files([run.folder + "/best.params"], Testing(num_gpus=0))[0].evaluation
     assert evaluation.top1 == description["validation_top1"]
     before = {name: value for name, value in dataclasses.asdict(options).items() if name not in ("attention", "mask")}
     assert TrainingOptions(**before) == options

@@ -6,13 +6,13 @@ import pytest
 
 from resattnet import parameters, records, script_options
 from resattnet._mxnet import mx
+from resattnet.assessment import assess_files
 from resattnet.augment import Transform
 from resattnet.datasets import ImageSet
 from resattnet.evaluation import (compare_paired, evaluate, mean_probabilities, measure, measure_samples, predict,
                                   reliability, split_batch)
 from resattnet.loaders import ArrayLoader
 from resattnet.network import get_attention_cifar
-from resattnet.trained import evaluate_parameters
 from test_cli import script
 
 
@@ -127,19 +127,19 @@ def test_mirrored_images_are_measured_beside_the_plain_ones(tmp_path):
     parameters.save_parameters(net, path, dict(
         network=dict(num_layers=56, widths="thin", classes=3, attention_learning="arl"), dataset="noise",
         data_format="rec", data_dir=str(tmp_path)))
-    plain, _ = evaluate_parameters(path, script_options.TestingOptions(num_gpus=0))
-    both, _ = evaluate_parameters(path, script_options.TestingOptions(num_gpus=0, flip=True))
-    assert plain.mirrored is None and both[:3] == plain[:3]
+    plain, = assess_files([path], script_options.TestingOptions(num_gpus=0))
+    both, = assess_files([path], script_options.TestingOptions(num_gpus=0, flip=True))
+    assert plain.mirrored is None and both.evaluation[:3] == plain.evaluation[:3]
     total = 0
     for part in (images, images[..., ::-1]):
         exponents = np.exp(net(mx.nd.array(part)).asnumpy().astype(float))
         total += exponents / exponents.sum(axis=1, keepdims=True) / 2
     labels = sets["test"].labels
-    assert both.mirrored.top1 == (total.argmax(axis=1) == labels).mean()
-    assert both.mirrored.loss == pytest.approx(-np.log(total[np.arange(30), labels]).mean(), rel=1e-4)
+    assert both.mirrored.evaluation.top1 == (total.argmax(axis=1) == labels).mean()
+    assert both.mirrored.evaluation.loss == pytest.approx(-np.log(total[np.arange(30), labels]).mean(), rel=1e-4)
     out = script("cifar10_test.py", "--params", path, "--flip", 1, "--num-gpus", 0).stdout.splitlines()
-    assert out[1].startswith("top-1 %.4f" % plain.top1)
-    assert out[2].startswith("top-1 with mirrored images %.4f" % both.mirrored.top1)
+    assert out[1].startswith("top-1 %.4f" % plain.evaluation.top1)
+    assert out[2].startswith("top-1 with mirrored images %.4f" % both.mirrored.evaluation.top1)
 
 
 def test_calibration_error_against_a_loop():

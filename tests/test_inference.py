@@ -8,12 +8,12 @@ from test_network import difference, images, initialised
 import resattnet
 from resattnet import datasets, options, parameters, script_options
 from resattnet._mxnet import mx
+from resattnet.assessment import assess_files
 from resattnet.augment import Transform
 from resattnet.errors import InputError
 from resattnet.evaluation import evaluate
 from resattnet.inference import fused, quantized
 from resattnet.loaders import ArrayLoader
-from resattnet.trained import evaluate_parameters
 from resattnet.training import train
 
 
@@ -101,8 +101,8 @@ def test_int8_computes_in_int8_and_sees_what_float32_sees(trained, capfd):
 
 @pytest.mark.parametrize("given", [dict(graph="fused"), dict(graph="int8", calibration_images=64)])
 def test_a_parameter_file_is_measured_with_the_graph_asked_for(trained, given):
-    plain, _ = evaluate_parameters(trained, script_options.TestingOptions(num_gpus=0))
-    other, _ = evaluate_parameters(trained, script_options.TestingOptions(num_gpus=0, **given))
+    plain = assess_files([trained], script_options.TestingOptions(num_gpus=0))[0].evaluation
+    other = assess_files([trained], script_options.TestingOptions(num_gpus=0, **given))[0].evaluation
     assert other.samples == plain.samples == 360 and abs(other.top1 - plain.top1) < 0.03
     assert other.loss != plain.loss
 
@@ -121,4 +121,4 @@ def test_options_that_do_not_go_together(given, message):
 
 def test_more_calibration_images_than_there_are(trained):
     with pytest.raises(InputError, match="--calibration-images 2000: the data set has 1437 training images"):
-        evaluate_parameters(trained, script_options.TestingOptions(graph="int8", calibration_images=2000))
+        assess_files([trained], script_options.TestingOptions(graph="int8", calibration_images=2000))

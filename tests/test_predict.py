@@ -19,13 +19,13 @@ from test_network import initialised
 import resattnet
 from resattnet import datasets, parameters, predictions, records, script_options, specs
 from resattnet._mxnet import mx
+from resattnet.assessment import assess_files
 from resattnet.augment import Transform
 from resattnet.classifier import Classifier, Prediction
 from resattnet.errors import InputError
 from resattnet.images import find_images, read_image, to_rgb
 from resattnet.network import get_attention_cifar
 from resattnet.script_options import PredictionOptions
-from resattnet.trained import evaluate_parameters
 
 GREY = np.arange(256, dtype=np.uint8).reshape(8, 32)
 COLOUR = np.dstack([GREY, GREY[::-1], GREY[:, ::-1]])
@@ -224,6 +224,28 @@ def test_probabilities_against_numpy(params, tmp_path):
     assert classifier.predict([]) == []
 
 
+def test_classes_of_ones_own_names(params, tmp_path):
+    names = "naught one two three four five six seven eight nine"
+    (tmp_path / "names.txt").write_text(names.replace(" ", "\n") + "\n\n")
+    named = Classifier.load(params, classes=str(tmp_path / "names.txt"))
+    image = datasets.load("digits", None, "test").images[:1]
+    (plain,), (found,) = Classifier.load(params).predict(image), named.predict(image)
+    assert found.labels == plain.labels and found.classes[0] == named.classes[plain.labels[0]] != plain.classes[0]
+    assert named.trained.images("test").classes == named.classes
+
+
+@pytest.mark.parametrize("names, message", [
+    (b"a\nb\n", r"--classes .*names.txt has 2 names, the network of .*net.params has 10 classes; give a name a line"),
+    (b"\xff\xfe\n" * 10, "--classes .*names.txt cannot be read .*invalid start byte"),
+    (None, "--classes .*names.txt cannot be read .*No such file"),
+])
+def test_lists_of_classes_that_cannot_be(params, tmp_path, names, message):
+    if names is not None:
+        (tmp_path / "names.txt").write_bytes(names)
+    with pytest.raises(InputError, match=message):
+        Classifier.load(params, classes=str(tmp_path / "names.txt"))
+
+
 def test_the_test_set_as_png_gives_what_evaluation_gives(params, tmp_path):
     test_set = datasets.load("digits", None, "test")
     names = []
@@ -231,7 +253,7 @@ def test_the_test_set_as_png_gives_what_evaluation_gives(params, tmp_path):
         names.append(str(tmp_path / ("%03d.png" % number)))
         Image.fromarray(image).save(names[-1])
     labels = [prediction.labels[0] for prediction in Classifier.load(params).predict(names, top=1)]
-    evaluation, _ = evaluate_parameters(params, script_options.TestingOptions(num_gpus=0))
+    evaluation = assess_files([params], script_options.TestingOptions(num_gpus=0))[0].evaluation
     confusion = np.zeros((10, 10), int)
     np.add.at(confusion, (test_set.labels, labels), 1)
     assert (confusion == evaluation.confusion).all() and len(set(labels)) > 3

@@ -46,7 +46,8 @@ def test_cuts_at_random_steps_change_nothing(options, monkeypatch):  # noqa: F81
 
 @pytest.mark.parametrize("devices, accumulate", [(2, 1), (1, 2)])
 def test_several_devices_and_accumulation_too(options, monkeypatch, devices, accumulate):  # noqa: F811
-    options = elsewhere(options, "run", num_cpus=devices, batch_size=8, accumulate=accumulate, epochs=2, **dict(ALL, mixup_off_epochs=0))
+    options = elsewhere(options, "run", num_cpus=devices, batch_size=8, accumulate=accumulate, epochs=2,
+                        **dict(ALL, mixup_off_epochs=0))
     whole = training.train(elsewhere(options, "whole"))
     again = stop_at(monkeypatch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted):

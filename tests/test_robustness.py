@@ -127,7 +127,7 @@ def test_the_script(path, tmp_path):
         num_gpus=0, corruptions="noise,brightness", corruption_images=40))
     assert result["images"] == 40
     assert done.stdout.splitlines()[-5:] == robustness_table(result).splitlines()
-    done = script("cifar10_test.py", "--params", path, path, *given[2:], "--output", tmp_path / "out", "--format", "json")
+    done = script("cifar10_test.py", "--params", path, *given[1:], "--output", tmp_path / "out", "--format", "json")
     assert done.returncode == 0 and done.stderr == "", done.stderr
     assert [each["robustness"] for each in json.loads(done.stdout)["evaluations"]] == [result, result]
     with Image.open(str(next((tmp_path / "out").glob("2_*")) / "corruptions.png")) as image:
@@ -136,7 +136,8 @@ def test_the_script(path, tmp_path):
 
 def test_several_files_have_a_line_each():
     result = {"images": 20, "clean": 0.5, "top1": {"noise": [0.4, 0.4, 0.3, 0.2, 0.2], "jpeg": [0.5] * 5}, "mean": 0.4}
-    told = [SimpleNamespace(name=name, robustness=dict(result, clean=clean)) for name, clean in (("a", 0.5), ("b", 0.6))]
+    told = [SimpleNamespace(name=name, robustness=dict(result, clean=clean))
+            for name, clean in (("a", 0.5), ("b", 0.6))]
     assert means_table(told).splitlines() == [
         "top-1 of 20 test images under corruptions, mean of five strengths",
         "file   clean   noise    jpeg    mean",

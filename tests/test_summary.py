@@ -20,7 +20,8 @@ def told(*args):
 
 @pytest.mark.parametrize("build, classes, side, depth, expected", [
     (build, classes, side, depth, expected)
-    for build, classes, side, known in (("get_attention_cifar", 10, 32, CIFAR), ("get_attention_net", 1000, 224, IMAGENET))
+    for build, classes, side, known in (("get_attention_cifar", 10, 32, CIFAR),
+                                        ("get_attention_net", 1000, 224, IMAGENET))
     for depth, expected in known.items()])
 def test_parameters_and_macs(build, classes, side, depth, expected):
     parameters, macs = summary.total(summary.layers(getattr(resattnet, build)(classes, depth), side, side))

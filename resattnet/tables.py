@@ -29,7 +29,9 @@ def outcome_text(assessments):
     if assessments[0].mirrored:
         parts.append("%s\n%s" % (MIRRORED, figures_table([found.mirrored for found in assessments])))
     parts.append(comparison_table(assessments))
-    return "\n\n".join(parts + [means_table(assessments)] * bool(assessments[0].robustness))
+    if assessments[0].robustness:
+        parts.append(means_table(assessments))
+    return "\n\n".join(parts)
 
 
 def _columns(rows):

@@ -70,8 +70,9 @@ def test_import_survives_warnings_as_errors():
     assert (run.returncode, run.stdout, run.stderr) == (0, "True True True 3.0\n", "")
 
 
-def test_import_resattnet_alone_does_not_load_mxnet():
-    run = python("-c", "import resattnet, sys; print('mxnet' in sys.modules)")
+@pytest.mark.parametrize("what", ["resattnet", "resattnet.options", "resattnet.checkpoints", "resattnet.cores"])
+def test_what_is_needed_before_the_threads_are_set_does_not_load_mxnet(what):
+    run = python("-c", "import %s, sys; print('mxnet' in sys.modules)" % what)
     assert run.stdout == "False\n", run.stderr
 
 

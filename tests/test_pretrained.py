@@ -1,23 +1,22 @@
 """The parameters that come with the package: what they are of, what they reach, what is said where there are none."""
-import json
+import csv
 import os
-import re
 import shutil
 
 import numpy as np
 import pytest
-from test_cli import refused, script
+from PIL import Image
+from test_cli import ROOT, script
 
 from resattnet import datasets, export, parameters, pretrained, recipes
 from resattnet._mxnet import mx
 from resattnet.classifier import Classifier
 from resattnet.errors import InputError
-from resattnet.evaluation import measure
 from resattnet.network import get_attention_cifar, get_attention_net
 from resattnet.script_options import ExportOptions, TrainedOptions
 from resattnet.trained import load_trained
 
-NAME = "cifar10_attention56_thin"
+NAME, RECIPE = "cifar10_attention56_thin", "thin56-proof"
 
 
 def logits(net):
@@ -97,3 +96,43 @@ def test_what_float16_cannot_hold(folder, tmp_path):
     parameters.save_parameters(net, path, parameters.read_description(os.path.join(folder[1], "some.params")))
     with pytest.raises(InputError, match="--to float16: a parameter is beyond 65504"):
         export.export_parameters(path, ExportOptions(to="float16"))
+
+
+# What comes with the package
+
+
+def test_it_is_the_run_of_the_recipe():
+    told, recipe = pretrained.describe(NAME), recipes.find(RECIPE, recipes.read(recipes.PATH))
+    given = recipes.options(recipe)
+    assert told["run"] == RECIPE and told["dataset"] == given["dataset"]
+    assert {name: told["network"][name] for name in ("num_layers", "widths")} == {
+        name: given[name] for name in ("num_layers", "widths")}
+    last, best = recipe.ours.split(", best ")
+    with open(os.path.join(ROOT, "data", RECIPE + ".csv"), newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert len(rows) == given["epochs"]
+    errors = {int(row["epoch"]): "%.2f" % (100 - 100 * float(row["validation_top1"])) for row in rows}
+    assert errors[told["epoch"]] == "%.2f" % (100 - 100 * told["validation_top1"]) == last
+    assert min(errors.values(), key=float) == best
+    assert float(last) <= 10, "the proof: at least 90 % top-1"
+
+
+def test_it_reaches_its_accuracy_on_real_images(cifar10_dir):
+    """The first 2,000 test images: within three standard errors of what is told of all 10,000."""
+    test_set, share = datasets.load("cifar10", cifar10_dir, "test"), pretrained.describe(NAME)["validation_top1"]
+    found = Classifier.load(NAME).predict(test_set.images[:2000], top=1)
+    hits = np.array([prediction.labels[0] for prediction in found]) == test_set.labels[:2000]
+    assert abs(hits.mean() - share) < 3 * np.sqrt(share * (1 - share) / 2000)
+
+
+def test_builder_and_classifier_have_the_same_network():
+    builder = get_attention_cifar(10, 56, widths="thin", pretrained=True)
+    np.testing.assert_allclose(logits(builder), logits(Classifier.load(NAME).net), rtol=1e-4, atol=1e-4)
+    assert parameters.read_description(pretrained.resolve(NAME))["dtype"] == "float16"
+
+
+def test_scripts_take_its_name(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    Image.fromarray(image).save(str(tmp_path / "noise.png"))
+    done = script("predict.py", "--params", NAME, "noise.png", "--top", 1, "--num-gpus", 0, cwd=str(tmp_path))
+    assert done.returncode == 0 and "noise.png" in done.stdout, done.stderr

@@ -96,7 +96,9 @@ def assess_files(paths, options):
                           graph=options.graph))
         predictions.append(predict_opened(network, devices, options))
         _check_same_images(paths[0], predictions[0].test_set, path, predictions[-1].test_set)
-        robust.append(measure_opened(network, devices, options) if options.corruption_names else None)
+        predictions[-1] = predictions[-1]._replace(test_set=predictions[0].test_set)  # one copy of the images
+        robust.append(measure_opened(network, devices, predictions[0].test_set, options)
+                      if options.corruption_names else None)
     found = [assess(path, *parts)._replace(robustness=measured)
              for path, measured, *parts in zip(paths, robust, facts, *zip(*predictions))]
     return found + [_together(facts, predictions)] * options.ensemble
@@ -135,11 +137,11 @@ def class_rows(found):
     classes, taken = found.test_set.classes, {}
     for true, predicted, count in evaluation.mistakes(found.evaluation.confusion, found.evaluation.confusion.size):
         taken.setdefault(true, {"label": predicted, "class": classes[predicted], "images": count})
-    figures = precision_recall_fscore_support(found.test_set.labels, found.samples.predicted,
+    columns = precision_recall_fscore_support(found.test_set.labels, found.samples.predicted,
                                               labels=list(range(len(classes))), zero_division=0)
     return [{"name": name, "images": int(images), "precision": float(precision), "recall": float(recall),
              "f1": float(f1), "taken_for": taken.get(label)}
-            for label, (name, precision, recall, f1, images) in enumerate(zip(classes, *figures))]
+            for label, (name, precision, recall, f1, images) in enumerate(zip(classes, *columns))]
 
 
 def _number(value):
@@ -242,7 +244,7 @@ def _part(number, found):
     """The folder of one of several: its number makes it unlike any other, whatever the files are called."""
     if isinstance(found.facts["params"], list):
         return "ensemble"
-    folder, name = os.path.split(os.path.abspath(found.facts["params"]))
+    folder, name = os.path.split(os.path.abspath(pretrained.resolve(found.facts["params"])))
     return "%d_%s_%s" % (number, os.path.basename(folder), os.path.splitext(name)[0])
 
 
@@ -255,4 +257,6 @@ def _figures(found, hardest):
         "true: %s\npredicted: %s %.2f" % (image.true, image.predicted, image.probability) for image in images])
     yield "reliability.png", figures.reliability_diagram(found.reliability)
     if found.robustness:
-        yield "corruptions.png", sheet(found.test_set, tuple(found.robustness["top1"]))
+        count = found.robustness["images"]
+        measured = found.test_set._replace(images=found.test_set.images[:count], labels=found.test_set.labels[:count])
+        yield "corruptions.png", sheet(measured, tuple(found.robustness["top1"]))

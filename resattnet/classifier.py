@@ -40,7 +40,7 @@ class Classifier:
 
     Parameters
     ----------
-    trained : evaluation.Trained
+    trained : trained.Trained
     devices : list of mx.Context
         Where its network is.
     batch_size : int

@@ -3,8 +3,8 @@
 The amounts are those that CIFAR-10-C was made with (`make_cifar_c.py` of https://github.com/hendrycks/robustness);
 the code is our own, and so are these choices: values are rounded to whole ones, not cut off; an image has the same
 random draws at all strengths, only larger or more of them, so that strengths are compared on equal terms; for images
-of other sizes than 32x32 blur is still in pixels of the image. Figures are therefore near those on the published
-files, not equal to them.
+of other sizes than 32x32 blur is still in pixels of the image. Figures should therefore be near those on the
+published files, not equal to them.
 
 All functions take uint8 images (N, H, W, 3) and give new ones of the same shape.
 """

@@ -1,5 +1,5 @@
 """Distillation (arXiv 1503.02531): to learn from a trained network's answers beside the labels."""
-from . import parameters
+from . import parameters, pretrained
 from ._mxnet import mx
 from .errors import InputError
 from .network import get_attention_cifar
@@ -33,6 +33,7 @@ class Teacher:
 
     def __init__(self, path, dataset, classes, devices, dtype="float32"):
         try:
+            path = pretrained.resolve(path)
             description = parameters.read_description(path)
             if description is None:
                 raise InputError("%s has no description beside it: give parameters as a run has saved them" % path)

@@ -19,6 +19,7 @@ from .onnx_model import compose, import_onnx, load, make_model
 from .trained import calibration_images, load_trained
 
 TOLERANCE = 1e-4  # of a logit where the largest is 1 at most, else relative to the largest
+FLOAT16_TOLERANCE = 0.05  # its rounding, 5e-4 of each weight, adds up over the layers
 COMPARED_IMAGES, COMPARED_PIXELS = 64, 64 * 32 * 32  # at most, each; but two images
 
 
@@ -49,9 +50,9 @@ def compare(given, expected):
                       int((given.argmax(1) == expected.argmax(1)).sum()), len(expected))
 
 
-def _checked(path, given, expected):
+def _checked(path, given, expected, tolerance=TOLERANCE):
     comparison = compare(given, expected)
-    if not comparison.error <= TOLERANCE * max(1, comparison.largest):
+    if not comparison.error <= tolerance * max(1, comparison.largest):
         raise RuntimeError("%s is not written: its logits are not the network's (largest error %.2g, largest logit "
                            "%.3g, same top-1 on %d of %d images)" % ((path,) + comparison))
     return comparison
@@ -194,27 +195,32 @@ def export_symbol(net, prefix, images):
     return symbol_path, params_path
 
 
-def export_float16(trained, prefix):
+def export_float16(trained, prefix, images):
     """Write a network's parameters in float16 as PREFIX.params, with PREFIX.json, which every script here reads.
 
-    The network computes in float32 from them. Of the description, the folder of the data is left out.
+    The network computes in float32 from them. Of the description, the folder of a known data set is left out.
 
     Parameters
     ----------
     trained : trained.Trained
     prefix : str
+    images : float32 array (N, 3, H, W)
+        What to compare on.
 
     Returns
     -------
     paths : tuple of str
-    net : AttentionNet
-        What was written, read again.
+    comparison : Comparison
+        Of the network with what was written, read again.
 
     Raises
     ------
     InputError
-        If a parameter is too large for float16, or the files cannot be written.
+        If a parameter is too large for float16, the files cannot be written, or the network's logits are not finite.
+    RuntimeError
+        If the logits differ by more than float16's rounding can explain; no file is left.
     """
+    expected = _logits(trained.net, images)
     half, again = (get_attention_cifar(**trained.network) for _ in range(2))
     half.initialize()
     parameters.copy(trained.net, half)
@@ -223,14 +229,21 @@ def export_float16(trained, prefix):
         raise InputError("--to float16: a parameter is beyond 65504, the largest number that float16 has")
     description = dict(trained.description, network=trained.network, dataset=trained.source["name"],
                        data_format=trained.source["data_format"], dtype="float16")
-    description.pop("data_dir", None)
+    if description["data_format"] == "bin":  # which anyone has or can fetch
+        description.pop("data_dir", None)
     path = prefix + ".params"
     try:
         parameters.save_parameters(half, path, description)
     except OSError as error:
         raise InputError("%s cannot be written (%s)" % (path, error.strerror or error)) from error
     parameters.load_parameters(again, path, [mx.cpu()])
-    return (path, prefix + ".json"), again
+    paths = path, prefix + ".json"
+    try:
+        return paths, _checked(path, _logits(again, images), expected, FLOAT16_TOLERANCE)
+    except RuntimeError:
+        for name in paths:
+            os.remove(name)
+        raise
 
 
 def export_parameters(path, options):
@@ -262,8 +275,11 @@ def export_parameters(path, options):
         return (target,), export_onnx(trained.net, target, images=images, metadata=metadata), what
     net = trained.net
     if options.to == "float16":
-        paths, again = export_float16(trained, output if options.output else output + "-float16")
-        return paths, compare(_logits(again, images), _logits(net, images)), what
+        prefix = output if options.output else output + "-float16"
+        if os.path.exists(prefix + ".params") and os.path.samefile(prefix + ".params", pretrained.resolve(path)):
+            raise InputError("--output %s: that would replace %s itself; give another name" % (options.output, path))
+        paths, comparison = export_float16(trained, prefix, images)
+        return paths, comparison, what
     if options.to == "int8":
         output += "" if options.output else "-int8"
         net = quantized(net, calibration_images(trained.images("train"), trained.transform, options.calibration_images))

@@ -127,7 +127,8 @@ class TrainingOptions(Options):
     num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU; 0: the CPU",
                                      low=0)
     num_cpus: int = option(1, "without a GPU: devices that the CPU is divided into; like GPUs, each gets --batch-size "
-                           "images of a batch", low=1)
+                           "images of a batch; the script gives each its part of the cores, unless OMP_NUM_THREADS is "
+                           "set", low=1)
     workers: int = option(0, "processes that make batches; 0 makes them in the training process; with --loader dali "
                           "its threads", low=0, short="-j")
     seed: int = option(0, "draws weights, order, crops and mixes; same seed, same run", low=0, high=2 ** 31 - 1)
@@ -167,6 +168,8 @@ class TrainingOptions(Options):
         for name, default in (("teacher_weight", 0.5), ("temperature", 4.0)):
             if getattr(self, name) != default and not self.teacher:
                 raise InputError("%s goes with --teacher" % flag_name(name))
+        if self.num_gpus and self.num_cpus > 1:
+            raise InputError("--num-gpus %d --num-cpus %d: give one of them" % (self.num_gpus, self.num_cpus))
         if self.float16 and self.dtype != "float32":
             raise InputError("--float16 1 --dtype %s: give one of them" % self.dtype)
         if self.lr_steps is not None:

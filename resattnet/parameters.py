@@ -60,10 +60,12 @@ def read_description(path):
 
 
 def _most_alike(path):
-    """The parameter file of the same folder whose name is most like one that is not there, as the end of a message."""
+    """What is most like a file that is not there, of the same folder or the package, as the end of a message."""
     folder, name = os.path.split(path)
     names = [other for other in os.listdir(folder or ".") if other.endswith(".params")] \
         if os.path.isdir(folder or ".") else []
+    if not folder:
+        names += [other[:-len(".params")] for other in os.listdir(FOLDER) if other.endswith(".params")]
     alike = difflib.get_close_matches(name, names, n=1)
     return "; did you mean %s?" % os.path.join(folder, alike[0]) if alike else ""
 

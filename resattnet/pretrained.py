@@ -2,26 +2,30 @@
 import json
 import os
 
+from . import parameters
 from .errors import InputError
-from .parameters import FOLDER, load_parameters, read_description
+from .specs import PLAIN_VARIANT
 
-_PLAIN = {"attention_learning": "arl", "attention": "mixed", "mask": "hourglass"}  # AttentionNet's defaults
+_NAMING = ("prefix", "params")  # what a Gluon block takes beside what it is
+_POSITIONAL = {"classes", "num_layers"}
 
 
 def names():
     """The names of the parameters that are here, which `--params` and `Classifier.load` take for a path."""
-    return sorted(name[:-len(".params")] for name in os.listdir(FOLDER) if name.endswith(".params"))
+    return sorted(name[:-len(".params")] for name in os.listdir(parameters.FOLDER) if name.endswith(".params"))
 
 
 def describe(name):
     """The description of the parameters of that name, unchecked: network, data set, figures, SHA-256."""
-    with open(os.path.join(FOLDER, name + ".json"), encoding="utf-8") as handle:
+    with open(os.path.join(parameters.FOLDER, name + ".json"), encoding="utf-8") as handle:
         return json.load(handle)
 
 
 def resolve(path):
     """The path of a parameter file: as given, or of the parameters of that name where no such file is."""
-    return os.path.join(FOLDER, path + ".params") if not os.path.exists(path) and path in names() else path
+    if os.path.isfile(path) or path not in names():
+        return path
+    return os.path.join(parameters.FOLDER, path + ".params")
 
 
 def load(net, builder, devices=None, **network):
@@ -42,12 +46,12 @@ def load(net, builder, devices=None, **network):
     InputError
         If there are none, with the calls for which there are; or if they are damaged.
     """
-    network = dict(_PLAIN, **network)
+    network = {name: value for name, value in dict(PLAIN_VARIANT, **network).items() if name not in _NAMING}
     for name in names():
         if builder == "get_attention_cifar" and describe(name)["network"] == network:
             path = resolve(name)
-            read_description(path)
-            return load_parameters(net, path, devices)
+            parameters.read_description(path)
+            return parameters.load_parameters(net, path, devices)
     raise InputError("no trained parameters are here for %s; there are some for %s"
                      % (_call(builder, network), ", ".join(
                          "%s (%s, top-1 %.4f)" % (_call("get_attention_cifar", told["network"]), told["dataset"],
@@ -58,6 +62,7 @@ def load(net, builder, devices=None, **network):
 def _call(builder, network):
     """A call of a builder as one would write it."""
     positional = [str(network[name]) for name in ("classes", "num_layers")]
-    named = ["%s=%r" % (name, network[name]) for name, plain in dict(widths="full", **_PLAIN).items()
-             if network[name] != plain]
+    usual = dict(widths="full", **PLAIN_VARIANT)
+    named = ["%s=%r" % (name, network[name]) for name in list(usual) + sorted(set(network) - set(usual) - _POSITIONAL)
+             if network[name] != usual.get(name)]
     return "%s(%s)" % (builder, ", ".join(positional + named))

@@ -43,7 +43,7 @@ def reproduce(recipe, options):
     code, signum = 0, None
     if command is None:
         print("%s: done before" % recipe.name, flush=True)
-        if recipe.ours:
+        if recipe.ours and not options.keep:
             return 0
     else:
         print("%s: %s" % (recipe.name, shlex.join(command)), flush=True)

@@ -1,4 +1,4 @@
-"""Top-1 under corruptions of the test images: the measurement, its table, and a sheet of what was measured."""
+"""Top-1 under corruptions of the test images: the measurement, and a sheet of what was measured."""
 import numpy as np
 from tqdm import tqdm
 
@@ -47,13 +47,11 @@ def robustness(logits_of, images, labels, names=tuple(CORRUPTIONS), batch_size=2
     return {"images": len(images), "clean": clean, "top1": rows, "mean": float(np.mean(list(rows.values())))}
 
 
-def measure_opened(trained, devices, options):
+def measure_opened(trained, devices, test_set, options):
     """`robustness` of what `trained.open_parameters` gave on the test images of its data set.
 
     Of the options (script_options.TestingOptions) `corruption_names`, `corruption_images` and `batch_size` count.
     """
-    test_set = trained.images("test")
-
     def logits_of(images):
         batch = trained.transform(images, np.zeros(len(images), np.int32))
         return predict(trained.net, [batch], devices)[0]

@@ -106,6 +106,8 @@ class ExportOptions(TrainedOptions):
         super().__post_init__()
         if self.image_size and self.to != "onnx":
             raise InputError("--image-size goes with --to onnx: the others take images of any size")
+        if self.classes and self.to != "onnx":
+            raise InputError("--classes goes with --to onnx: the others hold no names of classes")
         if self.calibration_images and self.to != "int8":
             raise InputError("--calibration-images goes with --to int8")
         if self.output is not None:

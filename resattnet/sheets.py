@@ -204,7 +204,7 @@ def _show_picture(axis, row, prediction, channel):
     axis.imshow(np.asarray(row.picture.resize((width, height), Image.BILINEAR)))
     title = row.title if len(row.title) <= TITLE else "..." + row.title[3 - TITLE:]
     axis.set_title("%s\n-> %s (%.1f %%)" % (title, prediction.classes[0], 100 * prediction.probabilities[0]),
-                   fontsize=6)
+                   fontsize=6, parse_math=False)
     axis.set(xticks=[], yticks=[])
     if channel is not None:
         axis.set_ylabel("channel %d" % channel, fontsize=6)

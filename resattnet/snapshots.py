@@ -31,7 +31,9 @@ def _flat(state):
 def restore_arrays(arrays, net, trainer, step):
     """Put back what `state_arrays` gave, onto any number of devices, with the optimizer at `step`."""
     for name, parameter in net._collect_params_with_prefix().items():
-        copies = [value for key, value in sorted(arrays.items()) if key.rsplit("/", 1)[0] == "parameter/" + name]
+        copies = []
+        while "parameter/%s/%d" % (name, len(copies)) in arrays:
+            copies.append(arrays["parameter/%s/%d" % (name, len(copies))])
         targets = parameter.list_data()
         if len(copies) not in (1, len(targets)):
             copies = [np.mean(copies, axis=0)]

@@ -43,6 +43,10 @@ def choose(what, name, table):
     return table[name]
 
 
+# The network that is meant where these are not named.
+PLAIN_VARIANT = {"attention_learning": ATTENTION_LEARNING[0], "attention": ATTENTION_TYPES[0], "mask": MASKS[0]}
+
+
 def check_variant(attention_learning, attention, mask):
     """InputError if one of the three is unknown, or says how masks work where there are none."""
     for what, name, names in (("attention learning", attention_learning, ATTENTION_LEARNING),

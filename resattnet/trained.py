@@ -14,8 +14,7 @@ from .inference import CALIBRATION_IMAGES, fused, quantized
 from .loaders import ArrayLoader
 from .network import get_attention_cifar
 from .options import flag_name
-
-DEFAULT_VARIANT = {"attention": "mixed", "mask": "hourglass"}  # of networks described before there were others
+from .specs import PLAIN_VARIANT
 
 
 class Trained(NamedTuple):
@@ -84,7 +83,7 @@ def load_trained(path, options, devices):
     """
     path = pretrained.resolve(path)
     description = parameters.read_description(path) or {"network": {}}
-    known = dict(DEFAULT_VARIANT, **description["network"])
+    known = dict({name: PLAIN_VARIANT[name] for name in ("attention", "mask")}, **description["network"])
     known.update(dataset=description.get("dataset"), data_format=description.get("data_format", "bin"))
     for name in ("dataset", "data_format", "num_layers", "widths", "attention_learning", "attention", "mask"):
         known[name] = getattr(options, name) or known.get(name)
@@ -108,7 +107,7 @@ def load_trained(path, options, devices):
 def _read_classes(names_path, path, classes):
     """The names of the classes of a parameter file, from a file with one a line."""
     try:
-        with open(names_path, encoding="utf-8") as handle:
+        with open(os.path.expanduser(names_path), encoding="utf-8-sig") as handle:
             names = tuple(line.strip() for line in handle.read().strip().splitlines())
     except (OSError, UnicodeDecodeError) as error:
         raise InputError("--classes %s cannot be read (%s)" % (names_path, getattr(error, "strerror", error)))

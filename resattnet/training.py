@@ -90,6 +90,9 @@ class Run:
         np.random.seed(options.seed)
         mx.random.seed(options.seed)
         self.classes, self.transform, self.train_loader, self.validation_loader = open_inputs(options, devices)
+        if self.progress.step != self.progress.epoch * len(self.train_loader) + self.progress.batch:
+            self.remarks.append("an update has not the images that it had before: the schedule and the place in the "
+                                "epoch are by the new number")
         self.mask_log = MaskLog(options, self.validation_loader) if options.mask_images else None
         self._build_network()
         self._build_objective()

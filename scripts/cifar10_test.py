@@ -10,9 +10,14 @@ arXiv 1706.04599), precision, recall and F1 of each class, and the confusion mat
 images: a line for each, and how many images only one of it and the first gets right, with the p-value of McNemar's
 exact test.
 
---output writes evaluation.json, confusion.png, hardest.png (the images of the highest loss) and reliability.png
-(how often what seems so probable is right). Depth, widths and data set are read from the .json beside the
-parameters; only where that is missing do they have to be given. Exit codes: 0 done; 2 wrong arguments or input.
+--corruptions 1 also measures top-1 under corruptions of the images: noise, blur, JPEG and others, at five strengths.
+
+--output writes evaluation.json, confusion.png, hardest.png (the images of the highest loss), reliability.png (how often
+what seems so probable is right) and, with --corruptions, corruptions.png (what these do to an image of each class); of
+several files comparison.json, and a folder of these for each file. --format json prints the JSON.
+
+Depth, widths and data set are read from the .json beside the parameters; only where that is missing do they have to be
+given. Exit codes: 0 done; 2 wrong arguments or input.
 """
 import argparse
 import json

@@ -56,6 +56,8 @@ def main():
             if name in given and given[name] != getattr(before, name):
                 raise InputError("%s %s: the run to resume has %s, and its state fits nothing else"
                                  % (flag_name(name), given[name], getattr(before, name)))
+        if given.get("mask_images") == 0:
+            given.setdefault("mask_period", None)
         options = TrainingOptions(**dict(state.options, **given))
     divide_cores(options.num_cpus)
     from resattnet.training import train

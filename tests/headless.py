@@ -118,10 +118,18 @@ class Page:
         return answer["result"].get("value")
 
     def wait(self, look, seconds):
-        """What `look()` gives once that is true; where it never is in so many seconds, what it gave last."""
+        """What `look()` gives once that is true; where it never is in so many seconds, what it gave last.
+
+        While a page is on its way to another address, looking at it fails.
+        """
         deadline = time.monotonic() + seconds
         while True:
-            found = look()
+            try:
+                found = look()
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+                found = None
             if found or time.monotonic() > deadline:
                 return found
             time.sleep(0.3)

@@ -57,6 +57,8 @@ def test_a_script_is_short(name):
     ("--mask-images 4 --mask none", "--mask-images 4: with --mask none there are no masks to show"),
     ("--mask-images 33", "--mask-images 33: give a number at most 32"),
     ("--mask-period 3", "--mask-period 3 goes with --mask-images"),
+    ("--num-gpus 1 --num-cpus 2", "--num-gpus 1 --num-cpus 2: give one of them"),
+    ("--num-cpus 0", "--num-cpus 0: give a number at least 1"),
     ("--lr nan", "--lr nan: give a finite number"),
     ("--dataset mnist", "--dataset mnist: choose from digits, cifar10, cifar100"),
     ("--epochs 3 --warmup-epochs 4", "--warmup-epochs 4: the run has 3 epochs"),

@@ -247,6 +247,7 @@ def test_a_symbol_of_other_logits_leaves_no_file(saved, tmp_path, monkeypatch):
     (dict(to="tflite"), "--to tflite: choose from onnx, symbol, int8"),
     (dict(image_size=0), "--image-size 0: give a number at least 1"),
     (dict(to="symbol", image_size=64), "--image-size goes with --to onnx"),
+    (dict(to="symbol", classes="names.txt"), "--classes goes with --to onnx"),
     (dict(calibration_images=64), "--calibration-images goes with --to int8"),
     (dict(output="nowhere/net.onnx"), "--output nowhere/net.onnx: there is no folder .*nowhere"),
     (dict(output="net.params"), "--output net.params: give a name that ends in .onnx"),

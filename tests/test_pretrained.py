@@ -32,8 +32,7 @@ def folder(tmp_path, monkeypatch):
                    mask="hourglass")
     parameters.save_parameters(net, str(tmp_path / "some.params"),
                                dict(network=network, dataset="digits", validation_top1=0.125))
-    for room in (parameters, pretrained):
-        monkeypatch.setattr(room, "FOLDER", str(tmp_path))
+    monkeypatch.setattr(parameters, "FOLDER", str(tmp_path))
     return net, str(tmp_path)
 
 
@@ -41,7 +40,7 @@ def test_builder_gives_the_parameters(folder):
     net, _ = folder
     again = get_attention_cifar(10, 56, widths="thin", pretrained=True, attention_learning="nal")
     assert (logits(again) == logits(net)).all()
-    again = get_attention_cifar(10, 56, "thin", True, [mx.cpu(0), mx.cpu(1)], attention_learning="nal")
+    again = get_attention_cifar(10, 56, "thin", True, [mx.cpu(0), mx.cpu(1)], attention_learning="nal", prefix="a_")
     assert again.output.weight.list_ctx() == [mx.cpu(0), mx.cpu(1)]
 
 
@@ -50,6 +49,8 @@ def test_builder_gives_the_parameters(folder):
     (lambda: get_attention_cifar(100, 56, "thin", True, attention_learning="nal"),
      "get_attention_cifar(100, 56, widths='thin', attention_learning='nal')"),
     (lambda: get_attention_net(10, 56, pretrained=True), "get_attention_net(10, 56)"),
+    (lambda: get_attention_cifar(10, 56, "thin", True, attention_learning="nal", stage_strides=(1, 1, 1)),
+     "get_attention_cifar(10, 56, widths='thin', attention_learning='nal', stage_strides=(1, 1, 1))"),
 ])
 def test_a_network_without_parameters_lists_those_that_have(folder, build, wanted):
     with pytest.raises(InputError) as error:
@@ -67,11 +68,14 @@ def test_damaged_parameters_say_where_they_came_from(folder):
 
 
 def test_their_names_serve_as_paths_unless_a_file_has_it(folder, tmp_path, monkeypatch):
-    assert load_trained("some", TrainedOptions(), [mx.cpu()]).network["attention_learning"] == "nal"
     elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    shutil.copy(os.path.join(folder[1], "some.params"), str(elsewhere / "some"))
+    (elsewhere / "some").mkdir(parents=True)
     monkeypatch.chdir(elsewhere)
+    assert load_trained("some", TrainedOptions(), [mx.cpu()]).network["attention_learning"] == "nal"
+    with pytest.raises(InputError, match="sone: no such parameter file; did you mean some?"):
+        load_trained("sone", TrainedOptions(), [mx.cpu()])
+    (elsewhere / "some").rmdir()
+    shutil.copy(os.path.join(folder[1], "some.params"), str(elsewhere / "some"))
     assert pretrained.resolve("some") == "some"
     with pytest.raises(InputError, match="some has no description beside it"):
         load_trained("some", TrainedOptions(), [mx.cpu()])
@@ -88,6 +92,19 @@ def test_float16_is_half_the_size_and_nearly_the_same(folder, tmp_path):
     again = load_trained(paths[0], TrainedOptions(), [mx.cpu()])
     assert again.description["dtype"] == "float16" and again.net.output.weight.data().dtype == np.float32
     assert 0 < comparison.error < 0.01 * comparison.largest
+
+
+def test_float16_does_not_replace_what_it_is_made_of(folder):
+    path = os.path.join(folder[1], "some.params")
+    with pytest.raises(InputError, match="some: that would replace .*some.params itself; give another name"):
+        export.export_parameters(path, ExportOptions(to="float16", output=path[:-len(".params")]))
+
+
+def test_float16_that_gives_other_logits_leaves_no_file(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "FLOAT16_TOLERANCE", 1e-9)
+    with pytest.raises(RuntimeError, match="half.params is not written: its logits are not the network's"):
+        export.export_parameters("some", ExportOptions(to="float16", output=str(tmp_path / "half")))
+    assert not [name for name in os.listdir(str(tmp_path)) if name.startswith("half")]
 
 
 def test_what_float16_cannot_hold(folder, tmp_path):

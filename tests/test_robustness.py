@@ -78,9 +78,6 @@ def path(tmp_path_factory):
     net, path = get_attention_cifar(10, 56, "thin"), str(tmp_path_factory.mktemp("net") / "net.params")
     net.initialize(mx.init.Xavier())
     x = (train_set.images[:300].transpose(0, 3, 1, 2) / 255 - facts.mean[0]) / facts.std[0]
-    for _ in range(8):
-        with mx.autograd.record():  # the running statistics
-            net(mx.nd.array(x[:50]))
     features = net.features(mx.nd.array(x)).asnumpy().reshape(300, -1)
     features = np.concatenate([features, np.ones((300, 1))], axis=1)
     scale = np.square(features).mean()
@@ -95,7 +92,8 @@ def path(tmp_path_factory):
 
 
 def measured(path, options):
-    return robustness.measure_opened(*open_parameters(path, options), options)
+    trained, devices = open_parameters(path, options)
+    return robustness.measure_opened(trained, devices, trained.images("test"), options)
 
 
 @pytest.mark.parametrize("graph", ["plain", "fused", "int8"])

@@ -293,6 +293,14 @@ def test_a_run_goes_on_with_mixup_and_its_csv_has_a_column_for_each_accuracy(opt
     assert [bool(row["train_accuracy_heavier_label"]) for row in rows] == [False, True]
 
 
+def test_a_run_that_goes_on_with_other_batches_says_what_that_means(options, capsys):
+    training.train(dataclasses.replace(options, epochs=1))
+    resume(options, epochs=2)
+    assert "an update has not the images" not in capsys.readouterr().out
+    resume(options, epochs=3, batch_size=8, num_cpus=4)
+    assert "note: an update has not the images that it had before" in capsys.readouterr().out
+
+
 def test_cutout_erases_from_training_images_only(options):
     run = training.Run(elsewhere(options, "cut", cutout=8), [mx.cpu()])
     images = np.concatenate([images for images, _ in run.train_loader.epoch(0)])

@@ -208,8 +208,8 @@ def reliability_diagram(measured):
 
 def save(figure, path):
     """Write a figure as PNG, atomically, at its own resolution or the higher one of `DPI`."""
-    write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=max(DPI, figure.dpi),
-                                                             bbox_inches="tight"))
+    write_atomically(path, lambda temporary: figure.savefig(
+        temporary, format="png", dpi=max(DPI, figure.dpi), bbox_inches="tight"))
 
 
 def to_svg(figure, name, label, runs=0):

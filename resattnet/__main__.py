@@ -72,9 +72,10 @@ def networks():
 
 def trained():
     """Lines: the trained parameters that come with the package."""
-    from .pretrained import describe, names
+    from .parameters import packaged_names
+    from .pretrained import describe
 
-    for name in names():
+    for name in packaged_names():
         told = describe(name)
         yield "--params %s: trained on %s, top-1 %.4f" % (name, told["dataset"], told["validation_top1"])
 

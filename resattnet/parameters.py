@@ -59,13 +59,18 @@ def read_description(path):
     return description
 
 
+def packaged_names():
+    """The names of the parameters that come with the package, which `--params` and `Classifier.load` take."""
+    return sorted(name[:-len(".params")] for name in os.listdir(FOLDER) if name.endswith(".params"))
+
+
 def _most_alike(path):
     """What is most like a file that is not there, of the same folder or the package, as the end of a message."""
     folder, name = os.path.split(path)
     names = [other for other in os.listdir(folder or ".") if other.endswith(".params")] \
         if os.path.isdir(folder or ".") else []
     if not folder:
-        names += [other[:-len(".params")] for other in os.listdir(FOLDER) if other.endswith(".params")]
+        names += packaged_names()
     alike = difflib.get_close_matches(name, names, n=1)
     return "; did you mean %s?" % os.path.join(folder, alike[0]) if alike else ""
 

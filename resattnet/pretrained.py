@@ -10,11 +10,6 @@ _NAMING = ("prefix", "params")  # what a Gluon block takes beside what it is
 _POSITIONAL = {"classes", "num_layers"}
 
 
-def names():
-    """The names of the parameters that are here, which `--params` and `Classifier.load` take for a path."""
-    return sorted(name[:-len(".params")] for name in os.listdir(parameters.FOLDER) if name.endswith(".params"))
-
-
 def describe(name):
     """The description of the parameters of that name, unchecked: network, data set, figures, SHA-256."""
     with open(os.path.join(parameters.FOLDER, name + ".json"), encoding="utf-8") as handle:
@@ -23,7 +18,7 @@ def describe(name):
 
 def resolve(path):
     """The path of a parameter file: as given, or of the parameters of that name where no such file is."""
-    if os.path.isfile(path) or path not in names():
+    if os.path.isfile(path) or path not in parameters.packaged_names():
         return path
     return os.path.join(parameters.FOLDER, path + ".params")
 
@@ -47,7 +42,7 @@ def load(net, builder, devices=None, **network):
         If there are none, with the calls for which there are; or if they are damaged.
     """
     network = {name: value for name, value in dict(PLAIN_VARIANT, **network).items() if name not in _NAMING}
-    for name in names():
+    for name in parameters.packaged_names():
         if builder == "get_attention_cifar" and describe(name)["network"] == network:
             path = resolve(name)
             parameters.read_description(path)
@@ -56,7 +51,7 @@ def load(net, builder, devices=None, **network):
                      % (_call(builder, network), ", ".join(
                          "%s (%s, top-1 %.4f)" % (_call("get_attention_cifar", told["network"]), told["dataset"],
                                                   told["validation_top1"])
-                         for told in map(describe, names())) or "none"))
+                         for told in map(describe, parameters.packaged_names())) or "none"))
 
 
 def _call(builder, network):

@@ -10,7 +10,7 @@ import sys
 
 from . import recipes
 from .errors import InputError
-from .figures import curves
+from .figures import curves, save
 from .files import write_atomically
 from .interrupts import Interrupted, StopSignals
 from .options import flag_name
@@ -179,8 +179,7 @@ def _keep(recipe, path, rows, folder):
     try:
         os.makedirs(folder, exist_ok=True)
         write_atomically(os.path.join(folder, recipe.name + ".csv"), lambda name: shutil.copyfile(path, name))
-        write_atomically(os.path.join(folder, recipe.name + ".png"),
-                         lambda name: figure.savefig(name, format="png", dpi=120))
+        save(figure, os.path.join(folder, recipe.name + ".png"))
     except OSError as error:
         raise InputError("--keep %s: cannot be written (%s)" % (folder, error.strerror or error)) from error
 

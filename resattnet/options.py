@@ -102,6 +102,10 @@ class TrainingOptions(Options):
                               choices=("cosine", "step"))
     lr_steps: Optional[Tuple[int, ...]] = option(
         None, "epochs at which the step schedule divides by ten, as 80,120; default: 40 %% and 60 %% of --epochs")
+    lr_restarts: Optional[Tuple[int, ...]] = option(
+        None, "epochs after which the cosine begins anew, as 30,90 (SGDR, arXiv 1608.03983)")
+    lr_restart_factor: float = option(1.0, "with --lr-restarts: the highest learning rate of each cosine over that of "
+                                      "the one before", above=0)
     warmup_epochs: Optional[int] = option(
         None, "epochs of linear warm-up from 0 to --lr; default: 5, or a quarter of a short run", low=0)
     cutout: int = option(0, "side in pixels of the square erased from each training image, as 16; 0: none",
@@ -172,17 +176,28 @@ class TrainingOptions(Options):
             raise InputError("--num-gpus %d --num-cpus %d: give one of them" % (self.num_gpus, self.num_cpus))
         if self.float16 and self.dtype != "float32":
             raise InputError("--float16 1 --dtype %s: give one of them" % self.dtype)
-        if self.lr_steps is not None:
-            object.__setattr__(self, "lr_steps", tuple(self.lr_steps))
-            if self.lr_schedule != "step":
-                raise InputError("--lr-steps %s: the cosine schedule has no steps; add --lr-schedule step"
-                                 % ",".join(map(str, self.lr_steps)))
-            if list(self.lr_steps) != sorted(set(self.lr_steps)) or min(self.lr_steps, default=1) < 1:
-                raise InputError("--lr-steps %s: give epochs from 1 on, in rising order"
-                                 % ",".join(map(str, self.lr_steps)))
+        self._check_epochs("lr_steps", "step", "the cosine schedule has no steps")
+        self._check_epochs("lr_restarts", "cosine", "the step schedule has no restarts")
+        if self.lr_restarts and not self.warmup < self.lr_restarts[0] <= self.lr_restarts[-1] < self.epochs:
+            raise InputError("--lr-restarts %s: give epochs after the warm-up (%d) and before the last (%d)"
+                             % (",".join(map(str, self.lr_restarts)), self.warmup, self.epochs))
+        if self.lr_restart_factor != 1 and not self.lr_restarts:
+            raise InputError("--lr-restart-factor %g goes with --lr-restarts" % self.lr_restart_factor)
         if self.warmup_epochs is not None and self.warmup_epochs > self.epochs:
             raise InputError("--warmup-epochs %d: the run has %d epochs" % (self.warmup_epochs, self.epochs))
         check_name("--name", self.name)
+
+    def _check_epochs(self, name, schedule, reason):
+        """Check a list of epochs at which something happens to the learning rate, and keep it as a tuple."""
+        epochs = getattr(self, name)
+        if epochs is None:
+            return
+        object.__setattr__(self, name, tuple(epochs))
+        given = "%s %s" % (flag_name(name), ",".join(map(str, epochs)))
+        if self.lr_schedule != schedule:
+            raise InputError("%s: %s; add --lr-schedule %s" % (given, reason, schedule))
+        if list(epochs) != sorted(set(epochs)) or min(epochs, default=1) < 1:
+            raise InputError("%s: give epochs from 1 on, in rising order" % given)
 
     @property
     def title(self):

@@ -31,8 +31,8 @@ def gluoncv_schedulers():
         return importlib.import_module("gluoncv.utils.lr_scheduler")
 
 
-def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=()):
-    """Learning rate at each step of a run: linear warm-up, then cosine to zero or division by ten.
+def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=(), restarts=(), restart_factor=1.0):
+    """Learning rate at each step of a run: linear warm-up, then cosines to zero or division by ten.
 
     Parameters
     ----------
@@ -45,6 +45,11 @@ def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=()):
         Step k of the warm-up, from 0, has lr (k + 1) / warmup_steps.
     decay_steps : sequence of int
         For 'step': from each of these steps of the run on, lr is a tenth.
+    restarts : sequence of int
+        For 'cosine': at each of these steps of the run, after the warm-up, another cosine begins (SGDR, arXiv
+        1608.03983).
+    restart_factor : float
+        The highest learning rate of each cosine over that of the one before.
 
     Returns
     -------
@@ -55,6 +60,11 @@ def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=()):
     LRScheduler, LRSequential = schedulers.LRScheduler, schedulers.LRSequential
     warmup_steps = min(warmup_steps, steps)
     parts = []
+
+    def cosine(highest, length):
+        return (LRScheduler("cosine", base_lr=highest, target_lr=0, niters=length) if length > 1
+                else LRScheduler("constant", base_lr=highest, niters=1))
+
     if warmup_steps > 1:
         parts.append(LRScheduler("linear", base_lr=lr / warmup_steps, target_lr=lr, niters=warmup_steps))
     elif warmup_steps:
@@ -63,10 +73,10 @@ def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=()):
     if rest and kind == "step":
         parts.append(LRScheduler("step", base_lr=lr, niters=rest,
                                  step_iter=[step - warmup_steps for step in decay_steps]))
-    elif rest > 1:
-        parts.append(LRScheduler("cosine", base_lr=lr, target_lr=0, niters=rest))
     elif rest:
-        parts.append(LRScheduler("constant", base_lr=lr, niters=1))
+        begins = [warmup_steps] + list(restarts)
+        parts += [cosine(lr * restart_factor ** cycle, end - begin)
+                  for cycle, (begin, end) in enumerate(zip(begins, begins[1:] + [steps]))]
     return LRSequential(parts)
 
 

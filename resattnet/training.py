@@ -120,7 +120,8 @@ class Run:
             self.remarks.append("--lr-per-256 %g: the highest learning rate is %g" % (options.lr_per_256, rate))
         self.schedule = learning_rate_schedule(
             options.lr_schedule, rate, options.epochs * steps, options.warmup * steps,
-            [epoch * steps for epoch in options.decay_epochs])
+            [epoch * steps for epoch in options.decay_epochs],
+            [epoch * steps for epoch in options.lr_restarts or ()], options.lr_restart_factor)
         self.trainer = make_trainer(self.net, options, self.schedule)
         self.average = MovingAverage(self.net, options.ema) if options.ema else None
 

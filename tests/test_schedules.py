@@ -29,6 +29,27 @@ def test_cosine_ends_at_zero_with_the_last_step():
     assert schedule(48) > 0 and schedule(49) == pytest.approx(0, abs=1e-15)
 
 
+def test_each_restart_begins_a_lower_cosine_to_zero():
+    schedule = learning_rate_schedule("cosine", 0.4, 100, 10, restarts=(40, 99), restart_factor=0.5)
+    for step in range(100):
+        if step < 10:
+            expected = 0.4 * (step + 1) / 10
+        elif step < 40:
+            expected = 0.4 * (1 + math.cos(math.pi * (step - 10) / 29)) / 2
+        elif step < 99:
+            expected = 0.2 * (1 + math.cos(math.pi * (step - 40) / 58)) / 2
+        else:
+            expected = 0.1
+        assert schedule(step) == pytest.approx(expected, abs=1e-12), step
+
+
+def test_a_restart_changes_no_step_before_it():
+    """A run that has ended goes on with a restart as if it had been given from the first."""
+    once, again = (learning_rate_schedule("cosine", 0.4, steps, 5, restarts=restarts)
+                   for steps, restarts in ((50, ()), (80, (50,))))
+    assert [again(step) for step in range(50)] == [once(step) for step in range(50)] and again(50) == 0.4
+
+
 def test_step_schedule_with_warmup():
     schedule = learning_rate_schedule("step", 1.0, 100, 10, decay_steps=(40, 60))
     for step in range(100):

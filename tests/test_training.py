@@ -124,6 +124,15 @@ def test_three_and_three_epochs_equal_six(options, monkeypatch, signum, step, op
         assert len(handle.readlines()) == 7
 
 
+def test_a_run_that_has_ended_goes_on_with_another_cosine(options):
+    """As if the restart had been given from the first: that is what makes its command one that reproduces it."""
+    training.train(elsewhere(options, "run", epochs=2))
+    restarts = dict(epochs=4, lr_restarts=(2,), lr_restart_factor=0.5)
+    run = resume(options, **restarts)
+    assert_equal_runs(run, training.train(elsewhere(options, "whole", **restarts)))
+    assert [row["learning_rate"] for row in run.progress.history][1::2] == [0, 0]
+
+
 @pytest.mark.parametrize("save_minutes, last", [(1e-9, 6), (10, 4)])
 def test_a_run_that_died_goes_on_from_its_last_state(options, monkeypatch, save_minutes, last):
     """As after SIGKILL: nothing was saved when it ended; states within an epoch, or at its end, were before."""

@@ -2,6 +2,8 @@
 import math
 import os
 
+SCRATCH_PER_DEVICE = 32  # pieces of scratch memory; each grows to the largest that a layer has asked of it
+
 
 def thread_siblings(cpu):
     """Return the name of the physical core that `cpu` is a thread of."""
@@ -33,8 +35,12 @@ def core_count(siblings=thread_siblings, quota=container_cpus):
 
 
 def divide_cores(devices):
-    """Have MXNet compute with as many threads on each of so many devices as gives each its part of the cores.
+    """Have MXNet compute on so many devices side by side, each with as many threads as its part of the cores.
 
-    The user's own `OMP_NUM_THREADS` wins. To be called before MXNet is imported.
+    The user's own `OMP_NUM_THREADS` and `MXNET_CPU_TEMP_COPY` win. To be called before MXNet is imported.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, core_count() // devices)))
+    if devices > 1:
+        # All devices take their layers' scratch memory from one ring; with MXNet's own four pieces they wait for each
+        # other at inference, one computing at a time.
+        os.environ.setdefault("MXNET_CPU_TEMP_COPY", str(SCRATCH_PER_DEVICE * devices))

@@ -11,7 +11,7 @@ from . import evaluation, figures, pretrained
 from .datasets import ImageSet
 from .errors import InputError
 from .evaluation import mean_probabilities
-from .files import digest, write_json
+from .files import digest, write_json, writing
 from .robustness import measure_opened, sheet
 from .trained import open_parameters, predict_opened
 
@@ -216,7 +216,7 @@ def write(assessments, folder, hardest=None):
     """
     several = len(assessments) > 1
     written = []
-    try:
+    with writing("--output %s" % folder):
         for number, found in enumerate(assessments, 1):
             part = _part(number, found) if several else ""
             _make(os.path.join(folder, part))
@@ -228,8 +228,6 @@ def write(assessments, folder, hardest=None):
         if several:
             write_json(os.path.join(folder, "comparison.json"), outcome(assessments, hardest))
             written.append("comparison.json")
-    except OSError as error:
-        raise InputError("--output %s cannot be written (%s)" % (folder, error)) from error
     return written
 
 

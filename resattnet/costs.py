@@ -8,8 +8,7 @@ import numpy as np
 from .cores import core_count
 from .benchmarks import WARM_UP_ROUNDS, ContenderProcess
 from .contenders import Variant, training
-from .errors import InputError
-from .files import write_csv
+from .files import write_csv, writing
 from .script_options import BenchmarkOptions
 from .specs import attention_net_spec
 
@@ -134,11 +133,9 @@ def _thread_count(count):
 
 def write_table(path, costs):
     """Write costs as CSV, their figures to four digits."""
-    try:
+    with writing(path):
         write_csv(path, [{name: "%.4g" % value if isinstance(value, float) else value
                           for name, value in cost._asdict().items()} for cost in costs])
-    except OSError as error:
-        raise InputError("%s could not be written (%s)" % (path, error))
 
 
 def draw(path, costs):

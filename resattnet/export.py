@@ -12,7 +12,7 @@ import numpy as np
 from . import __version__, parameters, pretrained
 from ._mxnet import mx
 from .errors import InputError
-from .files import digest, write_atomically
+from .files import digest, write_atomically, writing
 from .inference import quantized
 from .network import get_attention_cifar
 from .onnx_model import compose, import_onnx, load, make_model
@@ -77,10 +77,8 @@ def onnx_logits(path, images):
 def _written(path, write):
     """`write_atomically`, with an InputError for what the system refuses; what `write` returned."""
     results = []
-    try:
+    with writing(path):
         write_atomically(path, lambda temporary: results.append(write(temporary)))
-    except OSError as error:
-        raise InputError("%s cannot be written (%s)" % (path, error.strerror or error)) from error
     return results[0]
 
 
@@ -232,10 +230,8 @@ def export_float16(trained, prefix, images):
     if description["data_format"] == "bin":  # which anyone has or can fetch
         description.pop("data_dir", None)
     path = prefix + ".params"
-    try:
+    with writing(path):
         parameters.save_parameters(half, path, description)
-    except OSError as error:
-        raise InputError("%s cannot be written (%s)" % (path, error.strerror or error)) from error
     parameters.load_parameters(again, path, [mx.cpu()])
     paths = path, prefix + ".json"
     try:

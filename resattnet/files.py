@@ -1,10 +1,20 @@
 """Files that are whole or not there: written beside their place, flushed, then renamed into it."""
+import contextlib
 import csv
 import hashlib
 import json
 import os
 
 from .errors import InputError
+
+
+@contextlib.contextmanager
+def writing(what):
+    """A context in which `what` is written: an OSError becomes the InputError that says it cannot be, and why."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError("%s cannot be written (%s)" % (what, error.strerror or error)) from error
 
 
 def write_atomically(path, write, keep=None):
@@ -38,10 +48,8 @@ def write_text(path, text):
     def write(temporary):
         with open(temporary, "w", encoding="utf-8") as handle:
             handle.write(text)
-    try:
+    with writing(path):
         write_atomically(path, write)
-    except OSError as error:
-        raise InputError("%s could not be written (%s)" % (path, error)) from error
 
 
 def write_csv(path, rows):

@@ -8,8 +8,7 @@ from tqdm import tqdm
 
 from .classifier import Classifier
 from .devices import choose_devices
-from .errors import InputError
-from .files import write_atomically
+from .files import write_atomically, writing
 from .images import find_images
 from .trained import load_trained
 
@@ -94,8 +93,6 @@ def predict_files(path, names, options):
         with open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as handle:
             write(handle)
     output = os.path.expanduser(options.output)
-    try:
+    with writing("--output %s" % options.output):
         write_atomically(output, write_file)
-    except OSError as error:
-        raise InputError("--output %s cannot be written (%s)" % (options.output, error.strerror or error)) from error
     return len(failures)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from ._mxnet import mx
 from .datasets import DATASETS, DataSet, ImageSet
 from .errors import InputError
-from .files import digest
+from .files import digest, writing
 
 SPLITS = ("train", "test")
 VERSION = 1
@@ -110,7 +110,7 @@ def write(directory, name, splits, source, mean, std, flip, overwrite=False):
     check_output(directory, name, overwrite)
     description = {"version": VERSION, "source": source, "classes": list(splits["train"].classes), "flip": bool(flip),
                    "mean": list(mean), "std": list(std), "splits": {}}
-    try:
+    with writing("%s: the records" % directory):
         os.makedirs(directory, exist_ok=True)
         # A folder of the same file system, so that putting a file in place is a rename.
         with tempfile.TemporaryDirectory(prefix=".%s_records-" % name, dir=directory) as workshop:
@@ -120,8 +120,6 @@ def write(directory, name, splits, source, mean, std, flip, overwrite=False):
                 json.dump(description, file, indent=1)
             _verify(workshop, name, splits)
             _put_in_place(workshop, directory, name)
-    except OSError as error:
-        raise InputError("%s: the records cannot be written (%s)" % (directory, error.strerror or error)) from error
 
 
 def _write_split(directory, name, split, image_set):

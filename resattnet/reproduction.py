@@ -11,7 +11,7 @@ import sys
 from . import recipes
 from .errors import InputError
 from .figures import curves, save
-from .files import write_atomically
+from .files import write_atomically, writing
 from .interrupts import Interrupted, StopSignals
 from .options import flag_name
 
@@ -176,12 +176,10 @@ def _keep(recipe, path, rows, folder):
     axes, = figure.axes
     axes.legend(["validation", "training"], frameon=False)
     axes.set_title("%s: %s" % (recipe.name, recipe.ours), fontsize="medium", parse_math=False)
-    try:
+    with writing("--keep %s" % folder):
         os.makedirs(folder, exist_ok=True)
         write_atomically(os.path.join(folder, recipe.name + ".csv"), lambda name: shutil.copyfile(path, name))
         save(figure, os.path.join(folder, recipe.name + ".png"))
-    except OSError as error:
-        raise InputError("--keep %s: cannot be written (%s)" % (folder, error.strerror or error)) from error
 
 
 def _train_accuracy(row):

@@ -10,7 +10,7 @@ from .board import open_board, put_pictures
 from .classifier import Classifier, open_image
 from .devices import choose_devices
 from .errors import InputError
-from .files import write_atomically
+from .files import write_atomically, writing
 from .images import find_images
 from .masks import grad_cam, soft_masks
 from .trained import load_trained
@@ -111,21 +111,17 @@ def make_sheet(path, names, options):
         _put_on_board(options.board, path, classifier.trained.description, board_pictures(*shown))
     output = os.path.expanduser(options.output)
     kind = os.path.splitext(output)[1][1:].lower()
-    try:
+    with writing("--output %s" % options.output):
         write_atomically(output, lambda temporary: figure.savefig(temporary, format=kind, dpi=150))
-    except OSError as error:
-        raise InputError("--output %s cannot be written (%s)" % (options.output, error.strerror or error)) from error
     return output, list(zip(rows, predictions)), attentions
 
 
 def _put_on_board(folder, path, description, pictures):
     """In a folder of their run within this one: TensorBoard calls the events of its own folder '.'."""
     run = description.get("run") or os.path.splitext(os.path.basename(path))[0]
-    try:
-        with contextlib.closing(open_board(os.path.join(os.path.expanduser(folder), run + "_masks"))) as board:
-            put_pictures(board, description.get("epoch", 0), pictures)
-    except OSError as error:
-        raise InputError("--board %s cannot be written (%s)" % (folder, error.strerror or error)) from error
+    with writing("--board %s" % folder), \
+            contextlib.closing(open_board(os.path.join(os.path.expanduser(folder), run + "_masks"))) as board:
+        put_pictures(board, description.get("epoch", 0), pictures)
 
 
 def check_channels(attentions, channels):

@@ -50,7 +50,7 @@ class Trained(NamedTuple):
         return datasets.load(split=split, download=download, **self.source)._replace(classes=self.facts.classes)
 
 
-class Prediction(NamedTuple):
+class TestOutput(NamedTuple):
     """Logits (N, classes) of a parameter file on its test set, and that set, in the same order.
 
     `mirrored` has the logits of the images mirrored left to right, where these were asked for.
@@ -144,7 +144,7 @@ def open_parameters(path, options, download=True):
 
 
 def predict_parameters(path, options, download=True):
-    """`Prediction` of a parameter file on all test images of its data set.
+    """`TestOutput` of a parameter file on all test images of its data set.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def predict_parameters(path, options, download=True):
 
     Returns
     -------
-    Prediction
+    TestOutput
 
     Raises
     ------
@@ -169,12 +169,12 @@ def predict_parameters(path, options, download=True):
 
 
 def predict_opened(trained, devices, options, download=True):
-    """`Prediction` of what `open_parameters` gave."""
+    """`TestOutput` of what `open_parameters` gave."""
     test_set = trained.images("test", download)
     loader = ArrayLoader(test_set, trained.transform, options.batch_size * len(devices), workers=options.workers)
     logits, mirrored = (predict(trained.net, loader.epoch(0), devices, mirror=mirror)[0] if wanted else None
                         for mirror, wanted in ((False, True), (True, options.flip)))
-    return Prediction(logits, test_set, mirrored)
+    return TestOutput(logits, test_set, mirrored)
 
 
 def calibration_images(train_set, transform, count=None):

@@ -104,7 +104,7 @@ def main():
     """Measure."""
     options, parts = parse()
     from resattnet import benchmarks, contenders
-    from resattnet.files import write_json
+    from resattnet.files import write_json, writing
 
     report = {"conditions": benchmarks.conditions(options), "notes": [], "results": []}
     print("\n".join(head(report["conditions"])), flush=True)
@@ -124,10 +124,8 @@ def main():
         report["profile"] = [row._asdict() for row in rows]
         print("\n".join(profile_table(rows)))
     if options.json:
-        try:
+        with writing("--json %s" % options.json):
             write_json(options.json, report)
-        except OSError as error:
-            raise InputError("--json %s: could not be written (%s)" % (options.json, error))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A headless Chromium: called for what it prints, or steered over the DevTools protocol, with the standard library."""
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import select
@@ -23,8 +24,14 @@ os.execvp(sys.argv[3], sys.argv[3:])
 
 
 def find():
-    """The browser's path: RESATTNET_BROWSER, or the first of `NAMES` that is here, else None."""
-    return os.environ.get("RESATTNET_BROWSER") or next(filter(None, map(shutil.which, NAMES)), None)
+    """The browser's path: RESATTNET_BROWSER, or the first of `NAMES` that is here and starts, else None."""
+    return os.environ.get("RESATTNET_BROWSER") or next(filter(_starts, filter(None, map(shutil.which, NAMES))), None)
+
+
+@functools.lru_cache(maxsize=None)
+def _starts(path):
+    """Whether it is a browser: Ubuntu's chromium-browser only says that a snap should be installed, and fails."""
+    return subprocess.run([path, "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
 
 class Browser:

@@ -47,5 +47,5 @@ def test_the_table_and_the_picture(tmp_path):
 
 
 def test_a_table_that_cannot_be_written_is_one_line(tmp_path):
-    with pytest.raises(InputError, match="could not be written"):
+    with pytest.raises(InputError, match="cannot be written"):
         costs.write_table(str(tmp_path / "nowhere" / "cost.csv"), [])

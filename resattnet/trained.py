@@ -127,7 +127,7 @@ def open_parameters(path, options, download=True):
     trained : Trained
     devices : list of mx.Context
     """
-    devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0)
+    devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0, options.num_cpus)
     trained = load_trained(path, options, devices)
     name, total, count = trained.source["name"], trained.facts.samples["test"], options.corruption_images
     if options.flip and not trained.facts.flip:

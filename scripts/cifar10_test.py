@@ -27,6 +27,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
 from resattnet import cli  # noqa: E402
+from resattnet.cores import divide_cores  # noqa: E402
 from resattnet.script_options import TestingOptions  # noqa: E402
 
 
@@ -38,6 +39,7 @@ def main():
     given = vars(parser.parse_args())
     paths = given.pop("params")
     options = TestingOptions(**given)
+    divide_cores(options.num_cpus)
 
     from resattnet import assessment, tables
 

@@ -260,10 +260,19 @@ def test_reliability_diagram_has_the_bins(tmp_path):
     assert os.listdir(str(tmp_path)) == ["x.png"]
 
 
+def test_several_cpu_devices_measure_as_one(home, call, monkeypatch):
+    monkeypatch.setenv("MXNET_CPU_TEMP_COPY", "8")  # the script sets it where it is not set
+    args = "--params", home.path("a"), "--format", "json", "--batch-size", 7  # 40 images: the last batch is uneven
+    one, three = (json.loads(call(*args, "--num-cpus", devices)) for devices in (1, 3))
+    assert three["confusion"] == one["confusion"] and three["loss"] == pytest.approx(one["loss"], rel=1e-5)
+
+
 @pytest.mark.parametrize("names, args, message", [
     ("a", "--ensemble 1", "--ensemble 1: it takes several files; give --params more of them"),
     ("a", "--hardest 3", "--hardest 3: the images go to files or JSON; give --output or --format json"),
     ("a", "--hardest 0 --format json", "--hardest 0: give a number at least 1"),
+    ("a", "--graph fused --num-cpus 2", "--graph fused --num-cpus 2: it runs on one device; leave one of them out"),
+    ("a", "--num-cpus 0", "--num-cpus 0: give a number at least 1"),
     ("a", "--format csv", "--format csv: choose from text, json"),
     ("a", "--output {home}/a/run/best.params", "best.params: that is a file; give a folder"),
     ("a", "--output {home}/a/run/best.params/x", "best.params/x cannot be made (Not a directory)"),

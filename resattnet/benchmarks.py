@@ -147,12 +147,28 @@ def _serve(connection, variants, setting):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # on the way out already
 
 
+@contextlib.contextmanager
+def _environment(values):
+    """A context whose child processes find these environment variables."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 class ContenderProcess:
     """A process that holds contenders and lets one of them run when it is its turn; a context manager.
 
     Parameters
     ----------
     variants : list of Variant
+        All of them find the environment of the first.
     setting : script_options.BenchmarkOptions
     """
 
@@ -161,7 +177,8 @@ class ContenderProcess:
         self._names = " and ".join(variant.name for variant in variants)
         self._connection, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(other, variants, setting))
-        self._process.start()
+        with _environment(variants[0].child_environment):
+            self._process.start()
         other.close()
 
     def __enter__(self):

@@ -14,6 +14,7 @@ import numpy as np
 from . import datasets
 from ._mxnet import SPIN_COUNT, mx
 from .augment import Transform
+from .cores import SCRATCH_PER_DEVICE
 from .devices import check_type, cpu_facts
 from .errors import InputError
 from .inference import fused, quantized
@@ -31,7 +32,10 @@ class Unavailable(InputError):
 
 
 class Variant(NamedTuple):
-    """A contender: its part and name, what builds it, the PyTorch rival, the process it shares with others."""
+    """A contender: its part and name, what builds it, the PyTorch rival, the process it shares with others.
+
+    One whose arguments have `devices` divides the CPU into so many; `environment` is what its process finds there.
+    """
 
     part: str
     name: str
@@ -39,6 +43,15 @@ class Variant(NamedTuple):
     arguments: dict = {}
     rival: Optional[str] = None
     process: Optional[str] = None
+    environment: dict = {}
+
+    @property
+    def child_environment(self):
+        """Environment variables for its process, which MXNet reads at its import."""
+        devices = self.arguments.get("devices", 1)
+        own = {"OMP_NUM_THREADS": str(max(1, threads() // devices)),
+               "MXNET_CPU_TEMP_COPY": str(SCRATCH_PER_DEVICE * devices)} if devices > 1 else {}
+        return dict(own, **self.environment)
 
 
 def threads():
@@ -66,7 +79,7 @@ def repeated(step, setting):
     return repeat
 
 
-def make_run(setting, **changes):
+def make_run(setting, devices=1, **changes):
     """A training run as the script would make it, of which only `train_step` will be used."""
     options = TrainingOptions(**dict(dict(
         dataset="digits", data_dir=setting.data_dir, num_layers=setting.num_layers, widths=setting.widths,
@@ -76,13 +89,13 @@ def make_run(setting, **changes):
     except InputError as reason:
         raise Unavailable(str(reason))
     with tempfile.TemporaryDirectory() as folder:  # a run makes its folder, and this one writes nothing there
-        return Run(dataclasses.replace(options, model_dir=folder), [mx.cpu()])
+        return Run(dataclasses.replace(options, model_dir=folder), [mx.cpu(index) for index in range(devices)])
 
 
-def training(setting, accumulate=1, dtype=None):
-    """The step of `training.Run`: forward, loss, backward, update, metrics; of `accumulate` batches."""
-    run = make_run(setting, accumulate=accumulate, dtype=dtype or setting.dtype)
-    setting = dataclasses.replace(setting, batch_size=setting.batch_size * accumulate)
+def training(setting, accumulate=1, dtype=None, devices=1):
+    """The step of `training.Run`: forward, loss, backward, update, metrics; of `accumulate` batches, on each device."""
+    run = make_run(setting, devices, accumulate=accumulate, dtype=dtype or setting.dtype)
+    setting = dataclasses.replace(setting, batch_size=setting.batch_size * accumulate * devices)
     images, labels = random_batch(setting)
     return repeated(lambda: run.train_step(images, labels), setting)
 
@@ -118,20 +131,22 @@ def loader_epoch(setting, workers):
     return repeat
 
 
-def initialised_net(setting):
+def initialised_net(setting, devices=1):
     """The network, with random weights."""
     mx.random.seed(0)
     net = get_attention_cifar(10, setting.num_layers, widths=setting.widths)
-    net.initialize()
+    net.initialize(ctx=[mx.cpu(index) for index in range(devices)])
     return net
 
 
-def inference(setting, graph=None):
-    """Logits of a batch; `graph` is a function of `resattnet.inference` that the network goes through."""
-    net, images = initialised_net(setting), mx.nd.array(random_batch(setting)[0])
+def inference(setting, graph=None, devices=1):
+    """Logits of a batch on each device; `graph`, a function of `resattnet.inference`, changes the network first."""
+    net, images = initialised_net(setting, devices), random_batch(setting)[0]
+    parts = [mx.nd.array(images, ctx=device) for device in net.collect_params().list_ctx()]
     net.hybridize(static_alloc=True, static_shape=True)
     net = graph(net) if graph else net
-    return repeated(lambda: net(images), setting)
+    return repeated(lambda: [net(part) for part in parts],
+                    dataclasses.replace(setting, batch_size=setting.batch_size * devices))
 
 
 def int8(net):
@@ -211,10 +226,15 @@ def batch_input(setting, **extra):
 VARIANTS = (
     Variant("train", "ours float32", training, dict(dtype="float32"), "PyTorch float32"),
     Variant("train", "ours bfloat16", training, dict(dtype="bfloat16"), "PyTorch bfloat16"),
+    Variant("train", "ours float32, 2 CPU devices", training, dict(dtype="float32", devices=2), "PyTorch float32"),
+    Variant("train", "ours bfloat16, 2 CPU devices", training, dict(dtype="bfloat16", devices=2), "PyTorch bfloat16"),
     Variant("train", "PyTorch float32", torch_training, dict(dtype="float32"), "PyTorch float32"),
     Variant("train", "PyTorch bfloat16", torch_training, dict(dtype="bfloat16"), "PyTorch bfloat16"),
     Variant("inference", "ours float32", inference, {}, "PyTorch float32"),
     Variant("inference", "ours float32, fused", inference, dict(graph=fused), "PyTorch float32"),
+    Variant("inference", "ours float32, 2 CPU devices", inference, dict(devices=2), "PyTorch float32"),
+    Variant("inference", "the same, MXNet's own 4 scratch memories", inference, dict(devices=2), "PyTorch float32",
+            environment={"MXNET_CPU_TEMP_COPY": "4"}),
     Variant("inference", "ours INT8", inference, dict(graph=int8), "PyTorch float32"),
     Variant("inference", "PyTorch float32", torch_inference, dict(dtype="float32"), "PyTorch float32"),
     Variant("inference", "PyTorch bfloat16", torch_inference, dict(dtype="bfloat16"), "PyTorch bfloat16"),

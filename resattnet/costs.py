@@ -95,10 +95,10 @@ def measure(load, widths, repeats, dtype="float32"):
     """
     setting = BenchmarkOptions(num_layers=load.num_layers, widths=widths, batch_size=load.batch_size, steps=1,
                                dtype=dtype)
-    variant = Variant("cost", _name(load, widths), training, dict(accumulate=load.accumulate))
     cores = core_count()
+    variant = Variant("cost", _name(load, widths), training, dict(accumulate=load.accumulate),
+                      environment={"OMP_NUM_THREADS": str(max(1, cores // load.processes))})
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_thread_count(max(1, cores // load.processes)))
         processes = [stack.enter_context(ContenderProcess([variant], setting)) for _ in range(load.processes)]
         for process in processes:
             process.wait_until_built()
@@ -118,17 +118,6 @@ def measure(load, widths, repeats, dtype="float32"):
 def _name(load, widths):
     return "Attention-%d (%s), batch %d x %d, %d process%s" % (
         load.num_layers, widths, load.batch_size, load.accumulate, load.processes, "es" * (load.processes > 1))
-
-
-@contextlib.contextmanager
-def _thread_count(count):
-    """A context whose child processes compute with so many threads each."""
-    before = os.environ["OMP_NUM_THREADS"]
-    os.environ["OMP_NUM_THREADS"] = str(count)
-    try:
-        yield
-    finally:
-        os.environ["OMP_NUM_THREADS"] = before
 
 
 def write_table(path, costs):

@@ -94,6 +94,10 @@ def build_wrong(setting):
     raise InputError("--steps %d: too many" % setting.steps)
 
 
+def build_told(setting, devices=1):
+    raise InputError("%s %s" % tuple(map(os.environ.get, ("OMP_NUM_THREADS", "MXNET_CPU_TEMP_COPY"))))
+
+
 def build_killed(setting):
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -104,6 +108,17 @@ def test_contenders_run_in_processes_and_those_that_cannot_are_left_out():
     results, notes = benchmarks.measure(variants, dataclasses.replace(TINY, repeats=2))
     assert [result.name for result in results] == ["one", "two"] and notes == ["a part is not here"]
     assert all(len(result.speeds) == 2 and min(result.speeds) > 0 for result in results)
+
+
+def test_a_contender_finds_its_environment(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "6")
+    monkeypatch.delenv("MXNET_CPU_TEMP_COPY", raising=False)
+    before = dict(os.environ)
+    for arguments, environment, found in (({}, {}, "6 None"), (dict(devices=2), {}, "3 64"),
+                                          (dict(devices=2), {"MXNET_CPU_TEMP_COPY": "4"}, "3 4")):
+        with pytest.raises(InputError, match="^%s$" % found):
+            benchmarks.measure([Variant("x", "one", build_told, arguments, environment=environment)], TINY)
+    assert os.environ == before
 
 
 @pytest.mark.parametrize("build, message", [

@@ -238,8 +238,11 @@ def measure(variants, setting):
     notes : list of str
         Why those cannot.
     """
-    groups, running, turns, notes = {}, [], [], []
+    notes = [variant.obstacle for variant in variants if variant.obstacle]
+    groups, running, turns = {}, [], []
     for variant in variants:
+        if variant.obstacle:
+            continue
         groups.setdefault(variant.process or variant.name, []).append(variant)
     with contextlib.ExitStack() as stack:
         processes = [stack.enter_context(ContenderProcess(group, setting)) for group in groups.values()]

@@ -34,7 +34,7 @@ class Unavailable(InputError):
 class Variant(NamedTuple):
     """A contender: its part and name, what builds it, the PyTorch rival, the process it shares with others.
 
-    One whose arguments have `devices` divides the CPU into so many; `environment` is what its process finds there.
+    `environment` is what its process finds there.
     """
 
     part: str
@@ -46,12 +46,25 @@ class Variant(NamedTuple):
     environment: dict = {}
 
     @property
+    def devices(self):
+        """CPU devices that it divides its threads and its batch among."""
+        return self.arguments.get("devices", 1)
+
+    @property
     def child_environment(self):
-        """Environment variables for its process, which MXNet reads at its import."""
-        devices = self.arguments.get("devices", 1)
-        own = {"OMP_NUM_THREADS": str(max(1, threads() // devices)),
-               "MXNET_CPU_TEMP_COPY": str(SCRATCH_PER_DEVICE * devices)} if devices > 1 else {}
-        return dict(own, **self.environment)
+        """Environment variables for its process, which MXNet reads at its import; the user's scratch pieces win."""
+        if self.devices == 1:
+            return self.environment
+        pieces = os.environ.get("MXNET_CPU_TEMP_COPY", str(SCRATCH_PER_DEVICE * self.devices))
+        return dict({"OMP_NUM_THREADS": str(threads() // self.devices), "MXNET_CPU_TEMP_COPY": pieces},
+                    **self.environment)
+
+    @property
+    def obstacle(self):
+        """Why it cannot be measured fairly here, or None."""
+        if self.devices > threads():
+            return ("%s: left out, since the contenders compute with %d thread%s: it would have more"
+                    % (self.name, threads(), "s" * (threads() > 1)))
 
 
 def threads():
@@ -93,9 +106,13 @@ def make_run(setting, devices=1, **changes):
 
 
 def training(setting, accumulate=1, dtype=None, devices=1):
-    """The step of `training.Run`: forward, loss, backward, update, metrics; of `accumulate` batches, on each device."""
-    run = make_run(setting, devices, accumulate=accumulate, dtype=dtype or setting.dtype)
-    setting = dataclasses.replace(setting, batch_size=setting.batch_size * accumulate * devices)
+    """The step of `training.Run`: forward, loss, backward, update, metrics; of `accumulate` batches.
+
+    The devices share a batch: an update is of as many images whatever their number.
+    """
+    share = _share_of_batch(setting, devices)
+    run = make_run(setting, devices, accumulate=accumulate, dtype=dtype or setting.dtype, batch_size=share)
+    setting = dataclasses.replace(setting, batch_size=share * devices * accumulate)
     images, labels = random_batch(setting)
     return repeated(lambda: run.train_step(images, labels), setting)
 
@@ -131,6 +148,14 @@ def loader_epoch(setting, workers):
     return repeat
 
 
+def _share_of_batch(setting, devices):
+    """Images that each of the devices gets of a batch."""
+    if setting.batch_size % devices:
+        raise Unavailable("%d CPU devices are left out: a batch of %d cannot be divided evenly"
+                          % (devices, setting.batch_size))
+    return setting.batch_size // devices
+
+
 def initialised_net(setting, devices=1):
     """The network, with random weights."""
     mx.random.seed(0)
@@ -140,13 +165,12 @@ def initialised_net(setting, devices=1):
 
 
 def inference(setting, graph=None, devices=1):
-    """Logits of a batch on each device; `graph`, a function of `resattnet.inference`, changes the network first."""
-    net, images = initialised_net(setting, devices), random_batch(setting)[0]
-    parts = [mx.nd.array(images, ctx=device) for device in net.collect_params().list_ctx()]
+    """Logits of a batch, shared by the devices; `graph`, a function of `resattnet.inference`, changes the net first."""
+    share, net, images = _share_of_batch(setting, devices), initialised_net(setting, devices), random_batch(setting)[0]
+    parts = [mx.nd.array(images[index * share:(index + 1) * share], ctx=mx.cpu(index)) for index in range(devices)]
     net.hybridize(static_alloc=True, static_shape=True)
     net = graph(net) if graph else net
-    return repeated(lambda: [net(part) for part in parts],
-                    dataclasses.replace(setting, batch_size=setting.batch_size * devices))
+    return repeated(lambda: [net(part) for part in parts], setting)
 
 
 def int8(net):
@@ -233,7 +257,7 @@ VARIANTS = (
     Variant("inference", "ours float32", inference, {}, "PyTorch float32"),
     Variant("inference", "ours float32, fused", inference, dict(graph=fused), "PyTorch float32"),
     Variant("inference", "ours float32, 2 CPU devices", inference, dict(devices=2), "PyTorch float32"),
-    Variant("inference", "the same, MXNet's own 4 scratch memories", inference, dict(devices=2), "PyTorch float32",
+    Variant("inference", "ours float32, 2 CPU devices, 4 scratch pieces", inference, dict(devices=2), "PyTorch float32",
             environment={"MXNET_CPU_TEMP_COPY": "4"}),
     Variant("inference", "ours INT8", inference, dict(graph=int8), "PyTorch float32"),
     Variant("inference", "PyTorch float32", torch_inference, dict(dtype="float32"), "PyTorch float32"),

@@ -14,10 +14,11 @@ batches from the loader, against the same steps on one constant batch.
 `--cost FILE` measures instead what a training step costs, in images per second, memory and busy cores.
 
 The contenders of a part take turns, A B C A B C ..., each in its own process with as many threads
-(OMP_NUM_THREADS, else one per core). The table gives the median, lowest and highest images per second, and the
-medians of the ratios within each round: to the part's first row and to the PyTorch row of the same type. PyTorch
-is optional (`pip install -e '.[bench]'`), and runs a net of the same layers and weights in channels_last;
-bfloat16 there is autocast. Other work on the machine disturbs: the load at the start is in the table's head.
+(OMP_NUM_THREADS, else one per core); several CPU devices divide these threads and the batch among them. The table
+gives the median, lowest and highest images per second, and the medians of the ratios within each round: to the
+part's first row and to the PyTorch row of the same type. PyTorch is optional (`pip install -e '.[bench]'`), and
+runs a net of the same layers and weights in channels_last; bfloat16 there is autocast. Other work on the machine
+disturbs: the load at the start is in the table's head.
 """
 import argparse
 import os

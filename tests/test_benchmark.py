@@ -121,6 +121,27 @@ def test_a_contender_finds_its_environment(monkeypatch):
     assert os.environ == before
 
 
+def test_a_contender_keeps_the_scratch_memories_that_the_user_chose(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "6")
+    monkeypatch.setenv("MXNET_CPU_TEMP_COPY", "8")
+    assert Variant("x", "one", None, dict(devices=2)).child_environment["MXNET_CPU_TEMP_COPY"] == "8"
+
+
+def test_a_contender_of_more_devices_than_threads_is_left_out(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    variants = [Variant("x", "one", build_counter, dict(shared=1)), Variant("x", "two", build_told, dict(devices=2))]
+    results, notes = benchmarks.measure(variants, TINY)
+    assert [result.name for result in results] == ["one"]
+    assert notes == ["two: left out, since the contenders compute with 1 thread: it would have more"]
+
+
+@pytest.mark.parametrize("build", [contenders.training, contenders.inference])
+def test_devices_share_the_batch(build):
+    assert build(TINY, devices=2)() == build(TINY)() == TINY.batch_size
+    with pytest.raises(Unavailable, match="2 CPU devices are left out: a batch of 3"):
+        build(dataclasses.replace(TINY, batch_size=3), devices=2)
+
+
 @pytest.mark.parametrize("build, message", [
     (build_wrong, "--steps 1: too many"), (build_killed, "some contender: killed")])
 def test_a_contender_that_fails_ends_the_measurement(build, message):
@@ -261,6 +282,10 @@ def test_the_script_prints_a_table_and_writes_json(tmp_path):
     facts = report["conditions"]
     assert facts["batch_size"] == 2 and facts["widths"] == "thin" and facts["threads"] >= 1 and facts["cpu"]
     names = [result["name"] for result in report["results"]]
+    several = [name for name in names if "2 CPU devices" in name]
+    assert len(several) == (2 if facts["threads"] > 1 else 0)
+    assert ("ours float32, 2 CPU devices: left out" in done.stdout) == (facts["threads"] == 1)
+    names = [name for name in names if name not in several]
     assert names[:3] == ["ours float32", "ours float32, fused", "ours INT8"]
     if facts["versions"]["torch"]:
         assert names[3:] == ["PyTorch float32"] + ["PyTorch bfloat16"] * ("avx512f" in facts["instructions"])

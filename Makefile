@@ -12,14 +12,17 @@ help:
 	@echo "make python  say which Python that takes: the newest usable of 3.8 to 3.12"
 	@echo "make clean   remove $(VENV) and build leftovers; log/ and models/ stay"
 	@echo "PYTHON=/path/to/python3 names another Python, VENV=folder another folder,"
-	@echo "ARGS=... adds arguments to the training or to pytest (make test ARGS='-k install')."
+	@echo "ARGS=... adds arguments to the training or to pytest (make test ARGS='-n0 -k install');"
+	@echo "the tests run in as many processes as there are cores, up to four; -n0 runs them in one."
 
 train: $(VENV)/.installed
 	$(VENV)/bin/python scripts/cifar10_train.py --dataset digits --widths thin --num-layers 56 \
 	    --epochs 5 --batch-size 32 --lr 0.1 --warmup-epochs 1 --log-interval 11 $(ARGS)
 
+# A process for each core; a file's tests stay in one, since they share what its fixtures have trained.
 test: $(VENV)/.installed
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest --dist loadfile --maxprocesses 4 --numprocesses \
+	    $$($(VENV)/bin/python -c "from resattnet.cores import core_count; print(core_count())") $(ARGS)
 
 setup: $(VENV)/.installed
 

@@ -37,6 +37,6 @@ setup(
         "bench": ["torch>=2.0,<3"],  # the rival of scripts/benchmark.py; on the CPU only
         # Beside either MXNet, also without a GPU. Not the newest: it is the last that supports MXNet.
         "dali": ["nvidia-dali-cuda120==1.35.0"],
-        "dev": ONNX + ["pytest>=7,<9", "pytest-timeout>=2.1", "pytest-cov>=4"],
+        "dev": ONNX + ["pytest>=7,<9", "pytest-timeout>=2.1", "pytest-cov>=4", "pytest-xdist>=3,<4"],
     },
 )

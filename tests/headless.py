@@ -31,7 +31,11 @@ def find():
 @functools.lru_cache(maxsize=None)
 def _starts(path):
     """Whether it is a browser: Ubuntu's chromium-browser only says that a snap should be installed, and fails."""
-    return subprocess.run([path, "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+    try:
+        return subprocess.run([path, "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              timeout=30).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 class Browser:

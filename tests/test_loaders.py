@@ -97,7 +97,7 @@ def test_a_worker_that_dies_is_named_within_seconds(image_set, seen, end, how):
     words = r"^loader worker 2 of 2 \(process %d\) %s" % (processes[1].pid, how)
     with pytest.raises(InputError, match=words) as caught:
         list(batches)
-    assert time.monotonic() - begin < 5 and "\n" not in str(caught.value)
+    assert time.monotonic() - begin < 30 and "\n" not in str(caught.value)
     with pytest.raises(InputError, match="loader worker 2 of 2"):
         epoch(loader, 1)
 

@@ -128,7 +128,7 @@ def write_table(path, costs):
 
 
 def draw(path, costs):
-    """Draw images per second and memory against batch and depth, as a PNG or SVG."""
+    """Draw images per second and memory of costs, at least one, against batch and depth, as a PNG or SVG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 6), layout="constrained")
@@ -149,4 +149,5 @@ def draw(path, costs):
         axes[1, column].set_xlabel(label)
         axes[1, column].set_xticks(places, [str(place) for place in places])
         axes[1, column].minorticks_off()
-    figure.savefig(path, dpi=110)
+    with writing(path):
+        figure.savefig(path, dpi=110)

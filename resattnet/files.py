@@ -7,14 +7,22 @@ import os
 
 from .errors import InputError
 
+TEMPORARY = ".tmp"  # one ending: what a killed process left is written over
+
 
 @contextlib.contextmanager
 def writing(what):
-    """A context in which `what` is written: an OSError becomes the InputError that says it cannot be, and why."""
+    """A context in which `what` is written: an OSError becomes the InputError that says it cannot be, and why.
+
+    The file that could not be is named too, where `what` is not its path.
+    """
     try:
         yield
     except OSError as error:
-        raise InputError("%s cannot be written (%s)" % (what, error.strerror or error)) from error
+        name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
+        name = name[:-len(TEMPORARY)] if name.endswith(TEMPORARY) else name
+        where = "" if what.endswith(name) else ": %s" % name
+        raise InputError("%s cannot be written (%s%s)" % (what, error.strerror or error, where)) from error
 
 
 def write_atomically(path, write, keep=None):
@@ -22,7 +30,7 @@ def write_atomically(path, write, keep=None):
 
     What stood there before is kept under the name `keep`, if one is given.
     """
-    temporary = path + ".tmp"  # one name: what a killed process left is written over
+    temporary = path + TEMPORARY
     try:
         write(temporary)
         with open(temporary, "rb+") as handle:

@@ -1,0 +1,43 @@
+"""Files that are whole or not there, and what is said where they cannot be."""
+import os
+
+import pytest
+
+from resattnet import files
+from resattnet.errors import InputError
+
+
+def test_a_folder_in_the_way_is_said_once(tmp_path):
+    path = str(tmp_path / "nowhere" / "page.html")
+    with pytest.raises(InputError) as error:
+        files.write_text(path, "text")
+    assert str(error.value) == "%s cannot be written (No such file or directory)" % path
+
+
+def test_the_file_that_failed_is_named_where_a_flag_names_a_folder(tmp_path):
+    path = str(tmp_path / "nowhere" / "evaluation.json")
+    with pytest.raises(InputError) as error:
+        with files.writing("--output assessed"):
+            files.write_json(path, {})
+    assert str(error.value) == "--output assessed cannot be written (No such file or directory: %s)" % path
+
+
+def test_other_errors_stay_what_they_are():
+    with pytest.raises(ZeroDivisionError):
+        with files.writing("this"):
+            1 / 0
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path):
+    path = str(tmp_path / "table.csv")
+    files.write_csv(path, [{"a": 1}])
+
+    def fail(temporary):
+        open(temporary, "w").close()
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError):
+        files.write_atomically(path, fail)
+    assert os.listdir(str(tmp_path)) == ["table.csv"]
+    with open(path) as handle:
+        assert handle.read() == "a\n1\n"

@@ -74,6 +74,10 @@ class TrainingOptions(Options):
                             choices=ATTENTION_TYPES)
     mask: str = option("hourglass", "hourglass: the mask goes down in size and up again; local: the same units, all at "
                        "full size; none: no masks, only the trunk", choices=MASKS)
+    params: Optional[str] = option(None, "start from the parameters of a trained network of the same kind, a file or "
+                                   "the name of some that come with the package, not from drawn ones (fine-tuning); "
+                                   "the last layer is drawn anew if they were trained on another data set",
+                                   value="FILE")
     epochs: int = option(200, "epochs of the run; the schedule ends with the last", low=1)
     batch_size: int = option(64, "images of a batch on each device", low=1, short="-b")
     accumulate: int = option(1, "batches whose gradients are summed for one update: the result of a larger batch, "
@@ -103,9 +107,10 @@ class TrainingOptions(Options):
     lr_steps: Optional[Tuple[int, ...]] = option(
         None, "epochs at which the step schedule divides by ten, as 80,120; default: 40 %% and 60 %% of --epochs")
     lr_restarts: Optional[Tuple[int, ...]] = option(
-        None, "epochs after which the cosine begins anew, as 30,90 (SGDR, arXiv 1608.03983)")
+        None, "epochs after which the cosine begins anew, as 30,90 (SGDR, arXiv 1608.03983); all of them, on --resume "
+        "too: those that have passed count for --lr-restart-factor")
     lr_restart_factor: float = option(1.0, "with --lr-restarts: the highest learning rate of each cosine over that of "
-                                      "the one before", above=0)
+                                      "the one before", above=0, high=1)
     warmup_epochs: Optional[int] = option(
         None, "epochs of linear warm-up from 0 to --lr; default: 5, or a quarter of a short run", low=0)
     cutout: int = option(0, "side in pixels of the square erased from each training image, as 16; 0: none",
@@ -167,6 +172,9 @@ class TrainingOptions(Options):
         if self.loader == "dali" and self.label_noise:
             raise InputError("--label-noise %g: DALI reads the labels as they are; leave --loader dali out"
                              % self.label_noise)
+        if self.params and self.zero_gamma:
+            raise InputError("--params %s --zero-gamma 1: the one starts from trained weights, the other zeroes some; "
+                             "give one of them" % self.params)
         if self.lr is not None and self.lr_per_256 is not None:
             raise InputError("--lr %g --lr-per-256 %g: give one of them" % (self.lr, self.lr_per_256))
         for name, default in (("teacher_weight", 0.5), ("temperature", 4.0)):
@@ -176,15 +184,15 @@ class TrainingOptions(Options):
             raise InputError("--num-gpus %d --num-cpus %d: give one of them" % (self.num_gpus, self.num_cpus))
         if self.float16 and self.dtype != "float32":
             raise InputError("--float16 1 --dtype %s: give one of them" % self.dtype)
+        if self.warmup_epochs is not None and self.warmup_epochs > self.epochs:
+            raise InputError("--warmup-epochs %d: the run has %d epochs" % (self.warmup_epochs, self.epochs))
         self._check_epochs("lr_steps", "step", "the cosine schedule has no steps")
         self._check_epochs("lr_restarts", "cosine", "the step schedule has no restarts")
         if self.lr_restarts and not self.warmup < self.lr_restarts[0] <= self.lr_restarts[-1] < self.epochs:
-            raise InputError("--lr-restarts %s: give epochs after the warm-up (%d) and before the last (%d)"
-                             % (",".join(map(str, self.lr_restarts)), self.warmup, self.epochs))
+            raise InputError("--lr-restarts %s: give epochs after the warm-up (--warmup-epochs %d) and before the last "
+                             "(%d)" % (",".join(map(str, self.lr_restarts)), self.warmup, self.epochs))
         if self.lr_restart_factor != 1 and not self.lr_restarts:
             raise InputError("--lr-restart-factor %g goes with --lr-restarts" % self.lr_restart_factor)
-        if self.warmup_epochs is not None and self.warmup_epochs > self.epochs:
-            raise InputError("--warmup-epochs %d: the run has %d epochs" % (self.warmup_epochs, self.epochs))
         check_name("--name", self.name)
 
     def _check_epochs(self, name, schedule, reason):
@@ -212,7 +220,8 @@ class TrainingOptions(Options):
         parts += ["mixup"] * self.mix_up + ["cutmix"] * self.cutmix + ["smooth"] * (self.epsilon > 0)
         parts += ["noise%g" % self.label_noise] * (self.label_noise > 0)
         parts += ["nowd"] * self.no_wd + ["clip"] * (self.clip_gradient is not None) + ["zerogamma"] * self.zero_gamma
-        parts += ["ema"] * (self.ema is not None) + ["distilled"] * (self.teacher is not None)
+        parts += ["tuned"] * (self.params is not None) + ["ema"] * (self.ema is not None)
+        parts += ["distilled"] * (self.teacher is not None)
         return "_".join(parts)
 
     @property
@@ -239,4 +248,53 @@ class TrainingOptions(Options):
 
 # What a state's arrays and its place within an epoch depend on.
 FIXED_BY_STATE = ("dataset", "num_layers", "widths", "attention_learning", "attention", "mask", "optimizer", "float16",
-                  "seed", "loader", "label_noise", "zero_gamma", "ema", "name", "model_dir")
+                  "seed", "loader", "label_noise", "zero_gamma", "ema", "params", "name", "model_dir")
+
+
+def resumed(before, given, epochs_done):
+    """The options with which a run goes on: its own, but for those given now.
+
+    An option of before that has no place beside what is given is left out: restarts of a cosine that is one no more,
+    or that would come after the new last epoch; steps; the period of masks that are shown no more.
+
+    Parameters
+    ----------
+    before : dict
+        The run's options, by name.
+    given : dict
+        Those given now.
+    epochs_done : int
+        Whole epochs that the run has done.
+
+    Returns
+    -------
+    TrainingOptions
+
+    Raises
+    ------
+    InputError
+        If one is given that the run's state fits nothing else than its own of, or restarts are given that leave out
+        one that has been.
+    """
+    own = TrainingOptions(**before)
+    for name in FIXED_BY_STATE:
+        if name in given and given[name] != getattr(own, name):
+            raise InputError("%s %s: the run to resume has %s, and its state fits nothing else"
+                             % (flag_name(name), given[name], getattr(own, name)))
+    merged = dict(before, **given)
+    past = [epoch for epoch in own.lr_restarts or () if epoch <= epochs_done]
+    if "lr_restarts" in given:
+        if merged["lr_schedule"] == "cosine" and not set(past) <= set(given["lr_restarts"]):
+            raise InputError("--lr-restarts %s: name the restarts of the run that have been, too: %s" % (
+                ",".join(map(str, given["lr_restarts"])),
+                ",".join(map(str, sorted(set(past) | set(given["lr_restarts"]))))))
+    elif own.lr_restarts:
+        kept = [epoch for epoch in own.lr_restarts if epoch < merged["epochs"] and merged["lr_schedule"] == "cosine"]
+        merged["lr_restarts"] = kept or None
+        if not kept and "lr_restart_factor" not in given:
+            merged["lr_restart_factor"] = 1.0
+    if merged["lr_schedule"] == "cosine" and "lr_steps" not in given:
+        merged["lr_steps"] = None
+    if given.get("mask_images") == 0 and "mask_period" not in given:
+        merged["mask_period"] = None
+    return TrainingOptions(**merged)

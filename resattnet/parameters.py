@@ -10,6 +10,7 @@ from .network import get_attention_cifar
 from .specs import CIFAR_WIDTHS, attention_net_spec
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "weights")  # of those that come with the package
+_HEAD = ("output.weight", "output.bias")
 
 
 def save_parameters(net, path, description):
@@ -91,8 +92,17 @@ def _whole_parameters(path):
     return "no other whole one is in %s" % folder
 
 
-def load_parameters(net, path, devices):
+def load_parameters(net, path, devices, head=True):
     """Fill a network, initialised or not, from a parameter file.
+
+    Parameters
+    ----------
+    net : AttentionNet
+    path : str
+    devices : mx.Context or list of mx.Context
+    head : bool
+        Whether the last layer, whose outputs are the classes, gets its parameters too. Else it has to be initialised,
+        and the file may be of a network with other classes.
 
     Raises
     ------
@@ -105,9 +115,17 @@ def load_parameters(net, path, devices):
         raise InputError("%s is not a whole parameter file (%s): %s"
                          % (path, str(error).strip().splitlines()[-1][:120], _whole_parameters(path)))
     found = {name: array.shape for name, array in arrays.items()} if isinstance(arrays, dict) else {}
-    if found != _shapes(net):
+    wanted = _shapes(net)
+    if not head:
+        wanted.update((name, shape) for name, shape in found.items() if name in _HEAD)
+    if found != wanted:
         raise InputError("%s holds the parameters of another network: %s" % (path, _fitting(found)))
-    net.load_parameters(path, ctx=devices, cast_dtype=True)
+    if head:
+        net.load_parameters(path, ctx=devices, cast_dtype=True)
+        return
+    own = net._collect_params_with_prefix()
+    for name in set(own) - set(_HEAD):
+        own[name].set_data(arrays[name].astype(own[name].dtype))
 
 
 def _shapes(net):

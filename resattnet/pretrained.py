@@ -4,6 +4,7 @@ import os
 
 from . import parameters
 from .errors import InputError
+from .options import flag_name
 from .specs import PLAIN_VARIANT
 
 _NAMING = ("prefix", "params")  # what a Gluon block takes beside what it is
@@ -52,6 +53,47 @@ def load(net, builder, devices=None, **network):
                          "%s (%s, top-1 %.4f)" % (_call("get_attention_cifar", told["network"]), told["dataset"],
                                                   told["validation_top1"])
                          for told in map(describe, parameters.packaged_names())) or "none"))
+
+
+def start_from(path, net, network, dataset, devices):
+    """Give a network the parameters of a trained one of the same kind, to be trained on.
+
+    Parameters
+    ----------
+    path : str
+        A parameter file, or the name of one that comes with the package.
+    net : AttentionNet
+        Initialised on the devices.
+    network : dict
+        The arguments that built it.
+    dataset : str
+        What it is to be trained on. The last layer keeps its own parameters where the trained one had another data
+        set or other classes.
+    devices : list of mx.Context
+
+    Returns
+    -------
+    str
+        What was done, for the log.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or of a network of another kind.
+    """
+    try:
+        path = resolve(path)
+        told = parameters.read_description(path) or {"network": network, "dataset": dataset}
+        for name, theirs in dict(PLAIN_VARIANT, **told["network"]).items():
+            if name != "classes" and theirs != network[name]:
+                raise InputError("%s is of a network with %s %s, this run's has %s"
+                                 % (path, flag_name(name), theirs, network[name]))
+        head = (told["dataset"], told["network"]["classes"]) == (dataset, network["classes"])
+        parameters.load_parameters(net, path, devices, head)
+    except InputError as error:
+        raise InputError("--params: %s" % error) from error
+    return "starts from %s%s" % (path, "" if head else ", trained on %s: the last layer is drawn anew"
+                                 % told["dataset"])
 
 
 def _call(builder, network):

@@ -6,6 +6,7 @@ import sys
 from PIL import ImageFile
 
 from ._mxnet import mx
+from .errors import InputError
 
 
 @contextlib.contextmanager
@@ -51,6 +52,11 @@ def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=(), rest
     restart_factor : float
         The highest learning rate of each cosine over that of the one before.
 
+    Raises
+    ------
+    InputError
+        If a restart is not between the warm-up and the end, or they do not rise.
+
     Returns
     -------
     gluoncv.utils.LRSequential
@@ -75,6 +81,9 @@ def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=(), rest
                                  step_iter=[step - warmup_steps for step in decay_steps]))
     elif rest:
         begins = [warmup_steps] + list(restarts)
+        if not all(begin < end for begin, end in zip(begins, begins[1:] + [steps])):
+            raise InputError("restarts at steps %s: give rising ones after the warm-up, of %d steps, and before %d"
+                             % (list(restarts), warmup_steps, steps))
         parts += [cosine(lr * restart_factor ** cycle, end - begin)
                   for cycle, (begin, end) in enumerate(zip(begins, begins[1:] + [steps]))]
     return LRSequential(parts)

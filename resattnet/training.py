@@ -22,6 +22,7 @@ from .meters import Meter
 from .network import get_attention_cifar
 from .optimization import make_trainer, update
 from .precision import mixed
+from .pretrained import start_from
 from .schedules import learning_rate_schedule
 from .units import start_as_shortcuts
 
@@ -94,7 +95,7 @@ class Run:
             self.remarks.append("an update has not the images that it had before: the schedule and the place in the "
                                 "epoch are by the new number")
         self.mask_log = MaskLog(options, self.validation_loader) if options.mask_images else None
-        self._build_network()
+        self._build_network(fresh=state is None)
         self._build_objective()
         if state:
             self.folder, self.name = state.folder, os.path.basename(os.path.abspath(state.folder))
@@ -105,7 +106,7 @@ class Run:
             self.name = options.name or "%s_%s" % (options.title, time.strftime("%Y%m%d-%H%M%S"))
             self.folder = checkpoints.make_run_folder(options.model_dir, self.name)
 
-    def _build_network(self):
+    def _build_network(self, fresh):
         options, steps = self.options, len(self.train_loader)
         self.network = {"num_layers": options.num_layers, "widths": options.widths, "classes": self.classes,
                         "attention_learning": options.attention_learning, "attention": options.attention,
@@ -113,6 +114,8 @@ class Run:
         self.net = self.graph = self._make_net(mx.init.MSRAPrelu())
         if options.zero_gamma:
             start_as_shortcuts(self.net)
+        if options.params and fresh:
+            self.remarks.append(start_from(options.params, self.net, self.network, options.dataset, self.devices))
         if options.dtype == "bfloat16":
             self.graph = mixed(self.net)
         rate = options.learning_rate(len(self.devices))

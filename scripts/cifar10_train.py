@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.p
 from resattnet import cli, recipes  # noqa: E402
 from resattnet.cores import divide_cores  # noqa: E402
 from resattnet.errors import InputError  # noqa: E402
-from resattnet.options import FIXED_BY_STATE, TrainingOptions, flag_name  # noqa: E402
+from resattnet.options import TrainingOptions, resumed  # noqa: E402
 
 
 def parse():
@@ -51,14 +51,7 @@ def main():
         from resattnet.checkpoints import load_state
 
         state = load_state(resume)
-        before = TrainingOptions(**state.options)
-        for name in FIXED_BY_STATE:
-            if name in given and given[name] != getattr(before, name):
-                raise InputError("%s %s: the run to resume has %s, and its state fits nothing else"
-                                 % (flag_name(name), given[name], getattr(before, name)))
-        if given.get("mask_images") == 0:
-            given.setdefault("mask_period", None)
-        options = TrainingOptions(**dict(state.options, **given))
+        options = resumed(state.options, given, state.progress["epoch"])
     divide_cores(options.num_cpus)
     from resattnet.training import train
 

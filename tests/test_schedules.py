@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from resattnet._mxnet import mx
+from resattnet.errors import InputError
 from resattnet.schedules import OptimizerSchedule, learning_rate_schedule
 
 
@@ -41,6 +42,12 @@ def test_each_restart_begins_a_lower_cosine_to_zero():
         else:
             expected = 0.1
         assert schedule(step) == pytest.approx(expected, abs=1e-12), step
+
+
+@pytest.mark.parametrize("restarts", [(10,), (5,), (60, 40), (40, 100)])
+def test_restarts_that_fit_nowhere_are_refused(restarts):
+    with pytest.raises(InputError, match="give rising ones after the warm-up, of 10 steps, and before 100"):
+        learning_rate_schedule("cosine", 0.4, 100, 10, restarts=restarts)
 
 
 def test_a_restart_changes_no_step_before_it():

@@ -1,4 +1,7 @@
-"""The CPU's cores, and with how many threads MXNet computes on them; it asks once, at its import, so not from here."""
+"""The CPU's cores, and what MXNet computes with on them: threads and scratch memory.
+
+MXNet asks for both once, at its import, so nothing here imports it.
+"""
 import math
 import os
 

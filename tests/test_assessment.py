@@ -14,6 +14,7 @@ from resattnet.datasets import ImageSet
 from resattnet.evaluation import reliability
 from resattnet.network import get_attention_cifar
 from resattnet.script_options import TestingOptions as Testing
+from resattnet.trained import open_parameters
 
 SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "cifar10_test.py")
 CLASSES = ("ant", "bee", "crocodile", "dog")
@@ -264,6 +265,8 @@ def test_several_cpu_devices_measure_as_one(home, call, monkeypatch):
     monkeypatch.setenv("MXNET_CPU_TEMP_COPY", "8")  # the script sets it where it is not set
     args = "--params", home.path("a"), "--format", "json", "--batch-size", 7  # 40 images: the last batch is uneven
     one, three = (json.loads(call(*args, "--num-cpus", devices)) for devices in (1, 3))
+    devices = open_parameters(home.path("a"), Testing(num_gpus=0, num_cpus=3))[1]
+    assert devices == [mx.cpu(index) for index in range(3)]
     assert three["confusion"] == one["confusion"] and three["loss"] == pytest.approx(one["loss"], rel=1e-5)
 
 

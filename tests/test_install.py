@@ -70,9 +70,9 @@ def test_import_survives_warnings_as_errors():
     assert (run.returncode, run.stdout, run.stderr) == (0, "True True True 3.0\n", "")
 
 
-@pytest.mark.parametrize("what", ["resattnet", "resattnet.options", "resattnet.checkpoints", "resattnet.cores"])
+@pytest.mark.parametrize("what", ["", ".options", ".script_options", ".recipes", ".checkpoints", ".cores"])
 def test_what_is_needed_before_the_threads_are_set_does_not_load_mxnet(what):
-    run = python("-c", "import %s, sys; print('mxnet' in sys.modules)" % what)
+    run = python("-c", "import resattnet%s, sys; print('mxnet' in sys.modules)" % what)
     assert run.stdout == "False\n", run.stderr
 
 

@@ -1,6 +1,7 @@
 """What all tests share. MXNet comes through the package's own door, before anything can import it otherwise."""
 import os
 
+import numpy as np
 import pytest
 
 # The networks of the tests are small: threads would wait for each other longer than they compute, the more so where
@@ -9,6 +10,29 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import headless  # noqa: E402
 from resattnet._mxnet import mx  # noqa: F401,E402
+from resattnet import datasets, specs  # noqa: E402
+from resattnet.options import TrainingOptions  # noqa: E402
+
+
+@pytest.fixture
+def few_digits(monkeypatch):
+    """64 and 50 of the digits, of 16 pixels, and a network of few channels: four steps in under a second."""
+    load = datasets.load
+
+    def load_few(name, data_dir, split, **kwargs):
+        whole = load(name, data_dir, split, **kwargs)
+        count = 64 if split == "train" else 50
+        return whole._replace(images=np.ascontiguousarray(whole.images[:count, ::2, ::2]), labels=whole.labels[:count])
+
+    monkeypatch.setattr(datasets, "load", load_few)
+    monkeypatch.setitem(specs.CIFAR_WIDTHS, "thin", specs.Widths(8, (16, 16, 16), 16))
+
+
+@pytest.fixture
+def options(tmp_path, few_digits):
+    """Options of a run of three epochs on these, which takes a second or two."""
+    return TrainingOptions(dataset="digits", widths="thin", epochs=3, batch_size=16, warmup_epochs=1, log_interval=2,
+                           num_gpus=0, name="run", log_dir=str(tmp_path / "log"), model_dir=str(tmp_path / "models"))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_network import difference, images, initialised, trainable
 from test_precision import graph_types, needs_avx512
-from test_training import few_digits, options, resume  # noqa: F401
+from test_training import resume
 
 import resattnet
 from resattnet import training

@@ -11,7 +11,7 @@ from resattnet.errors import InputError
 from resattnet.evaluation import evaluate
 from resattnet.network import get_attention_cifar
 from resattnet.options import TrainingOptions
-from test_training import elsewhere, few_digits, options, values  # noqa: F401
+from test_training import elsewhere, values
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.99])

@@ -12,7 +12,7 @@ from resattnet.distillation import DistillationLoss, Teacher
 from resattnet.errors import InputError
 from resattnet.network import get_attention_cifar
 from resattnet.options import TrainingOptions
-from test_training import elsewhere, few_digits, options, resume, values  # noqa: F401
+from test_training import elsewhere, resume, values
 
 
 def softmax(logits):

@@ -8,7 +8,6 @@ from resattnet.augment import label_noise
 from resattnet.errors import InputError
 from resattnet.inputs import open_inputs
 from resattnet.options import TrainingOptions
-from test_training import few_digits  # noqa: F401
 
 DEVICES = [mx.cpu()]
 

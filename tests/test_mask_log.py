@@ -6,7 +6,7 @@ import signal
 import numpy as np
 import pytest
 from test_board import read_board
-from test_training import TRICKS, assert_equal_runs, elsewhere, few_digits, options, resume, stop_at  # noqa: F401
+from test_training import TRICKS, assert_equal_runs, elsewhere, resume, stop_at
 
 from resattnet import datasets, mask_log, sheets, training
 from resattnet._mxnet import mx

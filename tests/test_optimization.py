@@ -8,7 +8,7 @@ from resattnet import optimization, training
 from resattnet._mxnet import mx
 from resattnet.errors import InputError
 from resattnet.options import TrainingOptions
-from test_training import elsewhere, few_digits, fix_statistics, options, values  # noqa: F401
+from test_training import elsewhere, fix_statistics, values
 
 DEVICES = ([mx.cpu(0)], [mx.cpu(0), mx.cpu(1)])
 

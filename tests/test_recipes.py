@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from test_cli import ROOT, refused, script
-from test_training import few_digits  # noqa: F401
 
 from resattnet import checkpoints, recipes, records, reproduction, training
 from resattnet.datasets import ImageSet

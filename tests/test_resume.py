@@ -15,7 +15,7 @@ from resattnet._mxnet import mx
 from resattnet.datasets import ImageSet
 from resattnet.interrupts import Interrupted
 from test_cli import ROOT
-from test_training import CLOCK, assert_equal_runs, elsewhere, few_digits, options, resume, stop_at  # noqa: F401
+from test_training import CLOCK, assert_equal_runs, elsewhere, resume, stop_at
 
 ALL = dict(ema=0.9, cutmix=True, mix_up=True, epsilon=0.1, mixup_off_epochs=1, clip_gradient=0.5, no_wd=True,
            label_noise=0.2, cutout=4, zero_gamma=True, lr_per_256=1.6)

@@ -9,7 +9,7 @@ from multiprocessing import active_children
 import numpy as np
 import pytest
 
-from resattnet import checkpoints, datasets, parameters, specs, training
+from resattnet import checkpoints, parameters, training
 from resattnet._mxnet import mx
 from resattnet.devices import average_running_statistics, choose_devices
 from resattnet.errors import InputError
@@ -19,26 +19,6 @@ from resattnet.network import get_attention_cifar
 from resattnet.options import TrainingOptions
 
 CLOCK = ("seconds", "samples_per_second")
-
-
-@pytest.fixture
-def few_digits(monkeypatch):
-    """64 and 50 of the digits, of 16 pixels, and a network of few channels: four steps in under a second."""
-    load = datasets.load
-
-    def load_few(name, data_dir, split, **kwargs):
-        whole = load(name, data_dir, split, **kwargs)
-        count = 64 if split == "train" else 50
-        return whole._replace(images=np.ascontiguousarray(whole.images[:count, ::2, ::2]), labels=whole.labels[:count])
-
-    monkeypatch.setattr(datasets, "load", load_few)
-    monkeypatch.setitem(specs.CIFAR_WIDTHS, "thin", specs.Widths(8, (16, 16, 16), 16))
-
-
-@pytest.fixture
-def options(tmp_path, few_digits):
-    return TrainingOptions(dataset="digits", widths="thin", epochs=3, batch_size=16, warmup_epochs=1, log_interval=2,
-                           num_gpus=0, name="run", log_dir=str(tmp_path / "log"), model_dir=str(tmp_path / "models"))
 
 
 def elsewhere(options, name, **changes):

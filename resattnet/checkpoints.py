@@ -33,6 +33,8 @@ class Progress:
         The same of the moving average.
     teacher : str or None
         SHA-256 of the teacher's parameters.
+    started_from : str or None
+        SHA-256 of the parameters that it began with, where they were not drawn.
     history : list of dict
         The row of each whole epoch.
     machines : list of str
@@ -46,6 +48,7 @@ class Progress:
     best: dict = None
     best_ema: dict = None
     teacher: str = None
+    started_from: str = None
     history: list = dataclasses.field(default_factory=list)
     machines: list = dataclasses.field(default_factory=list)
 

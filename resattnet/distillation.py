@@ -33,10 +33,7 @@ class Teacher:
 
     def __init__(self, path, dataset, classes, devices, dtype="float32"):
         try:
-            path = pretrained.resolve(path)
-            description = parameters.read_description(path)
-            if description is None:
-                raise InputError("%s has no description beside it: give parameters as a run has saved them" % path)
+            path, description = pretrained.described(path)
             network, trained_on = description["network"], description["dataset"]
             if (trained_on, network["classes"]) != (dataset, classes):
                 raise InputError("%s was trained on %s (%d classes), this run is on %s (%d classes)"

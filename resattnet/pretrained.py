@@ -4,7 +4,6 @@ import os
 
 from . import parameters
 from .errors import InputError
-from .options import flag_name
 from .specs import PLAIN_VARIANT
 
 _NAMING = ("prefix", "params")  # what a Gluon block takes beside what it is
@@ -22,6 +21,24 @@ def resolve(path):
     if os.path.isfile(path) or path not in parameters.packaged_names():
         return path
     return os.path.join(parameters.FOLDER, path + ".params")
+
+
+def described(path):
+    """A parameter file as a run has saved it: its path, by `resolve`, and its description.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged, or the description is, or does not say what network and data it is of.
+    """
+    path = resolve(path)
+    description = parameters.read_description(path)
+    if description is None:
+        raise InputError("%s has no description beside it: give parameters as a run has saved them" % path)
+    if not {"dataset", "network"} <= set(description) or "classes" not in description["network"]:
+        raise InputError("%s: the description beside it does not say of which network and data set it is: give "
+                         "parameters as a run has saved them" % path)
+    return path, description
 
 
 def load(net, builder, devices=None, **network):
@@ -53,47 +70,6 @@ def load(net, builder, devices=None, **network):
                          "%s (%s, top-1 %.4f)" % (_call("get_attention_cifar", told["network"]), told["dataset"],
                                                   told["validation_top1"])
                          for told in map(describe, parameters.packaged_names())) or "none"))
-
-
-def start_from(path, net, network, dataset, devices):
-    """Give a network the parameters of a trained one of the same kind, to be trained on.
-
-    Parameters
-    ----------
-    path : str
-        A parameter file, or the name of one that comes with the package.
-    net : AttentionNet
-        Initialised on the devices.
-    network : dict
-        The arguments that built it.
-    dataset : str
-        What it is to be trained on. The last layer keeps its own parameters where the trained one had another data
-        set or other classes.
-    devices : list of mx.Context
-
-    Returns
-    -------
-    str
-        What was done, for the log.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, damaged, or of a network of another kind.
-    """
-    try:
-        path = resolve(path)
-        told = parameters.read_description(path) or {"network": network, "dataset": dataset}
-        for name, theirs in dict(PLAIN_VARIANT, **told["network"]).items():
-            if name != "classes" and theirs != network[name]:
-                raise InputError("%s is of a network with %s %s, this run's has %s"
-                                 % (path, flag_name(name), theirs, network[name]))
-        head = (told["dataset"], told["network"]["classes"]) == (dataset, network["classes"])
-        parameters.load_parameters(net, path, devices, head)
-    except InputError as error:
-        raise InputError("--params: %s" % error) from error
-    return "starts from %s%s" % (path, "" if head else ", trained on %s: the last layer is drawn anew"
-                                 % told["dataset"])
 
 
 def _call(builder, network):

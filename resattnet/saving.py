@@ -30,5 +30,7 @@ def _save_net(run, net, names, row, prefix, **facts):
     description = dict(facts, network=run.network, run=run.name, epoch=row["epoch"])
     description.update((key, getattr(run.options, key)) for key in ("dataset", "data_format", "data_dir"))
     description.update(("validation_" + name, row[prefix + name]) for name in ("top1", "top5", "loss"))
+    if run.progress.started_from:
+        description["started_from"] = run.progress.started_from
     for name in names:
         parameters.save_parameters(net, os.path.join(run.folder, name + ".params"), description)

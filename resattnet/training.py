@@ -15,6 +15,7 @@ from .devices import average_running_statistics, check_type, choose_devices, mac
 from .distillation import DistillationLoss, Teacher
 from .errors import InputError
 from .evaluation import evaluate, split_batch
+from .finetuning import StartingPoint
 from .inputs import open_inputs
 from .interrupts import Interrupted, StopSignals
 from .mask_log import MaskLog
@@ -22,7 +23,6 @@ from .meters import Meter
 from .network import get_attention_cifar
 from .optimization import make_trainer, update
 from .precision import mixed
-from .pretrained import start_from
 from .schedules import learning_rate_schedule
 from .units import start_as_shortcuts
 
@@ -86,7 +86,11 @@ class Run:
         if machine(devices) not in self.progress.machines:
             self.progress.machines.append(machine(devices))
         self.meter = Meter(**self.progress.totals)
-        self.unsaved = None
+        self.unsaved, self.saved_step = None, self.progress.step
+        self.network = {"num_layers": options.num_layers, "widths": options.widths,
+                        "attention_learning": options.attention_learning, "attention": options.attention,
+                        "mask": options.mask}
+        start = StartingPoint(options.params, self.network) if options.params and not state else None
         random.seed(options.seed)
         np.random.seed(options.seed)
         mx.random.seed(options.seed)
@@ -95,7 +99,8 @@ class Run:
             self.remarks.append("an update has not the images that it had before: the schedule and the place in the "
                                 "epoch are by the new number")
         self.mask_log = MaskLog(options, self.validation_loader) if options.mask_images else None
-        self._build_network(fresh=state is None)
+        self.network["classes"] = self.classes
+        self._build_network(start)
         self._build_objective()
         if state:
             self.folder, self.name = state.folder, os.path.basename(os.path.abspath(state.folder))
@@ -106,16 +111,14 @@ class Run:
             self.name = options.name or "%s_%s" % (options.title, time.strftime("%Y%m%d-%H%M%S"))
             self.folder = checkpoints.make_run_folder(options.model_dir, self.name)
 
-    def _build_network(self, fresh):
+    def _build_network(self, start):
         options, steps = self.options, len(self.train_loader)
-        self.network = {"num_layers": options.num_layers, "widths": options.widths, "classes": self.classes,
-                        "attention_learning": options.attention_learning, "attention": options.attention,
-                        "mask": options.mask}
         self.net = self.graph = self._make_net(mx.init.MSRAPrelu())
         if options.zero_gamma:
             start_as_shortcuts(self.net)
-        if options.params and fresh:
-            self.remarks.append(start_from(options.params, self.net, self.network, options.dataset, self.devices))
+        if start:
+            self.remarks.append(start.give(self.net, options.dataset, self.classes, self.devices))
+            self.progress.started_from = start.sha256
         if options.dtype == "bfloat16":
             self.graph = mixed(self.net)
         rate = options.learning_rate(len(self.devices))

@@ -16,7 +16,7 @@ from resattnet.errors import InputError
 from resattnet.evaluation import split_batch
 from resattnet.interrupts import Interrupted
 from resattnet.network import get_attention_cifar
-from resattnet.options import TrainingOptions
+from resattnet.options import resumed
 
 CLOCK = ("seconds", "samples_per_second")
 
@@ -54,7 +54,7 @@ def stop_at(monkeypatch, step, action):
 
 def resume(options, **changes):
     state = checkpoints.load_state(os.path.join(options.model_dir, options.name))
-    return training.train(TrainingOptions(**dict(state.options, **changes)), state)
+    return training.train(resumed(state.options, changes, state.progress["epoch"]), state)
 
 
 TRICKS = dict(cutout=8, mix_up=True, epsilon=0.1, mixup_off_epochs=2)
@@ -112,67 +112,6 @@ def test_a_run_that_has_ended_goes_on_with_another_cosine(options):
     assert_equal_runs(run, training.train(elsewhere(options, "whole", **restarts)))
     assert [row["learning_rate"] for row in run.progress.history][1::2] == [0, 0]
     assert run.schedule(8) == pytest.approx(0.5 * run.schedule(4))  # the first steps of the two cosines
-
-
-def trained_run(options, name="trained", **changes):
-    run = training.train(elsewhere(options, name, epochs=1, **changes))
-    return run, os.path.join(run.folder, "last.params")
-
-
-@pytest.mark.parametrize("num_cpus", [1, 2])
-def test_a_run_starts_from_trained_parameters(options, num_cpus, capsys):
-    first, path = trained_run(options)
-    options = dataclasses.replace(options, params=path, num_cpus=num_cpus, ema=0.9)
-    run = training.Run(options, choose_devices(0, num_cpus)[0])
-    for name, value in values(first).items():
-        assert all((copy.asnumpy() == value).all() for copy in run.net._collect_params_with_prefix()[name].list_data())
-    average = run.average.state_arrays()
-    assert all((value == values(first)[name[len("average/"):]]).all() for name, value in average.items())
-    training.train(dataclasses.replace(options, name="tuned"))
-    assert "note: starts from %s\n" % path in capsys.readouterr().out
-
-
-def test_a_run_that_started_from_parameters_goes_on_without_their_file(options, monkeypatch):
-    _, path = trained_run(options)
-    options = dataclasses.replace(options, params=path)
-    whole = training.train(elsewhere(options, "whole"))
-    again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    with pytest.raises(Interrupted):
-        training.train(options)
-    again()
-    os.remove(path)
-    assert_equal_runs(resume(options), whole)
-
-
-def test_the_last_layer_of_another_data_set_is_drawn_anew(options):
-    first, path = trained_run(options)
-    with open(path[:-len("params")] + "json") as handle:
-        told = json.load(handle)
-    with open(path[:-len("params")] + "json", "w") as handle:
-        json.dump(dict(told, dataset="cifar10"), handle)
-    devices = choose_devices(0, 1)[0]
-    drawn = values(training.Run(elsewhere(options, "drawn"), devices))
-    run = training.Run(elsewhere(options, "tuned", params=path), devices)
-    assert run.remarks == ["starts from %s, trained on cifar10: the last layer is drawn anew" % path]
-    assert all((value == (drawn if name.startswith("output") else values(first))[name]).all()
-               for name, value in values(run).items())
-
-
-def test_the_last_layer_may_have_other_classes(options):
-    first, path = trained_run(options)
-    net = get_attention_cifar(7, 56, "thin")
-    net.initialize(mx.init.One())
-    parameters.load_parameters(net, path, [mx.cpu()], head=False)
-    assert net.output.weight.shape[0] == 7 and (net.output.weight.data() == 1).asnumpy().all()
-    stem = next(name for name in values(first) if name.endswith("weight"))
-    assert (net._collect_params_with_prefix()[stem].data().asnumpy() == values(first)[stem]).all()
-
-
-def test_parameters_of_another_kind_of_network_are_refused(options):
-    _, path = trained_run(options, attention_learning="nal")
-    with pytest.raises(InputError, match="--params: .* is of a network with --attention-learning nal, this run's has"):
-        training.Run(elsewhere(options, "tuned", params=path), choose_devices(0, 1)[0])
-    assert not os.path.exists(os.path.join(options.model_dir, "tuned"))
 
 
 @pytest.mark.parametrize("save_minutes, last", [(1e-9, 6), (10, 4)])

@@ -1,0 +1,69 @@
+"""Fine-tuning: to train on from the parameters of a trained network, on its own data set or another."""
+import numpy as np
+
+from . import parameters, pretrained
+from .errors import InputError
+from .options import flag_name
+from .specs import PLAIN_VARIANT
+
+
+class StartingPoint:
+    """Parameters of a trained network that a run starts from, in place of drawn ones.
+
+    Parameters
+    ----------
+    path : str
+        A parameter file, or the name of one that comes with the package; the description beside it says what it is of.
+    network : dict
+        Arguments that the run's network is built with; its classes may be others.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of the file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or has no description, or is of a network of another kind.
+    """
+
+    def __init__(self, path, network):
+        try:
+            self._path, self._description = pretrained.described(path)
+            theirs = dict(PLAIN_VARIANT, **self._description["network"])
+            for name in sorted(set(theirs) - {"classes"}):
+                if theirs[name] != network.get(name):
+                    raise InputError("%s is of a network with %s %s, this run's has %s"
+                                     % (self._path, flag_name(name), theirs[name], network.get(name)))
+        except InputError as error:
+            raise InputError("--params: %s" % error) from error
+        self.sha256 = self._description["sha256"]
+
+    def give(self, net, dataset, classes, devices):
+        """Give an initialised network on the devices the parameters.
+
+        The last layer keeps its own where the trained network had another data set or other classes.
+
+        Returns
+        -------
+        str
+            What was done, for the log.
+
+        Raises
+        ------
+        InputError
+            If they do not fit, or are not finite in the network's type.
+        """
+        theirs = (self._description["dataset"], self._description["network"]["classes"])
+        head = theirs == (dataset, classes)
+        try:
+            parameters.load_parameters(net, self._path, devices, head)
+            if not parameters.all_finite(net):
+                raise InputError("%s: not all of them are finite numbers%s" % (
+                    self._path, "; float16 ends at 65504: leave --float16 1 out"
+                    * (np.dtype(net.output.weight.dtype) == np.float16)))
+        except InputError as error:
+            raise InputError("--params: %s" % error) from error
+        return "starts from %s%s" % (self._path, "" if head else ", trained on %s with %d classes: the last layer is "
+                                     "drawn anew" % theirs)

@@ -75,8 +75,9 @@ class TrainingOptions(Options):
     mask: str = option("hourglass", "hourglass: the mask goes down in size and up again; local: the same units, all at "
                        "full size; none: no masks, only the trunk", choices=MASKS)
     params: Optional[str] = option(None, "start from the parameters of a trained network of the same kind, a file or "
-                                   "the name of some that come with the package, not from drawn ones (fine-tuning); "
-                                   "the last layer is drawn anew if they were trained on another data set",
+                                   "the name of some that come with the package (python -m resattnet lists them), "
+                                   "not from drawn ones: fine-tuning; the last layer is drawn anew if they were "
+                                   "trained on another data set",
                                    value="FILE")
     epochs: int = option(200, "epochs of the run; the schedule ends with the last", low=1)
     batch_size: int = option(64, "images of a batch on each device", low=1, short="-b")
@@ -177,6 +178,9 @@ class TrainingOptions(Options):
                              "give one of them" % self.params)
         if self.lr is not None and self.lr_per_256 is not None:
             raise InputError("--lr %g --lr-per-256 %g: give one of them" % (self.lr, self.lr_per_256))
+        for name in ("params", "teacher"):
+            if getattr(self, name) == "":
+                raise InputError("%s '': give a file" % flag_name(name))
         for name, default in (("teacher_weight", 0.5), ("temperature", 4.0)):
             if getattr(self, name) != default and not self.teacher:
                 raise InputError("%s goes with --teacher" % flag_name(name))
@@ -246,16 +250,17 @@ class TrainingOptions(Options):
         return self.lr_steps or (self.epochs * 2 // 5, self.epochs * 3 // 5)
 
 
-# What a state's arrays and its place within an epoch depend on.
-FIXED_BY_STATE = ("dataset", "num_layers", "widths", "attention_learning", "attention", "mask", "optimizer", "float16",
+# What a resumed run keeps: a state's arrays and its place within an epoch depend on most of it.
+KEPT_ON_RESUME = ("dataset", "num_layers", "widths", "attention_learning", "attention", "mask", "optimizer", "float16",
                   "seed", "loader", "label_noise", "zero_gamma", "ema", "params", "name", "model_dir")
 
 
 def resumed(before, given, epochs_done):
     """The options with which a run goes on: its own, but for those given now.
 
-    An option of before that has no place beside what is given is left out: restarts of a cosine that is one no more,
-    or that would come after the new last epoch; steps; the period of masks that are shown no more.
+    What of its own has no place beside those is left out: the other one of two that exclude each other; steps, or
+    restarts of a cosine that is one no more or ends before them; the period of masks that are shown no more. The
+    length of its warm-up stays.
 
     Parameters
     ----------
@@ -273,28 +278,44 @@ def resumed(before, given, epochs_done):
     Raises
     ------
     InputError
-        If one is given that the run's state fits nothing else than its own of, or restarts are given that leave out
-        one that has been.
+        If a value is wrong, or is of one that has to stay, or the restarts given are not, in the epochs done, those
+        that there were.
     """
     own = TrainingOptions(**before)
-    for name in FIXED_BY_STATE:
+    for name in KEPT_ON_RESUME:
         if name in given and given[name] != getattr(own, name):
-            raise InputError("%s %s: the run to resume has %s, and its state fits nothing else"
+            raise InputError("%s %s: the run to resume has %s, and keeps it"
                              % (flag_name(name), given[name], getattr(own, name)))
-    merged = dict(before, **given)
-    past = [epoch for epoch in own.lr_restarts or () if epoch <= epochs_done]
-    if "lr_restarts" in given:
-        if merged["lr_schedule"] == "cosine" and not set(past) <= set(given["lr_restarts"]):
-            raise InputError("--lr-restarts %s: name the restarts of the run that have been, too: %s" % (
-                ",".join(map(str, given["lr_restarts"])),
-                ",".join(map(str, sorted(set(past) | set(given["lr_restarts"]))))))
-    elif own.lr_restarts:
-        kept = [epoch for epoch in own.lr_restarts if epoch < merged["epochs"] and merged["lr_schedule"] == "cosine"]
-        merged["lr_restarts"] = kept or None
-        if not kept and "lr_restart_factor" not in given:
-            merged["lr_restart_factor"] = 1.0
-    if merged["lr_schedule"] == "cosine" and "lr_steps" not in given:
-        merged["lr_steps"] = None
-    if given.get("mask_images") == 0 and "mask_period" not in given:
-        merged["mask_period"] = None
+    merged = dict(dataclasses.asdict(own), **given)
+
+    def leave_out(**defaults):
+        merged.update((name, value) for name, value in defaults.items() if name not in given)
+
+    if given.get("lr") is not None:
+        leave_out(lr_per_256=None)
+    if given.get("lr_per_256") is not None:
+        leave_out(lr=None)
+    if merged["num_gpus"] and merged["num_cpus"] > 1:
+        leave_out(**(dict(num_cpus=1) if "num_gpus" in given else dict(num_gpus=0)))
+    if own.warmup <= merged["epochs"]:
+        leave_out(warmup_epochs=own.warmup)
+    if merged["lr_schedule"] == "cosine":
+        leave_out(lr_steps=None)
+        leave_out(lr_restarts=[epoch for epoch in own.lr_restarts or () if epoch < merged["epochs"]] or None)
+        if "lr_restarts" in given:
+            _check_past_restarts(own.lr_restarts or (), given["lr_restarts"] or (), epochs_done)
+    else:
+        leave_out(lr_restarts=None)
+    if not merged["lr_restarts"]:
+        leave_out(lr_restart_factor=1.0)
+    if not merged["mask_images"]:
+        leave_out(mask_period=None)
     return TrainingOptions(**merged)
+
+
+def _check_past_restarts(own, new, epochs_done):
+    """Check that new restarts are, in the epochs done, those that the run had: each later one's height counts them."""
+    past, stated = ([epoch for epoch in epochs if epoch < epochs_done] for epochs in (own, new))
+    if past != stated:
+        raise InputError("--lr-restarts %s: in the %d epochs done the cosine has begun anew after %s; name those and "
+                         "later ones" % (",".join(map(str, new)), epochs_done, ",".join(map(str, past)) or "none"))

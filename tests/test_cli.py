@@ -52,6 +52,7 @@ def test_a_script_is_short(name):
     ("--epochs 3 --warmup-epochs 4 --lr-restarts 2", "--warmup-epochs 4: the run has 3 epochs"),
     ("--dataset digits --params x.params", "--params: x.params: no such parameter file"),
     ("--dataset digits --params cifar10_attention56_thin", "is of a network with --widths thin, this run's has full"),
+    ("--params= --dataset digits", "--params '': give a file"),
     ("--params x.params --zero-gamma 1", "--params x.params --zero-gamma 1: the one starts from trained weights"),
     ("--lr-restart-factor 0.5", "--lr-restart-factor 0.5 goes with --lr-restarts"),
     ("--num-gpus 3", "--num-gpus 3: MXNet can use"),

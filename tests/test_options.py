@@ -18,7 +18,7 @@ def test_what_is_given_wins_and_the_rest_stays():
 
 
 @pytest.mark.parametrize("given, message", [
-    (dict(num_layers=92), "--num-layers 92: the run to resume has 56, and its state fits nothing else"),
+    (dict(num_layers=92), "--num-layers 92: the run to resume has 56, and keeps it"),
     (dict(seed=1), "--seed 1: the run to resume has 0"),
     (dict(params="other.params"), "--params other.params: the run to resume has None"),
 ])
@@ -44,10 +44,35 @@ def test_restarts_after_the_new_end_are_left_out():
 
 def test_restarts_that_have_been_have_to_be_named():
     before = dict(epochs=60, lr_restarts=(30,), lr_restart_factor=0.3)
-    with pytest.raises(InputError, match="--lr-restarts 60: name the restarts of the run that have been, too: 30,60"):
+    with pytest.raises(InputError, match="60: in the 60 epochs done the cosine has begun anew after 30; name those"):
         after(before, 60, epochs=90, lr_restarts=(60,))
+    with pytest.raises(InputError, match="10,50: in the 35 epochs done the cosine has begun anew after none;"):
+        after(dict(epochs=60), 35, lr_restarts=(10, 50))
+    assert after(dict(epochs=30), 30, epochs=60, lr_restarts=(30,)).lr_restarts == (30,)
     assert after(before, 60, epochs=90, lr_restarts=(30, 60)).lr_restarts == (30, 60)
     assert after(before, 20, epochs=90, lr_restarts=(60,)).lr_restarts == (60,)  # 30 has not been yet
+
+
+def test_what_excludes_the_other_takes_its_place():
+    options = after(dict(lr=0.2), lr_per_256=0.1)
+    assert (options.lr, options.lr_per_256) == (None, 0.1)
+    assert after(dict(lr_per_256=0.1), lr=0.2).lr_per_256 is None
+    assert after(dict(num_cpus=2), num_gpus=1).num_cpus == 1
+    assert after(dict(num_gpus=1), num_cpus=2).num_gpus == 0
+    with pytest.raises(InputError, match="--lr 0.2 --lr-per-256 0.1: give one of them"):
+        after({}, lr=0.2, lr_per_256=0.1)
+
+
+def test_the_warm_up_keeps_its_length():
+    options = after(dict(epochs=12, lr_restarts=(4,)), 6, epochs=60)
+    assert (options.warmup, options.lr_restarts) == (3, (4,))
+    assert after(dict(epochs=40), 1, epochs=4).warmup == 1  # 5 would be longer than the run
+
+
+def test_a_state_of_before_an_option_was_there():
+    before = dataclasses.asdict(TrainingOptions(epochs=30))
+    del before["lr_restarts"], before["params"]
+    assert resumed(before, dict(epochs=60), 30).lr_restarts is None
 
 
 def test_without_masks_there_is_no_period():

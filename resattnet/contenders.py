@@ -62,9 +62,9 @@ class Variant(NamedTuple):
     @property
     def obstacle(self):
         """Why it cannot be measured fairly here, or None."""
-        if self.devices > threads():
-            return ("%s: left out, since the contenders compute with %d thread%s: it would have more"
-                    % (self.name, threads(), "s" * (threads() > 1)))
+        if threads() % self.devices:
+            return "%s: left out, since its devices cannot share %d thread%s evenly" % (
+                self.name, threads(), "s" * (threads() > 1))
 
 
 def threads():

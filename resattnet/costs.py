@@ -138,6 +138,8 @@ def draw(path, costs):
     for column, (axis, label, rows) in enumerate((
             ("batch_size", "images of a batch (Attention-56)", [cost for cost in plain if cost.num_layers == 56]),
             ("num_layers", "depth (batch 64)", [cost for cost in plain if cost.batch_size == 64]))):
+        if not rows:  # all others were too large for the machine
+            continue
         rows = sorted(rows, key=lambda cost: getattr(cost, axis))
         places = [getattr(cost, axis) for cost in rows]
         for row, (text, values) in enumerate((

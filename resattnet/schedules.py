@@ -52,20 +52,23 @@ def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=(), rest
     restart_factor : float
         The highest learning rate of each cosine over that of the one before.
 
-    Raises
-    ------
-    InputError
-        If a restart is not between the warm-up and the end, or they do not rise.
-
     Returns
     -------
     gluoncv.utils.LRSequential
         Called with a step counted from 0, gives the learning rate.
+
+    Raises
+    ------
+    InputError
+        If restarts do not rise, or one is not between the warm-up and the end or not of a cosine.
     """
     schedulers = gluoncv_schedulers()
     LRScheduler, LRSequential = schedulers.LRScheduler, schedulers.LRSequential
     warmup_steps = min(warmup_steps, steps)
-    parts = []
+    begins, parts = [warmup_steps] + list(restarts) + [steps], []
+    if restarts and (kind != "cosine" or not all(begin < end for begin, end in zip(begins, begins[1:]))):
+        raise InputError("restarts at steps %s: give rising ones of a cosine, after the warm-up, of %d steps, and "
+                         "before %d" % (list(restarts), warmup_steps, steps))
 
     def cosine(highest, length):
         return (LRScheduler("cosine", base_lr=highest, target_lr=0, niters=length) if length > 1
@@ -80,12 +83,8 @@ def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=(), rest
         parts.append(LRScheduler("step", base_lr=lr, niters=rest,
                                  step_iter=[step - warmup_steps for step in decay_steps]))
     elif rest:
-        begins = [warmup_steps] + list(restarts)
-        if not all(begin < end for begin, end in zip(begins, begins[1:] + [steps])):
-            raise InputError("restarts at steps %s: give rising ones after the warm-up, of %d steps, and before %d"
-                             % (list(restarts), warmup_steps, steps))
         parts += [cosine(lr * restart_factor ** cycle, end - begin)
-                  for cycle, (begin, end) in enumerate(zip(begins, begins[1:] + [steps]))]
+                  for cycle, (begin, end) in enumerate(zip(begins, begins[1:]))]
     return LRSequential(parts)
 
 

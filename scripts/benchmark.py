@@ -98,6 +98,8 @@ def measure_costs(options):
         print("  ".join("%s %s" % (name, "%.1f" % value if isinstance(value, float) else value)
                         for name, value in rows[-1]._asdict().items()), flush=True)
         costs.write_table(options.cost + ".csv", rows)
+    if not rows:
+        raise InputError("--cost %s: none of the loads could be measured on this machine" % options.cost)
     costs.draw(options.cost + ".png", rows)
 
 

@@ -28,9 +28,10 @@ def torch_network():
     return torch_network
 
 
-def script(*args, cwd=None):
+def script(*args, cwd=None, threads=1):
     return subprocess.run([sys.executable, SCRIPT] + [str(arg) for arg in args], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, universal_newlines=True, cwd=cwd, timeout=280)
+                          stderr=subprocess.PIPE, universal_newlines=True, cwd=cwd, timeout=280,
+                          env=dict(os.environ, OMP_NUM_THREADS=str(threads)))
 
 
 # ---- statistics ----
@@ -127,12 +128,13 @@ def test_a_contender_keeps_the_scratch_memories_that_the_user_chose(monkeypatch)
     assert Variant("x", "one", None, dict(devices=2)).child_environment["MXNET_CPU_TEMP_COPY"] == "8"
 
 
-def test_a_contender_of_more_devices_than_threads_is_left_out(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+@pytest.mark.parametrize("count, words", [(1, "1 thread"), (3, "3 threads")])
+def test_a_contender_whose_devices_cannot_share_the_threads_is_left_out(monkeypatch, count, words):
+    monkeypatch.setenv("OMP_NUM_THREADS", str(count))
     variants = [Variant("x", "one", build_counter, dict(shared=1)), Variant("x", "two", build_told, dict(devices=2))]
     results, notes = benchmarks.measure(variants, TINY)
     assert [result.name for result in results] == ["one"]
-    assert notes == ["two: left out, since the contenders compute with 1 thread: it would have more"]
+    assert notes == ["two: left out, since its devices cannot share %s evenly" % words]
 
 
 @pytest.mark.parametrize("build", [contenders.training, contenders.inference])
@@ -273,18 +275,19 @@ def test_an_epoch_of_more_batches_than_there_are_is_refused():
 # ---- the script ----
 
 @pytest.mark.slow
-def test_the_script_prints_a_table_and_writes_json(tmp_path):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_script_prints_a_table_and_writes_json(tmp_path, threads):
     done = script("--batch-size", 2, "--repeats", 2, "--steps", 1, "--widths", "thin", "inference",
-                  "--json", "speed.json", cwd=str(tmp_path))
+                  "--json", "speed.json", cwd=str(tmp_path), threads=threads)
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert os.listdir(str(tmp_path)) == ["speed.json"]
     report = json.loads((tmp_path / "speed.json").read_text())
     facts = report["conditions"]
-    assert facts["batch_size"] == 2 and facts["widths"] == "thin" and facts["threads"] >= 1 and facts["cpu"]
+    assert facts["batch_size"] == 2 and facts["widths"] == "thin" and facts["threads"] == threads and facts["cpu"]
     names = [result["name"] for result in report["results"]]
     several = [name for name in names if "2 CPU devices" in name]
-    assert len(several) == (2 if facts["threads"] > 1 else 0)
-    assert ("ours float32, 2 CPU devices: left out" in done.stdout) == (facts["threads"] == 1)
+    assert len(several) == (2 if threads > 1 else 0)
+    assert ("ours float32, 2 CPU devices: left out" in done.stdout) == (threads == 1)
     names = [name for name in names if name not in several]
     assert names[:3] == ["ours float32", "ours float32, fused", "ours INT8"]
     if facts["versions"]["torch"]:

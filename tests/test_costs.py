@@ -8,6 +8,8 @@ from resattnet.cores import core_count
 from resattnet.costs import Cost, Load
 from resattnet.errors import InputError
 
+SMALL = Cost("thin", "float32", 56, 16, 1, 1, 70.25, 1000.5, 1.9, "cores")
+
 
 @pytest.mark.parametrize("busy, memory, expected", [
     (1.9, 100, "cores"), (1.0, 100, "waiting"), (1.9, 600, "memory"), (0.5, 501, "memory")])
@@ -36,7 +38,7 @@ def test_two_processes_hold_the_memory_of_both():
 
 
 def test_the_table_and_the_picture(tmp_path):
-    rows = [Cost("thin", "float32", depth, batch_size, 1, 1, 70.25, 1000.5, 1.9, "cores")
+    rows = [SMALL._replace(num_layers=depth, batch_size=batch_size)
             for depth, batch_size in ((56, 16), (56, 64), (92, 64))]
     costs.write_table(str(tmp_path / "cost.csv"), rows)
     with open(str(tmp_path / "cost.csv"), newline="") as handle:
@@ -46,6 +48,13 @@ def test_the_table_and_the_picture(tmp_path):
     assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_table_that_cannot_be_written_is_one_line(tmp_path):
-    with pytest.raises(InputError, match="cannot be written"):
-        costs.write_table(str(tmp_path / "nowhere" / "cost.csv"), [])
+def test_what_is_written_nowhere_is_one_line(tmp_path):
+    for write, name in ((costs.write_table, "cost.csv"), (costs.draw, "cost.png")):
+        path = str(tmp_path / "nowhere" / name)
+        with pytest.raises(InputError, match="%s cannot be written .No such file or directory.$" % path):
+            write(path, [SMALL])
+
+
+def test_a_machine_that_holds_small_batches_only_gets_its_picture(tmp_path):
+    costs.draw(str(tmp_path / "cost.png"), [SMALL])
+    assert (tmp_path / "cost.png").exists()

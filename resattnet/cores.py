@@ -5,8 +5,9 @@ MXNet asks for both once, at its import, so nothing here imports it.
 import math
 import os
 
-# Pieces of scratch memory; each grows to the largest that a layer has asked of it. 64 of them took 15 to 65 MiB more than
-# MXNet's 4, of 2 to 2.7 GiB (Attention-56, two devices: inference of 250 images each, thin; training of 32 each, full).
+# Pieces of scratch memory; each grows to the largest that a layer has asked of it. On two devices, 64 of them took
+# 15 MiB more than MXNet's 4 where the process held 2.0 GiB (inference, thin 56, 250 images each), and 65 where it
+# held 2.6 (training, full 56, 32 images each).
 SCRATCH_PER_DEVICE = 32
 
 

@@ -21,7 +21,7 @@ def writing(what):
     except OSError as error:
         name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
         name = name[:-len(TEMPORARY)] if name.endswith(TEMPORARY) else name
-        where = "" if what.endswith(name) else ": %s" % name
+        where = "" if str(what).endswith(name) else ": %s" % name
         raise InputError("%s cannot be written (%s%s)" % (what, error.strerror or error, where)) from error
 
 

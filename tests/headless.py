@@ -34,8 +34,10 @@ def _starts(path):
     try:
         return subprocess.run([path, "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                               timeout=30).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:
         return False
+    except subprocess.TimeoutExpired:  # a slow one
+        return True
 
 
 class Browser:

@@ -205,7 +205,7 @@ def test_titles_say_what_is_special():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_run_tested_and_resumed(options, variant):  # noqa: F811
+def test_a_run_tested_and_resumed(options, variant):
     options = dataclasses.replace(options, epochs=1, **variant)
     run = training.train(options)
     path = run.folder + "/best.params"
@@ -218,7 +218,7 @@ def test_a_run_tested_and_resumed(options, variant):  # noqa: F811
     assert {name: again.network[name] for name in variant} == variant
 
 
-def test_networks_described_before_there_were_variants(options):  # noqa: F811
+def test_networks_described_before_there_were_variants(options):
     """The keys are missing from their description and state: mixed and hourglass."""
     run = training.train(dataclasses.replace(options, epochs=1))
     with open(run.folder + "/best.json") as handle:

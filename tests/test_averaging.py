@@ -33,7 +33,7 @@ def test_average_of_a_parameter(decay):
     assert np.abs(other.weight.data().asnumpy() - expected).max() < 1e-6
 
 
-def test_a_run_averages_measures_and_saves_beside_its_own_parameters(options, monkeypatch):  # noqa: F811
+def test_a_run_averages_measures_and_saves_beside_its_own_parameters(options, monkeypatch):
     seen, train_step = [], training.Run.train_step
 
     def watched(run, *batch):

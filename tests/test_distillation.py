@@ -48,12 +48,12 @@ def test_loss_and_gradient(weight, temperature, sparse):
 
 
 @pytest.fixture
-def teacher(options):  # noqa: F811
+def teacher(options):
     """Parameters of a run of one epoch."""
     return os.path.join(training.train(elsewhere(options, "teacher", epochs=1, seed=5)).folder, "best.params")
 
 
-def test_a_run_learns_from_the_teacher_as_it_answers_in_testing(options, teacher):  # noqa: F811
+def test_a_run_learns_from_the_teacher_as_it_answers_in_testing(options, teacher):
     run = training.Run(elsewhere(options, "student", teacher=teacher, temperature=3.0, epsilon=0.1), [mx.cpu()])
     plain = get_attention_cifar(**run.network)
     parameters.load_parameters(plain, teacher, [mx.cpu()])
@@ -77,7 +77,7 @@ def test_a_run_learns_from_the_teacher_as_it_answers_in_testing(options, teacher
         assert (parameter.data().asnumpy() == before[name]).all(), name
 
 
-def test_a_distilled_run_resumes_with_its_teacher_only(options, teacher):  # noqa: F811
+def test_a_distilled_run_resumes_with_its_teacher_only(options, teacher):
     run = training.train(elsewhere(options, "run", epochs=1, lr_schedule="step", lr_steps=(50,), teacher=teacher))
     assert run.progress.teacher == parameters.read_description(teacher)["sha256"]
     own = os.path.join(run.folder, "last.params")
@@ -96,7 +96,7 @@ def refused(path, dataset="digits", classes=10):
     return str(error.value)
 
 
-def test_files_that_teach_nothing(options, teacher):  # noqa: F811
+def test_files_that_teach_nothing(options, teacher):
     folder = os.path.dirname(teacher)
     line = refused(os.path.join(folder, "bets.params"))
     assert "bets.params: no such parameter file; did you mean %s?" % teacher in line

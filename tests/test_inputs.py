@@ -13,7 +13,7 @@ DEVICES = [mx.cpu()]
 
 
 @pytest.mark.parametrize("data_format", ["bin", "rec"])
-def test_label_noise(few_digits, tmp_path, data_format):  # noqa: F811
+def test_label_noise(few_digits, tmp_path, data_format):
     sets = {split: datasets.load("digits", None, split) for split in ("train", "test")}
     if data_format == "rec":
         records.write(str(tmp_path), "digits", sets, "digits", (0.3,) * 3, (0.3,) * 3, False)
@@ -40,7 +40,7 @@ def test_label_noise_that_cannot_be():
         TrainingOptions(label_noise=0.2, loader="dali", data_format="rec")
 
 
-def test_both_blends_end_together_and_take_alpha(few_digits):  # noqa: F811
+def test_both_blends_end_together_and_take_alpha(few_digits):
     opened = open_inputs(TrainingOptions(dataset="digits", batch_size=16, epochs=5, mix_up=True, cutmix=True, alpha=0.7,
                                          mixup_off_epochs=2), DEVICES)
     assert (opened.transform.alpha, opened.transform.cut_alpha) == (0.7, 0.7)

@@ -20,7 +20,7 @@ from resattnet.options import TrainingOptions
 TAGS = ["masks/stage%d/module1" % stage for stage in (1, 2, 3)]
 
 
-def shown_on(options, name="run"):  # noqa: F811
+def shown_on(options, name="run"):
     """Steps of the pictures on a run's board, by tag, in the order in which they were logged."""
     images = read_board(os.path.join(options.log_dir, "board", name))["images"]
     return {tag: [step for step, _ in pairs] for tag, pairs in images.items()}
@@ -61,7 +61,7 @@ VARIANTS = [dict(TRICKS, num_cpus=2, batch_size=8, ema=0.9), dict(dtype="bfloat1
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=["tricks", "bfloat16", "local"])
-def test_training_is_as_without_them(options, variant):  # noqa: F811
+def test_training_is_as_without_them(options, variant):
     """Same parameters, figures and average bit for bit, and no random number more was drawn."""
     if "dtype" in variant:
         try:
@@ -88,7 +88,7 @@ def dots(monkeypatch):
 
 
 @pytest.mark.parametrize("step", [4, 6])
-def test_a_resumed_run_shows_each_once(options, dots, monkeypatch, step):  # noqa: F811
+def test_a_resumed_run_shows_each_once(options, dots, monkeypatch, step):
     """Stopped at the end of an epoch, before its validation, and within one."""
     again = stop_at(monkeypatch, step, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted):
@@ -99,7 +99,7 @@ def test_a_resumed_run_shows_each_once(options, dots, monkeypatch, step):  # noq
     assert shown_on(options) == dict.fromkeys(TAGS, [4, 8, 12])
 
 
-def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):  # noqa: F811
+def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):
     """The images are those of the test set, and the last pictures those of the net at the end."""
     seen, draw = [], sheets.draw
     monkeypatch.setattr(sheets, "draw", lambda *args: seen.append(args) or draw(*args))
@@ -126,7 +126,7 @@ def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):  # noqa: 
         np.testing.assert_array_equal(found, picture)
 
 
-def test_a_float16_net_is_shown_too(options):  # noqa: F811
+def test_a_float16_net_is_shown_too(options):
     """On the CPU, where it cannot be trained: nearly as the same net in float32."""
     run = training.Run(elsewhere(options, "run", mask_images=2), [mx.cpu()])
     half = run.copy()

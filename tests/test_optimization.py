@@ -33,7 +33,7 @@ def test_gradients_of_zero_stay_so_and_what_is_not_finite_is_not_hidden():
     assert zero.asnumpy().tolist() == [0, 0, 0] and not np.isfinite(wrong.asnumpy()).all()
 
 
-def moves(options, devices, **changes):  # noqa: F811
+def moves(options, devices, **changes):
     """How far plain SGD at a rate of 1 moves each learned parameter by one batch of 16: the gradient it applied."""
     changes = dict(dict(optimizer="sgd", momentum=0.0, wd=0.0, lr=1.0, warmup_epochs=0), **changes)
     size = 16 // len(devices) // changes.get("accumulate", 1)
@@ -48,7 +48,7 @@ def moves(options, devices, **changes):  # noqa: F811
 
 
 @pytest.mark.parametrize("devices, accumulate", [(DEVICES[0], 1), (DEVICES[1], 1), (DEVICES[0], 2), (DEVICES[1], 2)])
-def test_a_step_follows_the_clipped_gradient_of_the_mean_loss(options, devices, accumulate):  # noqa: F811
+def test_a_step_follows_the_clipped_gradient_of_the_mean_loss(options, devices, accumulate):
     gradient = moves(elsewhere(options, "whole"), DEVICES[0])
     norm = np.sqrt((gradient ** 2).sum())
     for name, share in (("half", 0.5), ("all", 2.0)):
@@ -58,7 +58,7 @@ def test_a_step_follows_the_clipped_gradient_of_the_mean_loss(options, devices, 
 
 
 @pytest.mark.parametrize("no_wd", [False, True])
-def test_only_weights_decay(options, no_wd):  # noqa: F811
+def test_only_weights_decay(options, no_wd):
     run = training.Run(dataclasses.replace(options, optimizer="sgd", momentum=0.0, wd=0.5, lr=0.1, warmup_epochs=0,
                                            no_wd=no_wd), [mx.cpu()])
     for parameter in run.trainer._params:
@@ -74,7 +74,7 @@ def test_only_weights_decay(options, no_wd):  # noqa: F811
 
 
 @pytest.mark.parametrize("devices, accumulate", [(1, 1), (2, 1), (1, 4), (2, 2)])
-def test_learning_rate_of_a_batch(options, devices, accumulate):  # noqa: F811
+def test_learning_rate_of_a_batch(options, devices, accumulate):
     batch = 8 // accumulate
     given = dataclasses.replace(options, lr=None, lr_per_256=0.4, warmup_epochs=0, batch_size=batch,
                                 accumulate=accumulate)

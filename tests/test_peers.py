@@ -88,7 +88,7 @@ class Peer:
 
 
 @pytest.mark.parametrize("no_wd, max_norm", [(False, None), (True, 3.5)])
-def test_ten_steps_of_a_second_implementation(options, monkeypatch, no_wd, max_norm):  # noqa: F811
+def test_ten_steps_of_a_second_implementation(options, monkeypatch, no_wd, max_norm):
     monkeypatch.setattr(training.Run, "_make_net", two_layers)
     given = dict(vars(options), seed=SEED, lr=LR, momentum=MOMENTUM, wd=WD, epsilon=EPSILON, alpha=ALPHA, mix_up=True,
                  no_wd=no_wd, clip_gradient=max_norm)
@@ -110,7 +110,7 @@ def test_ten_steps_of_a_second_implementation(options, monkeypatch, no_wd, max_n
         assert np.abs(value - peer.values[name]).max() < 1e-5, name
 
 
-def test_one_seed_covers_python_numpy_and_mxnet(options):  # noqa: F811
+def test_one_seed_covers_python_numpy_and_mxnet(options):
     draws = []
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         random.random()

@@ -152,7 +152,7 @@ OTHER = FEW._replace(name="other", flags="--dataset digits")
 
 
 @pytest.fixture
-def few(tmp_path, few_digits):  # noqa: F811
+def few(tmp_path, few_digits):
     """Options of a reproduction of `FEW`, and of its training."""
     places = dict(log_dir=str(tmp_path / "log"), model_dir=str(tmp_path / "models"))
     return (ReproductionOptions(recipes=write_table(tmp_path, OTHER, FEW), **places),

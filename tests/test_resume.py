@@ -23,7 +23,7 @@ KILLS = int(os.environ.get("RESATTNET_KILLS", 3))
 EPOCHS = KILLS + 2  # of four steps
 
 
-def test_cuts_at_random_steps_change_nothing(options, monkeypatch):  # noqa: F811
+def test_cuts_at_random_steps_change_nothing(options, monkeypatch):
     """Twice a run dies, once it is asked to stop; a state is written at every step."""
     options = elsewhere(options, "run", save_minutes=1e-9, **ALL)
     whole = training.train(elsewhere(options, "whole"))
@@ -45,7 +45,7 @@ def test_cuts_at_random_steps_change_nothing(options, monkeypatch):  # noqa: F81
 
 
 @pytest.mark.parametrize("devices, accumulate", [(2, 1), (1, 2)])
-def test_several_devices_and_accumulation_too(options, monkeypatch, devices, accumulate):  # noqa: F811
+def test_several_devices_and_accumulation_too(options, monkeypatch, devices, accumulate):
     options = elsewhere(options, "run", num_cpus=devices, batch_size=8, accumulate=accumulate, epochs=2,
                         **dict(ALL, mixup_off_epochs=0))
     whole = training.train(elsewhere(options, "whole"))

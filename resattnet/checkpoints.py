@@ -150,7 +150,8 @@ def load_state(path, with_arrays=True):
 
 
 def _read_state(path, with_arrays=True):
-    with np.load(path, allow_pickle=False) as state:
+    # Opened here, since NumPy leaves a file that is no archive open.
+    with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as state:
         arrays = {name: state[name] for name in state.files if with_arrays or name == _HEADER}
     return arrays, json.loads(arrays.pop(_HEADER).tobytes().decode())
 

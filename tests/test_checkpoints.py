@@ -13,6 +13,13 @@ def save_states(folder, *steps):
         checkpoints.save_state(str(folder), {"a": np.full(1000, step)}, {"epoch": 0, "step": step, "options": {}})
 
 
+def open_files():
+    """Paths of the files that this process has open, where the system (Linux) says so."""
+    folder = "/proc/self/fd"
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return {os.path.realpath(os.path.join(folder, name)) for name in names}
+
+
 def test_state_round_trip_and_previous(tmp_path):
     save_states(tmp_path, 1, 2, 3)
     assert sorted(os.listdir(str(tmp_path))) == ["last.state", "previous.state"]
@@ -36,6 +43,7 @@ def test_damaged_state_names_the_last_whole_one(tmp_path, damage):
         checkpoints.load_state(str(tmp_path))
     assert "last.state is damaged" in str(error.value) and "\n" not in str(error.value)
     assert "previous.state (epoch 0, step 1)" in str(error.value)
+    assert path not in open_files()  # while the error, and what its frames hold, is still there
 
 
 def test_a_run_killed_between_two_renames_goes_on_from_the_previous_state(tmp_path):

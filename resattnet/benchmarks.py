@@ -249,12 +249,12 @@ def measure(variants, setting):
     notes : list of str
         Why those cannot.
     """
-    notes = [variant.obstacle for variant in variants if variant.obstacle]
-    groups, running, turns = {}, [], []
+    groups, running, turns, notes = {}, [], [], []
     for variant in variants:
         if variant.obstacle:
-            continue
-        groups.setdefault(variant.process or variant.name, []).append(variant)
+            notes.append(variant.obstacle)
+        else:
+            groups.setdefault(variant.process or variant.name, []).append(variant)
     with contextlib.ExitStack() as stack:
         processes = [stack.enter_context(ContenderProcess(group, setting)) for group in groups.values()]
         for process, group in zip(processes, groups.values()):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .errors import InputError
-from .files import write_atomically
+from .files import TEMPORARY, write_atomically
 
 _HEADER = "progress"
 _DAMAGE = (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile)  # all that a cut or overwritten state raises
@@ -89,7 +89,7 @@ def make_run_folder(model_dir, run):
     try:
         os.makedirs(folder)
     except FileExistsError:
-        if os.path.isdir(folder) and all(name.endswith(".tmp") for name in os.listdir(folder)):
+        if os.path.isdir(folder) and all(name.endswith(TEMPORARY) for name in os.listdir(folder)):
             raise InputError("%s is there already, of a run that was killed before its first state was whole: remove "
                              "it, or give another --name" % folder)
         raise InputError("%s is there already: go on with it by --resume %s, or give another --name" % (folder, folder))

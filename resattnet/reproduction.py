@@ -11,7 +11,7 @@ import sys
 from . import recipes
 from .errors import InputError
 from .figures import curves, save
-from .files import write_atomically, writing
+from .files import TEMPORARY, write_atomically, writing
 from .interrupts import Interrupted, StopSignals
 from .options import flag_name
 
@@ -88,7 +88,7 @@ def _state(recipe, folder):
 
 def _clear(folder):
     """Remove the folder of a run that was killed before its first state was whole."""
-    if os.path.isdir(folder) and all(name.endswith(".tmp") for name in os.listdir(folder)):
+    if os.path.isdir(folder) and all(name.endswith(TEMPORARY) for name in os.listdir(folder)):
         for name in os.listdir(folder):
             os.remove(os.path.join(folder, name))
         os.rmdir(folder)

@@ -83,13 +83,18 @@ class State(NamedTuple):
     folder: str
 
 
+def never_saved(folder):
+    """Whether a folder is there, of a run that was killed before its first state was whole."""
+    return os.path.isdir(folder) and all(name.endswith(TEMPORARY) for name in os.listdir(folder))
+
+
 def make_run_folder(model_dir, run):
     """Make the folder of a new run and return its path; an InputError if there is one of that name."""
     folder = os.path.join(model_dir, run)
     try:
         os.makedirs(folder)
     except FileExistsError:
-        if os.path.isdir(folder) and all(name.endswith(TEMPORARY) for name in os.listdir(folder)):
+        if never_saved(folder):
             raise InputError("%s is there already, of a run that was killed before its first state was whole: remove "
                              "it, or give another --name" % folder)
         raise InputError("%s is there already: go on with it by --resume %s, or give another --name" % (folder, folder))

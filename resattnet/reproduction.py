@@ -8,10 +8,10 @@ import signal
 import subprocess
 import sys
 
-from . import recipes
+from . import checkpoints, recipes
 from .errors import InputError
 from .figures import curves, save
-from .files import TEMPORARY, write_atomically, writing
+from .files import write_atomically, writing
 from .interrupts import Interrupted, StopSignals
 from .options import flag_name
 
@@ -75,9 +75,7 @@ def _state(recipe, folder):
     """The last state of a recipe's run, None where there is none; an InputError if it is of other flags."""
     if not any(os.path.exists(os.path.join(folder, name + ".state")) for name in ("last", "previous")):
         return None
-    from .checkpoints import load_state
-
-    state = load_state(folder)
+    state = checkpoints.load_state(folder)
     for name, value in recipes.options(recipe).items():
         found = state.options.get(name)
         if (tuple(found) if isinstance(found, list) else found) != value:
@@ -88,7 +86,7 @@ def _state(recipe, folder):
 
 def _clear(folder):
     """Remove the folder of a run that was killed before its first state was whole."""
-    if os.path.isdir(folder) and all(name.endswith(TEMPORARY) for name in os.listdir(folder)):
+    if checkpoints.never_saved(folder):
         for name in os.listdir(folder):
             os.remove(os.path.join(folder, name))
         os.rmdir(folder)

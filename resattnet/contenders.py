@@ -15,7 +15,7 @@ from . import datasets
 from ._mxnet import SPIN_COUNT, mx
 from .augment import Transform
 from .cores import SCRATCH_PER_DEVICE
-from .devices import check_type, cpu_facts
+from .devices import check_type, choose_devices, cpu_facts
 from .errors import InputError
 from .inference import fused, quantized
 from .loaders import ArrayLoader
@@ -102,7 +102,7 @@ def make_run(setting, devices=1, **changes):
     except InputError as reason:
         raise Unavailable(str(reason))
     with tempfile.TemporaryDirectory() as folder:  # a run makes its folder, and this one writes nothing there
-        return Run(dataclasses.replace(options, model_dir=folder), [mx.cpu(index) for index in range(devices)])
+        return Run(dataclasses.replace(options, model_dir=folder), choose_devices(0, devices)[0])
 
 
 def training(setting, accumulate=1, dtype=None, devices=1):
@@ -160,14 +160,15 @@ def initialised_net(setting, devices=1):
     """The network, with random weights."""
     mx.random.seed(0)
     net = get_attention_cifar(10, setting.num_layers, widths=setting.widths)
-    net.initialize(ctx=[mx.cpu(index) for index in range(devices)])
+    net.initialize(ctx=choose_devices(0, devices)[0])
     return net
 
 
 def inference(setting, graph=None, devices=1):
     """Logits of a batch, shared by the devices; `graph`, a function of `resattnet.inference`, changes the net first."""
-    share, net, images = _share_of_batch(setting, devices), initialised_net(setting, devices), random_batch(setting)[0]
-    parts = [mx.nd.array(images[index * share:(index + 1) * share], ctx=mx.cpu(index)) for index in range(devices)]
+    _share_of_batch(setting, devices)
+    net = initialised_net(setting, devices)
+    parts = mx.gluon.utils.split_and_load(random_batch(setting)[0], choose_devices(0, devices)[0])
     net.hybridize(static_alloc=True, static_shape=True)
     net = graph(net) if graph else net
     return repeated(lambda: [net(part) for part in parts], setting)

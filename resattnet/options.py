@@ -259,8 +259,8 @@ def resumed(before, given, epochs_done):
     """The options with which a run goes on: its own, but for those given now.
 
     What of its own has no place beside those is left out: the other one of two that exclude each other; steps, or
-    restarts of a cosine that is one no more or ends before them; the period of masks that are shown no more. The
-    length of its warm-up stays.
+    restarts of a cosine that is one no more or ends before them, which `Run` remarks on; the period of masks that are
+    shown no more. The length of its warm-up stays.
 
     Parameters
     ----------

@@ -98,6 +98,11 @@ class Run:
         if self.progress.step != self.progress.epoch * len(self.train_loader) + self.progress.batch:
             self.remarks.append("an update has not the images that it had before: the schedule and the place in the "
                                 "epoch are by the new number")
+        planned = state.options.get("lr_restarts") or () if state else ()
+        dropped = sorted(set(planned) - set(options.lr_restarts or ()))
+        if dropped:
+            self.remarks.append("the cosine does not begin anew after %s, as was planned before"
+                                % ",".join(map(str, dropped)))
         self.mask_log = MaskLog(options, self.validation_loader) if options.mask_images else None
         self.network["classes"] = self.classes
         self._build_network(start)

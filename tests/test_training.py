@@ -114,6 +114,15 @@ def test_a_run_that_has_ended_goes_on_with_another_cosine(options):
     assert run.schedule(8) == pytest.approx(0.5 * run.schedule(4))  # the first steps of the two cosines
 
 
+def test_a_restart_that_fewer_epochs_leave_out_is_said(options, monkeypatch, capsys):
+    again = stop_at(monkeypatch, 1, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        training.train(elsewhere(options, "run", epochs=4, lr_restarts=(2, 3)))
+    again()
+    resume(options, epochs=3)
+    assert "note: the cosine does not begin anew after 3, as was planned before\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("save_minutes, last", [(1e-9, 6), (10, 4)])
 def test_a_run_that_died_goes_on_from_its_last_state(options, monkeypatch, save_minutes, last):
     """As after SIGKILL: nothing was saved when it ended; states within an epoch, or at its end, were before."""

@@ -63,7 +63,7 @@ def write_text(path, text):
 def write_csv(path, rows):
     """Write a table atomically: a dict for each row, at least one; a cell that a row lacks is empty."""
     def write(temporary):
-        with open(temporary, "w", newline="") as handle:
+        with open(temporary, "w", newline="", encoding="utf-8") as handle:
             names = list(dict.fromkeys(name for row in rows for name in row))
             writer = csv.DictWriter(handle, names, lineterminator="\n")
             writer.writeheader()

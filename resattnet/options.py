@@ -184,6 +184,12 @@ class TrainingOptions(Options):
         for name, default in (("teacher_weight", 0.5), ("temperature", 4.0)):
             if getattr(self, name) != default and not self.teacher:
                 raise InputError("%s goes with --teacher" % flag_name(name))
+        for name, default in (("alpha", 1.0), ("mixup_off_epochs", 0)):
+            if getattr(self, name) != default and not (self.mix_up or self.cutmix):
+                raise InputError("%s %g goes with --mix-up 1 or --cutmix 1" % (flag_name(name), getattr(self, name)))
+        if self.mixup_off_epochs >= self.epochs:
+            raise InputError("--mixup-off-epochs %d: the run has %d epochs, and none would be mixed"
+                             % (self.mixup_off_epochs, self.epochs))
         if self.num_gpus and self.num_cpus > 1:
             raise InputError("--num-gpus %d --num-cpus %d: give one of them" % (self.num_gpus, self.num_cpus))
         if self.float16 and self.dtype != "float32":
@@ -191,6 +197,9 @@ class TrainingOptions(Options):
         if self.warmup_epochs is not None and self.warmup_epochs > self.epochs:
             raise InputError("--warmup-epochs %d: the run has %d epochs" % (self.warmup_epochs, self.epochs))
         self._check_epochs("lr_steps", "step", "the cosine schedule has no steps")
+        if self.lr_steps and self.lr_steps[0] >= self.epochs:
+            raise InputError("--lr-steps %s: none is before the end of the run's %d epochs"
+                             % (",".join(map(str, self.lr_steps)), self.epochs))
         self._check_epochs("lr_restarts", "cosine", "the step schedule has no restarts")
         if self.lr_restarts and not self.warmup < self.lr_restarts[0] <= self.lr_restarts[-1] < self.epochs:
             raise InputError("--lr-restarts %s: give epochs after the warm-up (--warmup-epochs %d) and before the last "
@@ -250,17 +259,70 @@ class TrainingOptions(Options):
         return self.lr_steps or (self.epochs * 2 // 5, self.epochs * 3 // 5)
 
 
+def override(own, given):
+    """Options but for those given, which win.
+
+    What of the others has no place beside those is left out: the other one of two that exclude each other; what goes
+    with an option that is off now; of the learning rate's steps and restarts those that lie after the end, or are of
+    another schedule; a warm-up, and epochs without mixup, that are as long as the run.
+
+    Parameters
+    ----------
+    own : TrainingOptions
+    given : dict
+        By name.
+
+    Returns
+    -------
+    TrainingOptions
+
+    Raises
+    ------
+    InputError
+        If a value is wrong, or two do not go together.
+    """
+    merged = dict(dataclasses.asdict(own), **given)
+
+    def leave_out(**defaults):
+        merged.update((name, value) for name, value in defaults.items() if name not in given)
+
+    if given.get("lr") is not None:
+        leave_out(lr_per_256=None)
+    if given.get("lr_per_256") is not None:
+        leave_out(lr=None)
+    if given.get("float16"):
+        leave_out(dtype="float32")
+    if given.get("dtype", "float32") != "float32":
+        leave_out(float16=False)
+    if merged["num_gpus"] and merged["num_cpus"] > 1:
+        leave_out(**(dict(num_cpus=1) if "num_gpus" in given else dict(num_gpus=0)))
+    if given.get("mask") == "none":
+        leave_out(attention_learning="arl", attention="mixed", mask_images=0)
+    if not merged["mask_images"]:
+        leave_out(mask_period=None)
+    if not (merged["mix_up"] or merged["cutmix"]):
+        leave_out(alpha=1.0)
+    if not (merged["mix_up"] or merged["cutmix"]) or merged["mixup_off_epochs"] >= merged["epochs"]:
+        leave_out(mixup_off_epochs=0)
+    if own.warmup > merged["epochs"]:
+        leave_out(warmup_epochs=None)
+    for name, schedule in (("lr_steps", "step"), ("lr_restarts", "cosine")):
+        kept = [epoch for epoch in merged[name] or () if epoch < merged["epochs"]]
+        leave_out(**{name: kept or None if merged["lr_schedule"] == schedule else None})
+    if not merged["lr_restarts"]:
+        leave_out(lr_restart_factor=1.0)
+    return TrainingOptions(**merged)
+
+
 # What a resumed run keeps: a state's arrays and its place within an epoch depend on most of it.
 KEPT_ON_RESUME = ("dataset", "num_layers", "widths", "attention_learning", "attention", "mask", "optimizer", "float16",
                   "seed", "loader", "label_noise", "zero_gamma", "ema", "params", "name", "model_dir")
 
 
 def resumed(before, given, epochs_done):
-    """The options with which a run goes on: its own, but for those given now.
+    """The options with which a run goes on: its own, but for those given now, as by `override`.
 
-    What of its own has no place beside those is left out: the other one of two that exclude each other; steps, or
-    restarts of a cosine that is one no more or ends before them, which `Run` remarks on; the period of masks that are
-    shown no more. The length of its warm-up stays.
+    The length of its warm-up stays. `training.Run` remarks on restarts that are left out.
 
     Parameters
     ----------
@@ -282,35 +344,14 @@ def resumed(before, given, epochs_done):
         that there were.
     """
     own = TrainingOptions(**before)
+    merged = override(dataclasses.replace(own, warmup_epochs=own.warmup), given)
     for name in KEPT_ON_RESUME:
-        if name in given and given[name] != getattr(own, name):
+        if getattr(merged, name) != getattr(own, name):
             raise InputError("%s %s: the run to resume has %s, and keeps it"
-                             % (flag_name(name), given[name], getattr(own, name)))
-    merged = dict(dataclasses.asdict(own), **given)
-
-    def leave_out(**defaults):
-        merged.update((name, value) for name, value in defaults.items() if name not in given)
-
-    if given.get("lr") is not None:
-        leave_out(lr_per_256=None)
-    if given.get("lr_per_256") is not None:
-        leave_out(lr=None)
-    if merged["num_gpus"] and merged["num_cpus"] > 1:
-        leave_out(**(dict(num_cpus=1) if "num_gpus" in given else dict(num_gpus=0)))
-    if own.warmup <= merged["epochs"]:
-        leave_out(warmup_epochs=own.warmup)
-    if merged["lr_schedule"] == "cosine":
-        leave_out(lr_steps=None)
-        leave_out(lr_restarts=[epoch for epoch in own.lr_restarts or () if epoch < merged["epochs"]] or None)
-        if "lr_restarts" in given:
-            _check_past_restarts(own.lr_restarts or (), given["lr_restarts"] or (), epochs_done)
-    else:
-        leave_out(lr_restarts=None)
-    if not merged["lr_restarts"]:
-        leave_out(lr_restart_factor=1.0)
-    if not merged["mask_images"]:
-        leave_out(mask_period=None)
-    return TrainingOptions(**merged)
+                             % (flag_name(name), getattr(merged, name), getattr(own, name)))
+    if merged.lr_schedule == "cosine" and "lr_restarts" in given:
+        _check_past_restarts(own.lr_restarts or (), merged.lr_restarts or (), epochs_done)
+    return merged
 
 
 def _check_past_restarts(own, new, epochs_done):

@@ -45,21 +45,27 @@ def read(path=PATH):
     Raises
     ------
     InputError
-        If there is no such file, or it has other columns or a name twice.
+        If there is no such file, it is no CSV, or it has other columns, too many or too few cells, or a name twice.
     """
     try:
         with open(path, newline="", encoding="utf-8") as handle:
-            reader = csv.DictReader(handle)
-            rows = list(reader)
+            lines = csv.reader(handle, strict=True)
+            numbered = [(lines.line_num, cells) for cells in lines if cells]
     except FileNotFoundError:
         raise InputError("%s: no such file of recipes; they come with a clone of the repository" % path)
-    if tuple(reader.fieldnames or ()) != Recipe._fields:
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError("%s cannot be read as a file of recipes (%s)" % (path, error)) from error
+    if not numbered or tuple(numbered[0][1]) != Recipe._fields:
         raise InputError("%s: its columns have to be %s" % (path, ",".join(Recipe._fields)))
-    names = [row["name"] for row in rows]
+    for number, cells in numbered[1:]:
+        if len(cells) != len(Recipe._fields):
+            raise InputError("%s, line %d: %d cells in place of %d; a cell with a comma needs quotes"
+                             % (path, number, len(cells), len(Recipe._fields)))
+    names = [cells[0] for _, cells in numbered[1:]]
     for name in names:
         if names.count(name) > 1:
             raise InputError("%s: two recipes are called %s" % (path, name))
-    return [Recipe(**row) for row in rows]
+    return [Recipe(*cells) for _, cells in numbered[1:]]
 
 
 def find(name, table):
@@ -76,14 +82,21 @@ def arguments(recipe):
     """The flags of a recipe as a list of words; an InputError for one that only reports."""
     if not recipe.flags:
         raise InputError("recipe %s cannot be run here: %s" % (recipe.name, recipe.caveat))
-    return shlex.split(recipe.flags)
+    try:
+        return shlex.split(recipe.flags)
+    except ValueError as error:
+        raise InputError("recipe %s: its flags cannot be read (%s)" % (recipe.name, error)) from error
 
 
 def options(recipe):
-    """What a recipe's flags give of `TrainingOptions`, as a dict; a wrong flag ends as one on the command line does."""
+    """The `TrainingOptions` of a recipe; a wrong flag ends as one on the command line does."""
     parser = cli.ArgumentParser(prog="recipe " + recipe.name, add_help=False)
     cli.add_options(parser, TrainingOptions)
-    return vars(parser.parse_args(arguments(recipe)))
+    given = vars(parser.parse_args(arguments(recipe)))
+    try:
+        return TrainingOptions(**given)
+    except InputError as error:
+        raise InputError("recipe %s: %s" % (recipe.name, error)) from error
 
 
 def replace(path, recipe):

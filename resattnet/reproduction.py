@@ -1,6 +1,6 @@
 """Runs of recipes: begun and gone on with as subprocesses of the training script, then entered in the recipes."""
-import csv
 import ctypes
+import dataclasses
 import os
 import shlex
 import shutil
@@ -8,14 +8,20 @@ import signal
 import subprocess
 import sys
 
-from . import checkpoints, recipes
+from . import checkpoints, recipes, runs
 from .errors import InputError
 from .figures import curves, save
 from .files import write_atomically, writing
 from .interrupts import Interrupted, StopSignals
-from .options import flag_name
+from .options import TrainingOptions, flag_name
+from .summaries import accuracy_name
 
 TRAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "cifar10_train.py")
+# What a recipe's run may have otherwise: where things lie, what is shown and saved, and, unless the recipe has its own,
+# what the conditions name.
+FREE = ("name", "data_dir", "log_dir", "model_dir", "workers", "log_interval", "save_period", "save_minutes",
+        "mask_images", "mask_period")
+NAMED = ("num_gpus", "seed")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -62,10 +68,11 @@ def next_command(recipe, options):
     state = _state(recipe, folder)
     where = ["--log-dir", options.log_dir, "--data-dir", options.data_dir]
     if state is None:
-        recipes.arguments(recipe)
+        start = recipes.options(recipe).params
+        start = ["--params", _placed(start, options.model_dir)] if start else []
         _clear(folder)
         return [sys.executable, TRAIN, "--recipe", recipe.name, "--recipes", options.recipes, "--name", recipe.name,
-                "--model-dir", options.model_dir] + where
+                "--model-dir", options.model_dir] + start + where
     if state.progress["epoch"] >= state.options["epochs"]:
         return None
     return [sys.executable, TRAIN, "--resume", folder] + where
@@ -76,12 +83,27 @@ def _state(recipe, folder):
     if not any(os.path.exists(os.path.join(folder, name + ".state")) for name in ("last", "previous")):
         return None
     state = checkpoints.load_state(folder)
-    for name, value in recipes.options(recipe).items():
-        found = state.options.get(name)
-        if (tuple(found) if isinstance(found, list) else found) != value:
+    wanted, found = (_deciding(one, os.path.dirname(folder))
+                     for one in (recipes.options(recipe), TrainingOptions(**state.options)))
+    for name, value in wanted.items():
+        if found[name] != value and (name not in NAMED or value != getattr(TrainingOptions, name)):
             raise InputError("%s was not run by recipe %s, which has %s %s where it has %s: move it away, or give "
-                             "another --model-dir" % (folder, recipe.name, flag_name(name), value, found))
+                             "another --model-dir" % (folder, recipe.name, flag_name(name), value, found[name]))
     return state
+
+
+def _deciding(options, model_dir):
+    """The arguments, by name, that decide what a run gives, with defaults that depend on others filled in."""
+    chosen = dict(dataclasses.asdict(options), lr=options.lr or (None if options.lr_per_256 else 0.1),
+                  warmup_epochs=options.warmup, lr_steps=options.lr_schedule == "step" and options.decay_epochs,
+                  params=options.params and os.path.abspath(_placed(options.params, model_dir)))
+    return {name: value for name, value in chosen.items() if name not in FREE}
+
+
+def _placed(path, model_dir):
+    """Where the parameters that a recipe starts from are: models/ in it is the folder of the runs."""
+    first, _, rest = path.partition("/")
+    return os.path.join(model_dir, rest) if first == "models" and rest else path
 
 
 def _clear(folder):
@@ -150,8 +172,13 @@ def record(recipe, options):
         raise InputError("%s has %d of its %d epochs: scripts/reproduce.py %s goes on" % (
             folder, done, epochs, recipe.name))
     path = os.path.join(options.log_dir, "csv", recipe.name + ".csv")
-    rows = _log(path, epochs)
-    errors, seconds = [_error(row["validation_top1"]) for row in rows], sum(float(row["seconds"]) for row in rows)
+    if not os.path.exists(path):
+        raise InputError("%s: the run's log is not there; give its --log-dir, or have it written anew: "
+                         "scripts/cifar10_train.py --resume %s" % (path, folder))
+    rows = runs.read_csv(path)
+    if len(rows) != epochs:
+        raise InputError("%s has not each of the run's %d epochs once" % (path, epochs))
+    errors, seconds = [_error(row["validation_top1"]) for row in rows], sum(row["seconds"] for row in rows)
     best = min(errors)
     conditions = "%s, %d epochs, best after %d, seed %d, %s, %s of training; %s" % (
         state.options["dataset"], epochs, errors.index(best) + 1, state.options["seed"],
@@ -160,6 +187,8 @@ def record(recipe, options):
         "; then ".join(state.progress.get("machines") or ["machine not recorded"]))
     if options.note:
         conditions += "; " + options.note
+    elif recipe.conditions.startswith(conditions + "; "):
+        conditions = recipe.conditions  # the same run, entered before with a note
     entered = recipe._replace(ours="%.2f, best %.2f" % (errors[-1], best), conditions=conditions)
     recipes.replace(options.recipes, entered)
     if options.keep:
@@ -169,8 +198,9 @@ def record(recipe, options):
 
 def _keep(recipe, path, rows, folder):
     """Put a run's log and its curve into a folder."""
-    figure = curves([(0, [int(row["epoch"]) for row in rows], [_error(row[name]) for row in rows], dashed)
-                     for name, dashed in (("validation_top1", False), (_train_accuracy(rows[0]), True))], "error, %")
+    training = "train_" + accuracy_name(rows[0])
+    figure = curves([(0, [row["epoch"] for row in rows], [_error(row[name]) for row in rows], dashed)
+                     for name, dashed in (("validation_top1", False), (training, True))], "error, %")
     axes, = figure.axes
     axes.legend(["validation", "training"], frameon=False)
     axes.set_title("%s: %s" % (recipe.name, recipe.ours), fontsize="medium", parse_math=False)
@@ -180,21 +210,5 @@ def _keep(recipe, path, rows, folder):
         save(figure, os.path.join(folder, recipe.name + ".png"))
 
 
-def _train_accuracy(row):
-    return next(name for name in row if name.startswith("train_accuracy"))
-
-
 def _error(share):
-    return 100 * (1 - float(share))
-
-
-def _log(path, epochs):
-    """The rows of a run's CSV log, one for each epoch."""
-    try:
-        with open(path, newline="") as handle:
-            rows = list(csv.DictReader(handle))
-    except FileNotFoundError:
-        raise InputError("%s: the run's log is not there; give its --log-dir" % path)
-    if [int(row["epoch"]) for row in rows] != list(range(1, epochs + 1)):
-        raise InputError("%s has not each of the run's %d epochs once" % (path, epochs))
-    return rows
+    return 100 * (1 - share)

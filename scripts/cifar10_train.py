@@ -18,40 +18,40 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.p
 from resattnet import cli, recipes  # noqa: E402
 from resattnet.cores import divide_cores  # noqa: E402
 from resattnet.errors import InputError  # noqa: E402
-from resattnet.options import TrainingOptions, resumed  # noqa: E402
+from resattnet.options import TrainingOptions, override, resumed  # noqa: E402
 
 
 def parse():
-    """Return the options given as a dict, and the run to resume or None."""
+    """Return the options of the run, and the state it goes on from or None."""
     parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     cli.add_options(parser, TrainingOptions)
     parser.add_argument("--resume", metavar="RUN", help="folder or state of a run to go on with, under its own "
                         "arguments; flags given beside it win where they leave the network and the data as they are")
     parser.add_argument("--recipe", metavar="NAME", help="take the flags of a recipe of data/recipes.csv, which "
-                        "scripts/reproduce.py lists; flags given beside it win")
+                        "scripts/reproduce.py lists; flags given beside it win, and what of its own has no place "
+                        "beside them is left out")
     parser.add_argument("--recipes", metavar="FILE", help="with --recipe: another file of recipes")
     given = vars(parser.parse_args())
     resume, recipe, table = (given.pop(name) for name in ("resume", "recipe", "recipes"))
-    if table and not recipe:
+    if table is not None and recipe is None:
         raise InputError("--recipes %s: give --recipe beside it" % table)
-    if recipe and resume:
+    if recipe is not None and resume is not None:
         raise InputError("--recipe %s --resume %s: a run has its own arguments; leave --recipe out"
                          % (recipe, resume))
-    if recipe:
-        given = dict(recipes.options(recipes.find(recipe, recipes.read(table or recipes.PATH))), **given)
-    return given, resume
+    if recipe is not None:
+        found = recipes.find(recipe, recipes.read(recipes.PATH if table is None else table))
+        return override(recipes.options(found), given), None
+    if resume is None:
+        return TrainingOptions(**given), None
+    from resattnet.checkpoints import load_state
+
+    state = load_state(resume)
+    return resumed(state.options, given, state.progress["epoch"]), state
 
 
 def main():
     """Train."""
-    given, resume = parse()
-    if resume is None:
-        options, state = TrainingOptions(**given), None
-    else:
-        from resattnet.checkpoints import load_state
-
-        state = load_state(resume)
-        options = resumed(state.options, given, state.progress["epoch"])
+    options, state = parse()
     divide_cores(options.num_cpus)
     from resattnet.training import train
 

@@ -77,3 +77,21 @@ def test_a_state_of_before_an_option_was_there():
 
 def test_without_masks_there_is_no_period():
     assert after(dict(mask_images=4, mask_period=3), mask_images=0).mask_period is None
+
+
+def test_float16_stays():
+    with pytest.raises(InputError, match="--float16 False: the run to resume has True, and keeps it"):
+        after(dict(float16=True), dtype="bfloat16")
+
+
+@pytest.mark.parametrize("given, message", [
+    (dict(alpha=0.2), "--alpha 0.2 goes with --mix-up 1 or --cutmix 1"),
+    (dict(mixup_off_epochs=2), "--mixup-off-epochs 2 goes with --mix-up 1 or --cutmix 1"),
+    (dict(epochs=20, mix_up=True, mixup_off_epochs=20),
+     "--mixup-off-epochs 20: the run has 20 epochs, and none would be mixed"),
+    (dict(epochs=82, lr_schedule="step", lr_steps=(82, 123)),
+     "--lr-steps 82,123: none is before the end of the run's 82 epochs"),
+])
+def test_what_would_do_nothing_is_refused(given, message):
+    with pytest.raises(InputError, match=message):
+        TrainingOptions(**given)

@@ -121,13 +121,13 @@ def test_what_float16_cannot_hold(folder, tmp_path):
 def test_it_is_the_run_of_the_recipe():
     told, recipe = pretrained.describe(NAME), recipes.find(RECIPE, recipes.read(recipes.PATH))
     given = recipes.options(recipe)
-    assert told["run"] == RECIPE and told["dataset"] == given["dataset"]
+    assert told["run"] == RECIPE and told["dataset"] == given.dataset
     assert {name: told["network"][name] for name in ("num_layers", "widths")} == {
-        name: given[name] for name in ("num_layers", "widths")}
+        name: getattr(given, name) for name in ("num_layers", "widths")}
     last, best = recipe.ours.split(", best ")
     with open(os.path.join(ROOT, "data", RECIPE + ".csv"), newline="") as handle:
         rows = list(csv.DictReader(handle))
-    assert len(rows) == given["epochs"]
+    assert len(rows) == given.epochs
     errors = {int(row["epoch"]): "%.2f" % (100 - 100 * float(row["validation_top1"])) for row in rows}
     assert errors[told["epoch"]] == "%.2f" % (100 - 100 * told["validation_top1"]) == last
     assert min(errors.values(), key=float) == best

@@ -21,6 +21,7 @@ from resattnet.errors import InputError
 from resattnet.options import TrainingOptions
 from resattnet.script_options import ReproductionOptions
 
+HEAD = ",".join(recipes.Recipe._fields) + "\n"
 TABLE = recipes.read()
 NAMES = [recipe.name for recipe in TABLE]
 
@@ -31,7 +32,7 @@ def by_name(name):
 
 @pytest.mark.parametrize("name", [recipe.name for recipe in TABLE if recipe.flags])
 def test_the_flags_of_each_recipe_are_those_of_the_training_script(name):
-    options = TrainingOptions(**recipes.options(by_name(name)))
+    options = recipes.options(by_name(name))
     assert options.dataset in ("cifar10", "cifar100", "digits")
 
 
@@ -44,11 +45,50 @@ def test_each_row_has_what_it_needs():
         assert bool(recipe.ours) == bool(recipe.conditions)
 
 
+# The paper's tables 2 to 4 and its text, CIFAR-10 top-1 error in %, by depth.
+PAPER = {"paper-%d": {56: 5.52, 92: 4.99, 128: 4.44, 164: 4.31, 236: 4.14, 452: 3.90},
+         "paper-nal-%d": {56: 5.89, 92: 5.35, 128: 5.57, 164: 7.18},
+         "paper-channel-%d": {56: 6.24}, "paper-spatial-%d": {56: 6.33}, "paper-local-%d": {56: 6.48},
+         "paper-noise10-%d": {92: 5.15}, "paper-noise30-%d": {92: 5.79}, "paper-noise50-%d": {92: 7.27},
+         "paper-noise70-%d": {92: 15.75}, "paper-cifar100-%d": {92: 21.71, 236: 21.16, 452: 20.45},
+         "paper-imagenet-%d": {56: 21.76, 92: 19.5}, "paper-imagenet-next-%d": {56: 21.2},
+         "paper-imagenet-inception-%d": {56: 20.36}}
+
+
+def test_the_papers_figures():
+    reported = {name % depth: error for name, errors in PAPER.items() for depth, error in errors.items()}
+    assert reported == {name: float(by_name(name).error) for name in NAMES if name.startswith("paper-")}
+    for name in reported:
+        if by_name(name).flags:
+            options = recipes.options(by_name(name))
+            assert options.num_layers == int(name.rsplit("-", 1)[1])
+            assert (options.attention_learning == "nal") == ("-nal-" in name)
+            assert {"channel", "spatial"} & set(name.split("-")) == {options.attention} - {"mixed"}
+            assert ("local" in name) == (options.mask == "local") and ("cifar100" in name) == (
+                options.dataset == "cifar100")
+            assert options.label_noise == int((re.findall(r"noise(\d+)", name) or [0])[0]) / 100
+
+
+def test_the_tricks_are_the_25_of_their_table():
+    """Each figure is a share of the 9,984 or 10,048 images of whole batches; each name spells its own flags."""
+    rows = [by_name(name) for name in NAMES if name.startswith("tricks-")]
+    assert len(rows) == 25 and min(float(row.error) for row in rows) == 3.4956
+    for row in rows:
+        right = 1 - float(row.error) / 100
+        assert any(abs(round(right * images) - right * images) < 1e-6 * images for images in (9984, 10048))
+        options = recipes.options(row)
+        named = "tricks-b%d-lr%s-w%d" % (options.batch_size, options.lr, options.warmup)
+        named += "-a%s" % options.alpha * options.mix_up + "-e%g" % options.epsilon * (options.epsilon > 0)
+        assert row.name == named and options.accumulate == 8 and options.optimizer == "nag"
+        # Its script ran an epoch more than it was told, and mixed in the first nine tenths of them.
+        assert options.epochs == 201 and options.mixup_off_epochs == 20 * options.mix_up
+
+
 def test_the_papers_schedule_is_that_of_its_iterations():
     """160,000 iterations, divided by ten at 64,000 and 96,000, of 781 whole batches of 64 in an epoch."""
     for name in NAMES:
         if name.startswith("paper") and by_name(name).flags:
-            options = TrainingOptions(**recipes.options(by_name(name)))
+            options = recipes.options(by_name(name))
             batches = 50000 // options.batch_size
             assert [round(steps / batches) for steps in (64000, 96000, 160000)] == [82, 123, options.epochs]
             assert options.lr_steps == (82, 123) and options.lr_schedule == "step" and options.warmup == 0
@@ -73,14 +113,29 @@ def test_unknown_names_come_with_the_nearest():
 
 @pytest.mark.parametrize("text, message", [
     ("name,flags\na,b\n", "its columns have to be name,flags,error,whose,caveat,ours,conditions"),
-    (",".join(recipes.Recipe._fields) + "\na,,,,,,\na,,,,,,\n", "two recipes are called a")])
+    (HEAD + "a,,,,,,\na,,,,,,\n", "two recipes are called a"),
+    (HEAD + "a,,,,,,\nb,,,,one, two,,\n", "line 3: 8 cells in place of 7; a cell with a comma needs quotes"),
+    (HEAD + "a,,,\n", "line 2: 4 cells in place of 7"),
+    (HEAD + "a,\"--epochs 3,,,,,\n", "cannot be read as a file of recipes"),
+    (HEAD + "\udcff,,,,,,\n", "cannot be read as a file of recipes .*utf-8")])
 def test_files_that_are_not_recipes(tmp_path, text, message):
     path = tmp_path / "recipes.csv"
     with pytest.raises(InputError, match="no such file of recipes"):
         recipes.read(str(path))
-    path.write_text(text)
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(InputError, match=message):
         recipes.read(str(path))
+    with pytest.raises(InputError, match="cannot be read as a file of recipes"):
+        recipes.read(str(tmp_path))
+
+
+@pytest.mark.parametrize("flags, message", [
+    ("--name 'x", "recipe a: its flags cannot be read .No closing quotation"),
+    ("--alpha 0.2", "recipe a: --alpha 0.2 goes with --mix-up 1"),
+])
+def test_flags_that_are_wrong(flags, message):
+    with pytest.raises(InputError, match=message):
+        recipes.options(recipes.Recipe("a", flags, "", "", ""))
 
 
 # ---- flags, listing, README ----
@@ -91,21 +146,42 @@ def parsed(monkeypatch, *args):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setattr(sys, "argv", ["cifar10_train.py"] + list(args))
-    given, resume = module.parse()
-    assert resume is None
-    return TrainingOptions(**given)
+    options, state = module.parse()
+    assert state is None
+    return options
 
 
 def test_flags_beside_a_recipe_win(monkeypatch):
-    plain = TrainingOptions(**recipes.options(by_name("digits")))
+    plain = recipes.options(by_name("digits"))
     assert parsed(monkeypatch, "--recipe", "digits") == plain != TrainingOptions()
     assert plain.dataset == "digits" and plain.epochs == 5
     changed = parsed(monkeypatch, "--epochs", "7", "--recipe", "digits", "--seed", "3", "--widths", "full")
     assert changed == dataclasses.replace(plain, epochs=7, seed=3, widths="full")
+    assert "recipe : there is none" in refused(script("cifar10_train.py", "--recipe", ""))
     with pytest.raises(InputError, match="--recipes x: give --recipe beside it"):
         parsed(monkeypatch, "--recipes", "x")
     with pytest.raises(InputError, match="--recipe digits --resume x: a run has its own arguments"):
         parsed(monkeypatch, "--recipe", "digits", "--resume", "x")
+
+
+@pytest.mark.parametrize("name", [recipe.name for recipe in TABLE if recipe.flags])
+def test_a_flag_that_excludes_one_of_a_recipe_wins_over_it(name, monkeypatch):
+    own = recipes.options(by_name(name))
+    assert parsed(monkeypatch, "--recipe", name, "--lr-per-256", "0.4").lr is None
+    assert parsed(monkeypatch, "--recipe", name, "--num-gpus", "1").num_cpus == 1
+    assert parsed(monkeypatch, "--recipe", name, "--float16", "1").dtype == "float32"
+    short = parsed(monkeypatch, "--recipe", name, "--epochs", "3")
+    assert short.epochs == 3 and short.warmup < 3 and (short.mixup_off_epochs, short.lr_steps) == (0, None)
+    plain = parsed(monkeypatch, "--recipe", name, "--mix-up", "0")
+    assert plain == dataclasses.replace(own, mix_up=False, alpha=1.0, mixup_off_epochs=0)
+    cosine = parsed(monkeypatch, "--recipe", name, "--lr-schedule", "cosine")
+    assert cosine == dataclasses.replace(own, lr_schedule="cosine", lr_steps=None)
+    trunk = parsed(monkeypatch, "--recipe", name, "--mask", "none")
+    assert trunk == dataclasses.replace(own, mask="none", attention="mixed", attention_learning="arl")
+
+
+def test_steps_of_a_recipe_that_come_before_the_end_stay(monkeypatch):
+    assert parsed(monkeypatch, "--recipe", "paper-56", "--epochs", "100").lr_steps == (82,)
 
 
 def test_listing_and_printing(tmp_path):
@@ -156,7 +232,7 @@ def few(tmp_path, few_digits):
     """Options of a reproduction of `FEW`, and of its training."""
     places = dict(log_dir=str(tmp_path / "log"), model_dir=str(tmp_path / "models"))
     return (ReproductionOptions(recipes=write_table(tmp_path, OTHER, FEW), **places),
-            TrainingOptions(name="few", num_gpus=0, **recipes.options(FEW), **places))
+            dataclasses.replace(recipes.options(FEW), name="few", num_gpus=0, **places))
 
 
 def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
@@ -172,6 +248,52 @@ def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
     assert entered.conditions.startswith(words) and entered.conditions.endswith("; sixteen pixels")
     assert re.search(r"Python \d.* MXNet 1\.9\.1, resattnet \d", entered.conditions)
     assert reproduction.next_command(entered, options) is None
+
+
+def test_a_note_stays_with_the_run_that_it_is_of(few):
+    options, training_options = few
+    training.train(training_options)
+    entered = reproduction.record(FEW, dataclasses.replace(options, note="sixteen pixels"))
+    assert reproduction.record(entered, options) == entered
+    another = entered._replace(conditions=entered.conditions.replace("seed 0", "seed 7"))
+    assert not reproduction.record(another, options).conditions.endswith("sixteen pixels")
+
+
+@pytest.mark.parametrize("changes, message", [
+    (dict(cutout=8), "recipe few, which has --cutout 0 where it has 8: move it away"),
+    (dict(ema=0.9), "--ema None where it has 0.9"),
+    (dict(warmup_epochs=0), "--warmup-epochs 1 where it has 0"),
+    (dict(lr=0.2), "--lr 0.1 where it has 0.2"),
+])
+def test_a_run_with_other_flags_than_its_recipe_is_not_entered(few, changes, message):
+    options, training_options = few
+    training.train(dataclasses.replace(training_options, epochs=3, **changes))
+    for act in (reproduction.record, reproduction.next_command):
+        with pytest.raises(InputError, match=message):
+            act(FEW, options)
+
+
+def test_what_does_not_decide_may_differ(few):
+    """Among it the seed, which the conditions name, unless the recipe has one; and defaults that are given."""
+    options, training_options = few
+    training.train(dataclasses.replace(training_options, seed=3, log_interval=7, save_period=1, lr=0.1))
+    assert "seed 3" in reproduction.record(FEW, options).conditions
+    with pytest.raises(InputError, match="--seed 4 where it has 3"):
+        reproduction.record(FEW._replace(flags=FEW.flags + " --seed 4"), options)
+
+
+def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few):
+    options, training_options = few
+    more = FEW._replace(name="more", flags=FEW.flags + " --params models/few/last.params")
+    where = os.path.join(options.model_dir, "few", "last.params")
+    command = reproduction.next_command(more, options)
+    assert command[command.index("--params") + 1] == where
+    training.train(training_options)
+    training.train(dataclasses.replace(training_options, name="more", params=where))
+    assert reproduction.record(more, options).ours
+    other = more._replace(flags=more.flags.replace("few/last", "few/best"))
+    with pytest.raises(InputError, match="was not run by recipe more, which has --params .*few/best.params where"):
+        reproduction.record(other, options)
 
 
 def test_a_run_elsewhere_is_said_too(few, monkeypatch):
@@ -205,7 +327,12 @@ def test_what_is_not_the_ended_run_of_the_recipe_is_not_entered(few):
         handle.writelines(lines[:-1])
     assert "has not each of the run's 3 epochs once" in refusal()
     os.remove(log)
-    assert "the run's log is not there" in refusal()
+    assert "is not there; give its --log-dir, or have it written anew: scripts/cifar10_train.py --resume" in refusal()
+    state = checkpoints.load_state(run.folder)
+    training.train(TrainingOptions(**state.options), state)
+    with open(log) as handle:
+        assert handle.readlines() == lines
+    os.remove(log)
     progress = dict(dataclasses.asdict(run.progress), epoch=2, options=dataclasses.asdict(training_options))
     checkpoints.save_state(run.folder, {}, progress)
     assert "has 2 of its 3 epochs: scripts/reproduce.py few goes on" in refusal()

@@ -13,11 +13,15 @@ from .report import compare_arguments
 PICTURE = 128  # pixels at most of a side of a hard image
 FOLDED = 20  # tables of more classes are folded away
 
-CHARTS = (  # title, what the axis says, whether it may be logarithmic, columns of the CSV (a second is dashed), a note
+# Title, what the axis says, whether it may be logarithmic, columns of the CSV (a second, if there, is dashed), a note.
+CHARTS = (
     ("Loss", "cross-entropy, nats", True, ("validation_loss", "train_loss"), "Solid: validation; dashed: training."),
-    ("Top-1 of validation", "share of the images", False, ("validation_top1",), ""),
+    ("Top-1 of validation", "share of the images", False, ("validation_top1", "validation_ema_top1"), ""),
     ("Learning rate", "learning rate", True, ("learning_rate",), "At the last step of each epoch."),
     ("Speed of training", "images/s", False, ("samples_per_second",), "Validation aside."))
+
+# Options with which the training loss is not that of the labels.
+OTHER_LOSS = ("mix_up", "cutmix", "epsilon", "label_noise", "teacher")
 
 
 def _named(number, record):
@@ -79,11 +83,13 @@ def _figures(records):
     rows = []
     for number, record in enumerate(records):
         title = '%s<br><span class="soft">%s</span>' % (_named(number, record), escape(_what(record)))
-        for name, row in (("best", record.best), ("last", record.last)) if record.rows else ():
-            rows.append([title if name == "best" else '<span class="soft">%s</span>' % escape(record.label), name,
-                         "%d%s" % (row["epoch"], escape(_total(record)))]
-                        + ["%.4f" % row[key] for key in ("validation_top1", "validation_top5", "validation_loss",
-                                                         "train_loss")] + [duration(record.seconds(row))])
+        for name, row, what in (("best", record.best, "validation"), ("last", record.last, "validation"),
+                                ("best of the moving average", record.best_ema, "validation_ema")):
+            if row:
+                rows.append([title if name == "best" else '<span class="soft">%s</span>' % escape(record.label), name,
+                             "%d%s" % (row["epoch"], escape(_total(record)))]
+                            + ["%.4f" % row[key] for key in (what + "_top1", what + "_top5", what + "_loss",
+                                                             "train_loss")] + [duration(record.seconds(row))])
         if not record.rows:
             rows.append([title, "no epoch yet"] + [""] * 6)
     return "<section><h2>Best and last</h2>%s</section>" % table(
@@ -103,15 +109,18 @@ def _curves(records):
         return ""
     legend = "".join('<li>%s <span class="soft">%s</span></li>' % (_named(number, record), escape(_what(record)))
                      for number, record in enumerate(records))
-    softened = [record.label for record in records
-                if record.options and (record.options.get("mix_up") or record.options.get("epsilon"))]
+    softened, averaged = ([record.label for record in records if test(record)] for test in (
+        lambda record: record.options and any(map(record.options.get, OTHER_LOSS)), lambda record: record.best_ema))
     charts = []
     for number, (title, label, spread, columns, note) in enumerate(CHARTS):
         lines = [(run, [row["epoch"] for row in record.rows], [row[column] for row in record.rows], place > 0)
-                 for run, record in enumerate(records) if record.rows for place, column in enumerate(columns)]
+                 for run, record in enumerate(records) for place, column in enumerate(columns)
+                 if record.rows and column in record.rows[0]]
         if "train_loss" in columns and softened:
-            note += " The training loss of %s is against mixed or smoothed labels: compare only its validation loss." \
-                % ", ".join(softened)
+            note += " The training loss of %s is against mixed, smoothed or noisy labels or a teacher: compare only " \
+                    "its validation loss." % ", ".join(softened)
+        if "validation_ema_top1" in columns and averaged:
+            note += "Dashed: the moving average of the parameters of %s." % ", ".join(averaged)
         charts.append("<figure><h3>%s</h3>%s<figcaption>%s</figcaption></figure>" % (
             title, figures.to_svg(figures.curves(lines, label, spread), "chart%d" % number,
                                   _described(title, records, columns[0]), len(records)), escape(note)))

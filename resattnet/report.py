@@ -50,6 +50,12 @@ class RunRecord(NamedTuple):
         return max(self.rows, key=lambda row: row["validation_top1"], default=None)
 
     @property
+    def best_ema(self):
+        """The row of the highest top-1 of the moving average; None without one."""
+        return max((row for row in self.rows if "validation_ema_top1" in row),
+                   key=lambda row: row["validation_ema_top1"], default=None)
+
+    @property
     def last(self):
         """The newest row; None before the first."""
         return self.rows[-1] if self.rows else None

@@ -362,7 +362,26 @@ def test_numbers_on_the_page(text, records):
         for row in (record.best, record.last):
             assert "%.4f" % row["validation_top1"] in shown and "%.4f" % row["validation_loss"] in shown
         assert "%.4f" % record.outcome.hardest[0].probability in shown
-    assert "against mixed or smoothed labels" in shown
+    assert "against mixed, smoothed or noisy labels or a teacher" in shown
+
+
+@pytest.mark.parametrize("name", ["mix_up", "cutmix", "epsilon", "label_noise", "teacher"])
+def test_a_training_loss_that_is_not_of_the_labels_is_said(name, records):
+    odd = records[0]._replace(label="odd", options=dict(records[0].options, **{name: "x"}), outcome=None)
+    shown = Reader(page.render([records[0]._replace(outcome=None), odd], ReportOptions())).text
+    assert "The training loss of odd is against" in shown
+
+
+def test_the_moving_average_has_its_row_and_its_curve():
+    rows = [dict(made_up().rows[0], epoch=epoch, validation_ema_top1=top1, validation_ema_top5=0.99,
+                 validation_ema_loss=0.25) for epoch, top1 in ((1, 0.1234), (2, 0.8765), (3, 0.8))]
+    with_average, without = (page.render([record], ReportOptions(evaluate=False)) for record in (
+        made_up("averaged", rows=rows), made_up()))
+    shown = Reader(with_average).text
+    assert "best of the moving average" in shown and "0.8765" in shown and "0.1234" not in shown
+    assert "Dashed: the moving average of the parameters of averaged." in shown
+    assert "moving average" not in Reader(without).text
+    assert with_average.count("stroke-dasharray: ") > without.count("stroke-dasharray: ")
 
 
 def test_one_colour_per_run_in_all_charts():

@@ -48,8 +48,10 @@ def read_description(path):
     if not os.path.isfile(path):
         raise InputError("%s: no such parameter file%s" % (path, _most_alike(path)))
     try:
-        with open(_description_path(path)) as handle:
+        with open(_description_path(path), encoding="utf-8") as handle:
             description = json.load(handle)
+        if not isinstance(description, dict) or not isinstance(description.get("network", {}), dict):
+            raise ValueError("it is of another form")
     except FileNotFoundError:
         return None
     except ValueError as error:

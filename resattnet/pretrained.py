@@ -8,6 +8,7 @@ from .specs import PLAIN_VARIANT
 
 _NAMING = ("prefix", "params")  # what a Gluon block takes beside what it is
 _POSITIONAL = {"classes", "num_layers"}
+_NETWORK = _POSITIONAL | {"widths"} | set(PLAIN_VARIANT)  # what a description has of a network
 
 
 def describe(name):
@@ -35,7 +36,8 @@ def described(path):
     description = parameters.read_description(path)
     if description is None:
         raise InputError("%s has no description beside it: give parameters as a run has saved them" % path)
-    if not {"dataset", "network"} <= set(description) or "classes" not in description["network"]:
+    network = set(description.get("network", ()))
+    if "dataset" not in description or not {"num_layers", "widths", "classes"} <= network <= _NETWORK:
         raise InputError("%s: the description beside it does not say of which network and data set it is: give "
                          "parameters as a run has saved them" % path)
     return path, description

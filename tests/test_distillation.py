@@ -1,5 +1,6 @@
 """Distillation against its formula and its closed gradient; the teacher as in testing; what is refused."""
 import dataclasses
+import json
 import os
 
 import numpy as np
@@ -10,6 +11,7 @@ from resattnet._mxnet import mx
 from resattnet.augment import smooth
 from resattnet.distillation import DistillationLoss, Teacher
 from resattnet.errors import InputError
+from resattnet.files import digest, write_json
 from resattnet.network import get_attention_cifar
 from resattnet.options import TrainingOptions
 from test_training import elsewhere, resume, values
@@ -108,7 +110,18 @@ def test_files_that_teach_nothing(options, teacher):
         handle.seek(5000)
         handle.write(b"damage")
     assert "best.params is damaged" in refused(teacher)
-    os.remove(teacher.replace(".params", ".json"))
+    description = teacher.replace(".params", ".json")
+    with open(description) as handle:
+        whole = json.load(handle)
+    for other, message in (
+            ([], "best.json is damaged (it is of another form)"),
+            (dict(whole, network=[]), "best.json is damaged (it is of another form)"),
+            (dict(whole, network=dict(whole["network"], depth=3)), "does not say of which network"),
+            (dict(whole, network=dict(classes=10)), "does not say of which network"),
+            (dict(whole, network=dict(whole["network"], num_layers=57)), "57")):
+        write_json(description, dict(other, sha256=digest(teacher)) if other else other)
+        assert message in refused(teacher)
+    os.remove(description)
     assert "has no description beside it" in refused(teacher)
 
 

@@ -44,6 +44,7 @@ class _CutDataset(mx.gluon.data.Dataset):
         if self._seed is None:
             return np.arange(len(self._labels))
         if self._shuffled != epoch:
+            # NumPy takes this for (seed, epoch, 0), the stream of the first batch: no harm, and part of what a seed is.
             self._order = np.random.default_rng((self._seed, epoch)).permutation(len(self._labels))
             self._shuffled = epoch
         return self._order

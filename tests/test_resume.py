@@ -10,10 +10,13 @@ import time
 import numpy as np
 import pytest
 
-from resattnet import checkpoints, records, training
+from resattnet import checkpoints, parameters, records, training
 from resattnet._mxnet import mx
 from resattnet.datasets import ImageSet
 from resattnet.interrupts import Interrupted
+from resattnet.network import get_attention_cifar
+from resattnet.options import flag_name
+from resattnet.report import argument_text
 from test_cli import ROOT
 from test_training import CLOCK, assert_equal_runs, elsewhere, resume, stop_at
 
@@ -23,9 +26,20 @@ KILLS = int(os.environ.get("RESATTNET_KILLS", 3))
 EPOCHS = KILLS + 2  # of four steps
 
 
-def test_cuts_at_random_steps_change_nothing(options, monkeypatch):
+def make_teacher(path, dataset, classes):
+    """Parameters, as drawn, of a network to learn from."""
+    network = dict(num_layers=56, widths="thin", attention_learning="arl", attention="mixed", mask="hourglass",
+                   classes=classes)
+    net = get_attention_cifar(**network)
+    net.initialize(mx.init.MSRAPrelu())
+    parameters.save_parameters(net, path, dict(network=network, dataset=dataset))
+    return path
+
+
+def test_cuts_at_random_steps_change_nothing(options, monkeypatch, tmp_path):
     """Twice a run dies, once it is asked to stop; a state is written at every step."""
-    options = elsewhere(options, "run", save_minutes=1e-9, **ALL)
+    teacher = make_teacher(str(tmp_path / "teacher.params"), "digits", 10)
+    options = elsewhere(options, "run", save_minutes=1e-9, teacher=teacher, **ALL)
     whole = training.train(elsewhere(options, "whole"))
     cuts = sorted(random.Random(0).sample(range(1, 13), 3))
 
@@ -67,6 +81,7 @@ def noise_records(tmp_path):
                             rng.integers(0, 5, count).astype(np.int32), tuple("abcde"))
             for split, count in (("train", 64), ("test", 20))}
     records.write(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
+    make_teacher(str(tmp_path / "teacher.params"), "noise", 5)
     return str(tmp_path)
 
 
@@ -84,9 +99,10 @@ def said(folder):
 def begin(folder, name):
     """The script on the records, with all switched on."""
     flags = ("--dataset noise --data-format rec --data-dir . --widths thin -b 16 --epochs %d --warmup-epochs 1 "
-             "--num-gpus 0 --save-minutes 1e-9 --ema 0.9 --cutmix 1 --mix-up 1 --epsilon 0.1 --mixup-off-epochs 1 "
-             "--clip-gradient 0.5 --no-wd 1 --label-noise 0.2 --lr 0.01 --name" % EPOCHS)
-    return start(folder, *flags.split(), name)
+             "--num-gpus 0 --save-minutes 1e-9 --teacher teacher.params --name" % EPOCHS).split() + [name]
+    for option, value in dict(ALL, lr_per_256=0.16).items():
+        flags += [flag_name(option), argument_text(value)]
+    return start(folder, *flags)
 
 
 def kill_after(process, path, saves, seconds):

@@ -6,7 +6,9 @@ import time
 from tqdm import tqdm
 
 from ._mxnet import check_protobuf
-from .files import write_csv
+from .errors import InputError
+from .files import write_csv, writing
+from .interrupts import Interrupted
 
 
 class _DirectEvents:
@@ -60,8 +62,8 @@ def put_pictures(board, step, images):
 class RunLog:
     """The logs of one run: `log/board/<run>/`, `log/text/<run>.log`, `log/csv/<run>.csv`, and the terminal.
 
-    A context manager; it is closed also when an exception or Ctrl-C ends the run. An error of a log's
-    disk ends that log with a warning, never the run.
+    A context manager; it is closed also when an exception or Ctrl-C ends the run, whose line is in the text log too. An
+    error of a log's disk ends that log with a warning, never the run.
 
     Parameters
     ----------
@@ -71,6 +73,11 @@ class RunLog:
         The run's name.
     arguments : dict
         The run's arguments, for the board's text page and the head of the text log.
+
+    Raises
+    ------
+    InputError
+        If a folder for them cannot be made.
     """
 
     def __init__(self, folder, run, arguments):
@@ -80,13 +87,18 @@ class RunLog:
         self._bar = None
         self._failed = set()
         self._text = self._board = None
-        for path in (self.board_dir, os.path.dirname(self.text_path), os.path.dirname(self.csv_path)):
-            os.makedirs(path, exist_ok=True)
-        self._attempt("text log", self._open_text)
+        with writing("--log-dir %s" % folder):
+            for path in (self.board_dir, os.path.dirname(self.text_path), os.path.dirname(self.csv_path)):
+                os.makedirs(path, exist_ok=True)
+        self._attempt("text log", self._open_text, arguments)
         self._attempt("board", self._open_board, arguments)
 
-    def _open_text(self):
-        self._text = open(self.text_path, "a", buffering=1)
+    def _open_text(self, arguments):
+        self._text = open(self.text_path, "a", buffering=1, encoding="utf-8")
+        self._write("arguments: " + "  ".join("%s=%s" % item for item in sorted(arguments.items())))
+
+    def _write(self, text):
+        self._text.write(time.strftime("%Y-%m-%d %H:%M:%S ") + text + "\n")
 
     def _open_board(self, arguments):
         self._board = open_board(self.board_dir)
@@ -97,8 +109,10 @@ class RunLog:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, _kind, error, _trace):
         self.end_bar()
+        if self._text and isinstance(error, (InputError, Interrupted)):  # what the script says last, on the terminal
+            self._attempt("text log", self._write, str(error))
         self._attempt("board", lambda: self._board.close())
         self._attempt("text log", lambda: self._text.close())
 
@@ -116,7 +130,7 @@ class RunLog:
         tqdm.write(text, file=sys.stderr if self._bar else sys.stdout)
         sys.stdout.flush()
         if self._text:
-            self._attempt("text log", self._text.write, time.strftime("%Y-%m-%d %H:%M:%S ") + text + "\n")
+            self._attempt("text log", self._write, text)
 
     def scalars(self, step, values):
         """Put named numbers on the board at a step, and see that they are in its file."""

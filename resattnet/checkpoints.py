@@ -89,7 +89,7 @@ def never_saved(folder):
 
 
 def make_run_folder(model_dir, run):
-    """Make the folder of a new run and return its path; an InputError if there is one of that name."""
+    """Make the folder of a new run and return its path; an InputError if there is one of that name, or none can be."""
     folder = os.path.join(model_dir, run)
     try:
         os.makedirs(folder)
@@ -98,6 +98,8 @@ def make_run_folder(model_dir, run):
             raise InputError("%s is there already, of a run that was killed before its first state was whole: remove "
                              "it, or give another --name" % folder)
         raise InputError("%s is there already: go on with it by --resume %s, or give another --name" % (folder, folder))
+    except OSError as error:
+        raise InputError("--model-dir %s: %s cannot be made (%s)" % (model_dir, folder, error.strerror)) from error
     return folder
 
 
@@ -147,6 +149,8 @@ def load_state(path, with_arrays=True):
         path = next((state for state in states if os.path.exists(state)), states[0])
     if not os.path.exists(path):
         raise InputError("%s: no state of a run is there to resume" % path)
+    if not path.endswith(".state"):
+        raise InputError("%s is no state of a run: give the run's folder, or the last.state in it" % path)
     try:
         arrays, progress = _read_state(path, with_arrays)
     except _DAMAGE as error:

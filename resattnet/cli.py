@@ -1,6 +1,7 @@
 """What the scripts share: flags from options, and errors as one line and an exit code."""
 import argparse
 import dataclasses
+import difflib
 import re
 import sys
 import typing
@@ -13,7 +14,10 @@ class ArgumentParser(argparse.ArgumentParser):
     """As argparse's; a wrong argument is one line on stderr, `script: --flag value: what to do`, and exit 2."""
 
     def error(self, message):
-        self.exit(2, "%s: %s\n" % (self.prog, re.sub(r"^argument (\S+): ", r"\1 ", message)))
+        unknown = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
+        nearest = difflib.get_close_matches(unknown.group(1), self._option_string_actions, 1) if unknown else []
+        self.exit(2, "%s: %s%s\n" % (self.prog, re.sub(r"^argument (\S+): ", r"\1 ", message),
+                                     "; did you mean %s?" % nearest[0] if nearest else ""))
 
 
 def switch(text):

@@ -142,7 +142,8 @@ class TrainingOptions(Options):
     workers: int = option(0, "processes that make batches; 0 makes them in the training process; with --loader dali "
                           "its threads", low=0, short="-j")
     seed: int = option(0, "draws weights, order, crops and mixes; same seed, same run", low=0, high=2 ** 31 - 1)
-    log_interval: int = option(50, "steps between two lines of the log", low=1)
+    log_interval: int = option(50, "steps between two lines of the log, counted in each epoch; a shorter epoch has one "
+                               "at its end", low=1)
     save_period: int = option(0, "keep the parameters of every so many epochs too; 0 keeps best and last only", low=0)
     save_minutes: float = option(10.0, "save the state also within an epoch, after so many minutes", above=0)
     log_dir: str = option("log", "folder of the logs: board/, text/ and csv/ of each run")
@@ -340,8 +341,8 @@ def resumed(before, given, epochs_done):
     Raises
     ------
     InputError
-        If a value is wrong, or is of one that has to stay, or the restarts given are not, in the epochs done, those
-        that there were.
+        If a value is wrong, or is of one that has to stay, or there are fewer epochs than are done, or the restarts
+        given are not, in the epochs done, those that there were.
     """
     own = TrainingOptions(**before)
     merged = override(dataclasses.replace(own, warmup_epochs=own.warmup), given)
@@ -349,6 +350,8 @@ def resumed(before, given, epochs_done):
         if getattr(merged, name) != getattr(own, name):
             raise InputError("%s %s: the run to resume has %s, and keeps it"
                              % (flag_name(name), getattr(merged, name), getattr(own, name)))
+    if merged.epochs < epochs_done:
+        raise InputError("--epochs %d: the run to resume has done %d" % (merged.epochs, epochs_done))
     if merged.lr_schedule == "cosine" and "lr_restarts" in given:
         _check_past_restarts(own.lr_restarts or (), merged.lr_restarts or (), epochs_done)
     return merged

@@ -22,6 +22,7 @@ TRAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FREE = ("name", "data_dir", "log_dir", "model_dir", "workers", "log_interval", "save_period", "save_minutes",
         "mask_images", "mask_period")
 NAMED = ("num_gpus", "seed")
+MODELS = "models/"  # where a recipe has the parameters of another one, by its name
 _PR_SET_PDEATHSIG = 1
 
 
@@ -68,8 +69,7 @@ def next_command(recipe, options):
     state = _state(recipe, folder)
     where = ["--log-dir", options.log_dir, "--data-dir", options.data_dir]
     if state is None:
-        start = recipes.options(recipe).params
-        start = ["--params", _placed(start, options.model_dir)] if start else []
+        start = _start(recipe, options.model_dir)
         _clear(folder)
         return [sys.executable, TRAIN, "--recipe", recipe.name, "--recipes", options.recipes, "--name", recipe.name,
                 "--model-dir", options.model_dir] + start + where
@@ -100,10 +100,22 @@ def _deciding(options, model_dir):
     return {name: value for name, value in chosen.items() if name not in FREE}
 
 
+def _start(recipe, model_dir):
+    """The flags for the parameters that a recipe starts from; an InputError if another recipe is to be run before."""
+    given = recipes.options(recipe).params
+    if given is None:
+        return []
+    path = _placed(given, model_dir)
+    if given.startswith(MODELS) and not os.path.exists(path):
+        other = os.path.basename(os.path.dirname(path))
+        raise InputError("recipe %s starts from %s, which is not there: run that recipe before, as by "
+                         "scripts/reproduce.py %s %s" % (recipe.name, path, other, recipe.name))
+    return ["--params", path]
+
+
 def _placed(path, model_dir):
-    """Where the parameters that a recipe starts from are: models/ in it is the folder of the runs."""
-    first, _, rest = path.partition("/")
-    return os.path.join(model_dir, rest) if first == "models" and rest else path
+    """Where parameters that a recipe starts from are, with `MODELS` in place of the folder of the runs."""
+    return os.path.join(model_dir, path[len(MODELS):]) if path.startswith(MODELS) else path
 
 
 def _clear(folder):

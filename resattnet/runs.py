@@ -42,7 +42,7 @@ def find(run, log_dir, model_dir):
     name = os.path.basename(os.path.abspath(run))
     plain = os.path.basename(run) == run
     for folder in [os.path.join(model_dir, run)] * plain + [run]:
-        if os.path.isdir(folder) and any(file.endswith((".state", ".params")) for file in os.listdir(folder)):
+        if _is_run(folder):
             return name, folder
     log_dir = log_dir or LOG_DIR
     if plain and os.path.exists(_csv_path(run, log_dir)):
@@ -55,11 +55,19 @@ def find(run, log_dir, model_dir):
         "nor any other: give a run's folder, or --model-dir"))
 
 
+def _is_run(folder):
+    """Whether a folder has what a run leaves: states or parameters."""
+    try:
+        return any(file.endswith((".state", ".params")) for file in os.listdir(folder))
+    except OSError:  # no folder, or one that is not ours to read
+        return False
+
+
 def _names(folder, ending):
     """Names of the runs that have a folder, or a file of that ending, in a folder."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
     return [name[:len(name) - len(ending)] for name in names
-            if (name.endswith(ending) if ending else os.path.isdir(os.path.join(folder, name)))]
+            if (name.endswith(ending) if ending else _is_run(os.path.join(folder, name)))]
 
 
 def _csv_path(name, log_dir):

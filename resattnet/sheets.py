@@ -13,6 +13,7 @@ from .errors import InputError
 from .files import write_atomically, writing
 from .images import find_images
 from .masks import grad_cam, soft_masks
+from .parameters import packaged_names
 from .trained import load_trained
 
 SHOWN_PIXELS = 160  # the longer side of an image on the sheet
@@ -118,7 +119,8 @@ def make_sheet(path, names, options):
 
 def _put_on_board(folder, path, description, pictures):
     """In a folder of their run within this one: TensorBoard calls the events of its own folder '.'."""
-    run = description.get("run") or os.path.splitext(os.path.basename(path))[0]
+    name = os.path.splitext(os.path.basename(path))[0]
+    run = name if name in packaged_names() else description.get("run", name)
     with writing("--board %s" % folder), \
             contextlib.closing(open_board(os.path.join(os.path.expanduser(folder), run + "_masks"))) as board:
         put_pictures(board, description.get("epoch", 0), pictures)

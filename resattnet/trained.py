@@ -87,8 +87,9 @@ def load_trained(path, options, devices):
     known.update(dataset=description.get("dataset"), data_format=description.get("data_format", "bin"))
     for name in ("dataset", "data_format", "num_layers", "widths", "attention_learning", "attention", "mask"):
         known[name] = getattr(options, name) or known.get(name)
-        if known[name] is None:
-            raise InputError("%s has no description beside it: give %s" % (path, flag_name(name)))
+    missing = [flag_name(name) for name, value in known.items() if value is None]
+    if missing:
+        raise InputError("%s has no description beside it: give %s" % (path, ", ".join(missing)))
     dataset, data_format = known.pop("dataset"), known.pop("data_format")
     data_dir = options.data_dir or _data_dir(description)
     facts = datasets.describe(dataset, data_dir, data_format)

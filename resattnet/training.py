@@ -53,7 +53,13 @@ def train(options, state=None):
     """
     devices, remarks = choose_devices(options.num_gpus, options.num_cpus)
     run = Run(options, devices, state)
-    with RunLog(options.log_dir, run.name, dataclasses.asdict(options)) as run.log, StopSignals() as run.signals:
+    try:
+        log = RunLog(options.log_dir, run.name, dataclasses.asdict(options))
+    except InputError:
+        if not state:
+            os.rmdir(run.folder)  # made for it, and empty
+        raise
+    with log as run.log, StopSignals() as run.signals:
         for remark in remarks + run.remarks:
             run.log.line("note: " + remark)
         run.fit()
@@ -163,7 +169,9 @@ class Run:
                           self.name, options.num_layers, options.widths, options.attention_learning, options.attention,
                           options.mask, self.classes, self.train_loader.samples, self.validation_loader.samples,
                           ", ".join(map(str, self.devices))))
-        if progress.step:
+        if progress.epoch >= options.epochs:
+            self.log.line("all its epochs (%d) were done before; a larger --epochs goes on" % progress.epoch)
+        elif progress.step:
             self.log.line("resumed in epoch %d, after step %d" % (progress.epoch + 1, progress.step))
         self.log.table(progress.history)
         self.save()
@@ -177,6 +185,7 @@ class Run:
     def train_epoch(self):
         """Train on what is left of the epoch begun."""
         options, progress = self.options, self.progress
+        interval = min(options.log_interval, len(self.train_loader))
         self.log.start_bar("epoch %d/%d" % (progress.epoch + 1, options.epochs), len(self.train_loader), progress.batch)
         self.meter.start()
         for images, labels in self.batches():
@@ -184,7 +193,7 @@ class Run:
             progress.batch += 1
             progress.step += 1
             self.log.advance()
-            if progress.batch % options.log_interval == 0:
+            if progress.batch % interval == 0:
                 self.report()
             if time.monotonic() - self.saved_at > 60 * options.save_minutes:
                 self.save()

@@ -15,7 +15,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet import cli, recipes  # noqa: E402
+from resattnet import cli, recipes, runs  # noqa: E402
 from resattnet.cores import divide_cores  # noqa: E402
 from resattnet.errors import InputError  # noqa: E402
 from resattnet.options import TrainingOptions, override, resumed  # noqa: E402
@@ -25,7 +25,7 @@ def parse():
     """Return the options of the run, and the state it goes on from or None."""
     parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     cli.add_options(parser, TrainingOptions)
-    parser.add_argument("--resume", metavar="RUN", help="folder or state of a run to go on with, under its own "
+    parser.add_argument("--resume", metavar="RUN", help="folder, state or name of a run to go on with, under its own "
                         "arguments; flags given beside it win where they leave the network and the data as they are")
     parser.add_argument("--recipe", metavar="NAME", help="take the flags of a recipe of data/recipes.csv, which "
                         "scripts/reproduce.py lists; flags given beside it win, and what of its own has no place "
@@ -45,6 +45,8 @@ def parse():
         return TrainingOptions(**given), None
     from resattnet.checkpoints import load_state
 
+    if not os.path.exists(resume):
+        resume = runs.find(resume, given.get("log_dir"), given.get("model_dir", TrainingOptions.model_dir))[1] or resume
     state = load_state(resume)
     return resumed(state.options, given, state.progress["epoch"]), state
 

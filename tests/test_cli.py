@@ -1,6 +1,7 @@
 """The scripts as a user runs them: pages of help, one line and exit 2 for bad input, training to testing."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -76,9 +77,10 @@ def test_a_script_is_short(name):
     ("--dataset mnist", "--dataset mnist: choose from digits, cifar10, cifar100"),
     ("--epochs 3 --warmup-epochs 4", "--warmup-epochs 4: the run has 3 epochs"),
     ("--batch-size 5000 --dataset digits", "a batch of 5000 is larger than the data set of 1437 images"),
-    ("--resume nowhere", "no state of a run is there"),
+    ("--resume nowhere", "nowhere: no such run in models; nor any other"),
     ("--name a/b", "--name 'a/b': give a plain folder name"),
     ("--frobnicate", "unrecognized arguments: --frobnicate"),
+    ("--datset digits", "unrecognized arguments: --datset digits; did you mean --dataset?"),
 ])
 def test_bad_input_is_one_line(args, message, tmp_path):
     assert message in refused(script("cifar10_train.py", *args.split(), cwd=str(tmp_path)))
@@ -104,6 +106,25 @@ def trained(tmp_path_factory):
                   "--num-gpus", 0, "--name", "run", cwd=str(folder))
     assert done.returncode == 0, done.stderr
     return folder
+
+
+def test_a_run_is_resumed_by_its_name_too(trained):
+    done = script("cifar10_train.py", "--resume", "run", cwd=str(trained))
+    assert done.returncode == 0 and "all its epochs (1) were done before" in done.stdout
+    line = refused(script("cifar10_train.py", "--resume", "rum", cwd=str(trained)))
+    assert line.endswith("rum: no such run in models; the nearest: run\n")
+    line = refused(script("cifar10_train.py", "--resume", "models/run/best.params", cwd=str(trained)))
+    assert "best.params is no state of a run: give the run's folder, or the last.state in it" in line
+
+
+def test_what_is_no_parameter_file_is_said(trained):
+    for path, what in (("models/run", "a folder"), ("models/run/last.state", "a state of a run")):
+        line = refused(script("cifar10_test.py", "--params", path, cwd=str(trained)))
+        assert line.endswith("%s is %s: give a parameter file, as models/run/best.params\n" % (path, what))
+    shutil.copy(str(trained / "models" / "run" / "best.params"), str(trained / "bare.params"))
+    line = refused(script("cifar10_test.py", "--params", "bare.params", cwd=str(trained)))
+    assert line.endswith("bare.params has no description beside it: give --dataset, --num-layers, --widths, "
+                         "--attention-learning\n")
 
 
 def test_testing_gives_the_figure_of_training(trained):

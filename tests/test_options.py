@@ -21,10 +21,11 @@ def test_what_is_given_wins_and_the_rest_stays():
     (dict(num_layers=92), "--num-layers 92: the run to resume has 56, and keeps it"),
     (dict(seed=1), "--seed 1: the run to resume has 0"),
     (dict(params="other.params"), "--params other.params: the run to resume has None"),
+    (dict(epochs=9), "--epochs 9: the run to resume has done 10"),
 ])
 def test_what_the_state_depends_on_stays(given, message):
     with pytest.raises(InputError, match=message):
-        after({}, **given)
+        after({}, 10, **given)
 
 
 def test_restarts_give_way_to_the_step_schedule():

@@ -286,9 +286,12 @@ def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few):
     options, training_options = few
     more = FEW._replace(name="more", flags=FEW.flags + " --params models/few/last.params")
     where = os.path.join(options.model_dir, "few", "last.params")
+    with pytest.raises(InputError, match="recipe more starts from .*few/last.params, which is not there: run that "
+                       "recipe before, as by scripts/reproduce.py few more"):
+        reproduction.next_command(more, options)
+    training.train(training_options)
     command = reproduction.next_command(more, options)
     assert command[command.index("--params") + 1] == where
-    training.train(training_options)
     training.train(dataclasses.replace(training_options, name="more", params=where))
     assert reproduction.record(more, options).ours
     other = more._replace(flags=more.flags.replace("few/last", "few/best"))

@@ -329,3 +329,38 @@ def test_devices_demanded_and_not_there(monkeypatch):
     assert choose_devices(num_cpus=2)[0] == [mx.gpu(0)]
     with pytest.raises(InputError, match=r"--num-gpus 3: MXNet can use 1 here \(GPU 1 \(H100\) has compute"):
         choose_devices(3)
+
+
+def test_an_ended_run_says_so(options, capsys):
+    training.train(options)
+    before = capsys.readouterr().out
+    resume(options)
+    out = capsys.readouterr().out
+    assert "all its epochs (3) were done before; a larger --epochs goes on" in out and "resumed" not in out
+    assert out.splitlines()[-5:] == before.splitlines()[-5:] and "done: best top-1" in out
+
+
+def test_an_epoch_shorter_than_the_interval_is_reported_once(options, capsys):
+    training.train(dataclasses.replace(options, log_interval=50, epochs=2))
+    lines = [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("  step")]
+    assert lines == ["4", "8"]
+
+
+@pytest.mark.parametrize("place", ["log_dir", "model_dir"])
+def test_a_place_that_is_none(options, tmp_path, place):
+    """One line, and nothing is left that the corrected command would meet."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="%s %s" % (place.replace("_", "-"), tmp_path / "file")):
+        training.train(dataclasses.replace(options, **{place: str(tmp_path / "file")}))
+    assert not os.path.exists(os.path.join(options.model_dir, "run"))
+    training.train(dataclasses.replace(options, epochs=1))
+
+
+def test_the_text_log_has_the_arguments_and_why_it_ended(options, monkeypatch):
+    again = stop_at(monkeypatch, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted) as stop:
+        training.train(options)
+    again()
+    with open(os.path.join(options.log_dir, "text", "run.log"), encoding="utf-8") as handle:
+        lines = handle.read().splitlines()
+    assert "arguments: " in lines[0] and "batch_size=16" in lines[0] and lines[-1].endswith(str(stop.value))

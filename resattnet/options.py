@@ -8,6 +8,8 @@ from .datasets import DATASETS, FORMATS, SIDE
 from .errors import InputError
 from .specs import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, MASKS, attention_net_spec
 
+LEARNING_RATE = 0.1  # unless something else is given
+
 
 def option(default, text, choices=None, low=None, high=None, above=None, below=None, short=None, value=None):
     """A field of an options dataclass, with all that its flag and its check need."""
@@ -84,7 +86,7 @@ class TrainingOptions(Options):
     accumulate: int = option(1, "batches whose gradients are summed for one update: the result of a larger batch, "
                              "batch normalisation's statistics aside, on the memory of one", low=1)
     optimizer: str = option("nag", "nag: Nesterov momentum; sgd: plain momentum", choices=("nag", "sgd"))
-    lr: Optional[float] = option(None, "highest learning rate; default: 0.1", above=0)
+    lr: Optional[float] = option(None, "highest learning rate; default: %g" % LEARNING_RATE, above=0)
     lr_per_256: Optional[float] = option(None, "in place of --lr: the learning rate for 256 images an update; the "
                                          "highest one is this times the images of an update / 256 (arXiv 1812.01187)",
                                          above=0, value="RATE")
@@ -252,7 +254,7 @@ class TrainingOptions(Options):
         """The highest learning rate, on so many devices: as given, by `lr_per_256`, else 0.1."""
         if self.lr_per_256 is not None:
             return self.lr_per_256 * self.batch_size * devices * self.accumulate / 256
-        return 0.1 if self.lr is None else self.lr
+        return LEARNING_RATE if self.lr is None else self.lr
 
     @property
     def decay_epochs(self):

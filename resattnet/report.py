@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Optional
 from . import evaluation, runs, trained
 from .devices import choose_devices
 from .errors import InputError
-from .options import TrainingOptions, flag_name
+from .options import LEARNING_RATE, TrainingOptions, flag_name
 from .script_options import TestingOptions
 
 UNKNOWN = "unknown"
@@ -103,12 +103,21 @@ def collect(names, options, say=None):
 
 
 def argument_text(value):
-    """An argument as it is written behind its flag; `default` for what was left to the program."""
-    if value is None:
-        return "default"
+    """An argument as it is written behind its flag."""
     if isinstance(value, (tuple, list)):
         return ",".join(map(str, value))
     return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def _written(options, name):
+    """An argument of a run, which may have none of that name; `default` is what was left to the program."""
+    value = options.get(name)
+    if name == "lr" and value is None and options["lr_per_256"] is None:
+        value = LEARNING_RATE
+    if value is None:
+        spec = TrainingOptions.__dataclass_fields__.get(name)
+        return "default" if spec and "default:" in spec.metadata["text"] else "none"
+    return argument_text(value)
 
 
 def compare_arguments(records):
@@ -124,7 +133,7 @@ def compare_arguments(records):
     known = [record.options and dict(defaults, **record.options) for record in records]
     differing, common = {}, {}
     for name in dict.fromkeys(name for options in known if options for name in options):
-        values = [argument_text(options.get(name)) if options else UNKNOWN for options in known]
+        values = [_written(options, name) if options else UNKNOWN for options in known]
         told = set(values) - {UNKNOWN}
         if name != "name" and len(told) > 1:
             differing[flag_name(name)] = values

@@ -13,7 +13,7 @@ from .errors import InputError
 from .figures import curves, save
 from .files import write_atomically, writing
 from .interrupts import Interrupted, StopSignals
-from .options import TrainingOptions, flag_name
+from .options import LEARNING_RATE, TrainingOptions, flag_name
 from .summaries import accuracy_name
 
 TRAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "cifar10_train.py")
@@ -94,7 +94,7 @@ def _state(recipe, folder):
 
 def _deciding(options, model_dir):
     """The arguments, by name, that decide what a run gives, with defaults that depend on others filled in."""
-    chosen = dict(dataclasses.asdict(options), lr=options.lr or (None if options.lr_per_256 else 0.1),
+    chosen = dict(dataclasses.asdict(options), lr=options.lr or (None if options.lr_per_256 else LEARNING_RATE),
                   warmup_epochs=options.warmup, lr_steps=options.lr_schedule == "step" and options.decay_epochs,
                   params=options.params and os.path.abspath(_placed(options.params, model_dir)))
     return {name: value for name, value in chosen.items() if name not in FREE}

@@ -127,8 +127,9 @@ def test_best_is_the_first_of_equal_ones():
 
 def test_arguments_that_differ_are_exactly_those(records):
     differing, common = report.compare_arguments(records)
-    assert differing == {"--lr": ["default", "0.05"], "--epochs": ["2", "3"], "--mix-up": ["0", "1"]}
+    assert differing == {"--lr": ["0.1", "0.05"], "--epochs": ["2", "3"], "--mix-up": ["0", "1"]}
     assert common["--dataset"] == "digits" and common["--lr-steps"] == "default" and common["--float16"] == "0"
+    assert common["--params"] == common["--ema"] == "none"
     names = {name for name in TrainingOptions.__dataclass_fields__ if name != "name"}
     assert {flag[2:].replace("-", "_") for flag in list(differing) + list(common)} == names
 

@@ -131,6 +131,7 @@ def test_it_is_the_run_of_the_recipe():
     errors = {int(row["epoch"]): "%.2f" % (100 - 100 * float(row["validation_top1"])) for row in rows}
     assert errors[told["epoch"]] == "%.2f" % (100 - 100 * told["validation_top1"]) == last
     assert min(errors.values(), key=float) == best
+    assert told["validation_top1"] >= 0.9
 
 
 def test_it_reaches_its_accuracy_on_real_images(cifar10_dir):

@@ -8,7 +8,7 @@ from .specs import PLAIN_VARIANT
 
 _NAMING = ("prefix", "params")  # what a Gluon block takes beside what it is
 _POSITIONAL = {"classes", "num_layers"}
-_NETWORK = _POSITIONAL | {"widths"} | set(PLAIN_VARIANT)  # what a description has of a network
+_NETWORK = _POSITIONAL | {"widths", "stage_strides"} | set(PLAIN_VARIANT)  # what a description may have of a network
 
 
 def describe(name):

@@ -200,9 +200,6 @@ class TrainingOptions(Options):
         if self.warmup_epochs is not None and self.warmup_epochs > self.epochs:
             raise InputError("--warmup-epochs %d: the run has %d epochs" % (self.warmup_epochs, self.epochs))
         self._check_epochs("lr_steps", "step", "the cosine schedule has no steps")
-        if self.lr_steps and self.lr_steps[0] >= self.epochs:
-            raise InputError("--lr-steps %s: none is before the end of the run's %d epochs"
-                             % (",".join(map(str, self.lr_steps)), self.epochs))
         self._check_epochs("lr_restarts", "cosine", "the step schedule has no restarts")
         if self.lr_restarts and not self.warmup < self.lr_restarts[0] <= self.lr_restarts[-1] < self.epochs:
             raise InputError("--lr-restarts %s: give epochs after the warm-up (--warmup-epochs %d) and before the last "
@@ -266,8 +263,8 @@ def override(own, given):
     """Options but for those given, which win.
 
     What of the others has no place beside those is left out: the other one of two that exclude each other; what goes
-    with an option that is off now; of the learning rate's steps and restarts those that lie after the end, or are of
-    another schedule; a warm-up, and epochs without mixup, that are as long as the run.
+    with an option that is off now; the learning rate's steps or restarts of another schedule, and restarts after the
+    end; a warm-up that is longer than the run, and epochs without mixup that are as long.
 
     Parameters
     ----------
@@ -309,9 +306,11 @@ def override(own, given):
         leave_out(mixup_off_epochs=0)
     if own.warmup > merged["epochs"]:
         leave_out(warmup_epochs=None)
-    for name, schedule in (("lr_steps", "step"), ("lr_restarts", "cosine")):
-        kept = [epoch for epoch in merged[name] or () if epoch < merged["epochs"]]
-        leave_out(**{name: kept or None if merged["lr_schedule"] == schedule else None})
+    if merged["lr_schedule"] == "cosine":
+        leave_out(lr_steps=None,
+                  lr_restarts=[epoch for epoch in own.lr_restarts or () if epoch < merged["epochs"]] or None)
+    else:
+        leave_out(lr_restarts=None)
     if not merged["lr_restarts"]:
         leave_out(lr_restart_factor=1.0)
     return TrainingOptions(**merged)

@@ -56,7 +56,7 @@ def test_a_run_has_about_ten_pictures():
     assert not any(TrainingOptions(epochs=10).shows_masks(epoch) for epoch in range(1, 11))
 
 
-VARIANTS = [dict(TRICKS, num_cpus=2, batch_size=8, ema=0.9), dict(dtype="bfloat16"),
+VARIANTS = [dict(TRICKS, mixup_off_epochs=1, num_cpus=2, batch_size=8, ema=0.9), dict(dtype="bfloat16"),
             dict(workers=1, mask="local", attention="channel")]
 
 

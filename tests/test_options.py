@@ -90,9 +90,12 @@ def test_float16_stays():
     (dict(mixup_off_epochs=2), "--mixup-off-epochs 2 goes with --mix-up 1 or --cutmix 1"),
     (dict(epochs=20, mix_up=True, mixup_off_epochs=20),
      "--mixup-off-epochs 20: the run has 20 epochs, and none would be mixed"),
-    (dict(epochs=82, lr_schedule="step", lr_steps=(82, 123)),
-     "--lr-steps 82,123: none is before the end of the run's 82 epochs"),
 ])
 def test_what_would_do_nothing_is_refused(given, message):
     with pytest.raises(InputError, match=message):
         TrainingOptions(**given)
+
+
+def test_steps_after_the_end_stay():
+    """They make a constant rate, and those of a longer run its beginning."""
+    assert after(dict(epochs=1, lr_schedule="step", lr_steps=(50,)), 1, epochs=2).lr_steps == (50,)

@@ -171,17 +171,13 @@ def test_a_flag_that_excludes_one_of_a_recipe_wins_over_it(name, monkeypatch):
     assert parsed(monkeypatch, "--recipe", name, "--num-gpus", "1").num_cpus == 1
     assert parsed(monkeypatch, "--recipe", name, "--float16", "1").dtype == "float32"
     short = parsed(monkeypatch, "--recipe", name, "--epochs", "3")
-    assert short.epochs == 3 and short.warmup < 3 and (short.mixup_off_epochs, short.lr_steps) == (0, None)
+    assert short.epochs == 3 and short.warmup < 3 and (short.mixup_off_epochs, short.lr_steps) == (0, own.lr_steps)
     plain = parsed(monkeypatch, "--recipe", name, "--mix-up", "0")
     assert plain == dataclasses.replace(own, mix_up=False, alpha=1.0, mixup_off_epochs=0)
     cosine = parsed(monkeypatch, "--recipe", name, "--lr-schedule", "cosine")
     assert cosine == dataclasses.replace(own, lr_schedule="cosine", lr_steps=None)
     trunk = parsed(monkeypatch, "--recipe", name, "--mask", "none")
     assert trunk == dataclasses.replace(own, mask="none", attention="mixed", attention_learning="arl")
-
-
-def test_steps_of_a_recipe_that_come_before_the_end_stay(monkeypatch):
-    assert parsed(monkeypatch, "--recipe", "paper-56", "--epochs", "100").lr_steps == (82,)
 
 
 def test_listing_and_printing(tmp_path):

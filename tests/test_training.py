@@ -314,7 +314,7 @@ def test_an_existing_run_is_not_written_over(options):
 
 
 def test_states_hold_their_options(options):
-    training.train(dataclasses.replace(options, epochs=1, alpha=0.3))
+    training.train(dataclasses.replace(options, epochs=1, mix_up=True, alpha=0.3))
     state = checkpoints.load_state(os.path.join(options.model_dir, "run"))
     assert state.options["alpha"] == 0.3
     json.dumps(state.options)

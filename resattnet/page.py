@@ -109,8 +109,8 @@ def _curves(records):
         return ""
     legend = "".join('<li>%s <span class="soft">%s</span></li>' % (_named(number, record), escape(_what(record)))
                      for number, record in enumerate(records))
-    softened, averaged = ([record.label for record in records if test(record)] for test in (
-        lambda record: record.options and any(map(record.options.get, OTHER_LOSS)), lambda record: record.best_ema))
+    softened = [record.label for record in records if record.options and any(map(record.options.get, OTHER_LOSS))]
+    averaged = [record.label for record in records if record.best_ema]
     charts = []
     for number, (title, label, spread, columns, note) in enumerate(CHARTS):
         lines = [(run, [row["epoch"] for row in record.rows], [row[column] for row in record.rows], place > 0)

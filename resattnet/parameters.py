@@ -45,11 +45,11 @@ def read_description(path):
         If there is no such parameter file, the description is damaged, or the parameters are not those it
         describes: damaged or replaced.
     """
-    for wrong, what in ((os.path.isdir(path), "a folder"), (path.endswith(".state"), "a state of a run")):
-        if wrong:
-            best = os.path.join(path if os.path.isdir(path) else os.path.dirname(path), "best.params")
-            raise InputError("%s is %s: give a parameter file%s"
-                             % (path, what, ", as %s" % best if os.path.isfile(best) else ""))
+    folder = os.path.isdir(path)
+    if folder or path.endswith(".state"):
+        best = os.path.join(path if folder else os.path.dirname(path), "best.params")
+        raise InputError("%s is a %s: give a parameter file%s" % (path, "folder" if folder else "state of a run",
+                                                                  ", as %s" % best if os.path.isfile(best) else ""))
     if not os.path.isfile(path):
         raise InputError("%s: no such parameter file%s" % (path, _most_alike(path)))
     try:

@@ -18,7 +18,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.p
 from resattnet import cli, recipes, runs  # noqa: E402
 from resattnet.cores import divide_cores  # noqa: E402
 from resattnet.errors import InputError  # noqa: E402
-from resattnet.options import TrainingOptions, override, resumed  # noqa: E402
+from resattnet.options import TrainingOptions  # noqa: E402
+from resattnet.overrides import override, resumed  # noqa: E402
 
 
 def parse():

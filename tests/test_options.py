@@ -1,88 +1,8 @@
-"""The options of a run, and which of them a run that goes on may change."""
-import dataclasses
-
+"""The options of a run: those that would do nothing are refused."""
 import pytest
 
 from resattnet.errors import InputError
-from resattnet.options import TrainingOptions, resumed
-
-
-def after(before, epochs_done=0, **given):
-    """The options of a run that goes on with what is given."""
-    return resumed(dataclasses.asdict(TrainingOptions(**before)), given, epochs_done)
-
-
-def test_what_is_given_wins_and_the_rest_stays():
-    options = after(dict(epochs=30, lr=0.2, mix_up=True), lr=0.1, epochs=60)
-    assert (options.epochs, options.lr, options.mix_up) == (60, 0.1, True)
-
-
-@pytest.mark.parametrize("given, message", [
-    (dict(num_layers=92), "--num-layers 92: the run to resume has 56, and keeps it"),
-    (dict(seed=1), "--seed 1: the run to resume has 0"),
-    (dict(params="other.params"), "--params other.params: the run to resume has None"),
-    (dict(epochs=9), "--epochs 9: the run to resume has done 10"),
-])
-def test_what_the_state_depends_on_stays(given, message):
-    with pytest.raises(InputError, match=message):
-        after({}, 10, **given)
-
-
-def test_restarts_give_way_to_the_step_schedule():
-    options = after(dict(epochs=60, lr_restarts=(30,), lr_restart_factor=0.3), 35, lr_schedule="step")
-    assert (options.lr_restarts, options.lr_restart_factor) == (None, 1)
-    options = after(dict(epochs=60, lr_schedule="step", lr_steps=(30,)), 35, lr_schedule="cosine")
-    assert options.lr_steps is None
-
-
-def test_restarts_after_the_new_end_are_left_out():
-    before = dict(epochs=90, lr_restarts=(30, 60), lr_restart_factor=0.3)
-    options = after(before, 40, epochs=50)
-    assert (options.lr_restarts, options.lr_restart_factor) == ((30,), 0.3)
-    options = after(before, 10, epochs=20)
-    assert (options.lr_restarts, options.lr_restart_factor) == (None, 1)
-
-
-def test_restarts_that_have_been_have_to_be_named():
-    before = dict(epochs=60, lr_restarts=(30,), lr_restart_factor=0.3)
-    with pytest.raises(InputError, match="60: in the 60 epochs done the cosine has begun anew after 30; name those"):
-        after(before, 60, epochs=90, lr_restarts=(60,))
-    with pytest.raises(InputError, match="10,50: in the 35 epochs done the cosine has begun anew after none;"):
-        after(dict(epochs=60), 35, lr_restarts=(10, 50))
-    assert after(dict(epochs=30), 30, epochs=60, lr_restarts=(30,)).lr_restarts == (30,)
-    assert after(before, 60, epochs=90, lr_restarts=(30, 60)).lr_restarts == (30, 60)
-    assert after(before, 20, epochs=90, lr_restarts=(60,)).lr_restarts == (60,)  # 30 has not been yet
-
-
-def test_what_excludes_the_other_takes_its_place():
-    options = after(dict(lr=0.2), lr_per_256=0.1)
-    assert (options.lr, options.lr_per_256) == (None, 0.1)
-    assert after(dict(lr_per_256=0.1), lr=0.2).lr_per_256 is None
-    assert after(dict(num_cpus=2), num_gpus=1).num_cpus == 1
-    assert after(dict(num_gpus=1), num_cpus=2).num_gpus == 0
-    with pytest.raises(InputError, match="--lr 0.2 --lr-per-256 0.1: give one of them"):
-        after({}, lr=0.2, lr_per_256=0.1)
-
-
-def test_the_warm_up_keeps_its_length():
-    options = after(dict(epochs=12, lr_restarts=(4,)), 6, epochs=60)
-    assert (options.warmup, options.lr_restarts) == (3, (4,))
-    assert after(dict(epochs=40), 1, epochs=4).warmup == 1  # 5 would be longer than the run
-
-
-def test_a_state_of_before_an_option_was_there():
-    before = dataclasses.asdict(TrainingOptions(epochs=30))
-    del before["lr_restarts"], before["params"]
-    assert resumed(before, dict(epochs=60), 30).lr_restarts is None
-
-
-def test_without_masks_there_is_no_period():
-    assert after(dict(mask_images=4, mask_period=3), mask_images=0).mask_period is None
-
-
-def test_float16_stays():
-    with pytest.raises(InputError, match="--float16 False: the run to resume has True, and keeps it"):
-        after(dict(float16=True), dtype="bfloat16")
+from resattnet.options import TrainingOptions
 
 
 @pytest.mark.parametrize("given, message", [
@@ -94,8 +14,3 @@ def test_float16_stays():
 def test_what_would_do_nothing_is_refused(given, message):
     with pytest.raises(InputError, match=message):
         TrainingOptions(**given)
-
-
-def test_steps_after_the_end_stay():
-    """They make a constant rate, and those of a longer run its beginning."""
-    assert after(dict(epochs=1, lr_schedule="step", lr_steps=(50,)), 1, epochs=2).lr_steps == (50,)

@@ -16,7 +16,7 @@ from resattnet.errors import InputError
 from resattnet.evaluation import split_batch
 from resattnet.interrupts import Interrupted
 from resattnet.network import get_attention_cifar
-from resattnet.options import resumed
+from resattnet.overrides import resumed
 
 CLOCK = ("seconds", "samples_per_second")
 

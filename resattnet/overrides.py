@@ -1,0 +1,113 @@
+"""Options with some changed: what stands beside a recipe, and with what a run goes on."""
+import dataclasses
+
+from .errors import InputError
+from .options import TrainingOptions, flag_name
+
+
+def override(own, given):
+    """Options but for those given, which win.
+
+    What of the others has no place beside those is left out: the other one of two that exclude each other; what goes
+    with an option that is off now; the learning rate's steps or restarts of another schedule, and restarts after the
+    end; a warm-up that is longer than the run, and epochs without mixup that are as long.
+
+    Parameters
+    ----------
+    own : TrainingOptions
+    given : dict
+        By name.
+
+    Returns
+    -------
+    TrainingOptions
+
+    Raises
+    ------
+    InputError
+        If a value is wrong, or two do not go together.
+    """
+    merged = dict(dataclasses.asdict(own), **given)
+
+    def leave_out(**defaults):
+        merged.update((name, value) for name, value in defaults.items() if name not in given)
+
+    if given.get("lr") is not None:
+        leave_out(lr_per_256=None)
+    if given.get("lr_per_256") is not None:
+        leave_out(lr=None)
+    if given.get("float16"):
+        leave_out(dtype="float32")
+    if given.get("dtype", "float32") != "float32":
+        leave_out(float16=False)
+    if merged["num_gpus"] and merged["num_cpus"] > 1:
+        leave_out(**(dict(num_cpus=1) if "num_gpus" in given else dict(num_gpus=0)))
+    if given.get("mask") == "none":
+        leave_out(attention_learning="arl", attention="mixed", mask_images=0)
+    if not merged["mask_images"]:
+        leave_out(mask_period=None)
+    mixes = merged["mix_up"] or merged["cutmix"]
+    if not mixes:
+        leave_out(alpha=1.0)
+    if not mixes or merged["mixup_off_epochs"] >= merged["epochs"]:
+        leave_out(mixup_off_epochs=0)
+    if own.warmup > merged["epochs"]:
+        leave_out(warmup_epochs=None)
+    if merged["lr_schedule"] == "cosine":
+        leave_out(lr_steps=None,
+                  lr_restarts=[epoch for epoch in own.lr_restarts or () if epoch < merged["epochs"]] or None)
+    else:
+        leave_out(lr_restarts=None)
+    if not merged["lr_restarts"]:
+        leave_out(lr_restart_factor=1.0)
+    return TrainingOptions(**merged)
+
+
+# What a resumed run keeps: a state's arrays and its place within an epoch depend on most of it.
+KEPT_ON_RESUME = ("dataset", "num_layers", "widths", "attention_learning", "attention", "mask", "optimizer", "float16",
+                  "seed", "loader", "label_noise", "zero_gamma", "ema", "params", "name", "model_dir")
+
+
+def resumed(before, given, epochs_done):
+    """The options with which a run goes on: its own, but for those given now, as by `override`.
+
+    The length of its warm-up stays. `training.Run` remarks on restarts that are left out.
+
+    Parameters
+    ----------
+    before : dict
+        The run's options, by name.
+    given : dict
+        Those given now.
+    epochs_done : int
+        Whole epochs that the run has done.
+
+    Returns
+    -------
+    TrainingOptions
+
+    Raises
+    ------
+    InputError
+        If a value is wrong, or is of one that has to stay, or there are fewer epochs than are done, or the restarts
+        given are not, in the epochs done, those that there were.
+    """
+    own = TrainingOptions(**before)
+    merged = override(dataclasses.replace(own, warmup_epochs=own.warmup), given)
+    for name in KEPT_ON_RESUME:
+        if getattr(merged, name) != getattr(own, name):
+            raise InputError("%s %s: the run to resume has %s, and keeps it"
+                             % (flag_name(name), getattr(merged, name), getattr(own, name)))
+    if merged.epochs < epochs_done:
+        raise InputError("--epochs %d: the run to resume has done %d" % (merged.epochs, epochs_done))
+    if merged.lr_schedule == "cosine" and "lr_restarts" in given:
+        _check_past_restarts(own.lr_restarts or (), merged.lr_restarts or (), epochs_done)
+    return merged
+
+
+def _check_past_restarts(own, new, epochs_done):
+    """Check that new restarts are, in the epochs done, those that the run had: each later one's height counts them."""
+    past, stated = ([epoch for epoch in epochs if epoch < epochs_done] for epochs in (own, new))
+    if past != stated:
+        raise InputError("--lr-restarts %s: in the %d epochs done the cosine has begun anew after %s; name those and "
+                         "later ones" % (",".join(map(str, new)), epochs_done, ",".join(map(str, past)) or "none"))

@@ -53,19 +53,20 @@ def fetch(url, path, size, sha256=None, md5=None, timeout=TIMEOUT):
     Raises
     ------
     DownloadError
-        No network, an HTTP error, a cut connection: what has come is kept for the next time.
+        No network, an HTTP error, a cut connection: what has come is kept for the next time; where nothing has,
+        the folders that were made for it are removed, so that a misspelt one is not left behind.
     InputError
         A download with the wrong checksum (it is removed), or a disk that takes no more.
     """
     path = os.fspath(path)
-    with writing(path):
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    made = _missing_folders(path)
     with _locked_part(path) as part:
         if part is not None:
             reason = _complete(url, part, size, timeout)
             if reason:
                 if not part.tell():
                     os.remove(part.name)
+                    _remove_empty(made)
                 raise DownloadError(url, path, reason)
             _check(url, path, sha256=sha256, md5=md5)
             with writing(path):
@@ -131,6 +132,7 @@ def _locked_part(path):
     """The unbuffered `path`.part, open for appending and ours alone; None once `path` is there."""
     while not os.path.exists(path):
         with writing(path):
+            os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
             part = open(path + ".part", "ab", buffering=0)
         with part:
             _lock(part, path)
@@ -141,6 +143,22 @@ def _locked_part(path):
                 return
             os.remove(path + ".part")
     yield None
+
+
+def _missing_folders(path):
+    """The folders above `path` that are not there yet, innermost first."""
+    missing, folder = [], os.path.dirname(os.path.abspath(path))
+    while not os.path.exists(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    return missing
+
+
+def _remove_empty(folders):
+    """Remove folders, innermost first, up to the first that something else is in."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            os.rmdir(folder)
 
 
 def _lock(part, path):

@@ -202,7 +202,14 @@ def test_http_errors(server, path, status):
         downloads.fetch(server.url, path, len(DATA), SHA256)
     assert caught.value.reason.startswith("HTTP %d " % status)
     assert server.url in str(caught.value) and path in str(caught.value)
-    assert_only(path)
+    assert not os.path.exists(os.path.dirname(path))
+
+
+def test_a_fetch_in_vain_removes_only_the_folders_that_it_made(server, tmp_path):
+    server.status = 404
+    (tmp_path / "there").mkdir()
+    refusal(server.url, str(tmp_path / "there" / "new" / "newer" / "file.bin"), len(DATA), SHA256)
+    assert os.listdir(str(tmp_path)) == ["there"] and os.listdir(str(tmp_path / "there")) == []
 
 
 def test_page_in_place_of_the_file(server, path):
@@ -220,7 +227,7 @@ def test_no_server(path, capsys, monkeypatch):
         downloads.fetch(url, path, len(DATA), SHA256)
     assert caught.value.reason == "Connection refused"
     assert capsys.readouterr().err == ""
-    assert_only(path)
+    assert not os.path.exists(os.path.dirname(path))
 
 
 def test_silent_server(server, path):

@@ -134,6 +134,9 @@ def _check_output(path):
         raise InputError("--output %s: there is no folder %s" % (path, os.path.dirname(target)))
 
 
+_ENDINGS = {"": "text", "txt": "text", "csv": "csv", "json": "json"}  # of an output's name: its format
+
+
 @dataclass(frozen=True)
 class PredictionOptions(TrainedOptions):
     """Arguments of a prediction; each is the flag of the same name of `scripts/predict.py`."""
@@ -149,12 +152,15 @@ class PredictionOptions(TrainedOptions):
         super().__post_init__()
         if self.output is not None:
             _check_output(self.output)
+            if self.report is None:
+                raise InputError("--output %s: no format ends so; give a name that ends in %s, or say with --format "
+                                 "what it is to hold" % (self.output, ", ".join("." + e for e in _ENDINGS if e)))
 
     @property
     def report(self):
-        """One of `specs.REPORTS`: the format as given, else as the output's name ends."""
+        """One of `specs.REPORTS`: the format as given, else as the output's name ends; None if no format ends so."""
         ending = os.path.splitext(self.output or "")[1][1:].lower()
-        return self.format or (ending if ending in REPORTS else "text")
+        return self.format or _ENDINGS.get(ending)
 
 
 @dataclass(frozen=True)

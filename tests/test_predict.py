@@ -390,6 +390,8 @@ def test_progress_is_for_terminals_and_many(thin):
     ("--params {0}/net.params x.png --format xml", "--format xml: choose from text, csv, json"),
     ("--params {0}/net.params x.png --output a/b.csv", "--output a/b.csv: there is no folder"),
     ("--params {0}/net.params x.png --output .", "--output .: that is a folder"),
+    ("--params {0}/net.params x.png --output a.xlsx", "a.xlsx: no format ends so; give a name that ends in .txt, .csv, "
+     ".json, or say with --format"),
     ("--params {0}/net.params", "the following arguments are required: IMAGE"),
 ])
 def test_bad_input_is_one_line(thin, args, message, tmp_path):
@@ -405,6 +407,7 @@ def test_the_format_follows_the_output():
     assert [PredictionOptions(output=name).report for name in (None, "x.csv", "x.JSON", "x.txt")] == [
         "text", "csv", "json", "text"]
     assert PredictionOptions(output="x.csv", format="json").report == "json"
+    assert PredictionOptions(output="x.v2", format="text").report == "text"
 
 
 def test_a_pillow_image_is_left_as_it_is():

@@ -52,6 +52,17 @@ def open_board(logdir):
     return board
 
 
+def put_text(board, name, text):
+    """Give an open board a text, in Markdown, under a name."""
+    from mxboard.summary import text_summary
+
+    summary = text_summary(name, text)
+    # MXBoard 0.1.0 sets the node's name only, and TensorBoard takes the tag for the title.
+    summary.value[0].tag = name
+    board._file_writer.add_summary(summary, 0)
+    board.flush()
+
+
 def put_pictures(board, step, images):
     """Give an open board named images, uint8 arrays (H, W, 3), at a step."""
     for name, image in images.items():
@@ -103,8 +114,7 @@ class RunLog:
     def _open_board(self, arguments):
         self._board = open_board(self.board_dir)
         rows = "".join("| %s | %s |\n" % item for item in sorted(arguments.items()))
-        self._board.add_text("arguments", "| argument | value |\n|---|---|\n" + rows)
-        self._board.flush()
+        put_text(self._board, "arguments", "| argument | value |\n|---|---|\n" + rows)
 
     def __enter__(self):
         return self

@@ -54,7 +54,7 @@ def test_board_text_and_csv(tmp_path):
         log.table([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
     board = read_board(tmp_path / "board" / "run")
     assert [step for step, _ in board["scalars"]["loss/train"]] == list(range(50))
-    assert any("| lr | 0.1 |" in text for text in board["texts"].values())
+    assert list(board["texts"]) == ["arguments"] and "| lr | 0.1 |" in board["texts"]["arguments"]
     assert (tmp_path / "text" / "run.log").read_text().endswith(" epoch 1/3\n")
     with open(str(tmp_path / "csv" / "run.csv")) as handle:
         assert list(csv.DictReader(handle)) == [{"epoch": "1", "loss": "0.5"}, {"epoch": "2", "loss": "0.25"}]

@@ -126,6 +126,12 @@ def test_each_module_has_a_picture_for_each_epoch(board):
         assert len(set(pictures)) == EPOCHS and all(png.startswith(b"\x89PNG") for png in pictures)
 
 
+def test_the_text_page_has_the_arguments_under_their_name(board):
+    assert ask(board, "plugin/text/tags") == {"run": ["arguments"]}
+    [page] = ask(board, "plugin/text/text", run="run", tag="arguments")
+    assert "epochs" in page["text"] and "<table>" in page["text"]
+
+
 def test_a_browser_shows_the_curves(board, browser):
     with browser.page(board + "#scalars", height=2500) as page:
         page.wait(lambda: set(EACH_EPOCH) <= set(page.value(TEXTS)) and page.value(LINES) >= 6, PATIENCE)

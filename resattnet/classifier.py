@@ -1,5 +1,6 @@
 """A trained network that takes images as they come and names their classes."""
 import itertools
+import os
 from typing import NamedTuple, Tuple
 
 import numpy as np
@@ -69,16 +70,23 @@ class Classifier:
         Parameters
         ----------
         path : str
+            The file, or a name of packaged parameters, as cifar10_attention56_thin.
         num_gpus : int, optional
             As of `devices.choose_devices`.
         batch_size : int
+            Images of a batch on each device.
         **what
-            Of `script_options.TrainedOptions`: what the parameters are of, if there is no description beside them.
+            Of `script_options.TrainedOptions`, in place of what the description beside the file says: what the
+            parameters are of, and `classes`, a file with their names.
+
+        Returns
+        -------
+        Classifier
 
         Raises
         ------
         InputError
-            As `trained.load_trained`.
+            As `trained.load_trained` and `devices.choose_devices`.
         """
         devices, _ = choose_devices(num_gpus)
         return cls(load_trained(path, TrainedOptions(**what), devices), devices, batch_size)
@@ -89,7 +97,7 @@ class Classifier:
         Parameters
         ----------
         images : iterable
-            Of paths, Pillow images, or uint8 arrays (H, W, 3); also an array (N, H, W, 3).
+            Of paths, Pillow images, or uint8 arrays (H, W, 3); also an array (N, H, W, 3), or a single one of them.
         top : int
             How many classes; all where there are fewer.
 
@@ -100,7 +108,7 @@ class Classifier:
         Raises
         ------
         InputError
-            If an image cannot be read.
+            If an image cannot be read, or the network's logits are not finite.
         """
         return list(self.stream(images, top))
 
@@ -118,6 +126,8 @@ class Classifier:
         ------
         Prediction or None
         """
+        if isinstance(images, (str, os.PathLike, Image.Image)) or getattr(images, "ndim", None) == 3:
+            images = [images]
         images = iter(images)
         numbers = itertools.count()
         while True:

@@ -300,6 +300,15 @@ def written(kind, top=2):
     return names, found, handle.getvalue()
 
 
+def test_a_single_image_needs_no_list(params, tmp_path):
+    classifier, path = Classifier.load(params), tmp_path / "single.png"
+    Image.fromarray(COLOUR).save(str(path))
+    expected = classifier.predict([COLOUR])
+    assert len(expected) == 1
+    for single in (str(path), path, Image.open(str(path)), COLOUR, COLOUR[None]):
+        assert classifier.predict(single) == expected
+
+
 def test_json_read_back():
     names, found, text = written("json")
     value = json.loads(text)

@@ -10,6 +10,8 @@ from .errors import InputError
 def choose_devices(num_gpus=None, num_cpus=1):
     """The devices of a run: all GPUs that MXNet can use, else the CPU.
 
+    Who divides the CPU means it: `num_cpus` above 1 demands the CPU.
+
     Parameters
     ----------
     num_gpus : int or None
@@ -30,7 +32,7 @@ def choose_devices(num_gpus=None, num_cpus=1):
         If more GPUs are demanded than can be used.
     """
     cpus = [mx.cpu(index) for index in range(num_cpus)]
-    if num_gpus == 0:
+    if num_gpus == 0 or num_gpus is None and num_cpus > 1:
         return cpus, []
     usable, reasons = gpus()
     if num_gpus is None:
@@ -58,8 +60,9 @@ def machine(devices):
     kind, several = devices[0].device_type.upper(), len(devices) > 1
     where = "%d %s devices" % (len(devices), kind) if several else "1 GPU" if kind == "GPU" else kind
     each = " each" * (several and kind == "CPU")
-    return "%s (%s, %s threads%s), Python %s, MXNet %s, resattnet %s" % (
-        where, cpu_facts()[0], os.environ.get("OMP_NUM_THREADS", "?"), each, platform.python_version(), mx.__version__,
+    threads = os.environ.get("OMP_NUM_THREADS", "?")
+    return "%s (%s, %s thread%s%s), Python %s, MXNet %s, resattnet %s" % (
+        where, cpu_facts()[0], threads, "s" * (threads != "1"), each, platform.python_version(), mx.__version__,
         __version__)
 
 

@@ -68,8 +68,8 @@ class TrainingOptions(Options):
     loader: str = option("array", "array: read the set into memory and make the batches there; dali: NVIDIA DALI "
                          "makes them from records, on the GPUs of a run that has some", choices=("array", "dali"))
     num_layers: int = option(56, "depth of the network", choices=tuple(attention_net_spec))
-    widths: str = option("full", "full: the reference Gluon size; thin: about the paper's own CIFAR size, six times "
-                         "smaller", choices=tuple(CIFAR_WIDTHS))
+    widths: str = option("full", "full: the reference Gluon size; thin: about the paper's own CIFAR size, five to "
+                         "six times smaller", choices=tuple(CIFAR_WIDTHS))
     attention_learning: str = option("arl", "arl: (1 + M) T; nal: M T", choices=ATTENTION_LEARNING)
     attention: str = option("mixed", "last step of a mask; mixed: the sigmoid; channel: over the L2 norm of the "
                             "channels at each position; spatial: normalised over each channel's map, then the sigmoid",
@@ -138,9 +138,8 @@ class TrainingOptions(Options):
     float16: bool = option(False, "1 computes in float16, with float32 master weights; GPU only")
     num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU; 0: the CPU",
                                      low=0)
-    num_cpus: int = option(1, "without a GPU: devices that the CPU is divided into; like GPUs, each gets --batch-size "
-                           "images of a batch; the script gives each its part of the cores, unless OMP_NUM_THREADS is "
-                           "set", low=1)
+    num_cpus: int = option(1, "2 and more: on the CPU, as so many devices; like GPUs, each gets --batch-size images of a "
+                           "batch; the script gives each its part of the cores, unless OMP_NUM_THREADS is set", low=1)
     workers: int = option(0, "processes that make batches; 0 makes them in the training process; with --loader dali "
                           "its threads", low=0, short="-j")
     seed: int = option(0, "draws weights, order, crops and mixes; same seed, same run", low=0, high=2 ** 31 - 1)

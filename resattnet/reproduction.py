@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 from . import checkpoints, recipes, runs
+from ._mxnet import gpus
 from .errors import InputError
 from .figures import curves, save
 from .files import write_atomically, writing
@@ -72,7 +73,7 @@ def next_command(recipe, options):
         start = _start(recipe, options.model_dir)
         _clear(folder)
         return [sys.executable, TRAIN, "--recipe", recipe.name, "--recipes", options.recipes, "--name", recipe.name,
-                "--model-dir", options.model_dir] + start + where
+                "--model-dir", options.model_dir] + start + _devices(recipe) + where
     if state.progress["epoch"] >= state.options["epochs"]:
         return None
     return [sys.executable, TRAIN, "--resume", folder] + where
@@ -111,6 +112,13 @@ def _start(recipe, model_dir):
         raise InputError("recipe %s starts from %s, which is not there: run that recipe before, as by "
                          "scripts/reproduce.py %s %s" % (recipe.name, path, other, recipe.name))
     return ["--params", path]
+
+
+def _devices(recipe):
+    """The flags that keep a recipe on one device, which its batch is for, where MXNet would take several GPUs."""
+    own = recipes.options(recipe)
+    several = own.num_gpus is None and own.num_cpus == 1 and len(gpus().usable) > 1
+    return ["--num-gpus", "1"] if several else []
 
 
 def _placed(path, model_dir):

@@ -40,8 +40,8 @@ class TestingOptions(TrainedOptions):
     batch_size: int = option(250, "images of a batch on each device", low=1, short="-b")
     workers: int = option(0, "processes that make batches", low=0, short="-j")
     num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU", low=0)
-    num_cpus: int = option(1, "without a GPU: devices that the CPU is divided into, each with batches of its own and "
-                           "its part of the cores, unless OMP_NUM_THREADS is set", low=1)
+    num_cpus: int = option(1, "2 and more: on the CPU, as so many devices, each with batches of its own and its part "
+                           "of the cores, unless OMP_NUM_THREADS is set", low=1)
     graph: str = option("plain", "how the network is computed; fused: neighbouring layers in one, the same logits; "
                         "int8: on whole numbers, nearly the same; these two on the CPU only", choices=GRAPHS)
     flip: bool = option(False, "1 also measures the mean of the probabilities of each image and its mirror image")

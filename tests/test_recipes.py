@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from test_cli import ROOT, refused, script
 
-from resattnet import checkpoints, recipes, records, reproduction, training
+from resattnet import _mxnet, checkpoints, recipes, records, reproduction, training
 from resattnet.datasets import ImageSet
 from resattnet.errors import InputError
 from resattnet.options import TrainingOptions
@@ -276,6 +276,14 @@ def test_what_does_not_decide_may_differ(few):
     assert "seed 3" in reproduction.record(FEW, options).conditions
     with pytest.raises(InputError, match="--seed 4 where it has 3"):
         reproduction.record(FEW._replace(flags=FEW.flags + " --seed 4"), options)
+
+
+@pytest.mark.parametrize("usable, flags, added", [([], "", False), ([0], "", False), ([0, 1, 3], "", True),
+                                                  ([0, 1], "--num-cpus 2", False), ([0, 1], "--num-gpus 2", False)])
+def test_a_recipe_is_run_on_one_device_unless_it_says_otherwise(few, monkeypatch, usable, flags, added):
+    monkeypatch.setattr(reproduction, "gpus", lambda: _mxnet.Gpus(usable, []))
+    command = reproduction.next_command(FEW._replace(flags=FEW.flags + " " + flags), few[0])
+    assert ("--num-gpus 1" in " ".join(command)) == added
 
 
 def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few):

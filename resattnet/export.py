@@ -106,9 +106,10 @@ def export_onnx(net, path, image_size=None, images=None, metadata=None):
         Initialised, float32. It is left as it is.
     path : str
     image_size : int or (int, int), optional
-        Side of the images, or height and width; default: that of `images`, else `default_size`.
+        Side of the images, or height and width; default: that of `images`, else 224 with ImageNet's stem
+        and 32 with CIFAR's.
     images : float32 array (N, 3, H, W), optional
-        What to compare on, as the network is given it; default: `noise`.
+        What to compare on, as the network is given it, of that size; default: noise, always the same.
     metadata : dict, optional
         Texts, and values of JSON types, that go with the model; `layout`, `channels`, `image_size` and
         `resattnet_version` always do.
@@ -123,7 +124,7 @@ def export_onnx(net, path, image_size=None, images=None, metadata=None):
     InputError
         If the packages are absent, the file cannot be written, or the network's logits are not finite.
     RuntimeError
-        If the logits differ; no file is left.
+        If the logits differ; nothing is written, and a file that was there stays.
     """
     onnx, _ = import_onnx()
     if image_size is None:

@@ -48,13 +48,13 @@ def attention_modules(net):
 def soft_masks(net, images):
     """The soft masks of all attention modules of a network, and the features before and after them.
 
-    They are taken from the network's own graph, composed anew for inference, so that it does not matter whether it is
-    hybridised, nor what its masks are made of.
+    They are taken from the network's own graph, composed anew for inference: it may be hybridised or not, and of any
+    kind of mask.
 
     Parameters
     ----------
     net : AttentionNet
-        Initialised. It is left as it is.
+        Initialised, float32. It is left as it is.
     images : float32 array (N, 3, H, W)
         As the network is given them.
 

@@ -87,7 +87,7 @@ def get_attention_net(classes, num_layers, widths="full", pretrained=False, ctx=
     widths : str
         Key of `specs.IMAGENET_WIDTHS`.
     pretrained, ctx
-        As of `get_attention_cifar`.
+        As of `get_attention_cifar`; the package has no trained parameters for these networks yet.
     **kwargs
         Of `AttentionNet`: `attention_learning`, `attention`, `mask`.
 
@@ -132,7 +132,7 @@ def get_attention_cifar(classes, num_layers, widths="full", pretrained=False, ct
     ------
     InputError
         If a name or number is unknown; the message names the choices. If there are no trained parameters for the
-        network; it lists those that there are.
+        network, and it lists those that there are, or theirs are damaged.
     """
     spec = choose("num_layers", num_layers, attention_net_spec)
     size = choose("widths", widths, CIFAR_WIDTHS)
@@ -153,7 +153,18 @@ def _of_depth(num_layers):
         return get_attention_net(classes, num_layers, **kwargs)
 
     build.__name__ = build.__qualname__ = "attention_net%d" % num_layers
-    build.__doc__ = "`get_attention_net` of depth %d." % num_layers
+    build.__doc__ = """`get_attention_net` of depth %d.
+
+    Parameters
+    ----------
+    classes : int
+    **kwargs
+        Of `get_attention_net`.
+
+    Returns
+    -------
+    AttentionNet
+    """ % num_layers
     return build
 
 

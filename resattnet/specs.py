@@ -70,6 +70,11 @@ def trunk_depth(num_layers):
     -------
     int
         20 + 3 (2 p + t) per attention module, which is the key itself for all six.
+
+    Raises
+    ------
+    InputError
+        If it is no key.
     """
     spec = choose("num_layers", num_layers, attention_net_spec)
     return 20 + 3 * (2 * spec.p + spec.t) * sum(spec.modules)

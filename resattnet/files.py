@@ -30,25 +30,38 @@ def write_atomically(path, write, keep=None):
 
     What stood there before is kept under the name `keep`, if one is given.
     """
-    temporary = path + TEMPORARY
+    write_together({path: write}, keep)
+
+
+def write_together(writers, keep=None):
+    """`write_atomically` of several files, by path: none is put in its place before all are whole."""
+    temporaries = {path: path + TEMPORARY for path in writers}
     try:
-        write(temporary)
-        with open(temporary, "rb+") as handle:
-            os.fsync(handle.fileno())
-        if keep and os.path.exists(path):
-            os.replace(path, keep)
-        os.replace(temporary, path)
+        for path, temporary in temporaries.items():
+            writers[path](temporary)
+            with open(temporary, "rb+") as handle:
+                os.fsync(handle.fileno())
+        for path, temporary in temporaries.items():
+            if keep and os.path.exists(path):
+                os.replace(path, keep)
+            os.replace(temporary, path)
     finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+        for temporary in temporaries.values():
+            if os.path.exists(temporary):
+                os.remove(temporary)
+
+
+def json_writer(value):
+    """What writes a value of JSON types, for `write_atomically`."""
+    def write(temporary):
+        with open(temporary, "w", encoding="utf-8") as handle:
+            json.dump(value, handle, indent=1)
+    return write
 
 
 def write_json(path, value):
     """Write a value of JSON types, atomically."""
-    def write(temporary):
-        with open(temporary, "w", encoding="utf-8") as handle:
-            json.dump(value, handle, indent=1)
-    write_atomically(path, write)
+    write_atomically(path, json_writer(value))
 
 
 def write_text(path, text):

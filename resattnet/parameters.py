@@ -1,11 +1,12 @@
 """Parameters on disk, for others: `.params` in Gluon's format, and beside them a `.json` that says what they are of."""
 import difflib
+import errno
 import json
 import os
 
 from ._mxnet import mx
 from .errors import InputError
-from .files import digest, write_atomically, write_json
+from .files import digest, json_writer, write_together
 from .network import get_attention_cifar
 from .specs import CIFAR_WIDTHS, attention_net_spec
 
@@ -23,13 +24,27 @@ def save_parameters(net, path, description):
         Ends in `.params`; the description goes to the same name with `.json`.
     description : dict
         Of JSON types: `network` (arguments of the builder), `dataset`, figures.
-    """
-    def write(temporary):
-        open(temporary, "wb").close()  # an OSError here, where MXNet's would be of another kind
-        net.save_parameters(temporary)
 
-    write_atomically(path, write)
-    write_json(_description_path(path), dict(description, sha256=digest(path)))
+    Raises
+    ------
+    OSError
+        If the disk does not take them; what was there before stays.
+    """
+    described = dict(description)
+
+    def write(temporary):
+        open(temporary, "wb").close()  # the system's own reason, where it can be had
+        try:
+            net.save_parameters(temporary)
+            mx.nd.load(temporary)  # MXNet does not see that the last of it found no room
+        except mx.base.MXNetError as error:
+            raise OSError(errno.EIO, "it cannot be written whole: is the disk full?", path) from error
+        described["sha256"] = digest(temporary)
+
+    def describe(temporary):
+        json_writer(described)(temporary)
+
+    write_together({path: write, _description_path(path): describe})
 
 
 def _description_path(path):
@@ -92,7 +107,7 @@ def _whole_parameters(path):
                     key=os.path.getmtime, reverse=True)
     for other in others:
         if os.path.abspath(other) != os.path.abspath(path) and os.path.exists(_description_path(other)):
-            with open(_description_path(other)) as handle:
+            with open(_description_path(other), encoding="utf-8", errors="replace") as handle:
                 text = handle.read()
             if digest(other) in text:
                 return "the last whole one is %s" % other

@@ -1,6 +1,7 @@
 """Parameter files: read again by ours and by plain Gluon, refused where they are damaged or of another network."""
 import json
 import os
+import resource
 
 import numpy as np
 import pytest
@@ -34,6 +35,22 @@ def test_parameters_and_description_round_trip(tmp_path, net):
     again = get_attention_cifar(**description["network"])
     parameters.load_parameters(again, path, [mx.cpu()])
     assert all((value == values(net)[name]).all() for name, value in values(again).items())
+
+
+@pytest.mark.parametrize("missing", [10, 4 << 20])
+def test_a_full_disk_leaves_the_parameters_that_there_were(tmp_path, net, missing):
+    """MXNet says nothing where only the last of a file finds no room."""
+    path = str(tmp_path / "best.params")
+    parameters.save_parameters(net, path, dict(DESCRIPTION, epoch=1))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(path) - missing, before[1]))
+    try:
+        with pytest.raises(OSError, match="is the disk full"):
+            parameters.save_parameters(net, path, dict(DESCRIPTION, epoch=2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert parameters.read_description(path)["epoch"] == 1
+    assert sorted(os.listdir(str(tmp_path))) == ["best.json", "best.params"]
 
 
 def test_plain_gluon_reads_the_parameters(tmp_path, net):

@@ -15,17 +15,14 @@ def state_arrays(net, trainer):
             arrays["parameter/%s/%d" % (name, device)] = data.asnumpy()
         # The updaters of all devices hold the same values: each device applies the same summed gradients.
         states = trainer._updaters[0].states.get(trainer._param2idx[parameter.name]) if learned else None
-        for part, state in enumerate(_flat(states)):
-            arrays["optimizer/%s/%d" % (name, part)] = state.asnumpy()
+        arrays.update(("optimizer/%s/%d" % (name, part), state.asnumpy()) for part, state in _parts(states))
     return arrays
 
 
-def _flat(state):
-    if state is None:
-        return []
-    if isinstance(state, (tuple, list)):
-        return [array for part in state for array in _flat(part)]
-    return [state]
+def _parts(state):
+    """The arrays of an optimizer's state, each with its place: momentum 0, master weights 1; either may not be there."""
+    parts = state if isinstance(state, (tuple, list)) else [state]
+    return [(place, part) for place, part in enumerate(parts) if part is not None]
 
 
 def restore_arrays(arrays, net, trainer, step):
@@ -39,13 +36,15 @@ def restore_arrays(arrays, net, trainer, step):
             copies = [np.mean(copies, axis=0)]
         for device, target in enumerate(targets):
             target[:] = mx.nd.array(copies[device % len(copies)], ctx=target.context, dtype=target.dtype)
-        if "optimizer/%s/0" % name not in arrays:  # running statistics; and all, before the first step
+        saved = {place: arrays["optimizer/%s/%d" % (name, place)] for place in (0, 1)
+                 if "optimizer/%s/%d" % (name, place) in arrays}
+        if not saved:  # running statistics; and all, before the first step
             continue
         index = trainer._param2idx[parameter.name]
         for updater, target in zip(trainer._updaters, targets):
             updater.states[index] = trainer._optimizer.create_state_multi_precision(index, target)
             updater.states_synced[index] = True
-            for part, state in enumerate(_flat(updater.states[index])):
-                value = arrays["optimizer/%s/%d" % (name, part)]
-                state[:] = mx.nd.array(value, ctx=state.context, dtype=state.dtype)
+            for place, state in _parts(updater.states[index]):
+                if place in saved:  # momentum that there was not before begins at zero
+                    state[:] = mx.nd.array(saved[place], ctx=state.context, dtype=state.dtype)
     trainer._optimizer.begin_num_update = trainer._optimizer.num_update = step

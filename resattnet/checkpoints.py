@@ -14,7 +14,9 @@ from .errors import InputError
 from .files import TEMPORARY, write_atomically
 
 _HEADER = "progress"
-_DAMAGE = (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile)  # all that a cut or overwritten state raises
+# All that a cut or overwritten state raises; the last two come from `zipfile`, of flags and methods that it does not know.
+_DAMAGE = (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+BEST = {"best": "validation_top1", "best_ema": "validation_ema_top1"}  # fields of `Progress`: what each is the best by
 
 
 @dataclasses.dataclass
@@ -25,10 +27,12 @@ class Progress:
     ----------
     epoch, batch, step : int
         Whole epochs done, batches done of the next one, steps done in all.
+    epoch_steps : int
+        Steps of an epoch; 0 before it is known.
     totals : dict
         The meter's sums of the epoch begun.
     best : dict or None
-        `epoch` and `top1` of the best validation so far.
+        `epoch` and `top1` of the best validation so far whose parameters are kept.
     best_ema : dict or None
         The same of the moving average.
     teacher : str or None
@@ -44,6 +48,7 @@ class Progress:
     epoch: int = 0
     batch: int = 0
     step: int = 0
+    epoch_steps: int = 0
     totals: dict = dataclasses.field(default_factory=dict)
     best: dict = None
     best_ema: dict = None
@@ -56,10 +61,28 @@ class Progress:
         """Begin the next epoch, after the one of this row."""
         self.history.append(row)
         self.epoch, self.batch = row["epoch"], 0
-        for name, top1 in (("best", "validation_top1"), ("best_ema", "validation_ema_top1")):
-            best = getattr(self, name)
-            if top1 in row and (best is None or row[top1] > best["top1"]):
-                setattr(self, name, {"epoch": row["epoch"], "top1": row[top1]})
+
+    def surpasses(self, which, row):
+        """Whether an epoch's row is better than the best so far; `which` is a key of `BEST`."""
+        best, top1 = getattr(self, which), BEST[which]
+        return top1 in row and (best is None or row[top1] > best["top1"])
+
+    def keep(self, which, row):
+        """Have an epoch's row be the best so far, once its parameters are kept."""
+        setattr(self, which, {"epoch": row["epoch"], "top1": row[BEST[which]]})
+
+    def count_by(self, epoch_steps):
+        """Go on where it is with epochs of so many steps, as other batches make them; True if they were others.
+
+        The steps before are counted as if they had been of the new batches: the schedule goes on where it was.
+        """
+        before = self.epoch_steps or (self.step - self.batch) // max(self.epoch, 1) or epoch_steps
+        self.epoch_steps = epoch_steps
+        if before == epoch_steps:
+            return False
+        self.batch = min(round(self.batch * epoch_steps / before), epoch_steps)
+        self.step = self.epoch * epoch_steps + self.batch
+        return True
 
 
 class State(NamedTuple):

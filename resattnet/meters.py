@@ -19,11 +19,15 @@ class Meter:
     def __init__(self, loss=0.0, hits=0, samples=0, seconds=0.0):
         self.loss, self.hits, self.samples, self.seconds = loss, hits, samples, seconds
         self._pending = deque()
-        self.start()
+        self._mark = None
 
     def start(self):
         """Start the clock; time before this is not counted."""
         self._mark, self._samples_at_mark = time.monotonic(), self.samples
+
+    def stop(self):
+        """Stop the clock, until it is started again; time since the last `collect` is not counted."""
+        self._mark = None
 
     def add(self, loss, hits, samples):
         """Note one part of a step: NDArrays of the sums of loss and hits, and over how many samples."""
@@ -35,12 +39,14 @@ class Meter:
             self._pending[-parts - 1][0].wait_to_read()
 
     def collect(self):
-        """Read what is pending; returns the samples per second since the last time."""
+        """Read what is pending; returns the samples per second since the last time, NaN while the clock stands."""
         while self._pending:
             loss, hits, samples = self._pending.popleft()
             self.loss += float(loss.asscalar())
             self.hits += int(hits.asscalar())
             self.samples += samples
+        if self._mark is None:
+            return math.nan
         elapsed, samples = time.monotonic() - self._mark, self.samples - self._samples_at_mark
         self.seconds += elapsed
         self.start()

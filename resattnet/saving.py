@@ -16,21 +16,21 @@ def save(run, row=None):
 
 
 def _save_parameters(run, row):
-    period, best, best_ema = run.options.save_period, run.progress.best, run.progress.best_ema
-    names = ["last"] + ["best"] * (best["epoch"] == row["epoch"])
-    if period and row["epoch"] % period == 0:
-        names.append("epoch-%04d" % row["epoch"])
-    _save_net(run, run.net, names, row, "validation_")
+    period = run.options.save_period
+    names = ["last"] + ["epoch-%04d" % row["epoch"]] * (period > 0 and row["epoch"] % period == 0)
+    _save_net(run, run.net, names, "best", row, "validation_")
     if run.average:
-        names = ["ema"] + ["best-ema"] * (best_ema["epoch"] == row["epoch"])
-        _save_net(run, run.copy(run.average), names, row, "validation_ema_", ema=run.options.ema)
+        _save_net(run, run.copy(run.average), ["ema"], "best_ema", row, "validation_ema_", ema=run.options.ema)
 
 
-def _save_net(run, net, names, row, prefix, **facts):
+def _save_net(run, net, names, best, row, prefix, **facts):
     description = dict(facts, network=run.network, run=run.name, epoch=row["epoch"])
     description.update((key, getattr(run.options, key)) for key in ("dataset", "data_format", "data_dir"))
     description.update(("validation_" + name, row[prefix + name]) for name in ("top1", "top5", "loss"))
     if run.progress.started_from:
         description["started_from"] = run.progress.started_from
-    for name in names:
+    surpasses = run.progress.surpasses(best, row)
+    for name in names + [best.replace("_", "-")] * surpasses:
         parameters.save_parameters(net, os.path.join(run.folder, name + ".params"), description)
+    if surpasses:
+        run.progress.keep(best, row)

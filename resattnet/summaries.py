@@ -23,10 +23,10 @@ def epoch_line(row, progress, epochs):
     parts = ["epoch %d/%d" % (row["epoch"], epochs), "train loss %.4f" % row["train_loss"],
              "%s %.4f" % (name.replace("_", " "), row["train_" + name])]
     for what, found, mark in (("validation", progress.best, "best"), ("validation_ema", progress.best_ema, "best ema")):
-        if found:
+        if what + "_loss" in row:
             parts.append("%s loss %.4f" % (what.replace("_", " "), row[what + "_loss"]))
             parts += ["top-%d %.4f" % (k, row["%s_top%d" % (what, k)]) for k in (1, 5)]
-            best += [mark] * (found["epoch"] == row["epoch"])
+            best += [mark] * (found is not None and found["epoch"] == row["epoch"])
     return "  ".join(parts + ["%.1f images/s" % row["samples_per_second"]] + best)
 
 

@@ -89,10 +89,8 @@ class Run:
         self.remarks = check_type("float16" if options.float16 else options.dtype, devices)
         self.dtype = "float16" if options.float16 else "float32"  # of parameters, images and validation
         self.progress = checkpoints.Progress(**state.progress) if state else checkpoints.Progress()
-        if machine(devices) not in self.progress.machines:
-            self.progress.machines.append(machine(devices))
         self.meter = Meter(**self.progress.totals)
-        self.unsaved, self.saved_step = None, self.progress.step
+        self.unsaved, self.saved_step = None, None
         self.network = {"num_layers": options.num_layers, "widths": options.widths,
                         "attention_learning": options.attention_learning, "attention": options.attention,
                         "mask": options.mask}
@@ -101,9 +99,9 @@ class Run:
         np.random.seed(options.seed)
         mx.random.seed(options.seed)
         self.classes, self.transform, self.train_loader, self.validation_loader = open_inputs(options, devices)
-        if self.progress.step != self.progress.epoch * len(self.train_loader) + self.progress.batch:
-            self.remarks.append("an update has not the images that it had before: the schedule and the place in the "
-                                "epoch are by the new number")
+        if self.progress.count_by(len(self.train_loader)):
+            self.remarks.append("an update has not the images that it had before: the place in the epoch and in the "
+                                "schedule stays, the steps are counted as if all had been of the new number")
         planned = state.options.get("lr_restarts") or () if state else ()
         dropped = sorted(set(planned) - set(options.lr_restarts or ()))
         if dropped:
@@ -114,6 +112,7 @@ class Run:
         self._build_network(start)
         self._build_objective()
         if state:
+            self.saved_step = self.progress.step
             self.folder, self.name = state.folder, os.path.basename(os.path.abspath(state.folder))
             snapshots.restore_arrays(state.arrays, self.net, self.trainer, self.progress.step)
             if self.average:
@@ -186,6 +185,8 @@ class Run:
         """Train on what is left of the epoch begun."""
         options, progress = self.options, self.progress
         interval = min(options.log_interval, len(self.train_loader))
+        if machine(self.devices) not in progress.machines:
+            progress.machines.append(machine(self.devices))
         self.log.start_bar("epoch %d/%d" % (progress.epoch + 1, options.epochs), len(self.train_loader), progress.batch)
         self.meter.start()
         for images, labels in self.batches():
@@ -199,6 +200,7 @@ class Run:
                 self.save()
             self.leave_if_asked()
         self.collect()
+        self.meter.stop()
         self.log.end_bar()
 
     def batches(self):
@@ -207,8 +209,7 @@ class Run:
             yield from self.train_loader.epoch(self.progress.epoch, start=self.progress.batch)
         except InputError as error:
             self.save()
-            raise InputError("%s; saved after step %d, go on with: --resume %s"
-                             % (error, self.progress.step, self.folder))
+            raise InputError("%s; %s" % (error, self._where_to_go_on()))
 
     def train_step(self, images, labels):
         """One update from one batch, or from `accumulate` of them in one; returns before the devices are done."""
@@ -299,24 +300,31 @@ class Run:
             If the loss is not finite.
         """
         speed = self.meter.collect()
-        if not math.isfinite(self.meter.loss):
-            raise InputError(
-                "the loss is not finite at step %d (epoch %d): try a lower --lr or a longer --warmup-epochs; the last "
-                "good state, of step %d, is in %s" % (self.progress.step, self.progress.epoch + 1, self.saved_step,
-                                                      self.folder))
+        self._check_finite("the loss is", math.isfinite(self.meter.loss))
         self.progress.totals = self.meter.totals
         return speed
+
+    def _check_finite(self, what, finite):
+        if not finite:
+            raise InputError("%s not finite at step %d (epoch %d): try a lower --lr or a longer --warmup-epochs; %s" % (
+                what, self.progress.step, self.progress.epoch + 1, self._where_to_go_on()))
+
+    def _where_to_go_on(self):
+        """Which state is on the disk, as the end of a message."""
+        if self.saved_step is None:
+            return "no state of the run could be saved (%s)" % self.unsaved
+        failed = "a later one could not be saved (%s); " % self.unsaved if self.unsaved else ""
+        return "%sthe last good state, of step %d, goes on with: --resume %s" % (failed, self.saved_step, self.folder)
 
     def save(self, row=None):
         """Save the state and, after an epoch (its `row` is given), the parameters.
 
-        A disk that is full does not end the run: it says so, and tries again the next time.
+        A disk that is full does not end the run: it says so, and tries again the next time. Parameters that were the
+        best are lost with it, and the best is then the best of those that are kept.
         """
         self.saved_at = time.monotonic()
         self.collect()
-        if not parameters.all_finite(self.net):
-            self.meter.loss = math.nan
-            self.collect()
+        self._check_finite("the parameters are", parameters.all_finite(self.net))
         try:
             saving.save(self, row)
             self.saved_step, self.unsaved = self.progress.step, None
@@ -325,8 +333,10 @@ class Run:
             self.log.line("warning: step %d could not be saved (%s)" % (self.progress.step, error))
 
     def leave_if_asked(self):
-        """After a SIGINT or SIGTERM: save, and raise `Interrupted`."""
+        """After a SIGINT or SIGTERM: save, and raise `Interrupted`, or an InputError if that could not be saved."""
         if self.signals.received:
             self.save()
+            if self.unsaved:
+                raise InputError("stopped after step %d; %s" % (self.progress.step, self._where_to_go_on()))
             raise Interrupted("stopped after step %d, all saved; go on with: --resume %s"
                               % (self.progress.step, self.folder), self.signals.received)

@@ -2,7 +2,7 @@
 from types import SimpleNamespace
 
 from resattnet import summaries
-from resattnet.checkpoints import Progress
+from resattnet.checkpoints import BEST, Progress
 
 ROWS = [{"epoch": 1, "train_loss": 2.0, "train_accuracy": 0.25, "validation_loss": 1.5, "validation_top1": 0.5,
          "validation_top5": 0.75, "samples_per_second": 30.0},
@@ -16,6 +16,8 @@ def told(rows):
     progress = Progress(epoch=0)
     for row in rows:
         progress.note(row)
+        for which in filter(lambda which: progress.surpasses(which, row), BEST):
+            progress.keep(which, row)
         yield progress, row
 
 

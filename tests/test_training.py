@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import signal
+import time
 from multiprocessing import active_children
 
 import numpy as np
@@ -144,7 +145,7 @@ def test_a_worker_that_dies_loses_nothing(options, monkeypatch):
     options = dataclasses.replace(options, workers=1)
     whole = training.train(elsewhere(options, "whole", workers=0))
     again = stop_at(monkeypatch, 6, lambda: [os.kill(child.pid, signal.SIGKILL) for child in active_children()])
-    with pytest.raises(InputError, match="killed.*saved after step ., go on with: --resume .*run$"):
+    with pytest.raises(InputError, match="killed.*good state, of step [678], goes on with: --resume .*run$"):
         training.train(options)
     again()
     assert checkpoints.load_state(os.path.join(options.model_dir, "run")).progress["step"] >= 6
@@ -269,6 +270,64 @@ def test_a_disk_that_is_full_for_a_while_does_not_end_the_run(options, monkeypat
     assert "warning: step 4 could not be saved" in capsys.readouterr().out
 
 
+def test_a_stop_that_could_not_be_saved_does_not_say_that_it_was(options, monkeypatch):
+    save_state = checkpoints.save_state
+
+    def full(folder, arrays, progress):
+        if progress["step"] >= 6:
+            raise OSError(28, "No space left on device")
+        save_state(folder, arrays, progress)
+
+    monkeypatch.setattr(checkpoints, "save_state", full)
+    stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(InputError, match="^stopped after step 6; a later one could not be saved .*No space left.*; the "
+                       "last good state, of step 4, goes on with: --resume .*run$"):
+        training.train(options)
+
+
+def test_the_best_is_one_whose_parameters_are_kept(options, monkeypatch, capsys):
+    """A disk that is full when the best epoch ends does not leave another epoch's file under its figures."""
+    accuracies = iter([0.5, 0.9, 0.7])
+    monkeypatch.setattr(training.Run, "_measure", lambda run, what, average=None: {
+        "validation_loss": 1.0, "validation_top1": next(accuracies), "validation_top5": 1.0})
+    save_parameters = parameters.save_parameters
+
+    def full_once(net, path, description):
+        if path.endswith("best.params") and description["validation_top1"] == 0.9:
+            raise OSError(28, "No space left on device")
+        save_parameters(net, path, description)
+
+    monkeypatch.setattr(parameters, "save_parameters", full_once)
+    run = training.train(options)
+    path = os.path.join(run.folder, "best.params")
+    assert run.progress.best == {"epoch": 3, "top1": 0.7}
+    assert parameters.read_description(path)["epoch"] == 3
+    said = capsys.readouterr().out
+    assert "warning: step 8 could not be saved" in said and "best top-1 0.7000, at epoch 3" in said
+
+
+def test_only_training_is_timed(options, monkeypatch):
+    """Neither what comes before a run's first step nor validation, which a signal may cut short."""
+    open_inputs = training.open_inputs
+
+    def slow(*args):
+        time.sleep(3)
+        return open_inputs(*args)
+
+    def measure(run, what, average=None):
+        time.sleep(3)
+        os.kill(os.getpid(), signal.SIGTERM)
+        run.leave_if_asked()
+
+    monkeypatch.setattr(training, "open_inputs", slow)
+    monkeypatch.setattr(training.Run, "_measure", measure)
+    begun = time.monotonic()
+    with pytest.raises(Interrupted):
+        training.train(dataclasses.replace(options, epochs=1))
+    state = checkpoints.load_state(os.path.join(options.model_dir, "run"))
+    assert 0 < state.progress["totals"]["seconds"] < time.monotonic() - begun - 6
+
+
 def test_a_run_whose_end_could_not_be_saved_says_so(options, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
@@ -298,6 +357,22 @@ def test_a_run_that_goes_on_with_other_batches_says_what_that_means(options, cap
     assert "an update has not the images" not in capsys.readouterr().out
     resume(options, epochs=3, batch_size=8, num_cpus=4)
     assert "note: an update has not the images that it had before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("step", [2, 6, 8])
+def test_with_other_batches_the_schedule_goes_on_where_it_was(options, monkeypatch, step):
+    """Twice the images of an update are half the steps: from there on all rates are those of a run of such steps."""
+    large = dict(batch_size=16, num_cpus=2)
+    expected = training.train(elsewhere(options, "large", epochs=4, **large)).progress.history
+    again = stop_at(monkeypatch, step, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        training.train(dataclasses.replace(options, epochs=4))
+    again()
+    run = resume(options, **large)
+    whole = step // 4
+    for row, other in zip(run.progress.history[whole:], expected[whole:]):
+        assert (row["step"], row["learning_rate"]) == (other["step"], other["learning_rate"])
+    assert run.progress.step == 8 and run.trainer._optimizer.num_update == 8
 
 
 def test_cutout_erases_from_training_images_only(options):

@@ -101,7 +101,7 @@ def assess_files(paths, options):
                       if options.corruption_names else None)
     found = [assess(path, *parts)._replace(robustness=measured)
              for path, measured, *parts in zip(paths, robust, facts, *zip(*predictions))]
-    return found + [_together(facts, predictions)] * options.ensemble
+    return found + ([_together(facts, predictions)] if options.ensemble else [])
 
 
 def _check_same_classes(paths, networks):

@@ -5,7 +5,6 @@ A run's folder holds the two newest ones, `last.state` and `previous.state`, in 
 import dataclasses
 import json
 import os
-import zipfile
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +13,6 @@ from .errors import InputError
 from .files import TEMPORARY, write_atomically
 
 _HEADER = "progress"
-# All that a cut or overwritten state raises; the last two come from `zipfile`, of flags and methods that it does not know.
-_DAMAGE = (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 BEST = {"best": "validation_top1", "best_ema": "validation_ema_top1"}  # fields of `Progress`: what each is the best by
 
 
@@ -176,8 +173,9 @@ def load_state(path, with_arrays=True):
         raise InputError("%s is no state of a run: give the run's folder, or the last.state in it" % path)
     try:
         arrays, progress = _read_state(path, with_arrays)
-    except _DAMAGE as error:
-        raise InputError("%s is damaged (%s): %s" % (path, error, _whole_states(folder, path)))
+    except Exception as error:  # NumPy, zipfile and tokenize raise more kinds for damaged bytes than they name
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError("%s is damaged (%s): %s" % (path, reason, _whole_states(folder, path)))
     return State(arrays, progress, progress.pop("options"), folder)
 
 
@@ -194,7 +192,7 @@ def _whole_states(folder, damaged):
         if path != damaged and os.path.exists(path):
             try:
                 progress = _read_state(path)[1]
-            except _DAMAGE:
+            except Exception:  # as above
                 continue
             return "resume the last whole one, %s (epoch %d, step %d)" % (path, progress["epoch"], progress["step"])
     return "no other whole one is in %s" % folder

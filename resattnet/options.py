@@ -22,6 +22,13 @@ def flag_name(name):
     return "--" + name.replace("_", "-")
 
 
+def flag_value(value):
+    """A value as it is written behind its flag; none where it is None."""
+    if isinstance(value, (tuple, list)):
+        return ",".join(map(str, value))
+    return "none" if value is None else str(int(value)) if isinstance(value, bool) else str(value)
+
+
 def _check_number(flag, value, limits):
     if not math.isfinite(value):
         raise InputError("%s %s: give a finite number" % (flag, value))
@@ -138,8 +145,8 @@ class TrainingOptions(Options):
     float16: bool = option(False, "1 computes in float16, with float32 master weights; GPU only")
     num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU; 0: the CPU",
                                      low=0)
-    num_cpus: int = option(1, "2 and more: on the CPU, as so many devices; like GPUs, each gets --batch-size images of a "
-                           "batch; the script gives each its part of the cores, unless OMP_NUM_THREADS is set", low=1)
+    num_cpus: int = option(1, "2 and more: on the CPU, as so many devices; like GPUs, each gets --batch-size images of "
+                           "a batch; the script gives each its part of the cores, unless OMP_NUM_THREADS is set", low=1)
     workers: int = option(0, "processes that make batches; 0 makes them in the training process; with --loader dali "
                           "its threads", low=0, short="-j")
     seed: int = option(0, "draws weights, order, crops and mixes; same seed, same run", low=0, high=2 ** 31 - 1)
@@ -218,6 +225,8 @@ class TrainingOptions(Options):
             raise InputError("%s: %s; add --lr-schedule %s" % (given, reason, schedule))
         if list(epochs) != sorted(set(epochs)) or min(epochs, default=1) < 1:
             raise InputError("%s: give epochs from 1 on, in rising order" % given)
+        if name == "lr_steps" and min(epochs, default=self.warmup) < self.warmup:
+            raise InputError("%s: give epochs after the warm-up (--warmup-epochs %d)" % (given, self.warmup))
 
     @property
     def title(self):
@@ -254,5 +263,18 @@ class TrainingOptions(Options):
 
     @property
     def decay_epochs(self):
-        """Epochs at which the step schedule divides by ten: as given, else 40 % and 60 % of the run (section 4.1)."""
-        return self.lr_steps or (self.epochs * 2 // 5, self.epochs * 3 // 5)
+        """Epochs at which the step schedule divides by ten: as given, else 40 % and 60 % of the run (section 4.1).
+
+        Of a short run, those of the two that come after the warm-up.
+        """
+        if self.lr_steps:
+            return self.lr_steps
+        return tuple(sorted({epoch for epoch in (self.epochs * 2 // 5, self.epochs * 3 // 5)
+                             if epoch >= max(1, self.warmup)}))
+
+    @property
+    def settled(self):
+        """All options by name, as in a state, with what the defaults that depend on others come to."""
+        return dict(dataclasses.asdict(self), warmup_epochs=self.warmup,
+                    lr=self.lr or (None if self.lr_per_256 else LEARNING_RATE),
+                    lr_steps=self.decay_epochs if self.lr_schedule == "step" else None)

@@ -2,15 +2,16 @@
 import dataclasses
 
 from .errors import InputError
-from .options import TrainingOptions, flag_name
+from .options import TrainingOptions, flag_name, flag_value
 
 
 def override(own, given):
     """Options but for those given, which win.
 
-    What of the others has no place beside those is left out: the other one of two that exclude each other; what goes
-    with an option that is off now; the learning rate's steps or restarts of another schedule, and restarts after the
-    end; a warm-up that is longer than the run, and epochs without mixup that are as long.
+    What of the others has no place beside those is left out: the other one of two that exclude each other; DALI beside
+    what it cannot do; what goes with an option that is off now; the learning rate's steps or restarts of another
+    schedule, and restarts after the end; a warm-up that is longer than the run, and epochs without mixup that are as
+    long.
 
     Parameters
     ----------
@@ -36,6 +37,14 @@ def override(own, given):
         leave_out(lr_per_256=None)
     if given.get("lr_per_256") is not None:
         leave_out(lr=None)
+    if given.get("params"):
+        leave_out(zero_gamma=False)
+    if given.get("zero_gamma"):
+        leave_out(params=None)
+    if given.get("label_noise") or given.get("data_format", "rec") != "rec":
+        leave_out(loader="array")
+    if given.get("loader", "array") != "array":
+        leave_out(label_noise=0.0)
     if given.get("float16"):
         leave_out(dtype="float32")
     if given.get("dtype", "float32") != "float32":
@@ -65,7 +74,7 @@ def override(own, given):
 
 # What a resumed run keeps: a state's arrays and its place within an epoch depend on most of it.
 KEPT_ON_RESUME = ("dataset", "num_layers", "widths", "attention_learning", "attention", "mask", "optimizer", "float16",
-                  "seed", "loader", "label_noise", "zero_gamma", "ema", "params", "name", "model_dir")
+                  "seed", "loader", "label_noise", "zero_gamma", "ema", "params", "name")
 
 
 def resumed(before, given, epochs_done):
@@ -92,12 +101,16 @@ def resumed(before, given, epochs_done):
         If a value is wrong, or is of one that has to stay, or there are fewer epochs than are done, or the restarts
         given are not, in the epochs done, those that there were.
     """
+    unknown = sorted(set(before) - {spec.name for spec in dataclasses.fields(TrainingOptions)})
+    if unknown:
+        raise InputError("the run to resume is of another version of resattnet: %s is unknown here"
+                         % ", ".join(map(flag_name, unknown)))
     own = TrainingOptions(**before)
     merged = override(dataclasses.replace(own, warmup_epochs=own.warmup), given)
-    for name in KEPT_ON_RESUME:
+    for name in sorted(KEPT_ON_RESUME, key=lambda name: name not in given):  # first what was given
         if getattr(merged, name) != getattr(own, name):
             raise InputError("%s %s: the run to resume has %s, and keeps it"
-                             % (flag_name(name), getattr(merged, name), getattr(own, name)))
+                             % (flag_name(name), flag_value(getattr(merged, name)), flag_value(getattr(own, name))))
     if merged.epochs < epochs_done:
         raise InputError("--epochs %d: the run to resume has done %d" % (merged.epochs, epochs_done))
     if merged.lr_schedule == "cosine" and "lr_restarts" in given:

@@ -1,7 +1,6 @@
 """Predictions as text, CSV or JSON, written while they come."""
 import csv
 import json
-import os
 import sys
 
 from tqdm import tqdm
@@ -92,7 +91,6 @@ def predict_files(path, names, options):
     def write_file(temporary):
         with open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as handle:
             write(handle)
-    output = os.path.expanduser(options.output)
     with writing("--output %s" % options.output):
-        write_atomically(output, write_file)
+        write_atomically(options.output, write_file)
     return len(failures)

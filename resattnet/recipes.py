@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from . import cli
 from .errors import InputError
-from .files import write_csv, write_text
+from .files import write_csv, write_text, writing
 from .options import TrainingOptions
 
 PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data", "recipes.csv")
@@ -100,9 +100,10 @@ def options(recipe):
 
 
 def replace(path, recipe):
-    """Put a recipe in the place of the one of its name, atomically."""
+    """Put a recipe in the place of the one of its name, atomically; an InputError if that cannot be."""
     rows = [recipe if row.name == recipe.name else row for row in read(path)]
-    write_csv(path, [row._asdict() for row in rows])
+    with writing(path):
+        write_csv(path, [row._asdict() for row in rows])
 
 
 def listing(table):

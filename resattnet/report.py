@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Optional
 from . import evaluation, runs, trained
 from .devices import choose_devices
 from .errors import InputError
-from .options import LEARNING_RATE, TrainingOptions, flag_name
+from .options import TrainingOptions, flag_name, flag_value
 from .script_options import TestingOptions
 
 UNKNOWN = "unknown"
@@ -102,22 +102,21 @@ def collect(names, options, say=None):
     return records
 
 
-def argument_text(value):
-    """An argument as it is written behind its flag."""
-    if isinstance(value, (tuple, list)):
-        return ",".join(map(str, value))
-    return str(int(value)) if isinstance(value, bool) else str(value)
+def _settled(options):
+    """All arguments of a run's state, with what it lacks and what the defaults come to."""
+    try:
+        return TrainingOptions(**options).settled
+    except (InputError, TypeError):  # of an older version, which allowed or had what this one does not
+        defaults = {spec.name: spec.default for spec in dataclasses.fields(TrainingOptions)}
+        return dict(defaults, **options)
 
 
 def _written(options, name):
     """An argument of a run, which may have none of that name; `default` is what was left to the program."""
-    value = options.get(name)
-    if name == "lr" and value is None and options["lr_per_256"] is None:
-        value = LEARNING_RATE
-    if value is None:
+    if options.get(name) is None:
         spec = TrainingOptions.__dataclass_fields__.get(name)
         return "default" if spec and "default:" in spec.metadata["text"] else "none"
-    return argument_text(value)
+    return flag_value(options[name])
 
 
 def compare_arguments(records):
@@ -129,8 +128,7 @@ def compare_arguments(records):
         By flag; a value for each run, `UNKNOWN` for one without state.
     common : dict of str to str
     """
-    defaults = {spec.name: spec.default for spec in dataclasses.fields(TrainingOptions)}  # what older states lack
-    known = [record.options and dict(defaults, **record.options) for record in records]
+    known = [record.options and _settled(record.options) for record in records]
     differing, common = {}, {}
     for name in dict.fromkeys(name for options in known if options for name in options):
         values = [_written(options, name) if options else UNKNOWN for options in known]

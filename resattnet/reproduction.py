@@ -1,20 +1,18 @@
 """Runs of recipes: begun and gone on with as subprocesses of the training script, then entered in the recipes."""
 import ctypes
-import dataclasses
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
 
-from . import checkpoints, recipes, runs
+from . import checkpoints, recipes
 from ._mxnet import gpus
 from .errors import InputError
 from .figures import curves, save
-from .files import write_atomically, writing
+from .files import write_csv, writing
 from .interrupts import Interrupted, StopSignals
-from .options import LEARNING_RATE, TrainingOptions, flag_name
+from .options import TrainingOptions, flag_name, flag_value
 from .summaries import accuracy_name
 
 TRAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "cifar10_train.py")
@@ -51,8 +49,6 @@ def reproduce(recipe, options):
     code, signum = 0, None
     if command is None:
         print("%s: done before" % recipe.name, flush=True)
-        if recipe.ours and not options.keep:
-            return 0
     else:
         print("%s: %s" % (recipe.name, shlex.join(command)), flush=True)
         code, signum = run_passing_signals(command)
@@ -89,15 +85,14 @@ def _state(recipe, folder):
     for name, value in wanted.items():
         if found[name] != value and (name not in NAMED or value != getattr(TrainingOptions, name)):
             raise InputError("%s was not run by recipe %s, which has %s %s where it has %s: move it away, or give "
-                             "another --model-dir" % (folder, recipe.name, flag_name(name), value, found[name]))
+                             "another --model-dir" % (folder, recipe.name, flag_name(name), flag_value(value),
+                                                      flag_value(found[name])))
     return state
 
 
 def _deciding(options, model_dir):
     """The arguments, by name, that decide what a run gives, with defaults that depend on others filled in."""
-    chosen = dict(dataclasses.asdict(options), lr=options.lr or (None if options.lr_per_256 else LEARNING_RATE),
-                  warmup_epochs=options.warmup, lr_steps=options.lr_schedule == "step" and options.decay_epochs,
-                  params=options.params and os.path.abspath(_placed(options.params, model_dir)))
+    chosen = dict(options.settled, params=options.params and os.path.abspath(_placed(options.params, model_dir)))
     return {name: value for name, value in chosen.items() if name not in FREE}
 
 
@@ -171,7 +166,9 @@ def _end_with_parent():
 
 
 def record(recipe, options):
-    """Enter in the file of recipes what the ended run of one gave, from its own log and state.
+    """Enter in the file of recipes what the ended run of one gave, from its own state.
+
+    The state has the rows of the run's CSV, which another run of the name may have written over since.
 
     Returns
     -------
@@ -181,7 +178,7 @@ def record(recipe, options):
     Raises
     ------
     InputError
-        If there is no such run, it has not ended, or its log is not of all its epochs.
+        If there is no such run, it has not ended, or the file cannot be written.
     """
     folder = os.path.join(options.model_dir, recipe.name)
     state = _state(recipe, folder)
@@ -191,13 +188,7 @@ def record(recipe, options):
     if done < epochs:
         raise InputError("%s has %d of its %d epochs: scripts/reproduce.py %s goes on" % (
             folder, done, epochs, recipe.name))
-    path = os.path.join(options.log_dir, "csv", recipe.name + ".csv")
-    if not os.path.exists(path):
-        raise InputError("%s: the run's log is not there; give its --log-dir, or have it written anew: "
-                         "scripts/cifar10_train.py --resume %s" % (path, folder))
-    rows = runs.read_csv(path)
-    if len(rows) != epochs:
-        raise InputError("%s has not each of the run's %d epochs once" % (path, epochs))
+    rows = state.progress["history"]
     errors, seconds = [_error(row["validation_top1"]) for row in rows], sum(row["seconds"] for row in rows)
     best = min(errors)
     conditions = "%s, %d epochs, best after %d, seed %d, %s, %s of training; %s" % (
@@ -212,11 +203,11 @@ def record(recipe, options):
     entered = recipe._replace(ours="%.2f, best %.2f" % (errors[-1], best), conditions=conditions)
     recipes.replace(options.recipes, entered)
     if options.keep:
-        _keep(entered, path, rows, options.keep)
+        _keep(entered, rows, options.keep)
     return entered
 
 
-def _keep(recipe, path, rows, folder):
+def _keep(recipe, rows, folder):
     """Put a run's log and its curve into a folder."""
     training = "train_" + accuracy_name(rows[0])
     figure = curves([(0, [row["epoch"] for row in rows], [_error(row[name]) for row in rows], dashed)
@@ -226,7 +217,7 @@ def _keep(recipe, path, rows, folder):
     axes.set_title("%s: %s" % (recipe.name, recipe.ours), fontsize="medium", parse_math=False)
     with writing("--keep %s" % folder):
         os.makedirs(folder, exist_ok=True)
-        write_atomically(os.path.join(folder, recipe.name + ".csv"), lambda name: shutil.copyfile(path, name))
+        write_csv(os.path.join(folder, recipe.name + ".csv"), rows)
         save(figure, os.path.join(folder, recipe.name + ".png"))
 
 

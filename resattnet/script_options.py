@@ -11,6 +11,18 @@ from .specs import (ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, GRAPHS, M
                     attention_net_spec)
 
 
+def _settle_output(options, name, a_folder_is_none=True):
+    """See that a file can be put where an option says, or files whose names begin so, and have ~ be the home there."""
+    given = getattr(options, name)
+    path = os.path.expanduser(given)
+    folder = os.path.dirname(os.path.abspath(path))
+    if a_folder_is_none and os.path.isdir(path):
+        raise InputError("%s %s: that is a folder; give the name of a file" % (flag_name(name), given))
+    if not os.path.isdir(folder):
+        raise InputError("%s %s: there is no folder %s" % (flag_name(name), given, folder))
+    object.__setattr__(options, name, path)
+
+
 @dataclass(frozen=True)
 class TrainedOptions(Options):
     """What a parameter file is of: for the scripts that read one.
@@ -118,20 +130,9 @@ class ExportOptions(TrainedOptions):
         if self.calibration_images and self.to != "int8":
             raise InputError("--calibration-images goes with --to int8")
         if self.output is not None:
-            folder, name = os.path.split(os.path.abspath(os.path.expanduser(self.output)))
-            if not os.path.isdir(folder):
-                raise InputError("--output %s: there is no folder %s" % (self.output, folder))
-            if self.to == "onnx" and not name.endswith(".onnx"):
+            _settle_output(self, "output", a_folder_is_none=self.to == "onnx")
+            if self.to == "onnx" and not self.output.endswith(".onnx"):
                 raise InputError("--output %s: give a name that ends in .onnx" % self.output)
-
-
-def _check_output(path):
-    """See that an output can be put where `path` says."""
-    target = os.path.abspath(os.path.expanduser(path))
-    if os.path.isdir(target):
-        raise InputError("--output %s: that is a folder; give the name of a file" % path)
-    if not os.path.isdir(os.path.dirname(target)):
-        raise InputError("--output %s: there is no folder %s" % (path, os.path.dirname(target)))
 
 
 _ENDINGS = {"": "text", "txt": "text", "csv": "csv", "json": "json"}  # of an output's name: its format
@@ -151,7 +152,7 @@ class PredictionOptions(TrainedOptions):
     def __post_init__(self):
         super().__post_init__()
         if self.output is not None:
-            _check_output(self.output)
+            _settle_output(self, "output")
             if self.report is None:
                 raise InputError("--output %s: no format ends so; give a name that ends in %s, or say with --format "
                                  "what it is to hold" % (self.output, ", ".join("." + e for e in _ENDINGS if e)))
@@ -181,7 +182,7 @@ class MaskOptions(TrainedOptions):
         super().__post_init__()
         if self.channels is not None and min(self.channels) < 0:
             raise InputError("--channels %s: they are counted from 0" % ",".join(map(str, self.channels)))
-        _check_output(self.output)
+        _settle_output(self, "output")
         if os.path.splitext(self.output)[1].lower() not in (".png", ".svg", ".pdf"):
             raise InputError("--output %s: give a name that ends in .png, .svg or .pdf" % self.output)
 
@@ -244,10 +245,7 @@ class ReportOptions(Options):
 
     def __post_init__(self):
         super().__post_init__()
-        path = os.path.abspath(self.output)
-        if os.path.isdir(path) or not os.path.isdir(os.path.dirname(path)):
-            raise InputError("--output %s: %s" % (self.output, "is a folder; give a file in it" if os.path.isdir(path)
-                                                  else "there is no such folder"))
+        _settle_output(self, "output")
 
 
 BENCHMARK_PARTS = ("train", "inference", "input", "epoch")
@@ -273,10 +271,13 @@ class BenchmarkOptions(Options):
 
     def __post_init__(self):
         super().__post_init__()
-        for name in ("json", "cost"):
-            path = getattr(self, name)
-            if path and not os.path.isdir(os.path.dirname(os.path.abspath(path))):
-                raise InputError("--%s %s: there is no such folder" % (name, path))
+        if self.json is not None:
+            _settle_output(self, "json")
+        if self.cost is not None:
+            _settle_output(self, "cost", a_folder_is_none=False)
+            if self.json is not None or self.profile:
+                raise InputError("--cost %s: it measures instead of what --json and --profile 1 are of; leave these out"
+                                 % self.cost)
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def make_sheet(path, names, options):
     figure = draw(*shown)
     if options.board:
         _put_on_board(options.board, path, classifier.trained.description, board_pictures(*shown))
-    output = os.path.expanduser(options.output)
+    output = options.output
     kind = os.path.splitext(output)[1][1:].lower()
     with writing("--output %s" % options.output):
         write_atomically(output, lambda temporary: figure.savefig(temporary, format=kind, dpi=150))

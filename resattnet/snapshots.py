@@ -20,7 +20,7 @@ def state_arrays(net, trainer):
 
 
 def _parts(state):
-    """The arrays of an optimizer's state, each with its place: momentum 0, master weights 1; either may not be there."""
+    """The arrays of an optimizer's state, each with its place: momentum 0, master weights 1; either may be absent."""
     parts = state if isinstance(state, (tuple, list)) else [state]
     return [(place, part) for place, part in enumerate(parts) if part is not None]
 

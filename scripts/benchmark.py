@@ -42,6 +42,8 @@ def parse():
     for part in parts:
         if part not in BENCHMARK_PARTS:
             raise InputError("%s: choose the parts from %s" % (part, ", ".join(BENCHMARK_PARTS)))
+    if parts and given.get("cost") is not None:
+        raise InputError("--cost %s: it measures instead of the parts; leave %s out" % (given["cost"], " ".join(parts)))
     return BenchmarkOptions(**given), [part for part in BENCHMARK_PARTS if part in parts or not parts]
 
 
@@ -52,7 +54,11 @@ def head(facts):
         facts["cpu"], " ".join(facts["instructions"]) or "instructions unknown", facts["cores"], facts["threads"],
         facts["load"])
     yield "Python %s  %s" % (facts["python"], versions)
-    yield "Attention-%d (%s), batch %d, %d repeats of %d steps, %s" % (
+
+
+def setting(facts):
+    """What the parts are measured on, as a line."""
+    return "Attention-%d (%s), batch %d, %d repeats of %d steps, %s" % (
         facts["num_layers"], facts["widths"], facts["batch_size"], facts["repeats"], facts["steps"], facts["date"])
 
 
@@ -113,6 +119,7 @@ def main():
     print("\n".join(head(report["conditions"])), flush=True)
     if options.cost:
         return measure_costs(options)
+    print(setting(report["conditions"]), flush=True)
     for part in parts:
         variants = [variant for variant in contenders.VARIANTS if variant.part == part]
         results, notes = benchmarks.measure(variants, options)

@@ -46,9 +46,14 @@ def parse():
         return TrainingOptions(**given), None
     from resattnet.checkpoints import load_state
 
-    if not os.path.exists(resume):
-        resume = runs.find(resume, given.get("log_dir"), given.get("model_dir", TrainingOptions.model_dir))[1] or resume
+    model_dir = given.pop("model_dir", None)
+    if not os.path.isfile(resume):
+        resume = runs.find(resume, given.get("log_dir"), model_dir or TrainingOptions.model_dir)[1] or resume
     state = load_state(resume)
+    home = os.path.dirname(os.path.abspath(state.folder))
+    if model_dir is not None and os.path.abspath(model_dir) != home:
+        raise InputError("--model-dir %s: the run to resume is in %s, and stays there; leave it out"
+                         % (model_dir, home))
     return resumed(state.options, given, state.progress["epoch"]), state
 
 

@@ -38,6 +38,8 @@ def main():
     chosen = [recipes.find(name, table) for name in names]
     if options.write and not names:
         raise InputError("--write 1: name the recipes whose runs are to be entered")
+    if (options.note or options.keep) and not names:
+        raise InputError("--note and --keep are of runs: name their recipes")
     if options.print:
         recipe = recipes.find(options.print, table)
         print(shlex.join(["python", "scripts/cifar10_train.py"] + recipes.arguments(recipe)))

@@ -46,6 +46,20 @@ def test_damaged_state_names_the_last_whole_one(tmp_path, damage):
     assert path not in open_files()  # while the error, and what its frames hold, is still there
 
 
+def test_any_damaged_byte_is_one_line(tmp_path):
+    """Or, in the end of a header that the archive repeats, harmless."""
+    save_states(tmp_path, 1)
+    path = tmp_path / "last.state"
+    whole, said = path.read_bytes(), set()
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1:])
+        try:
+            checkpoints.load_state(str(path))
+        except InputError as error:
+            said.add(str(error).split("(")[0])
+    assert said == {"%s is damaged " % path}
+
+
 def test_a_run_killed_between_two_renames_goes_on_from_the_previous_state(tmp_path):
     save_states(tmp_path, 1, 2)
     os.remove(str(tmp_path / "last.state"))

@@ -76,6 +76,7 @@ def test_a_script_is_short(name):
     ("--lr nan", "--lr nan: give a finite number"),
     ("--dataset mnist", "--dataset mnist: choose from digits, cifar10, cifar100"),
     ("--epochs 3 --warmup-epochs 4", "--warmup-epochs 4: the run has 3 epochs"),
+    ("--lr-schedule step --warmup-epochs 5 --lr-steps 3", "--lr-steps 3: give epochs after the warm-up (--warmup-epo"),
     ("--batch-size 5000 --dataset digits", "a batch of 5000 is larger than the data set of 1437 images"),
     ("--resume nowhere", "nowhere: no such run in models; nor any other"),
     ("--name a/b", "--name 'a/b': give a plain folder name"),
@@ -115,6 +116,16 @@ def test_a_run_is_resumed_by_its_name_too(trained):
     assert line.endswith("rum: no such run in models; the nearest: run\n")
     line = refused(script("cifar10_train.py", "--resume", "models/run/best.params", cwd=str(trained)))
     assert "best.params is no state of a run: give the run's folder, or the last.state in it" in line
+
+
+def test_a_run_is_found_where_its_models_are_said_to_be(trained, tmp_path):
+    """Also in a folder that has another one of its name, as of its images."""
+    (tmp_path / "run").mkdir()
+    done = script("cifar10_train.py", "--resume", "run", "--model-dir", "%s/models/" % trained, cwd=str(tmp_path))
+    assert done.returncode == 0 and "all its epochs (1) were done before" in done.stdout, done.stderr
+    line = refused(script("cifar10_train.py", "--resume", trained / "models" / "run", "--model-dir", "elsewhere",
+                          cwd=str(tmp_path)))
+    assert "--model-dir elsewhere: the run to resume is in %s/models, and stays there" % trained in line
 
 
 def test_what_is_no_parameter_file_is_said(trained):

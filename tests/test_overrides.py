@@ -5,7 +5,7 @@ import pytest
 
 from resattnet.errors import InputError
 from resattnet.options import TrainingOptions
-from resattnet.overrides import resumed
+from resattnet.overrides import override, resumed
 
 
 def after(before, epochs_done=0, **given):
@@ -21,7 +21,7 @@ def test_what_is_given_wins_and_the_rest_stays():
 @pytest.mark.parametrize("given, message", [
     (dict(num_layers=92), "--num-layers 92: the run to resume has 56, and keeps it"),
     (dict(seed=1), "--seed 1: the run to resume has 0"),
-    (dict(params="other.params"), "--params other.params: the run to resume has None"),
+    (dict(params="other.params"), "--params other.params: the run to resume has none"),
     (dict(epochs=9), "--epochs 9: the run to resume has done 10"),
 ])
 def test_what_the_state_depends_on_stays(given, message):
@@ -65,6 +65,26 @@ def test_what_excludes_the_other_takes_its_place():
         after({}, lr=0.2, lr_per_256=0.1)
 
 
+@pytest.mark.parametrize("own, given", [
+    (dict(zero_gamma=True), dict(params="other.params")), (dict(params="other.params"), dict(zero_gamma=True)),
+    (dict(data_format="rec", loader="dali"), dict(label_noise=0.2)),
+    (dict(data_format="rec", label_noise=0.2), dict(loader="dali")),
+    (dict(data_format="rec", loader="dali"), dict(data_format="bin"))])
+def test_beside_a_recipe_what_is_given_takes_the_place_of_what_excludes_it(own, given):
+    options = override(TrainingOptions(**own), given)
+    assert all(getattr(options, name) == value for name, value in given.items())
+
+
+def test_what_was_given_is_named_first():
+    with pytest.raises(InputError, match="^--params other.params: the run to resume has none"):
+        after(dict(zero_gamma=True), params="other.params")
+
+
+def test_a_run_of_another_version_says_so():
+    with pytest.raises(InputError, match="of another version of resattnet: --stochastic-depth is unknown here"):
+        resumed(dict(dataclasses.asdict(TrainingOptions()), stochastic_depth=0.1), {}, 0)
+
+
 def test_the_warm_up_keeps_its_length():
     options = after(dict(epochs=12, lr_restarts=(4,)), 6, epochs=60)
     assert (options.warmup, options.lr_restarts) == (3, (4,))
@@ -82,7 +102,7 @@ def test_without_masks_there_is_no_period():
 
 
 def test_float16_stays():
-    with pytest.raises(InputError, match="--float16 False: the run to resume has True, and keeps it"):
+    with pytest.raises(InputError, match="--float16 0: the run to resume has 1, and keeps it"):
         after(dict(float16=True), dtype="bfloat16")
 
 

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from test_cli import ROOT, refused, script
+from test_training import stop_at
 
 from resattnet import _mxnet, checkpoints, recipes, records, reproduction, training
 from resattnet.datasets import ImageSet
 from resattnet.errors import InputError
+from resattnet.interrupts import Interrupted
 from resattnet.options import TrainingOptions
 from resattnet.script_options import ReproductionOptions
 
@@ -187,6 +189,7 @@ def test_listing_and_printing(tmp_path):
     assert lines[1 + NAMES.index("gluon-92")].split()[1:3] == ["4.76", "haoxintong/ResidualAttentionNetwork-Gluon"]
     command = script("reproduce.py", "--print", "paper-nal-56", cwd=str(tmp_path)).stdout
     assert shlex.split(command)[2:] == shlex.split(by_name("paper-nal-56").flags)
+    assert "--note and --keep are of runs" in refused(script("reproduce.py", "--keep", "data"))
     assert refused(script("reproduce.py", "--write", "1")).endswith("name the recipes whose runs are to be entered\n")
     assert os.listdir(str(tmp_path)) == []
 
@@ -257,7 +260,7 @@ def test_a_note_stays_with_the_run_that_it_is_of(few):
 
 @pytest.mark.parametrize("changes, message", [
     (dict(cutout=8), "recipe few, which has --cutout 0 where it has 8: move it away"),
-    (dict(ema=0.9), "--ema None where it has 0.9"),
+    (dict(ema=0.9), "--ema none where it has 0.9"),
     (dict(warmup_epochs=0), "--warmup-epochs 1 where it has 0"),
     (dict(lr=0.2), "--lr 0.1 where it has 0.2"),
 ])
@@ -305,11 +308,39 @@ def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few):
 
 def test_a_run_elsewhere_is_said_too(few, monkeypatch):
     options, training_options = few
-    run = training.train(training_options)
-    state = checkpoints.load_state(run.folder)
-    monkeypatch.setattr(training, "machine", lambda devices: "another machine")
-    training.train(TrainingOptions(**state.options), state)
+    stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        training.train(training_options)
+    for machine in ("another machine", "one where nothing was left to train"):
+        state = checkpoints.load_state(os.path.join(options.model_dir, "few"))
+        monkeypatch.setattr(training, "machine", lambda devices: machine)
+        training.train(TrainingOptions(**state.options), state)
     assert reproduction.record(FEW, options).conditions.endswith("; then another machine")
+
+
+def test_a_log_that_another_run_has_written_over_decides_nothing(few, tmp_path):
+    options, training_options = few
+    history = training.train(training_options).progress.history
+    other = dataclasses.replace(training_options, seed=3, model_dir=str(tmp_path / "other"))
+    log = tmp_path / "log" / "csv" / "few.csv"
+    before = log.read_bytes()
+    training.train(other)
+    assert log.read_bytes() != before
+    entered = reproduction.record(FEW, dataclasses.replace(options, keep=str(tmp_path / "kept")))
+    assert entered.ours.startswith("%.2f, " % (100 * (1 - history[-1]["validation_top1"])))
+    assert (tmp_path / "kept" / "few.csv").read_bytes() == before
+
+
+def test_a_file_of_recipes_that_cannot_be_written_is_one_line(few, monkeypatch):
+    options, training_options = few
+    training.train(training_options)
+
+    def denied(*args):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(recipes, "write_csv", denied)
+    with pytest.raises(InputError, match="recipes.csv cannot be written .Permission denied"):
+        reproduction.record(FEW, options)
 
 
 def test_what_is_not_the_ended_run_of_the_recipe_is_not_entered(few):
@@ -327,19 +358,6 @@ def test_what_is_not_the_ended_run_of_the_recipe_is_not_entered(few):
     assert reproduction.next_command(FEW, options) is None
     four = FEW._replace(flags=FEW.flags.replace("--epochs 3", "--epochs 4"))
     assert "was not run by recipe few, which has --epochs 4 where it has 3: move it away" in refusal(four)
-    log = os.path.join(options.log_dir, "csv", "few.csv")
-    with open(log) as handle:
-        lines = handle.readlines()
-    with open(log, "w") as handle:
-        handle.writelines(lines[:-1])
-    assert "has not each of the run's 3 epochs once" in refusal()
-    os.remove(log)
-    assert "is not there; give its --log-dir, or have it written anew: scripts/cifar10_train.py --resume" in refusal()
-    state = checkpoints.load_state(run.folder)
-    training.train(TrainingOptions(**state.options), state)
-    with open(log) as handle:
-        assert handle.readlines() == lines
-    os.remove(log)
     progress = dict(dataclasses.asdict(run.progress), epoch=2, options=dataclasses.asdict(training_options))
     checkpoints.save_state(run.folder, {}, progress)
     assert "has 2 of its 3 epochs: scripts/reproduce.py few goes on" in refusal()
@@ -425,7 +443,7 @@ def test_a_reproduction_stopped_and_killed_goes_on_to_its_end(tiny):
         assert len(handle.readlines()) == 9
     again = script("reproduce.py", "tiny", "--recipes", "recipes.csv", "--note", "x", cwd=str(tiny))
     assert again.returncode == 0 and "tiny: done before" in again.stdout and "--resume" not in again.stdout
-    assert recipes.read(str(tiny / "recipes.csv")) == [entered]
+    assert recipes.read(str(tiny / "recipes.csv")) == [entered._replace(conditions=entered.conditions + "; x")]
     kept = script("reproduce.py", "tiny", "--recipes", "recipes.csv", "--write", "1", "--keep", "kept", cwd=str(tiny))
     assert kept.returncode == 0, kept
     assert (tiny / "kept" / "tiny.csv").read_bytes() == (tiny / "log" / "csv" / "tiny.csv").read_bytes()

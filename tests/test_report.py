@@ -134,6 +134,15 @@ def test_arguments_that_differ_are_exactly_those(records):
     assert {flag[2:].replace("-", "_") for flag in list(differing) + list(common)} == names
 
 
+def test_a_default_is_what_it_comes_to(records):
+    """As where a run was resumed, whose warm-up is then a number."""
+    options = dict(lr_schedule="step", epochs=30)
+    same = [made_up(options=dict(options, **more)) for more in ({}, dict(lr=0.1, warmup_epochs=5, lr_steps=[12, 18]))]
+    differing, common = report.compare_arguments(same)
+    assert differing == {}
+    assert (common["--warmup-epochs"], common["--lr-steps"], common["--lr"]) == ("5", "12,18", "0.1")
+
+
 def test_a_state_older_than_an_option_has_its_default():
     older, newer = made_up(options={"lr": 0.1}), made_up(options={"lr": 0.1, "cutout": 8, "lr_steps": [80, 120]})
     differing, common = report.compare_arguments([older, newer, made_up()])
@@ -312,7 +321,7 @@ def test_the_script(home, tmp_path):
     assert os.listdir(str(tmp_path)) == ["r.html"] and "Best and last" in (tmp_path / "r.html").read_text("utf-8")
     for args, message in ((["plan"] + places, "the nearest: plain"),
                           (["plain"] + places + ["--output", tmp_path], "is a folder"),
-                          (["plain"] + places + ["--output", tmp_path / "no" / "r.html"], "there is no such folder")):
+                          (["plain"] + places + ["--output", tmp_path / "no" / "r.html"], "there is no folder")):
         done = script(*args)
         assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
 

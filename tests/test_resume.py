@@ -15,8 +15,7 @@ from resattnet._mxnet import mx
 from resattnet.datasets import ImageSet
 from resattnet.interrupts import Interrupted
 from resattnet.network import get_attention_cifar
-from resattnet.options import flag_name
-from resattnet.report import argument_text
+from resattnet.options import flag_name, flag_value
 from test_cli import ROOT
 from test_training import CLOCK, assert_equal_runs, elsewhere, resume, stop_at
 
@@ -101,7 +100,7 @@ def begin(folder, name):
     flags = ("--dataset noise --data-format rec --data-dir . --widths thin -b 16 --epochs %d --warmup-epochs 1 "
              "--num-gpus 0 --save-minutes 1e-9 --teacher teacher.params --name" % EPOCHS).split() + [name]
     for option, value in dict(ALL, lr_per_256=0.16).items():
-        flags += [flag_name(option), argument_text(value)]
+        flags += [flag_name(option), flag_value(value)]
     return start(folder, *flags)
 
 

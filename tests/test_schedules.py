@@ -7,6 +7,7 @@ import pytest
 
 from resattnet._mxnet import mx
 from resattnet.errors import InputError
+from resattnet.options import TrainingOptions
 from resattnet.schedules import OptimizerSchedule, learning_rate_schedule
 
 
@@ -62,6 +63,16 @@ def test_step_schedule_with_warmup():
     for step in range(100):
         expected = (step + 1) / 10 if step < 10 else 1.0 if step < 40 else 0.1 if step < 60 else 0.01
         assert schedule(step) == pytest.approx(expected), step
+
+
+@pytest.mark.parametrize("epochs, steps", [(1, ()), (2, (1,)), (3, (1,)), (5, (2, 3)), (8, (3, 4)), (30, (12, 18)),
+                                           (200, (80, 120))])
+def test_default_steps_of_short_runs_come_once_each_and_after_the_warm_up(epochs, steps):
+    options = TrainingOptions(epochs=epochs, lr_schedule="step")
+    assert options.decay_epochs == steps
+    schedule = learning_rate_schedule("step", 0.1, epochs * 10, options.warmup * 10, [10 * step for step in steps])
+    assert schedule(epochs * 10 - 1) == pytest.approx(0.1 / 10 ** len(steps))
+    assert max(map(schedule, range(epochs * 10))) == pytest.approx(0.1)
 
 
 def test_the_schedule_is_a_function_of_the_step_alone():

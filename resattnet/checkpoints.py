@@ -2,7 +2,9 @@
 
 A run's folder holds the two newest ones, `last.state` and `previous.state`, in NumPy's npz format.
 """
+import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 from typing import NamedTuple
@@ -10,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .errors import InputError
-from .files import TEMPORARY, write_atomically
+from .files import TEMPORARY, write_atomically, writing
 
 _HEADER = "progress"
+_LOCK = "training" + TEMPORARY  # what is left of it after a kill locks nothing
 BEST = {"best": "validation_top1", "best_ema": "validation_ema_top1"}  # fields of `Progress`: what each is the best by
 
 
@@ -121,6 +124,34 @@ def make_run_folder(model_dir, run):
     except OSError as error:
         raise InputError("--model-dir %s: %s cannot be made (%s)" % (model_dir, folder, error.strerror)) from error
     return folder
+
+
+@contextlib.contextmanager
+def alone(folder):
+    """A context in which no other process trains the run of a folder.
+
+    The lock is the process's: it ends with it, however it ends, and processes that it forks have no part in it.
+
+    Raises
+    ------
+    InputError
+        If another process does, or the folder cannot be written to.
+    """
+    path = os.path.join(folder, _LOCK)
+    with writing(folder):
+        handle = open(path, "a")
+    with handle:
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise InputError("%s: another process trains this run; wait for it, or stop it first" % folder) from error
+        except OSError:
+            pass  # a file system without locks
+        try:
+            yield
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(path)
 
 
 def save_state(folder, arrays, progress):

@@ -124,8 +124,9 @@ def _placed(path, model_dir):
 def _clear(folder):
     """Remove the folder of a run that was killed before its first state was whole."""
     if checkpoints.never_saved(folder):
-        for name in os.listdir(folder):
-            os.remove(os.path.join(folder, name))
+        with checkpoints.alone(folder):
+            for name in os.listdir(folder):
+                os.remove(os.path.join(folder, name))
         os.rmdir(folder)
 
 

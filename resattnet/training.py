@@ -59,7 +59,7 @@ def train(options, state=None):
         if not state:
             os.rmdir(run.folder)  # made for it, and empty
         raise
-    with log as run.log, StopSignals() as run.signals:
+    with checkpoints.alone(run.folder), log as run.log, StopSignals() as run.signals:
         for remark in remarks + run.remarks:
             run.log.line("note: " + remark)
         run.fit()

@@ -1,5 +1,8 @@
 """States of a run: whole or named as damaged, and never half written."""
 import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -58,6 +61,28 @@ def test_any_damaged_byte_is_one_line(tmp_path):
         except InputError as error:
             said.add(str(error).split("(")[0])
     assert said == {"%s is damaged " % path}
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
+    """Until that ends, however it does; and not by a process that it has forked."""
+    folder = str(tmp_path)
+    code = ("import os, sys, time; from resattnet.checkpoints import alone\n"
+            "with alone(sys.argv[1]):\n    os.write(1, b'%d\\n' % os.fork()); time.sleep(100)")
+    other = subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE, universal_newlines=True)
+    lines = sorted(int(other.stdout.readline()) for _ in range(2))
+    try:
+        with pytest.raises(InputError, match="%s: another process trains this run; wait for it, or stop it" % folder):
+            with checkpoints.alone(folder):
+                pass
+        other.kill()
+        other.wait()
+        with checkpoints.alone(folder):
+            assert checkpoints.never_saved(folder)
+        assert os.listdir(folder) == []
+    finally:
+        other.kill()
+        os.kill(lines[1], signal.SIGKILL)
+        other.communicate()
 
 
 def test_a_run_killed_between_two_renames_goes_on_from_the_previous_state(tmp_path):

@@ -13,7 +13,7 @@ from .figures import curves, save
 from .files import write_csv, writing
 from .interrupts import Interrupted, StopSignals
 from .options import TrainingOptions, flag_name, flag_value
-from .summaries import accuracy_name
+from .run_lines import accuracy_name
 
 TRAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "cifar10_train.py")
 # What a recipe's run may have otherwise: where things lie, what is shown and saved, and, unless the recipe has its own,

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from . import checkpoints, parameters, saving, snapshots, summaries
+from . import checkpoints, parameters, run_lines, saving, snapshots
 from ._mxnet import mx
 from .averaging import MovingAverage
 from .board import RunLog
@@ -179,7 +179,7 @@ class Run:
             self.validate()
         if self.unsaved:
             raise InputError("the run is done, but its last state could not be saved (%s)" % self.unsaved)
-        self.log.line(summaries.summary(progress, options.epochs, self.folder, self.log))
+        self.log.line(run_lines.summary(progress, options.epochs, self.folder, self.log))
 
     def train_epoch(self):
         """Train on what is left of the epoch begun."""
@@ -248,10 +248,10 @@ class Run:
         self.meter = Meter()
         self.save(row)
         self.log.table(progress.history)
-        self.log.scalars(progress.step, summaries.epoch_scalars(row))
+        self.log.scalars(progress.step, run_lines.epoch_scalars(row))
         if self.options.shows_masks(progress.epoch):
             self.log.pictures(progress.step, self.mask_log.pictures(self.copy()))
-        self.log.line(summaries.epoch_line(row, progress, self.options.epochs))
+        self.log.line(run_lines.epoch_line(row, progress, self.options.epochs))
 
     def _measure(self, what, average=None):
         """Figures of the network, or of its average, over all validation images, by name."""

@@ -6,8 +6,9 @@
     python scripts/reproduce.py digits thin56-proof      # run them, one after another
 
 A recipe's run is called as the recipe: log/csv/NAME.csv, models/NAME. One that was stopped or killed goes on where
-it was, one that is done is skipped. What a run gave is entered in the file of recipes when it has ended, from its log
-and state. Ctrl-C saves and leaves. Exit codes: 0 done; 2 wrong arguments or input; 130, 143 stopped after saving.
+it was, one that is done is not run again. What a run gave is entered in the file of recipes when it has ended, from
+the log of its epochs in its state. Ctrl-C saves and leaves. Exit codes: 0 done; 2 wrong arguments or input; 130, 143
+stopped after saving.
 """
 import argparse
 import os

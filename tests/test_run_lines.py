@@ -1,7 +1,7 @@
 """What a run says of its epochs and of its end."""
 from types import SimpleNamespace
 
-from resattnet import summaries
+from resattnet import run_lines
 from resattnet.checkpoints import BEST, Progress
 
 ROWS = [{"epoch": 1, "train_loss": 2.0, "train_accuracy": 0.25, "validation_loss": 1.5, "validation_top1": 0.5,
@@ -22,20 +22,20 @@ def told(rows):
 
 
 def test_lines_of_epochs():
-    lines = [summaries.epoch_line(row, progress, 9) for progress, row in told(ROWS)]
+    lines = [run_lines.epoch_line(row, progress, 9) for progress, row in told(ROWS)]
     assert lines == ["epoch 1/9  train loss 2.0000  accuracy 0.2500  validation loss 1.5000  top-1 0.5000  top-5 0.7500"
                      "  30.0 images/s  best",
                      "epoch 2/9  train loss 1.0000  accuracy 0.5000  validation loss 1.2500  top-1 0.5000  top-5 1.0000"
                      "  31.0 images/s"]
     mixed = dict(ROWS[0], **AVERAGE)
     mixed["train_accuracy_heavier_label"] = mixed.pop("train_accuracy")
-    (line,) = [summaries.epoch_line(row, progress, 9) for progress, row in told([mixed])]
+    (line,) = [run_lines.epoch_line(row, progress, 9) for progress, row in told([mixed])]
     assert "  accuracy heavier label 0.2500  " in line
     assert line.endswith("  validation ema loss 1.1250  top-1 0.6250  top-5 0.8750  30.0 images/s  best  best ema")
 
 
 def test_scalars_of_an_epoch():
-    assert summaries.epoch_scalars(dict(ROWS[0], **AVERAGE)) == {
+    assert run_lines.epoch_scalars(dict(ROWS[0], **AVERAGE)) == {
         "loss/train_epoch": 2.0, "loss/validation": 1.5, "accuracy/validation_top1": 0.5,
         "accuracy/validation_top5": 0.75, "loss/validation_ema": 1.125, "accuracy/validation_ema_top1": 0.625,
         "accuracy/validation_ema_top5": 0.875}
@@ -44,7 +44,7 @@ def test_scalars_of_an_epoch():
 def test_the_best_are_the_first_of_their_kind_and_the_end_names_their_files():
     progress = [progress for progress, _ in told([ROWS[0], dict(ROWS[1], **AVERAGE)])][-1]
     assert progress.best == {"epoch": 1, "top1": 0.5} and progress.best_ema == {"epoch": 2, "top1": 0.625}
-    lines = summaries.summary(progress, 9, "models/r", LOG).splitlines()
+    lines = run_lines.summary(progress, 9, "models/r", LOG).splitlines()
     assert lines[:4] == ["done: best top-1 0.5000, at epoch 1 of 9", "  model  models/r/best.params",
                          "done: best top-1 of the moving average 0.6250, at epoch 2 of 9",
                          "  model  models/r/best-ema.params"]

@@ -4,6 +4,11 @@ import dataclasses
 from .errors import InputError
 from .options import TrainingOptions, flag_name, flag_value
 
+# What an option, given and not its default, has no room for beside itself: put back to these.
+_EXCLUDED = {"lr": dict(lr_per_256=None), "lr_per_256": dict(lr=None), "float16": dict(dtype="float32"),
+             "dtype": dict(float16=False), "params": dict(zero_gamma=False), "zero_gamma": dict(params=None),
+             "label_noise": dict(loader="array"), "loader": dict(label_noise=0.0)}
+
 
 def override(own, given):
     """Options but for those given, which win.
@@ -33,22 +38,11 @@ def override(own, given):
     def leave_out(**defaults):
         merged.update((name, value) for name, value in defaults.items() if name not in given)
 
-    if given.get("lr") is not None:
-        leave_out(lr_per_256=None)
-    if given.get("lr_per_256") is not None:
-        leave_out(lr=None)
-    if given.get("params"):
-        leave_out(zero_gamma=False)
-    if given.get("zero_gamma"):
-        leave_out(params=None)
-    if given.get("label_noise") or given.get("data_format", "rec") != "rec":
+    for name, excluded in _EXCLUDED.items():
+        if given.get(name, getattr(TrainingOptions, name)) != getattr(TrainingOptions, name):
+            leave_out(**excluded)
+    if given.get("data_format", "rec") != "rec":
         leave_out(loader="array")
-    if given.get("loader", "array") != "array":
-        leave_out(label_noise=0.0)
-    if given.get("float16"):
-        leave_out(dtype="float32")
-    if given.get("dtype", "float32") != "float32":
-        leave_out(float16=False)
     if merged["num_gpus"] and merged["num_cpus"] > 1:
         leave_out(**(dict(num_cpus=1) if "num_gpus" in given else dict(num_gpus=0)))
     if given.get("mask") == "none":

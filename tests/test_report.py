@@ -144,10 +144,20 @@ def test_a_default_is_what_it_comes_to(records):
 
 
 def test_a_state_older_than_an_option_has_its_default():
-    older, newer = made_up(options={"lr": 0.1}), made_up(options={"lr": 0.1, "cutout": 8, "lr_steps": [80, 120]})
+    step = {"lr": 0.1, "lr_schedule": "step"}
+    older, newer = made_up(options=step), made_up(options=dict(step, cutout=8, lr_steps=[60, 120]))
     differing, common = report.compare_arguments([older, newer, made_up()])
-    assert differing == {"--cutout": ["0", "8", "unknown"], "--lr-steps": ["default", "80,120", "unknown"]}
+    assert differing == {"--cutout": ["0", "8", "unknown"], "--lr-steps": ["80,120", "60,120", "unknown"]}
     assert common["--lr"] == "0.1"
+
+
+def test_a_state_that_is_refused_now_has_what_it_says():
+    """As one of another version: an option that is unknown here, or two that do not go together any more."""
+    for options in ({"stochastic_depth": 0.5}, {"lr_steps": [80, 120]}):
+        differing, common = report.compare_arguments([made_up(options=dict(options, cutout=size)) for size in (0, 8)])
+        assert differing == {"--cutout": ["0", "8"]} and common["--epochs"] == "200"
+        (name, value), = options.items()
+        assert common["--" + name.replace("_", "-")] == (str(value) if value == 0.5 else "80,120")
 
 
 def logits_of(folder):

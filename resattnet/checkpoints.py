@@ -190,7 +190,7 @@ def load_state(path, with_arrays=True):
     Raises
     ------
     InputError
-        If there is none, or it is damaged; the message names the last whole one.
+        If there is none, or it is of another version, or damaged; then the message names the last whole one.
     """
     folder = path
     if not os.path.isdir(path):
@@ -207,7 +207,11 @@ def load_state(path, with_arrays=True):
     except Exception as error:  # NumPy, zipfile and tokenize raise more kinds for damaged bytes than they name
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError("%s is damaged (%s): %s" % (path, reason, _whole_states(folder, path)))
-    return State(arrays, progress, progress.pop("options"), folder)
+    options = progress.pop("options")
+    unknown = sorted(set(progress) - {spec.name for spec in dataclasses.fields(Progress)})
+    if unknown:
+        raise InputError("%s is of another version of resattnet: %s unknown here" % (path, ", ".join(unknown)))
+    return State(arrays, progress, options, folder)
 
 
 def _read_state(path, with_arrays=True):

@@ -63,6 +63,12 @@ def test_any_damaged_byte_is_one_line(tmp_path):
     assert said == {"%s is damaged " % path}
 
 
+def test_a_state_of_another_version_says_so(tmp_path):
+    checkpoints.save_state(str(tmp_path), {}, {"epoch": 0, "step": 1, "options": {}, "phase": 2, "depth": 1})
+    with pytest.raises(InputError, match="last.state is of another version of resattnet: depth, phase unknown here"):
+        checkpoints.load_state(str(tmp_path))
+
+
 def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
     """Until that ends, however it does; and not by a process that it has forked."""
     folder = str(tmp_path)

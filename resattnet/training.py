@@ -53,16 +53,17 @@ def train(options, state=None):
     """
     devices, remarks = choose_devices(options.num_gpus, options.num_cpus)
     run = Run(options, devices, state)
+    arguments = dataclasses.asdict(options)
     try:
-        log = RunLog(options.log_dir, run.name, dataclasses.asdict(options))
+        with checkpoints.alone(run.folder), RunLog(options.log_dir, run.name, arguments) as run.log, \
+                StopSignals() as run.signals:
+            for remark in remarks + run.remarks:
+                run.log.line("note: " + remark)
+            run.fit()
     except InputError:
-        if not state:
-            os.rmdir(run.folder)  # made for it, and empty
+        if not os.listdir(run.folder):
+            os.rmdir(run.folder)  # made for it, and nothing could be saved
         raise
-    with checkpoints.alone(run.folder), log as run.log, StopSignals() as run.signals:
-        for remark in remarks + run.remarks:
-            run.log.line("note: " + remark)
-        run.fit()
     return run
 
 

@@ -4,6 +4,8 @@ import dataclasses
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from multiprocessing import active_children
 
@@ -404,6 +406,22 @@ def test_devices_demanded_and_not_there(monkeypatch):
     assert choose_devices(num_cpus=2)[0] == [mx.cpu(0), mx.cpu(1)]  # who divides the CPU means it
     with pytest.raises(InputError, match=r"--num-gpus 3: MXNet can use 1 here \(GPU 1 \(H100\) has compute"):
         choose_devices(3)
+
+
+def test_a_run_that_another_process_trains_keeps_its_logs(options):
+    run = training.train(dataclasses.replace(options, epochs=1))
+    log = os.path.join(options.log_dir, "text", "run.log")
+    with open(log) as handle:
+        before = handle.read()
+    code = ("import sys; from resattnet.checkpoints import alone\n"
+            "with alone(sys.argv[1]):\n    print(flush=True); sys.stdin.read()")
+    other = subprocess.Popen([sys.executable, "-c", code, run.folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    other.stdout.readline()
+    with pytest.raises(InputError, match="another process trains this run"):
+        resume(options, epochs=2)
+    other.communicate()
+    with open(log) as handle:
+        assert handle.read() == before
 
 
 def test_an_ended_run_says_so(options, capsys):

@@ -41,10 +41,7 @@ def save_parameters(net, path, description):
             raise OSError(errno.EIO, "it cannot be written whole: is the disk full?", path) from error
         described["sha256"] = digest(temporary)
 
-    def describe(temporary):
-        json_writer(described)(temporary)
-
-    write_together({path: write, _description_path(path): describe})
+    write_together({path: write, _description_path(path): json_writer(described)})  # in this order
 
 
 def _description_path(path):

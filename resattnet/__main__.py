@@ -93,10 +93,10 @@ def main():
             for line in lines:
                 print(line, flush=True)
         return
-    from .summary import layers, table
+    from .summary import build, layers, table
 
     options = SummaryOptions(**given)
-    print("\n".join(table(layers(options.build(), options.side, options.side))))
+    print("\n".join(table(layers(build(options), options.side, options.side))))
 
 
 if __name__ == "__main__":

@@ -61,13 +61,15 @@ def add_options(parser, options_class):
         kind = hints[field.name]
         if typing.get_origin(kind) is typing.Union:  # Optional
             kind = typing.get_args(kind)[0]
-        limits, text = field.metadata, field.metadata["text"]
+        limits, text = field.metadata, field.metadata["help"]
         if field.default is not None:
             default = int(field.default) if kind is bool else field.default
-            text += " (default %s)" % default
+            text += " (default: %s)" % default
+        elif limits["unset"]:
+            text += " (default: %s)" % limits["unset"]
         names = [limits["short"]] * bool(limits["short"]) + [flag_name(field.name)]
         metavar = "{%s}" % ",".join(map(str, limits["choices"])) if limits["choices"] else \
-            "{0,1}" if kind is bool else limits["value"] or field.name.split("_")[-1].upper()
+            "{0,1}" if kind is bool else limits["metavar"] or field.name.split("_")[-1].upper()
         parser.add_argument(*names, dest=field.name, type=_READERS[kind], metavar=metavar, help=text,
                             default=argparse.SUPPRESS)
 

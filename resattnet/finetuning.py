@@ -4,7 +4,7 @@ import numpy as np
 from . import parameters, pretrained
 from .errors import InputError
 from .options import flag_name
-from .specs import PLAIN_VARIANT
+from .specs import DEFAULT_VARIANT
 
 
 class StartingPoint:
@@ -31,7 +31,7 @@ class StartingPoint:
     def __init__(self, path, network):
         try:
             self._path, self._description = pretrained.described(path)
-            theirs = dict(PLAIN_VARIANT, **self._description["network"])
+            theirs = dict(DEFAULT_VARIANT, **self._description["network"])
             for name in sorted(set(theirs) - {"classes"}):
                 if theirs[name] != network.get(name):
                     raise InputError("%s is of a network with %s %s, this run's has %s"

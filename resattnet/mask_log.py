@@ -63,8 +63,7 @@ class MaskLog:
         chosen = one_of_each_class(loader.epoch(0), options.mask_images, len(facts.classes))
         if len(chosen) < options.mask_images:
             raise InputError("--mask-images %d: the data set has %d test images" % (options.mask_images, len(chosen)))
-        self._network, self._classes = {"num_layers": options.num_layers,
-                                        "attention_learning": options.attention_learning}, facts.classes
+        self._network, self._classes = options.network, facts.classes
         numbers, images, labels = zip(*chosen)
         self._images, self._labels = np.stack(images), np.array(labels)
         pixels = self._images.transpose(0, 2, 3, 1) * np.array(facts.std) + np.array(facts.mean)

@@ -6,15 +6,20 @@ from typing import Optional, Tuple
 
 from .datasets import DATASETS, FORMATS, SIDE
 from .errors import InputError
-from .specs import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, MASKS, attention_net_spec
+from .specs import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, MASKS, NETWORK_OPTIONS, attention_net_spec
 
 LEARNING_RATE = 0.1  # unless something else is given
+ALL_GPUS = "all that MXNet can use, else the CPU"  # what --num-gpus comes to where it is not given
 
 
-def option(default, text, choices=None, low=None, high=None, above=None, below=None, short=None, value=None):
-    """A field of an options dataclass, with all that its flag and its check need."""
-    return field(default=default, metadata=dict(text=text, choices=choices, low=low, high=high, above=above,
-                                                below=below, short=short, value=value))
+def option(default, help, choices=None, low=None, high=None, above=None, below=None, short=None, metavar=None,
+           unset=None):
+    """A field of an options dataclass, with all that its flag and its check need.
+
+    `unset` says what the default None comes to, where that is more than that there is none.
+    """
+    return field(default=default, metadata=dict(help=help, choices=choices, low=low, high=high, above=above,
+                                                below=below, short=short, metavar=metavar, unset=unset))
 
 
 def flag_name(name):
@@ -87,22 +92,23 @@ class TrainingOptions(Options):
                                    "the name of some that come with the package (python -m resattnet lists them), "
                                    "not from drawn ones: fine-tuning; the last layer is drawn anew if they were "
                                    "trained on another data set",
-                                   value="FILE")
+                                   metavar="FILE")
     epochs: int = option(200, "epochs of the run; the schedule ends with the last", low=1)
     batch_size: int = option(64, "images of a batch on each device", low=1, short="-b")
     accumulate: int = option(1, "batches whose gradients are summed for one update: the result of a larger batch, "
                              "batch normalisation's statistics aside, on the memory of one", low=1)
     optimizer: str = option("nag", "nag: Nesterov momentum; sgd: plain momentum", choices=("nag", "sgd"))
-    lr: Optional[float] = option(None, "highest learning rate; default: %g" % LEARNING_RATE, above=0)
+    lr: Optional[float] = option(None, "highest learning rate", above=0, unset="%g" % LEARNING_RATE)
     lr_per_256: Optional[float] = option(None, "in place of --lr: the learning rate for 256 images an update; the "
                                          "highest one is this times the images of an update / 256 (arXiv 1812.01187)",
-                                         above=0, value="RATE")
+                                         above=0, metavar="RATE")
     momentum: float = option(0.9, "momentum of the optimizer", low=0, below=1)
     wd: float = option(1e-4, "weight decay", low=0)
     no_wd: bool = option(False, "1 exempts batch normalisation's gamma and beta, and biases, from weight decay")
     clip_gradient: Optional[float] = option(
         None, "scale the gradient down to this norm where its own is larger: the norm is of all parameters together, "
-        "the gradient that of the mean loss over all images of the update, without weight decay", above=0, value="NORM")
+        "the gradient that of the mean loss over all images of the update, without weight decay", above=0,
+        metavar="NORM")
     zero_gamma: bool = option(
         False, "1 starts each residual unit as its shortcut (arXiv 1812.01187): what starts at 0 is the weight of its "
         "last convolution, which no batch normalisation follows here; a gamma of 0 before it would stop all gradients "
@@ -111,18 +117,18 @@ class TrainingOptions(Options):
         None, "keep an exponential moving average of the learned parameters, as 0.999: after update n it is moved to "
         "the new ones by 1 - DECAY, in the beginning by 9 / (n + 10) while that is more; measured beside them, with "
         "batch normalisation's running statistics as they are, not averaged, and saved as ema.params and "
-        "best-ema.params", above=0, below=1, value="DECAY")
+        "best-ema.params", above=0, below=1, metavar="DECAY")
     lr_schedule: str = option("cosine", "what follows the warm-up: cosine to 0, or a tenth at each of --lr-steps",
                               choices=("cosine", "step"))
     lr_steps: Optional[Tuple[int, ...]] = option(
-        None, "epochs at which the step schedule divides by ten, as 80,120; default: 40 %% and 60 %% of --epochs")
+        None, "epochs at which the step schedule divides by ten, as 80,120", unset="40 %% and 60 %% of --epochs")
     lr_restarts: Optional[Tuple[int, ...]] = option(
         None, "epochs after which the cosine begins anew, as 30,90 (SGDR, arXiv 1608.03983); all of them, on --resume "
         "too: those that have passed count for --lr-restart-factor")
     lr_restart_factor: float = option(1.0, "with --lr-restarts: the highest learning rate of each cosine over that of "
                                       "the one before", above=0, high=1)
     warmup_epochs: Optional[int] = option(
-        None, "epochs of linear warm-up from 0 to --lr; default: 5, or a quarter of a short run", low=0)
+        None, "epochs of linear warm-up from 0 to --lr", low=0, unset="5, or a quarter of a short run")
     cutout: int = option(0, "side in pixels of the square erased from each training image, as 16; 0: none",
                          low=0, high=SIDE)
     mix_up: bool = option(False, "1 blends pairs of images and their labels (mixup)")
@@ -136,15 +142,14 @@ class TrainingOptions(Options):
                                 "likely; once for the whole run (section 4.1 of the paper)", low=0, high=1)
     teacher: Optional[str] = option(None, "parameters of a trained network, whose answers are learned beside the "
                                     "labels (distillation, arXiv 1503.02531); the .json beside them says what it is",
-                                    value="FILE")
+                                    metavar="FILE")
     teacher_weight: float = option(0.5, "w of the loss (1 - w) * cross-entropy + w * T^2 * KL(teacher || student)",
                                    above=0, high=1)
     temperature: float = option(4.0, "T, by which the logits of both are divided in that KL", above=0)
     dtype: str = option("float32", "what the network computes in while it trains; bfloat16: with float32 weights, on "
                         "CPUs with AVX-512 only", choices=("float32", "bfloat16"))
     float16: bool = option(False, "1 computes in float16, with float32 master weights; GPU only")
-    num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU; 0: the CPU",
-                                     low=0)
+    num_gpus: Optional[int] = option(None, "GPUs to use; 0: the CPU", low=0, unset=ALL_GPUS)
     num_cpus: int = option(1, "2 and more: on the CPU, as so many devices; like GPUs, each gets --batch-size images of "
                            "a batch; the script gives each its part of the cores, unless OMP_NUM_THREADS is set", low=1)
     workers: int = option(0, "processes that make batches; 0 makes them in the training process; with --loader dali "
@@ -160,8 +165,8 @@ class TrainingOptions(Options):
                               "goes on, a picture for each attention module; 0: none", low=0, high=32)
     mask_period: Optional[int] = option(
         None, "with --mask-images: epochs from one picture to the next, the first and the last epoch having theirs in "
-        "any case; default: so many that the run has at most 10, all of which TensorBoard then keeps", low=1)
-    name: Optional[str] = option(None, "name of the run; default: data set, depth, what is special, and the time")
+        "any case", low=1, unset="so many that the run has at most 10, all of which TensorBoard then keeps")
+    name: Optional[str] = option(None, "name of the run", unset="data set, depth, what is special, and the time")
 
     def __post_init__(self):
         super().__post_init__()
@@ -244,6 +249,11 @@ class TrainingOptions(Options):
         parts += ["tuned"] * (self.params is not None) + ["ema"] * (self.ema is not None)
         parts += ["distilled"] * (self.teacher is not None)
         return "_".join(parts)
+
+    @property
+    def network(self):
+        """The arguments of `get_attention_cifar` that are options; its `classes` are the data set's."""
+        return {name: getattr(self, name) for name in NETWORK_OPTIONS}
 
     @property
     def warmup(self):

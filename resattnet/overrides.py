@@ -3,6 +3,7 @@ import dataclasses
 
 from .errors import InputError
 from .options import TrainingOptions, flag_name, flag_value
+from .specs import NETWORK_OPTIONS
 
 # What an option, given and not its default, has no room for beside itself: put back to these.
 _EXCLUDED = {"lr": dict(lr_per_256=None), "lr_per_256": dict(lr=None), "float16": dict(dtype="float32"),
@@ -67,8 +68,8 @@ def override(own, given):
 
 
 # What a resumed run keeps: a state's arrays and its place within an epoch depend on most of it.
-KEPT_ON_RESUME = ("dataset", "num_layers", "widths", "attention_learning", "attention", "mask", "optimizer", "float16",
-                  "seed", "loader", "label_noise", "zero_gamma", "ema", "params", "name")
+KEPT_ON_RESUME = ("dataset",) + NETWORK_OPTIONS + (
+    "optimizer", "float16", "seed", "loader", "label_noise", "zero_gamma", "ema", "params", "name")
 
 
 def resumed(before, given, epochs_done):

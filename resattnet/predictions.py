@@ -80,7 +80,7 @@ def predict_files(path, names, options):
         stream = tqdm(classifier.stream(names, options.top, failed), total=len(names), desc="predicting", unit="image",
                       leave=False, disable=quiet)
         results = ((name, prediction) for name, prediction in zip(names, stream) if prediction)
-        WRITERS[options.report](handle, results, names, classifier.classes, options.top)
+        WRITERS[options.output_format](handle, results, names, classifier.classes, options.top)
         handle.flush()
 
     if not options.output:

@@ -4,11 +4,11 @@ import os
 
 from . import parameters
 from .errors import InputError
-from .specs import PLAIN_VARIANT
+from .specs import DEFAULT_VARIANT, NETWORK_OPTIONS
 
 _NAMING = ("prefix", "params")  # what a Gluon block takes beside what it is
 _POSITIONAL = {"classes", "num_layers"}
-_NETWORK = _POSITIONAL | {"widths", "stage_strides"} | set(PLAIN_VARIANT)  # what a description may have of a network
+_NETWORK = {"classes", "stage_strides"} | set(NETWORK_OPTIONS)  # what a description may have of a network
 
 
 def describe(name):
@@ -61,7 +61,7 @@ def load(net, builder, devices=None, **network):
     InputError
         If there are none, with the calls for which there are; or if they are damaged.
     """
-    network = {name: value for name, value in dict(PLAIN_VARIANT, **network).items() if name not in _NAMING}
+    network = {name: value for name, value in dict(DEFAULT_VARIANT, **network).items() if name not in _NAMING}
     for name in parameters.packaged_names():
         if builder == "get_attention_cifar" and describe(name)["network"] == network:
             path = resolve(name)
@@ -77,7 +77,7 @@ def load(net, builder, devices=None, **network):
 def _call(builder, network):
     """A call of a builder as one would write it."""
     positional = [str(network[name]) for name in ("classes", "num_layers")]
-    usual = dict(widths="full", **PLAIN_VARIANT)
+    usual = dict(widths="full", **DEFAULT_VARIANT)
     named = ["%s=%r" % (name, network[name]) for name in list(usual) + sorted(set(network) - set(usual) - _POSITIONAL)
              if network[name] != usual.get(name)]
     return "%s(%s)" % (builder, ", ".join(positional + named))

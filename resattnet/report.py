@@ -115,7 +115,7 @@ def _written(options, name):
     """An argument of a run, which may have none of that name; `default` is what was left to the program."""
     if options.get(name) is None:
         spec = TrainingOptions.__dataclass_fields__.get(name)
-        return "default" if spec and "default:" in spec.metadata["text"] else "none"
+        return "default" if spec and spec.metadata["unset"] else "none"
     return flag_value(options[name])
 
 

@@ -6,9 +6,14 @@ from typing import Optional, Tuple
 from .corruptions import CORRUPTIONS, parse_names
 from .datasets import DATASETS, FORMATS
 from .errors import InputError
-from .options import Options, check_name, flag_name, option
-from .specs import (ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, GRAPHS, MASKS, REPORTS, TARGETS,
-                    attention_net_spec)
+from .options import ALL_GPUS, Options, check_name, flag_name, option
+from .specs import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, MASKS, attention_net_spec
+
+GRAPHS = ("plain", "fused", "int8")
+EXPORT_FORMATS = ("onnx", "symbol", "int8", "float16")
+PREDICTION_FORMATS = ("text", "csv", "json")
+BENCHMARK_PARTS = ("train", "inference", "input", "epoch")
+_DESCRIBED = "as described beside the parameters"
 
 
 def _settle_output(options, name, a_folder_is_none=True):
@@ -31,18 +36,21 @@ class TrainedOptions(Options):
     `data_dir`, as long as that folder exists.
     """
 
-    dataset: Optional[str] = option(None, "the data set to test on")
-    data_format: Optional[str] = option(None, "bin: the set's own binary files; rec: records", choices=FORMATS)
-    num_layers: Optional[int] = option(None, "depth of the network", choices=tuple(attention_net_spec))
-    widths: Optional[str] = option(None, "widths of the network", choices=tuple(CIFAR_WIDTHS))
-    attention_learning: Optional[str] = option(None, "attention learning of the network", choices=ATTENTION_LEARNING)
-    attention: Optional[str] = option(None, "attention type of the network; where it is said nowhere: mixed",
-                                      choices=ATTENTION_TYPES)
-    mask: Optional[str] = option(None, "masks of the network; where it is said nowhere: hourglass", choices=MASKS)
-    data_dir: Optional[str] = option(None, "where the data sets are, and are downloaded to; default: as in training, "
-                                     "else data")
-    classes: Optional[str] = option(None, "file with a name for each class, one a line; default: as the data set names "
-                                    "them", value="FILE")
+    dataset: Optional[str] = option(None, "the data set to test on", unset=_DESCRIBED)
+    data_format: Optional[str] = option(None, "bin: the set's own binary files; rec: records", choices=FORMATS,
+                                        unset=_DESCRIBED)
+    num_layers: Optional[int] = option(None, "depth of the network", choices=tuple(attention_net_spec),
+                                       unset=_DESCRIBED)
+    widths: Optional[str] = option(None, "widths of the network", choices=tuple(CIFAR_WIDTHS), unset=_DESCRIBED)
+    attention_learning: Optional[str] = option(None, "attention learning of the network", choices=ATTENTION_LEARNING,
+                                               unset=_DESCRIBED)
+    attention: Optional[str] = option(None, "attention type of the network", choices=ATTENTION_TYPES,
+                                      unset=_DESCRIBED + ", else mixed")
+    mask: Optional[str] = option(None, "masks of the network", choices=MASKS, unset=_DESCRIBED + ", else hourglass")
+    data_dir: Optional[str] = option(None, "where the data sets are, and are downloaded to",
+                                     unset="as in training, else data")
+    classes: Optional[str] = option(None, "file with a name for each class, one a line", metavar="FILE",
+                                    unset="as the data set names them")
 
 
 @dataclass(frozen=True)
@@ -51,27 +59,27 @@ class TestingOptions(TrainedOptions):
 
     batch_size: int = option(250, "images of a batch on each device", low=1, short="-b")
     workers: int = option(0, "processes that make batches", low=0, short="-j")
-    num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU", low=0)
+    num_gpus: Optional[int] = option(None, "GPUs to use; 0: the CPU", low=0, unset=ALL_GPUS)
     num_cpus: int = option(1, "2 and more: on the CPU, as so many devices, each with batches of its own and its part "
                            "of the cores, unless OMP_NUM_THREADS is set", low=1)
     graph: str = option("plain", "how the network is computed; fused: neighbouring layers in one, the same logits; "
                         "int8: on whole numbers, nearly the same; these two on the CPU only", choices=GRAPHS)
     flip: bool = option(False, "1 also measures the mean of the probabilities of each image and its mirror image")
     calibration_images: Optional[int] = option(None, "with --graph int8: training images to take the ranges of the "
-                                               "layers from; default: 256, or all if there are fewer", low=1)
+                                               "layers from", low=1, unset="256, or all if there are fewer")
     ensemble: bool = option(False, "with several files: 1 also measures the mean of their probabilities")
     format: str = option("text", "text: tables; json: on stdout what --output writes as JSON, and nothing else",
                          choices=("text", "json"))
     output: Optional[str] = option(None, "folder for evaluation.json and the figures; of several files for "
                                    "comparison.json and a folder of these for each")
-    hardest: Optional[int] = option(None, "with --output or --format json: how many test images of the highest loss; "
-                                    "default: 24", low=1)
+    hardest: Optional[int] = option(None, "with --output or --format json: how many test images of the highest loss",
+                                    low=1, unset="24")
 
     corruptions: str = option("0", "1 also measures top-1 under corruptions of the images, each at five strengths, "
                               "as in CIFAR-10-C; or some of them, as noise,blur: " + ", ".join(CORRUPTIONS),
-                              value="{0,1,NAMES}")
-    corruption_images: Optional[int] = option(None, "with --corruptions: only the first so many test images; default: "
-                                              "all", low=1)
+                              metavar="{0,1,NAMES}")
+    corruption_images: Optional[int] = option(None, "with --corruptions: only the first so many test images", low=1,
+                                              unset="all")
 
     def __post_init__(self):
         super().__post_init__()
@@ -113,13 +121,14 @@ class ExportOptions(TrainedOptions):
     to: str = option("onnx", "onnx: one file for ONNX runtimes, of one image size; symbol: Gluon's symbol.json and "
                      "params, of any; int8: the same of the network on whole numbers, for MXNet on CPUs; float16: "
                      "the same .params and .json at half the size",
-                     choices=TARGETS)
-    output: Optional[str] = option(None, "the .onnx file; of the others, what their two files begin with; default: "
-                                   "as the parameters are called")
-    image_size: Optional[int] = option(None, "with --to onnx: height and width of the images; default: as the test "
-                                       "images are; if they are not here, 32, or 224 with ImageNet's stem", low=1)
+                     choices=EXPORT_FORMATS)
+    output: Optional[str] = option(None, "the .onnx file; of the others, what their two files begin with",
+                                   unset="as the parameters are called")
+    image_size: Optional[int] = option(None, "with --to onnx: height and width of the images", low=1,
+                                       unset="as the test images are; if they are not here, 32, or 224 with "
+                                             "ImageNet's stem")
     calibration_images: Optional[int] = option(None, "with --to int8: training images to take the ranges of the "
-                                               "layers from; default: 256, or all if there are fewer", low=1)
+                                               "layers from", low=1, unset="256, or all if there are fewer")
 
     def __post_init__(self):
         super().__post_init__()
@@ -143,23 +152,23 @@ class PredictionOptions(TrainedOptions):
     """Arguments of a prediction; each is the flag of the same name of `scripts/predict.py`."""
 
     top: int = option(5, "how many classes of each image, the most probable first", low=1, short="-k")
-    format: Optional[str] = option(None, "text: a line an image, in columns; csv; json; default: what --output ends "
-                                   "in, else text", choices=REPORTS)
-    output: Optional[str] = option(None, "file for the predictions; default: stdout")
+    format: Optional[str] = option(None, "text: a line an image, in columns; csv; json", choices=PREDICTION_FORMATS,
+                                   unset="what --output ends in, else text")
+    output: Optional[str] = option(None, "file for the predictions", unset="stdout")
     batch_size: int = option(64, "images of a batch on each device", low=1, short="-b")
-    num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU", low=0)
+    num_gpus: Optional[int] = option(None, "GPUs to use; 0: the CPU", low=0, unset=ALL_GPUS)
 
     def __post_init__(self):
         super().__post_init__()
         if self.output is not None:
             _settle_output(self, "output")
-            if self.report is None:
+            if self.output_format is None:
                 raise InputError("--output %s: no format ends so; give a name that ends in %s, or say with --format "
                                  "what it is to hold" % (self.output, ", ".join("." + e for e in _ENDINGS if e)))
 
     @property
-    def report(self):
-        """One of `specs.REPORTS`: the format as given, else as the output's name ends; None if no format ends so."""
+    def output_format(self):
+        """One of `PREDICTION_FORMATS`: as given, else as the output's name ends; None if no format ends so."""
         ending = os.path.splitext(self.output or "")[1][1:].lower()
         return self.format or _ENDINGS.get(ending)
 
@@ -169,14 +178,14 @@ class MaskOptions(TrainedOptions):
     """Arguments of a sheet of soft masks; each is the flag of the same name of `scripts/show_masks.py`."""
 
     from_test: int = option(0, "also show the first so many test images of the data set", low=0)
-    channels: Optional[Tuple[int, ...]] = option(None, "channels to show, a row for each, as 0,5,9; default: the mean "
-                                                 "over all")
+    channels: Optional[Tuple[int, ...]] = option(None, "channels to show, a row for each, as 0,5,9",
+                                                 unset="the mean over all")
     grad_cam: bool = option(False, "1 also shows where the last stage's features speak for the predicted class "
                             "(Grad-CAM)")
     output: str = option("sheet.png", "file of the sheet: .png, .svg or .pdf")
     board: Optional[str] = option(None, "also put the sheets of the single modules on TensorBoard, as RUN_masks in "
                                   "this folder, at the epoch of the parameters, so that those of several make a row",
-                                  value="FOLDER")
+                                  metavar="FOLDER")
 
     def __post_init__(self):
         super().__post_init__()
@@ -194,16 +203,16 @@ class RecordsOptions(Options):
     dataset: Optional[str] = option(None, "write the records of a known set", choices=tuple(DATASETS))
     images: Optional[str] = option(None, "write those of a folder: train/ and test/ (or val/) in it, and in these a "
                                    "folder of images for each class")
-    name: Optional[str] = option(None, "with --images: what --dataset will call them; default: the folder's name")
+    name: Optional[str] = option(None, "with --images: what --dataset will call them", unset="the folder's name")
     size: Optional[int] = option(None, "with --images: scale the shorter side to so many pixels and keep the middle "
-                                 "square; default: as they are, all of one size", low=1)
+                                 "square", low=1, unset="as they are, all of one size")
     test_share: Optional[float] = option(None, "with --images: the folders in it are the classes, and this share of "
                                          "each, as 0.2, is drawn for testing", above=0, below=1)
-    flip: Optional[bool] = option(None, "with --images: 1, the default: a mirrored image still shows its class, and "
-                                  "training mirrors at random; 0: it does not")
+    flip: Optional[bool] = option(None, "with --images: 1: a mirrored image still shows its class, and training "
+                                  "mirrors at random; 0: it does not", unset="1")
     seed: int = option(0, "draws the test share and the order of the images", low=0, high=2 ** 31 - 1)
     data_dir: str = option("data", "where CIFAR's files are, or are downloaded to")
-    output_dir: Optional[str] = option(None, "where the records go; default: --data-dir")
+    output_dir: Optional[str] = option(None, "where the records go", unset="--data-dir")
     overwrite: bool = option(False, "1 replaces records of that name")
 
     def __post_init__(self):
@@ -233,22 +242,18 @@ class ReportOptions(Options):
     """Arguments of a report of runs; each is the flag of the same name of `scripts/report.py`."""
 
     output: str = option("report.html", "the page")
-    log_dir: Optional[str] = option(None, "--log-dir of the training; default: what the run itself says, else log")
+    log_dir: Optional[str] = option(None, "--log-dir of the training", unset="what the run itself says, else log")
     model_dir: str = option("models", "--model-dir of the training, where runs given by name are")
     evaluate: bool = option(True, "0 leaves out what takes an evaluation: confusions, classes and hardest images")
     hardest: int = option(24, "how many test images of the highest loss to show", low=0)
-    data_dir: Optional[str] = option(None, "where the data sets are; nothing is downloaded; default: as in training, "
-                                     "else data")
+    data_dir: Optional[str] = option(None, "where the data sets are; nothing is downloaded",
+                                     unset="as in training, else data")
     batch_size: int = option(250, "images of a batch on each device", low=1, short="-b")
-    num_gpus: Optional[int] = option(None, "GPUs to use; default: all that MXNet can use, else the CPU; 0: the CPU",
-                                     low=0)
+    num_gpus: Optional[int] = option(None, "GPUs to use; 0: the CPU", low=0, unset=ALL_GPUS)
 
     def __post_init__(self):
         super().__post_init__()
         _settle_output(self, "output")
-
-
-BENCHMARK_PARTS = ("train", "inference", "input", "epoch")
 
 
 @dataclass(frozen=True)
@@ -289,10 +294,10 @@ class ReproductionOptions(Options):
     readme: bool = option(False, "1 makes the table of the recipes in README.md anew")
     keep: Optional[str] = option(None, "folder for the log of each run that has ended, NAME.csv, and its curve, "
                                  "NAME.png",
-                                 value="DIR")
+                                 metavar="DIR")
     note: Optional[str] = option(None, "what else is to be known of the runs, as of their data; entered with their "
                                  "conditions")
-    recipes: Optional[str] = option(None, "file of the recipes; default: data/recipes.csv")
+    recipes: Optional[str] = option(None, "file of the recipes", unset="data/recipes.csv")
     data_dir: str = option("data", "where the data sets are, and are downloaded to")
     log_dir: str = option("log", "folder of the logs")
     model_dir: str = option("models", "folder of the parameters and states")
@@ -308,18 +313,11 @@ class SummaryOptions(Options):
     attention_learning: str = option("arl", "attention learning of the network", choices=ATTENTION_LEARNING)
     attention: str = option("mixed", "attention type of the network", choices=ATTENTION_TYPES)
     mask: str = option("hourglass", "masks of the network", choices=MASKS)
-    classes: Optional[int] = option(None, "number of classes; default: 10, or 1000 with --stem imagenet", low=1)
-    image_size: Optional[int] = option(None, "height and width of the images; default: 32, or 224", low=1)
+    classes: Optional[int] = option(None, "number of classes", low=1, unset="10, or 1000 with --stem imagenet")
+    image_size: Optional[int] = option(None, "height and width of the images", low=1,
+                                       unset="32, or 224 with --stem imagenet")
 
     @property
     def side(self):
         """Height and width of the images."""
         return self.image_size or (32 if self.stem == "cifar" else 224)
-
-    def build(self):
-        """The network, not initialised."""
-        from .network import get_attention_cifar, get_attention_net  # here, since they need MXNet
-
-        build, classes = (get_attention_cifar, 10) if self.stem == "cifar" else (get_attention_net, 1000)
-        return build(self.classes or classes, self.num_layers, self.widths, attention_learning=self.attention_learning,
-                     attention=self.attention, mask=self.mask)

@@ -31,9 +31,9 @@ TAIL_UNITS = 3
 ATTENTION_LEARNING = ("arl", "nal")
 ATTENTION_TYPES = ("mixed", "channel", "spatial")
 MASKS = ("hourglass", "local", "none")
-GRAPHS = ("plain", "fused", "int8")
-TARGETS = ("onnx", "symbol", "int8", "float16")
-REPORTS = ("text", "csv", "json")
+# The network that is meant where these are not named.
+DEFAULT_VARIANT = {"attention_learning": ATTENTION_LEARNING[0], "attention": ATTENTION_TYPES[0], "mask": MASKS[0]}
+NETWORK_OPTIONS = ("num_layers", "widths") + tuple(DEFAULT_VARIANT)  # what a network is, but for its classes and stem
 
 
 def choose(what, name, table):
@@ -41,10 +41,6 @@ def choose(what, name, table):
     if name not in table:
         raise InputError("%s %s: choose from %s" % (what, name, ", ".join(str(key) for key in table)))
     return table[name]
-
-
-# The network that is meant where these are not named.
-PLAIN_VARIANT = {"attention_learning": ATTENTION_LEARNING[0], "attention": ATTENTION_TYPES[0], "mask": MASKS[0]}
 
 
 def check_variant(attention_learning, attention, mask):

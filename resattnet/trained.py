@@ -14,7 +14,7 @@ from .inference import CALIBRATION_IMAGES, fused, quantized
 from .loaders import ArrayLoader
 from .network import get_attention_cifar
 from .options import flag_name
-from .specs import PLAIN_VARIANT
+from .specs import DEFAULT_VARIANT, NETWORK_OPTIONS
 
 
 class Trained(NamedTuple):
@@ -83,9 +83,9 @@ def load_trained(path, options, devices):
     """
     path = pretrained.resolve(path)
     description = parameters.read_description(path) or {"network": {}}
-    known = dict({name: PLAIN_VARIANT[name] for name in ("attention", "mask")}, **description["network"])
+    known = dict({name: DEFAULT_VARIANT[name] for name in ("attention", "mask")}, **description["network"])
     known.update(dataset=description.get("dataset"), data_format=description.get("data_format", "bin"))
-    for name in ("dataset", "data_format", "num_layers", "widths", "attention_learning", "attention", "mask"):
+    for name in ("dataset", "data_format") + NETWORK_OPTIONS:
         known[name] = getattr(options, name) or known.get(name)
     missing = [flag_name(name) for name, value in known.items() if value is None]
     if missing:

@@ -92,10 +92,7 @@ class Run:
         self.progress = checkpoints.Progress(**state.progress) if state else checkpoints.Progress()
         self.meter = Meter(**self.progress.totals)
         self.unsaved, self.saved_step = None, None
-        self.network = {"num_layers": options.num_layers, "widths": options.widths,
-                        "attention_learning": options.attention_learning, "attention": options.attention,
-                        "mask": options.mask}
-        start = StartingPoint(options.params, self.network) if options.params and not state else None
+        start = StartingPoint(options.params, options.network) if options.params and not state else None
         random.seed(options.seed)
         np.random.seed(options.seed)
         mx.random.seed(options.seed)
@@ -109,7 +106,7 @@ class Run:
             self.remarks.append("the cosine does not begin anew after %s, as was planned before"
                                 % ",".join(map(str, dropped)))
         self.mask_log = MaskLog(options, self.validation_loader) if options.mask_images else None
-        self.network["classes"] = self.classes
+        self.network = dict(options.network, classes=self.classes)
         self._build_network(start)
         self._build_objective()
         if state:

@@ -35,7 +35,7 @@ def parse():
     """Return the options and the parts to measure, in their order."""
     parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART",
-                        help="parts to measure: %s (default all)" % ", ".join(BENCHMARK_PARTS))
+                        help="parts to measure: %s (default: all)" % ", ".join(BENCHMARK_PARTS))
     cli.add_options(parser, BenchmarkOptions)
     given = vars(parser.parse_args())
     parts = given.pop("parts")

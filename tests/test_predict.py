@@ -413,10 +413,10 @@ def test_bad_input_is_one_line(thin, args, message, tmp_path):
 
 
 def test_the_format_follows_the_output():
-    assert [PredictionOptions(output=name).report for name in (None, "x.csv", "x.JSON", "x.txt")] == [
+    assert [PredictionOptions(output=name).output_format for name in (None, "x.csv", "x.JSON", "x.txt")] == [
         "text", "csv", "json", "text"]
-    assert PredictionOptions(output="x.csv", format="json").report == "json"
-    assert PredictionOptions(output="x.v2", format="text").report == "text"
+    assert PredictionOptions(output="x.csv", format="json").output_format == "json"
+    assert PredictionOptions(output="x.v2", format="text").output_format == "text"
 
 
 def test_a_pillow_image_is_left_as_it_is():

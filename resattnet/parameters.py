@@ -8,9 +8,12 @@ from ._mxnet import mx
 from .errors import InputError
 from .files import digest, json_writer, write_together
 from .network import get_attention_cifar
+from .options import TrainingOptions
 from .specs import CIFAR_WIDTHS, attention_net_spec
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "weights")  # of those that come with the package
+INSTALL_AGAIN = "it came with the package: install that again"
+BEST = "best.params"  # a run's, of the epoch of the highest top-1
 _HEAD = ("output.weight", "output.bias")
 
 
@@ -59,7 +62,7 @@ def read_description(path):
     """
     folder = os.path.isdir(path)
     if folder or path.endswith(".state"):
-        best = os.path.join(path if folder else os.path.dirname(path), "best.params")
+        best = os.path.join(path if folder else os.path.dirname(path), BEST)
         raise InputError("%s is a %s: give a parameter file%s" % (path, "folder" if folder else "state of a run",
                                                                   ", as %s" % best if os.path.isfile(best) else ""))
     if not os.path.isfile(path):
@@ -84,22 +87,41 @@ def packaged_names():
     return sorted(name[:-len(".params")] for name in os.listdir(FOLDER) if name.endswith(".params"))
 
 
+def is_packaged(path):
+    """Whether a file is of those that come with the package."""
+    return os.path.dirname(os.path.abspath(path)) == FOLDER
+
+
 def _most_alike(path):
-    """What is most like a file that is not there, of the same folder or the package, as the end of a message."""
+    """What is most like a file that is not there, as the end of a message.
+
+    Another file of its folder; where that is missing, the file of its name of another run; for a plain name also what
+    comes with the package, and the best parameters of a run of that name.
+    """
     folder, name = os.path.split(path)
-    names = [other for other in os.listdir(folder or ".") if other.endswith(".params")] \
-        if os.path.isdir(folder or ".") else []
-    if not folder:
-        names += packaged_names()
-    alike = difflib.get_close_matches(name, names, n=1)
-    return "; did you mean %s?" % os.path.join(folder, alike[0]) if alike else ""
+    if os.path.isdir(folder or "."):
+        paths = {other: os.path.join(folder, other) for other in os.listdir(folder or ".") if other.endswith(".params")}
+        if not folder:
+            paths.update({other: other for other in packaged_names()}, **_of_runs(TrainingOptions.model_dir, BEST))
+    else:
+        home, name = os.path.split(folder)
+        paths = _of_runs(home, os.path.basename(path))
+    alike = difflib.get_close_matches(name, paths, n=1)
+    return "; did you mean %s?" % paths[alike[0]] if alike else ""
+
+
+def _of_runs(home, name):
+    """The files of a name in the folders of a folder, by the folders' names."""
+    folders = os.listdir(home or ".") if os.path.isdir(home or ".") else []
+    paths = {folder: os.path.join(home, folder, name) for folder in folders}
+    return {folder: path for folder, path in paths.items() if os.path.isfile(path)}
 
 
 def _whole_parameters(path):
     """Which parameter files of the same folder are whole, as the end of a message, newest first."""
     folder = os.path.dirname(path) or "."
-    if os.path.abspath(folder) == FOLDER:
-        return "it came with the package: install that again"
+    if is_packaged(path):
+        return INSTALL_AGAIN
     others = sorted((os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".params")),
                     key=os.path.getmtime, reverse=True)
     for other in others:

@@ -1,5 +1,4 @@
 """Trained parameters that come with the package: the files of the folder `weights`, each with its description."""
-import json
 import os
 
 from . import parameters
@@ -12,16 +11,28 @@ _NETWORK = {"classes", "stage_strides"} | set(NETWORK_OPTIONS)  # what a descrip
 
 
 def describe(name):
-    """The description of the parameters of that name, unchecked: network, data set, figures, SHA-256."""
-    with open(os.path.join(parameters.FOLDER, name + ".json"), encoding="utf-8") as handle:
-        return json.load(handle)
+    """The description of the parameters of that name: network, data set, figures, SHA-256.
+
+    Raises
+    ------
+    InputError
+        As `described`.
+    """
+    path, description = described(_packaged(name))
+    if "validation_top1" not in description:
+        raise InputError("%s: the description beside it lacks validation_top1: %s" % (path, parameters.INSTALL_AGAIN))
+    return description
+
+
+def _packaged(name):
+    return os.path.join(parameters.FOLDER, name + ".params")
 
 
 def resolve(path):
     """The path of a parameter file: as given, or of the parameters of that name where no such file is."""
     if os.path.isfile(path) or path not in parameters.packaged_names():
         return path
-    return os.path.join(parameters.FOLDER, path + ".params")
+    return _packaged(path)
 
 
 def described(path):
@@ -33,13 +44,14 @@ def described(path):
         If the file is missing or damaged, or the description is, or does not say what network and data it is of.
     """
     path = resolve(path)
+    way_out = parameters.INSTALL_AGAIN if parameters.is_packaged(path) else "give parameters as a run has saved them"
     description = parameters.read_description(path)
     if description is None:
-        raise InputError("%s has no description beside it: give parameters as a run has saved them" % path)
+        raise InputError("%s has no description beside it: %s" % (path, way_out))
     network = set(description.get("network", ()))
     if "dataset" not in description or not {"num_layers", "widths", "classes"} <= network <= _NETWORK:
-        raise InputError("%s: the description beside it does not say of which network and data set it is: give "
-                         "parameters as a run has saved them" % path)
+        raise InputError("%s: the description beside it does not say of which network and data set it is: %s"
+                         % (path, way_out))
     return path, description
 
 
@@ -64,9 +76,7 @@ def load(net, builder, devices=None, **network):
     network = {name: value for name, value in dict(DEFAULT_VARIANT, **network).items() if name not in _NAMING}
     for name in parameters.packaged_names():
         if builder == "get_attention_cifar" and describe(name)["network"] == network:
-            path = resolve(name)
-            parameters.read_description(path)
-            return parameters.load_parameters(net, path, devices)
+            return parameters.load_parameters(net, _packaged(name), devices)
     raise InputError("no trained parameters are here for %s; there are some for %s"
                      % (_call(builder, network), ", ".join(
                          "%s (%s, top-1 %.4f)" % (_call("get_attention_cifar", told["network"]), told["dataset"],

@@ -103,7 +103,10 @@ def test_files_that_teach_nothing(options, teacher):
     line = refused(os.path.join(folder, "bets.params"))
     assert "bets.params: no such parameter file; did you mean %s?" % teacher in line
     assert refused(os.path.join(folder, "x")).endswith("x: no such parameter file")
-    assert "nowhere/best.params: no such parameter file" in refused("nowhere/best.params")
+    assert refused("nowhere/best.params").endswith("nowhere/best.params: no such parameter file")
+    home, run = os.path.split(folder)
+    wrong = os.path.join(home, run[:-1], os.path.basename(teacher))
+    assert refused(wrong).endswith("%s: no such parameter file; did you mean %s?" % (wrong, teacher))
     line = refused(teacher, "cifar100", 100)
     assert "was trained on digits (10 classes), this run is on cifar100 (100 classes)" in line
     with open(teacher, "r+b") as handle:

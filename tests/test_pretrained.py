@@ -1,5 +1,6 @@
 """The parameters that come with the package: what they are of, what they reach, what is said where there are none."""
 import csv
+import hashlib
 import os
 import shutil
 
@@ -12,6 +13,7 @@ from resattnet import datasets, export, parameters, pretrained, recipes
 from resattnet._mxnet import mx
 from resattnet.classifier import Classifier
 from resattnet.errors import InputError
+from resattnet.files import digest
 from resattnet.network import get_attention_cifar, get_attention_net
 from resattnet.script_options import ExportOptions, TrainedOptions
 from resattnet.trained import load_trained
@@ -57,6 +59,43 @@ def test_a_network_without_parameters_lists_those_that_have(folder, build, wante
         build()
     assert str(error.value) == ("no trained parameters are here for %s; there are some for get_attention_cifar(10, 56, "
                                 "widths='thin', attention_learning='nal') (digits, top-1 0.1250)" % wanted)
+
+
+@pytest.mark.parametrize("text, message", [
+    ("{", "some.json is damaged"), ("[]", "some.json is damaged"), (None, "some.params has no description beside it"),
+    ("{}", "some.params is damaged"), ('{"sha256": "%s"}', "does not say of which network and data set it is"),
+    ('{"sha256": "%s", "dataset": "digits", "network": {"num_layers": 56, "widths": "thin", "classes": 10}}',
+     "lacks validation_top1")])
+def test_a_damaged_description_says_where_it_came_from(folder, text, message):
+    path = os.path.join(folder[1], "some.json")
+    if text is None:
+        os.remove(path)
+    else:
+        with open(path, "w") as handle:
+            handle.write(text.replace("%s", digest(os.path.join(folder[1], "some.params"))))
+    for act in (lambda: get_attention_cifar(10, 56, "thin", pretrained=True), lambda: pretrained.describe("some")):
+        with pytest.raises(InputError, match=message + ".*it came with the package: install that again") as error:
+            act()
+        assert "\n" not in str(error.value)
+
+
+def test_a_run_given_by_its_name_leads_to_its_parameters(folder, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    (home / "models" / "digits1").mkdir(parents=True)
+    (home / "models" / "digits1" / "best.params").write_bytes(b"")
+    monkeypatch.chdir(home)
+    for name in ("digits1", "digit1"):
+        with pytest.raises(InputError, match=name + ": no such parameter file; did you mean models/digits1/best.param"):
+            parameters.read_description(name)
+
+
+def test_a_file_of_that_name_where_one_works_is_not_taken_for_it(folder, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "some").write_text("a note")
+    monkeypatch.chdir(home)
+    again = get_attention_cifar(10, 56, widths="thin", pretrained=True, attention_learning="nal")
+    assert (logits(again) == logits(folder[0])).all()
 
 
 def test_damaged_parameters_say_where_they_came_from(folder):
@@ -135,11 +174,18 @@ def test_it_is_the_run_of_the_recipe():
 
 
 def test_it_reaches_its_accuracy_on_real_images(cifar10_dir):
-    """The first 2,000 test images: within three standard errors of what is told of all 10,000."""
+    """The first 2,000 test images: within three standard errors of what is told of all 10,000.
+
+    Of those that it was measured on, the JPEG re-encoding, it is right on 1,824: no two of their highest logits are
+    within a hundredth of each other, so that no CPU decides otherwise.
+    """
     test_set, share = datasets.load("cifar10", cifar10_dir, "test"), pretrained.describe(NAME)["validation_top1"]
-    found = Classifier.load(NAME).predict(test_set.images[:2000], top=1)
+    images = test_set.images[:2000]
+    found = Classifier.load(NAME).predict(images, top=1)
     hits = np.array([prediction.labels[0] for prediction in found]) == test_set.labels[:2000]
     assert abs(hits.mean() - share) < 3 * np.sqrt(share * (1 - share) / 2000)
+    if hashlib.sha256(images.tobytes()).hexdigest().startswith("02fb37e2633d2724"):
+        assert hits.sum() == 1824
 
 
 def test_builder_and_classifier_have_the_same_network():

@@ -116,10 +116,11 @@ def average_running_statistics(net):
     """Give batch normalisation the mean of its running statistics over the devices, on each of them.
 
     Each device gathers those of its own part of the batches; a network must be one network when it is
-    measured and saved.
+    measured and saved. Those that are one already stay as they are: the mean of equal numbers is not always the same.
     """
     settle_running_statistics()
     for parameter in net.collect_params().values():
-        if parameter.grad_req == "null" and len(parameter.list_ctx()) > 1:
-            parameter.set_data(sum(data.as_in_context(mx.cpu()) for data in parameter.list_data())
-                               / len(parameter.list_ctx()))
+        if parameter.grad_req == "null":
+            first, *others = (data.asnumpy() for data in parameter.list_data())
+            if any((other != first).any() for other in others):
+                parameter.set_data(mx.nd.array(sum(others, first) / (1 + len(others)), dtype=first.dtype))

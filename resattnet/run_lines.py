@@ -32,7 +32,7 @@ def epoch_line(row, progress, epochs):
 
 def summary(progress, epochs, folder, log):
     """The end of a run: its best figures and where everything is, as lines."""
-    lines, path = [], os.path.join(folder, "best.params")
+    lines, tested = [], os.path.join(folder, "%s.params" % ("best" if progress.best else "last"))
     for what, best, name in (("", progress.best, "best"), (" of the moving average", progress.best_ema, "best-ema")):
         if best:
             lines.append("done: best top-1%s %.4f, at epoch %d of %d" % (what, best["top1"], best["epoch"], epochs))
@@ -40,4 +40,4 @@ def summary(progress, epochs, folder, log):
     return "\n".join(lines + [
         "  log    %s and %s" % (log.text_path, log.csv_path),
         "  board  tensorboard --logdir %s" % os.path.dirname(log.board_dir),
-        "  test   python scripts/cifar10_test.py --params %s" % path])
+        "  test   python scripts/cifar10_test.py --params %s" % tested])

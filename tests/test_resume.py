@@ -84,10 +84,11 @@ def noise_records(tmp_path):
     return str(tmp_path)
 
 
-def start(folder, *args):
+def start(folder, threads, *args):
     command = [sys.executable, os.path.join(ROOT, "scripts", "cifar10_train.py")] + list(args)
+    environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
     with open(os.path.join(folder, "out.txt"), "w") as out:
-        return subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
+        return subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, env=environment)
 
 
 def said(folder):
@@ -95,13 +96,13 @@ def said(folder):
         return out.read()
 
 
-def begin(folder, name):
+def begin(folder, name, threads=1):
     """The script on the records, with all switched on."""
     flags = ("--dataset noise --data-format rec --data-dir . --widths thin -b 16 --epochs %d --warmup-epochs 1 "
              "--num-gpus 0 --save-minutes 1e-9 --teacher teacher.params --name" % EPOCHS).split() + [name]
     for option, value in dict(ALL, lr_per_256=0.16).items():
         flags += [flag_name(option), flag_value(value)]
-    return start(folder, *flags)
+    return start(folder, threads, *flags)
 
 
 def kill_after(process, path, saves, seconds):
@@ -135,11 +136,19 @@ def outcome(folder):
     return arrays, progress
 
 
-def go_on(folder, run):
+def assert_equal_outcomes(home, one, other):
+    """Of two runs, by their names: the same bits in all that they left, and the same progress."""
+    (arrays, progress), (others, other_progress) = (
+        outcome(os.path.join(home, "models", name)) for name in (one, other))
+    assert progress == other_progress and set(arrays) == set(others)
+    assert all((array == others[name]).all() for name, array in arrays.items())
+
+
+def go_on(folder, run, threads=1):
     """The script again, from the run's last state where it has one."""
     if os.path.isdir(run) and not any(name.endswith(".state") for name in os.listdir(run)):
         shutil.rmtree(run)  # killed before its first state: nothing to go on with
-    return start(folder, "--resume", "models/run") if os.path.isdir(run) else begin(folder, "run")
+    return start(folder, threads, "--resume", "models/run") if os.path.isdir(run) else begin(folder, "run", threads)
 
 
 def test_killed_at_random_moments(noise_records):
@@ -160,7 +169,16 @@ def test_killed_at_random_moments(noise_records):
     assert go_on(noise_records, folder).wait(250) == 0, said(noise_records)
     print("steps after each kill: %s of %d" % (steps, 4 * EPOCHS))
     assert steps == sorted(steps) and 0 < steps[-1] < 4 * EPOCHS
-    (arrays, progress), (others, other_progress) = (
-        outcome(os.path.join(noise_records, "models", name)) for name in ("run", "whole"))
-    assert progress == other_progress and set(arrays) == set(others)
-    assert all((array == others[name]).all() for name, array in arrays.items())
+    assert_equal_outcomes(noise_records, "run", "whole")
+
+
+def test_two_threads_change_nothing(noise_records):
+    """As where each device has several cores, which the other tests do not use: two equal runs, one of them killed."""
+    folder = os.path.join(noise_records, "models", "run")
+    whole = begin(noise_records, "whole", threads=2)
+    assert whole.wait(250) == 0, said(noise_records)
+    process = begin(noise_records, "run", threads=2)
+    assert kill_after(process, os.path.join(folder, "last.state"), 6, 0) == -signal.SIGKILL, said(noise_records)
+    assert 0 < checkpoints.load_state(folder).progress["step"] < 4 * EPOCHS
+    assert go_on(noise_records, folder, threads=2).wait(250) == 0, said(noise_records)
+    assert_equal_outcomes(noise_records, "run", "whole")

@@ -50,3 +50,5 @@ def test_the_best_are_the_first_of_their_kind_and_the_end_names_their_files():
                          "  model  models/r/best-ema.params"]
     assert lines[4:] == ["  log    log/text/r.log and log/csv/r.csv", "  board  tensorboard --logdir log/board",
                          "  test   python scripts/cifar10_test.py --params models/r/best.params"]
+    progress.best = progress.best_ema = None  # the disk took neither
+    assert run_lines.summary(progress, 9, "models/r", LOG).splitlines()[-1].endswith("--params models/r/last.params")

@@ -43,6 +43,9 @@ class Progress:
         The row of each whole epoch.
     machines : list of str
         What it was computed on and with, each once, in order.
+    changes : list of dict
+        Of each time that it went on with other options: the `step`, and the `options` as they were until then, those
+        that changed.
     """
 
     epoch: int = 0
@@ -56,6 +59,7 @@ class Progress:
     started_from: str = None
     history: list = dataclasses.field(default_factory=list)
     machines: list = dataclasses.field(default_factory=list)
+    changes: list = dataclasses.field(default_factory=list)
 
     def note(self, row):
         """Begin the next epoch, after the one of this row."""
@@ -70,6 +74,12 @@ class Progress:
     def keep(self, which, row):
         """Have an epoch's row be the best so far, once its parameters are kept."""
         setattr(self, which, {"epoch": row["epoch"], "top1": row[BEST[which]]})
+
+    def go_on_with(self, options, before):
+        """Note which options, as of `TrainingOptions.settled`, were others until now."""
+        changed = {name: value for name, value in before.items() if options[name] != value}
+        if changed:
+            self.changes.append({"step": self.step, "options": changed})
 
     def count_by(self, epoch_steps):
         """Go on where it is with epochs of so many steps, as other batches make them; True if they were others.

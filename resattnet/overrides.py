@@ -6,18 +6,20 @@ from .options import TrainingOptions, flag_name, flag_value
 from .specs import NETWORK_OPTIONS
 
 # What an option, given and not its default, has no room for beside itself: put back to these.
-_EXCLUDED = {"lr": dict(lr_per_256=None), "lr_per_256": dict(lr=None), "float16": dict(dtype="float32"),
+_EXCLUDED = {"lr": dict(lr_per_256=None), "lr_per_256": dict(lr=None), "float16": dict(dtype="float32", num_cpus=1),
              "dtype": dict(float16=False), "params": dict(zero_gamma=False), "zero_gamma": dict(params=None),
              "label_noise": dict(loader="array"), "loader": dict(label_noise=0.0)}
+# What has no place where there are no masks.
+_OF_MASKS = dict(attention_learning="arl", attention="mixed", mask_images=0)
 
 
 def override(own, given):
     """Options but for those given, which win.
 
     What of the others has no place beside those is left out: the other one of two that exclude each other; DALI beside
-    what it cannot do; what goes with an option that is off now; the learning rate's steps or restarts of another
-    schedule, and restarts after the end; a warm-up that is longer than the run, and epochs without mixup that are as
-    long.
+    what it cannot do; what goes with an option that is off now; that there are no masks, beside what is of masks; the
+    learning rate's steps or restarts of another schedule, and restarts after the end; a warm-up that is longer than the
+    run, and epochs without mixup that are as long.
 
     Parameters
     ----------
@@ -39,15 +41,21 @@ def override(own, given):
     def leave_out(**defaults):
         merged.update((name, value) for name, value in defaults.items() if name not in given)
 
+    def asked_for(name):
+        default = getattr(TrainingOptions, name)
+        return given.get(name, default) != default
+
     for name, excluded in _EXCLUDED.items():
-        if given.get(name, getattr(TrainingOptions, name)) != getattr(TrainingOptions, name):
+        if asked_for(name):
             leave_out(**excluded)
     if given.get("data_format", "rec") != "rec":
         leave_out(loader="array")
     if merged["num_gpus"] and merged["num_cpus"] > 1:
         leave_out(**(dict(num_cpus=1) if "num_gpus" in given else dict(num_gpus=0)))
     if given.get("mask") == "none":
-        leave_out(attention_learning="arl", attention="mixed", mask_images=0)
+        leave_out(**_OF_MASKS)
+    elif merged["mask"] == "none" and any(map(asked_for, _OF_MASKS)):
+        leave_out(mask="hourglass")
     if not merged["mask_images"]:
         leave_out(mask_period=None)
     mixes = merged["mix_up"] or merged["cutmix"]
@@ -70,6 +78,15 @@ def override(own, given):
 # What a resumed run keeps: a state's arrays and its place within an epoch depend on most of it.
 KEPT_ON_RESUME = ("dataset",) + NETWORK_OPTIONS + (
     "optimizer", "float16", "seed", "loader", "label_noise", "zero_gamma", "ema", "params", "name")
+
+
+def known(before):
+    """The `TrainingOptions` of a run, from those in its state, by name; an InputError if it is of another version."""
+    unknown = sorted(set(before) - {spec.name for spec in dataclasses.fields(TrainingOptions)})
+    if unknown:
+        raise InputError("the run is of another version of resattnet: %s is unknown here"
+                         % ", ".join(map(flag_name, unknown)))
+    return TrainingOptions(**before)
 
 
 def resumed(before, given, epochs_done):
@@ -96,16 +113,13 @@ def resumed(before, given, epochs_done):
         If a value is wrong, or is of one that has to stay, or there are fewer epochs than are done, or the restarts
         given are not, in the epochs done, those that there were.
     """
-    unknown = sorted(set(before) - {spec.name for spec in dataclasses.fields(TrainingOptions)})
-    if unknown:
-        raise InputError("the run to resume is of another version of resattnet: %s is unknown here"
-                         % ", ".join(map(flag_name, unknown)))
-    own = TrainingOptions(**before)
-    merged = override(dataclasses.replace(own, warmup_epochs=own.warmup), given)
-    for name in sorted(KEPT_ON_RESUME, key=lambda name: name not in given):  # first what was given
-        if getattr(merged, name) != getattr(own, name):
+    own = known(before)
+    kept = {name: getattr(own, name) for name in KEPT_ON_RESUME}
+    for name, value in kept.items():
+        if given.get(name, value) != value:
             raise InputError("%s %s: the run to resume has %s, and keeps it"
-                             % (flag_name(name), flag_value(getattr(merged, name)), flag_value(getattr(own, name))))
+                             % (flag_name(name), flag_value(given[name]), flag_value(value)))
+    merged = override(dataclasses.replace(own, warmup_epochs=own.warmup), dict(given, **kept))
     if merged.epochs < epochs_done:
         raise InputError("--epochs %d: the run to resume has done %d" % (merged.epochs, epochs_done))
     if merged.lr_schedule == "cosine" and "lr_restarts" in given:

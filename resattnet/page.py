@@ -120,7 +120,8 @@ def _curves(records):
             note += " The training loss of %s is against mixed, smoothed or noisy labels or a teacher: compare only " \
                     "its validation loss." % ", ".join(softened)
         if "validation_ema_top1" in columns and averaged:
-            note += "Dashed: the moving average of the parameters of %s." % ", ".join(averaged)
+            note += ("Dashed: the moving average of the parameters of %s, with batch normalisation's running "
+                     "statistics as those have them." % ", ".join(averaged))
         charts.append("<figure><h3>%s</h3>%s<figcaption>%s</figcaption></figure>" % (
             title, figures.to_svg(figures.curves(lines, label, spread), "chart%d" % number,
                                   _described(title, records, columns[0]), len(records)), escape(note)))

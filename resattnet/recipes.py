@@ -99,9 +99,20 @@ def options(recipe):
         raise InputError("recipe %s: %s" % (recipe.name, error)) from error
 
 
-def replace(path, recipe):
-    """Put a recipe in the place of the one of its name, atomically; an InputError if that cannot be."""
-    rows = [recipe if row.name == recipe.name else row for row in read(path)]
+def enter(path, recipe):
+    """Enter what our own run of a recipe gave in its row of a file, atomically; the rest of the row stays.
+
+    Raises
+    ------
+    InputError
+        If there is no such row any more, it has other flags by now, or the file cannot be written.
+    """
+    table = read(path)
+    if find(recipe.name, table).flags != recipe.flags:
+        raise InputError("recipe %s has other flags in %s than it was run with: give it another name" % (
+            recipe.name, path))
+    rows = [row._replace(ours=recipe.ours, conditions=recipe.conditions) if row.name == recipe.name else row
+            for row in table]
     with writing(path):
         write_csv(path, [row._asdict() for row in rows])
 

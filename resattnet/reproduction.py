@@ -13,6 +13,7 @@ from .figures import curves, save
 from .files import write_csv, writing
 from .interrupts import Interrupted, StopSignals
 from .options import TrainingOptions, flag_name, flag_value
+from .overrides import known
 from .run_lines import accuracy_name
 
 TRAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "cifar10_train.py")
@@ -80,20 +81,30 @@ def _state(recipe, folder):
     if not any(os.path.exists(os.path.join(folder, name + ".state")) for name in ("last", "previous")):
         return None
     state = checkpoints.load_state(folder)
-    wanted, found = (_deciding(one, os.path.dirname(folder))
-                     for one in (recipes.options(recipe), TrainingOptions(**state.options)))
-    for name, value in wanted.items():
-        if found[name] != value and (name not in NAMED or value != getattr(TrainingOptions, name)):
-            raise InputError("%s was not run by recipe %s, which has %s %s where it has %s: move it away, or give "
-                             "another --model-dir" % (folder, recipe.name, flag_name(name), flag_value(value),
-                                                      flag_value(found[name])))
+    try:
+        options = known(state.options).settled
+    except InputError as error:
+        raise InputError("%s: %s" % (folder, error)) from error
+    wanted = _deciding(recipes.options(recipe).settled, os.path.dirname(folder))
+    stages = [("has %s", options)]
+    for change in reversed(state.progress.get("changes", [])):
+        options = dict(options, **change["options"])
+        stages.append(("had %%s until step %d" % change["step"], options))
+    for what, options in stages:
+        found = _deciding(options, os.path.dirname(folder))
+        for name, value in wanted.items():
+            if found[name] != value and (name not in NAMED or value != getattr(TrainingOptions, name)):
+                raise InputError("%s was not run by recipe %s, which has %s %s where it %s: move it away, or give "
+                                 "another --model-dir" % (folder, recipe.name, flag_name(name), flag_value(value),
+                                                          what % flag_value(found[name])))
     return state
 
 
-def _deciding(options, model_dir):
-    """The arguments, by name, that decide what a run gives, with defaults that depend on others filled in."""
-    chosen = dict(options.settled, params=options.params and os.path.abspath(_placed(options.params, model_dir)))
-    return {name: value for name, value in chosen.items() if name not in FREE}
+def _deciding(settled, model_dir):
+    """Of the options of a run, as of `TrainingOptions.settled`, those that decide what it gives."""
+    chosen = dict(settled, params=settled["params"] and os.path.abspath(_placed(settled["params"], model_dir)))
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()
+            if name not in FREE}
 
 
 def _start(recipe, model_dir):
@@ -202,7 +213,7 @@ def record(recipe, options):
     elif recipe.conditions.startswith(conditions + "; "):
         conditions = recipe.conditions  # the same run, entered before with a note
     entered = recipe._replace(ours="%.2f, best %.2f" % (errors[-1], best), conditions=conditions)
-    recipes.replace(options.recipes, entered)
+    recipes.enter(options.recipes, entered)
     if options.keep:
         _keep(entered, rows, options.keep)
     return entered

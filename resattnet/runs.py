@@ -92,13 +92,18 @@ def read_logs(name, folder, log_dir=None):
     if not rows and history:
         remarks.append("%s is not there: the figures are those of the run's state" % path)
     # A log's disk may have been full, or another run of the name have written it; the state is what was trained.
-    elif [row["validation_loss"] for row in rows[:len(history)]] != [row["validation_loss"] for row in history]:
+    elif state and rows and not _same(rows[:max(1, len(history))], history):
         remarks.append("%s has other rows than the run's state: the figures are the state's" % path)
     else:
         history = rows
     if not history:
         remarks.append("no epoch of it is whole yet, or it has neither CSV nor state: there are no figures")
     return Logs(history, state and state.options, remarks)
+
+
+def _same(rows, others):
+    """Whether the rows of epochs are of one run."""
+    return [row["validation_loss"] for row in rows] == [row["validation_loss"] for row in others]
 
 
 def _read_state(folder, remarks):

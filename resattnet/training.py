@@ -22,6 +22,7 @@ from .mask_log import MaskLog
 from .meters import Meter
 from .network import get_attention_cifar
 from .optimization import make_trainer, update
+from .overrides import known
 from .precision import mixed
 from .schedules import learning_rate_schedule
 from .units import start_as_shortcuts
@@ -100,11 +101,8 @@ class Run:
         if self.progress.count_by(len(self.train_loader)):
             self.remarks.append("an update has not the images that it had before: the place in the epoch and in the "
                                 "schedule stays, the steps are counted as if all had been of the new number")
-        planned = state.options.get("lr_restarts") or () if state else ()
-        dropped = sorted(set(planned) - set(options.lr_restarts or ()))
-        if dropped:
-            self.remarks.append("the cosine does not begin anew after %s, as was planned before"
-                                % ",".join(map(str, dropped)))
+        if state:
+            self._go_on_from(known(state.options))
         self.mask_log = MaskLog(options, self.validation_loader) if options.mask_images else None
         self.network = dict(options.network, classes=self.classes)
         self._build_network(start)
@@ -118,6 +116,14 @@ class Run:
         else:
             self.name = options.name or "%s_%s" % (options.title, time.strftime("%Y%m%d-%H%M%S"))
             self.folder = checkpoints.make_run_folder(options.model_dir, self.name)
+
+    def _go_on_from(self, before):
+        """Note what a run that goes on was trained with before."""
+        self.progress.go_on_with(self.options.settled, before.settled)
+        dropped = sorted(set(before.lr_restarts or ()) - set(self.options.lr_restarts or ()))
+        if dropped:
+            self.remarks.append("the cosine does not begin anew after %s, as was planned before"
+                                % ",".join(map(str, dropped)))
 
     def _build_network(self, start):
         options, steps = self.options, len(self.train_loader)

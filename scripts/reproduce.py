@@ -43,7 +43,7 @@ def main():
         raise InputError("--note and --keep are of runs: name their recipes")
     if options.print:
         recipe = recipes.find(options.print, table)
-        print(shlex.join(["python", "scripts/cifar10_train.py"] + recipes.arguments(recipe)))
+        print(shlex.join(["python", "scripts/cifar10_train.py", "--name", recipe.name] + recipes.arguments(recipe)))
     for recipe in chosen:
         recipes.options(recipe)  # what cannot be run is said before the first is
     codes = []

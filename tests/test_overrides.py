@@ -69,15 +69,24 @@ def test_what_excludes_the_other_takes_its_place():
     (dict(zero_gamma=True), dict(params="other.params")), (dict(params="other.params"), dict(zero_gamma=True)),
     (dict(data_format="rec", loader="dali"), dict(label_noise=0.2)),
     (dict(data_format="rec", label_noise=0.2), dict(loader="dali")),
-    (dict(data_format="rec", loader="dali"), dict(data_format="bin"))])
+    (dict(data_format="rec", loader="dali"), dict(data_format="bin")),
+    (dict(mask="none"), dict(attention="channel")), (dict(mask="none"), dict(attention_learning="nal")),
+    (dict(mask="none"), dict(mask_images=4)), (dict(mask_images=4), dict(mask="none")),
+    (dict(num_cpus=2), dict(float16=True))])
 def test_beside_a_recipe_what_is_given_takes_the_place_of_what_excludes_it(own, given):
     options = override(TrainingOptions(**own), given)
     assert all(getattr(options, name) == value for name, value in given.items())
 
 
-def test_what_was_given_is_named_first():
-    with pytest.raises(InputError, match="^--params other.params: the run to resume has none"):
-        after(dict(zero_gamma=True), params="other.params")
+@pytest.mark.parametrize("before, given, message", [
+    (dict(zero_gamma=True), dict(params="other.params"), "^--params other.params: the run to resume has none"),
+    (dict(mask="none"), dict(attention="channel"), "^--attention channel: the run to resume has mixed"),
+    (dict(mask="none"), dict(mask_images=4), "^--mask-images 4: with --mask none there are no masks to show"),
+    (dict(data_format="rec", label_noise=0.2), dict(loader="dali"), "^--loader dali: the run to resume has array"),
+    (dict(float16=True), dict(dtype="bfloat16"), "^--float16 1 --dtype bfloat16: give one of them")])
+def test_what_was_given_is_named(before, given, message):
+    with pytest.raises(InputError, match=message):
+        after(before, **given)
 
 
 def test_a_run_of_another_version_says_so():
@@ -99,11 +108,6 @@ def test_a_state_of_before_an_option_was_there():
 
 def test_without_masks_there_is_no_period():
     assert after(dict(mask_images=4, mask_period=3), mask_images=0).mask_period is None
-
-
-def test_float16_stays():
-    with pytest.raises(InputError, match="--float16 0: the run to resume has 1, and keeps it"):
-        after(dict(float16=True), dtype="bfloat16")
 
 
 def test_steps_after_the_end_stay():

@@ -21,6 +21,7 @@ from resattnet.datasets import ImageSet
 from resattnet.errors import InputError
 from resattnet.interrupts import Interrupted
 from resattnet.options import TrainingOptions
+from resattnet.overrides import resumed
 from resattnet.script_options import ReproductionOptions
 
 HEAD = ",".join(recipes.Recipe._fields) + "\n"
@@ -54,7 +55,23 @@ PAPER = {"paper-%d": {56: 5.52, 92: 4.99, 128: 4.44, 164: 4.31, 236: 4.14, 452: 
          "paper-noise10-%d": {92: 5.15}, "paper-noise30-%d": {92: 5.79}, "paper-noise50-%d": {92: 7.27},
          "paper-noise70-%d": {92: 15.75}, "paper-cifar100-%d": {92: 21.71, 236: 21.16, 452: 20.45},
          "paper-imagenet-%d": {56: 21.76, 92: 19.5}, "paper-imagenet-next-%d": {56: 21.2},
-         "paper-imagenet-inception-%d": {56: 20.36}}
+         "paper-imagenet-inception-%d": {56: 20.36}, "paper-resnet-noise10-%d": {164: 5.93},
+         "paper-resnet-noise30-%d": {164: 6.61}, "paper-resnet-noise50-%d": {164: 8.35},
+         "paper-resnet-noise70-%d": {164: 17.21}}
+# The reference Gluon implementation's tricks table, by what each run had.
+TRICKS = {
+    "b128-lr2.0-w5": 4.3369, "b128-lr1.5-w5": 4.4071, "b128-lr1.0-w5": 4.5473, "b128-lr2.0-w5-a0.2": 4.0865,
+    "b128-lr2.0-w5-a0.4": 3.7760, "b128-lr2.0-w5-a1.0": 3.7059, "b128-lr2.0-w5-a0.2-e0.1": 3.8161,
+    "b128-lr2.0-w5-a0.2-e0.01": 3.8962, "b128-lr2.0-w10-a0.2-e0.1": 4.0365, "b128-lr2.0-w10-a1.0-e0.1": 3.6258,
+    "b128-lr1.6-w10-a1.0": 3.4956, "b128-lr2.0-w10-a0.2-e0.01": 4.0765, "b64-lr2.0-w5": 4.4271,
+    "b64-lr1.5-w5": 4.3169, "b64-lr1.0-w5": 4.4188, "b64-lr2.0-w10-a0.2-e0.1": 4.1466,
+    "b64-lr2.0-w10-a1.0-e0.1": 4.2167, "b64-lr2.0-w10-a0.2-e0.01": 4.4171, "b64-lr1.0-w5-a0.4": 3.7818,
+    "b64-lr1.0-w5-a1.0": 3.5330, "b64-lr1.0-w5-a1.0-e0.1": 3.6358, "b64-lr1.0-w5-a1.0-e0.01": 3.6326,
+    "b64-lr1.0-w10-a1.0-e0.1": 3.7861, "b64-lr0.8-w10-a1.0-e0.1": 3.5729, "b64-lr0.4-w10-a1.0-e0.1": 3.6558}
+# Its plain and mixup runs, and those of the other ports, in error too.
+PORTS = {"gluon-56": 5.01, "gluon-92": 4.76, "gluon-56-mixup": 4.19, "gluon-92-mixup": 3.92, "ladder-92": 2.86,
+         "ladder-452": 2.43, "ladder-imagenet-56": 21.03, "pytorch-92-mixup": 3.35, "pytorch-92-mixup-simpler": 3.16,
+         "preresnet-164": 3.64}
 
 
 def test_the_papers_figures():
@@ -74,16 +91,31 @@ def test_the_papers_figures():
 def test_the_tricks_are_the_25_of_their_table():
     """Each figure is a share of the 9,984 or 10,048 images of whole batches; each name spells its own flags."""
     rows = [by_name(name) for name in NAMES if name.startswith("tricks-")]
-    assert len(rows) == 25 and min(float(row.error) for row in rows) == 3.4956
+    assert {row.name: float(row.error) for row in rows} == {"tricks-" + name: error for name, error in TRICKS.items()}
     for row in rows:
         right = 1 - float(row.error) / 100
         assert any(abs(round(right * images) - right * images) < 1e-6 * images for images in (9984, 10048))
         options = recipes.options(row)
-        named = "tricks-b%d-lr%s-w%d" % (options.batch_size, options.lr, options.warmup)
+        # BytePS divided the gradient of the whole batch by the 8 GPUs once more: g / 8 + wd w, times lr.
+        named = "tricks-b%d-lr%s-w%d" % (options.batch_size, 8 * options.lr, options.warmup)
         named += "-a%s" % options.alpha * options.mix_up + "-e%g" % options.epsilon * (options.epsilon > 0)
-        assert row.name == named and options.accumulate == 8 and options.optimizer == "nag"
+        assert row.name == named and options.accumulate == 8 and options.optimizer == "nag" and options.wd == 8 * 1e-4
         # Its script ran an epoch more than it was told, and mixed in the first nine tenths of them.
         assert options.epochs == 201 and options.mixup_off_epochs == 20 * options.mix_up
+
+
+def test_the_runs_of_the_ports():
+    assert PORTS == {name: float(by_name(name).error) for name in NAMES
+                     if by_name(name).error and not name.startswith(("paper-", "tricks-"))}
+    for name in PORTS:
+        if name.startswith("gluon-"):
+            options = recipes.options(by_name(name))
+            assert (options.num_layers, options.mix_up) == (int(name.split("-")[1]), name.endswith("mixup"))
+            assert (options.batch_size, options.accumulate) == (64, 2) and options.epochs == 221
+            assert options.lr_steps == (80, 120, 200) and options.mixup_off_epochs == 30 * options.mix_up
+    options = recipes.options(by_name("ladder-92"))
+    assert (options.num_layers, options.batch_size * options.accumulate, options.epochs) == (92, 256, 220)
+    assert options.mix_up and options.cutout == 16 and options.no_wd and options.lr_schedule == "cosine"
 
 
 def test_the_papers_schedule_is_that_of_its_iterations():
@@ -188,7 +220,7 @@ def test_listing_and_printing(tmp_path):
     assert done.returncode == 0 and [line.split()[0] for line in lines[1:]] == NAMES
     assert lines[1 + NAMES.index("gluon-92")].split()[1:3] == ["4.76", "haoxintong/ResidualAttentionNetwork-Gluon"]
     command = script("reproduce.py", "--print", "paper-nal-56", cwd=str(tmp_path)).stdout
-    assert shlex.split(command)[2:] == shlex.split(by_name("paper-nal-56").flags)
+    assert shlex.split(command)[2:] == ["--name", "paper-nal-56"] + shlex.split(by_name("paper-nal-56").flags)
     assert "--note and --keep are of runs" in refused(script("reproduce.py", "--keep", "data"))
     assert refused(script("reproduce.py", "--write", "1")).endswith("name the recipes whose runs are to be entered\n")
     assert os.listdir(str(tmp_path)) == []
@@ -272,6 +304,60 @@ def test_a_run_with_other_flags_than_its_recipe_is_not_entered(few, changes, mes
             act(FEW, options)
 
 
+def go_on(options, **changes):
+    """Resume the run of `FEW` with other options."""
+    state = checkpoints.load_state(os.path.join(options.model_dir, "few"))
+    return training.train(resumed(state.options, changes, state.progress["epoch"]), state)
+
+
+@pytest.mark.parametrize("first, message", [
+    (dict(epochs=2), "which has --epochs 3 where it had 2 until step 6: move it away"),
+    (dict(lr=0.3), "--lr 0.1 where it had 0.3 until step 6"), (dict(lr_steps=(1,)), "--lr-steps 2 where it had 1 until"),
+    (dict(cutout=4), "--cutout 0 where it had 4 until")])
+def test_a_run_that_had_other_flags_before_is_not_entered(few, monkeypatch, first, message):
+    options, training_options = few
+    again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        training.train(dataclasses.replace(training_options, **first))
+    again()
+    go_on(options, **{name: getattr(training_options, name) for name in first})
+    for act in (reproduction.record, reproduction.next_command):
+        with pytest.raises(InputError, match=message):
+            act(FEW, options)
+
+
+def test_a_run_that_showed_and_saved_otherwise_before_is_entered(few, monkeypatch):
+    options, training_options = few
+    again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        training.train(training_options)
+    again()
+    assert go_on(options, log_interval=1, save_period=2).progress.changes[0]["step"] == 6
+    assert reproduction.record(FEW, options).ours
+
+
+def test_the_run_of_another_version_is_one_line(few):
+    options, training_options = few
+    run = training.train(training_options)
+    progress = dict(dataclasses.asdict(run.progress), options=dict(dataclasses.asdict(run.options), depth_drop=0.1))
+    checkpoints.save_state(run.folder, {}, progress)
+    for act in (reproduction.record, reproduction.next_command):
+        with pytest.raises(InputError, match="models/few: the run is of another version of resattnet: --depth-drop is"):
+            act(FEW, options)
+
+
+def test_a_row_that_was_edited_while_it_ran_keeps_what_was_edited(few, tmp_path):
+    options, training_options = few
+    training.train(training_options)
+    write_table(tmp_path, OTHER, FEW._replace(caveat="sixteen pixels", error="8.5"))
+    entered = reproduction.record(FEW, options)
+    row = recipes.read(options.recipes)[1]
+    assert (row.caveat, row.error, row.ours) == ("sixteen pixels", "8.5", entered.ours) and row.ours
+    write_table(tmp_path, OTHER, FEW._replace(flags=FEW.flags + " --cutout 8"))
+    with pytest.raises(InputError, match="recipe few has other flags in .*recipes.csv than it was run with"):
+        reproduction.record(FEW, options)
+
+
 def test_what_does_not_decide_may_differ(few):
     """Among it the seed, which the conditions name, unless the recipe has one; and defaults that are given."""
     options, training_options = few
@@ -289,9 +375,10 @@ def test_a_recipe_is_run_on_one_device_unless_it_says_otherwise(few, monkeypatch
     assert ("--num-gpus 1" in " ".join(command)) == added
 
 
-def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few):
+def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few, tmp_path):
     options, training_options = few
     more = FEW._replace(name="more", flags=FEW.flags + " --params models/few/last.params")
+    write_table(tmp_path, FEW, more)
     where = os.path.join(options.model_dir, "few", "last.params")
     with pytest.raises(InputError, match="recipe more starts from .*few/last.params, which is not there: run that "
                        "recipe before, as by scripts/reproduce.py few more"):

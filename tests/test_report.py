@@ -296,6 +296,16 @@ def test_a_run_without_a_whole_epoch(tmp_path):
     assert "Curves" not in Reader(page.render([record], options_for(tmp_path))).text
 
 
+def test_the_csv_of_an_earlier_run_of_the_name_is_not_this_runs(copied):
+    """Which has no whole epoch yet, and so has not written over it."""
+    os.makedirs(str(copied / "models" / "new"))
+    checkpoints.save_state(str(copied / "models" / "new"), {}, dict(
+        checkpoints.Progress().__dict__, options=dict(TrainingOptions(dataset="digits").__dict__)))
+    (copied / "log" / "csv" / "new.csv").write_bytes((copied / "log" / "csv" / "plain.csv").read_bytes())
+    record, = report.collect(["new"], options_for(copied))
+    assert record.rows == [] and "new.csv has other rows than the run's state" in record.remarks[0]
+
+
 @pytest.mark.parametrize("text", [
     "", "epoch,loss\n1,2\n", "\0\x01", "{head}\n", "{head}\n{row}\n{row}\n", "{head}\n{row},7\n", "{head}\n1,0.5\n",
     "{head}\n1,x,0.5,0.5,0.5,0.5,0.5,0.5\n", '{head}\n1,"0.5\n', "{head}\n2,0.5,0.5,0.5,0.5,0.5,0.5,0.5\n"])
@@ -385,6 +395,12 @@ def test_numbers_on_the_page(text, records):
     assert "against mixed, smoothed or noisy labels or a teacher" in shown
 
 
+def test_best_and_last_stand_in_their_own_rows():
+    rows = [dict(made_up().rows[0], epoch=epoch, validation_top1=top1) for epoch, top1 in ((1, 0.2), (2, 0.9), (3, 0.6))]
+    shown = Reader(page.render([made_up(rows=rows)], ReportOptions(evaluate=False))).text
+    assert "best20.9000" in shown and "last30.6000" in shown  # cell by cell: which, epoch, top-1
+
+
 @pytest.mark.parametrize("name", ["mix_up", "cutmix", "epsilon", "label_noise", "teacher"])
 def test_a_training_loss_that_is_not_of_the_labels_is_said(name, records):
     odd = records[0]._replace(label="odd", options=dict(records[0].options, **{name: "x"}), outcome=None)
@@ -399,7 +415,7 @@ def test_the_moving_average_has_its_row_and_its_curve():
         made_up("averaged", rows=rows), made_up()))
     shown = Reader(with_average).text
     assert "best of the moving average" in shown and "0.8765" in shown and "0.1234" not in shown
-    assert "Dashed: the moving average of the parameters of averaged." in shown
+    assert "Dashed: the moving average of the parameters of averaged, with batch normalisation's running" in shown
     assert "moving average" not in Reader(without).text
     assert with_average.count("stroke-dasharray: ") > without.count("stroke-dasharray: ")
 
@@ -434,7 +450,11 @@ def texts(figure):
 def test_confusion_matrix_has_the_counts(tmp_path):
     confusion = np.array([[9, 2, 0], [0, 7, 5], [2, 0, 8]])
     figure = figures.confusion_matrix(confusion, ("$a$", "b", "c"))
-    assert texts(figure) == ["9", "2", "7", "5", "2", "8"]
+    places = {text.get_position(): text.get_text() for text in figure.axes[0].texts}  # (x, y): column, row
+    assert places == {(0, 0): "9", (1, 0): "2", (1, 1): "7", (2, 1): "5", (0, 2): "2", (2, 2): "8"}
+    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("predicted", "true")
+    opacity = figure.axes[0].images[0].get_array()[..., 3]
+    assert opacity[1, 2] > opacity[2, 1] == 0  # true b, taken for c; nothing the other way
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["$a$", "b", "c"]
     figure.savefig(str(tmp_path / "x.png"))
     with Image.open(str(tmp_path / "x.png")) as picture:

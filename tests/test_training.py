@@ -164,6 +164,43 @@ def test_two_devices_resume_too(options, monkeypatch):
     assert_equal_runs(resume(options), whole)
 
 
+def test_a_stop_while_three_devices_validate_changes_nothing(options, monkeypatch):
+    """Whose running statistics are averaged by then, and would be again."""
+    options = dataclasses.replace(options, batch_size=8, num_cpus=3)
+    whole = training.train(elsewhere(options, "whole"))
+    measure = training.Run._measure
+
+    def stopped(run, *args):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return measure(run, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Run, "_measure", stopped)
+        with pytest.raises(Interrupted):
+            training.train(options)
+    assert checkpoints.load_state(os.path.join(options.model_dir, "run")).progress["epoch"] == 0
+    assert_equal_runs(resume(options), whole)
+
+
+def test_zero_gamma_is_asked_for_by_its_option(options):
+    for zero_gamma in (False, True):
+        run = training.Run(elsewhere(options, "zero%d" % zero_gamma, zero_gamma=zero_gamma), [mx.cpu(0), mx.cpu(1)])
+        zeros = {name for name, parameter in run.net._collect_params_with_prefix().items() if name.endswith("weight")
+                 and not any(data.asnumpy().any() for data in parameter.list_data())}
+        lasts = {name for name in run.net._collect_params_with_prefix() if name.endswith("conv3.weight")}
+        assert len(lasts) > 20 and zeros == (lasts if zero_gamma else set())
+
+
+def test_options_that_a_run_had_before_are_known(options, monkeypatch):
+    stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        training.train(options)
+    assert resume(options).progress.changes == []  # the warm-up is a number now
+    run = resume(options, epochs=4, cutout=2)
+    assert run.progress.changes == [{"step": 12, "options": {"epochs": 3, "cutout": 0}}]
+    assert checkpoints.load_state(run.folder).progress["changes"] == run.progress.changes
+
+
 def test_what_is_validated_has_the_running_statistics_of_the_last_step():
     """MXNet lets their reader in before the backward pass has written them."""
     net, copy = (get_attention_cifar(10, 56, "thin") for _ in range(2))

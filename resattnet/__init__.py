@@ -7,7 +7,7 @@ import importlib
 
 __version__ = "0.1.0"
 
-_ROOMS = {
+_MODULE_OF = {
     "AttentionNet": "network",
     "Classifier": "classifier",
     "attention_net_spec": "specs",
@@ -24,13 +24,13 @@ _ROOMS = {
     "trunk_depth": "specs",
     "InputError": "errors",
 }
-__all__ = sorted(_ROOMS)
+__all__ = sorted(_MODULE_OF)
 
 
 def __getattr__(name):
-    if name not in _ROOMS:
+    if name not in _MODULE_OF:
         raise AttributeError("module 'resattnet' has no attribute %r" % name)
-    value = getattr(importlib.import_module("resattnet." + _ROOMS[name]), name)
+    value = getattr(importlib.import_module("resattnet." + _MODULE_OF[name]), name)
     globals()[name] = value
     return value
 

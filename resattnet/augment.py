@@ -214,18 +214,18 @@ class Transform(NamedTuple):
     seed: int = 0
 
     @property
-    def soft(self):
+    def soft_labels(self):
         """Whether labels come as float32 (N, classes) rather than int32 (N,)."""
-        return self.blends or self.epsilon > 0
+        return self.has_mixing or self.epsilon > 0
 
     @property
-    def blends(self):
+    def has_mixing(self):
         """Whether there are epochs of mixup or CutMix."""
         return self.alpha > 0 or self.cut_alpha > 0
 
-    def mixes(self, epoch):
+    def mixes_in(self, epoch):
         """Whether mixup or CutMix is on in this epoch, counted from 0."""
-        return self.blends and (self.mix_epochs is None or epoch < self.mix_epochs)
+        return self.has_mixing and (self.mix_epochs is None or epoch < self.mix_epochs)
 
     def rng(self, epoch, batch):
         """The random generator of a batch."""
@@ -242,9 +242,9 @@ class Transform(NamedTuple):
         """What follows the geometry: erase, smooth, mix; in place, on float32 images (N, C, H, W), normalised."""
         if self.cutout:
             images = cutout(images, self.cutout, rng)
-        if self.soft:
+        if self.soft_labels:
             labels = smooth(labels, self.classes, self.epsilon)
-        if self.mixes(epoch):
+        if self.mixes_in(epoch):
             cuts = self.cut_alpha > 0 and (not self.alpha or rng.random() < 0.5)
             images, labels = (cutmix(images, labels, self.cut_alpha, rng) if cuts else
                               mixup(images, labels, self.alpha, rng))

@@ -7,7 +7,7 @@ class MovingAverage:
 
     It begins with their values. Batch normalisation's running statistics are not averaged: MXNet writes them
     unannounced, so that reading them would mean to wait for the device at each step (see
-    `devices.settle_running_statistics`), and their average would be of the networks on the way, not of the averaged
+    `devices.wait_for_running_statistics`), and their average would be of the networks on the way, not of the averaged
     one, either. Those of the last step are used with it, which are the right ones as the learning rate goes to 0.
 
     Parameters
@@ -28,7 +28,7 @@ class MovingAverage:
     def _value(parameter):
         return parameter.list_data()[0].astype("float32", copy=False)
 
-    def share(self, step):
+    def weight(self, step):
         """How much of the new parameters the average takes at a step, counted from 1.
 
         1 - decay, but 9 / (step + 10) while that is more: what the parameters were at first is soon forgotten.
@@ -37,10 +37,10 @@ class MovingAverage:
 
     def update(self, step):
         """Move the average towards the parameters after a step, counted from 1; does not wait for the device."""
-        share = self.share(step)
+        weight = self.weight(step)
         for name, mean in self._means.items():
-            # mean (1 - share) + share value, in one pass: plain SGD's weight (1 - lr wd) - lr gradient.
-            mx.nd.sgd_update(mean, self._value(self._parameters[name]), lr=-share, wd=-1, out=mean)
+            # mean (1 - weight) + weight value, in one pass: plain SGD's weight (1 - lr wd) - lr gradient.
+            mx.nd.sgd_update(mean, self._value(self._parameters[name]), lr=-weight, wd=-1, out=mean)
 
     def copy_to(self, net):
         """Give a network of the same layers the averaged parameters; what else it has is left."""

@@ -38,7 +38,7 @@ class Progress:
     teacher : str or None
         SHA-256 of the teacher's parameters.
     started_from : str or None
-        SHA-256 of the parameters that it began with, where they were not drawn.
+        SHA-256 of the parameters that it began with, where they were not random.
     history : list of dict
         The row of each whole epoch.
     machines : list of str
@@ -76,7 +76,7 @@ class Progress:
         setattr(self, which, {"epoch": row["epoch"], "top1": row[BEST[which]]})
 
     def go_on_with(self, options, before):
-        """Note which options, as of `TrainingOptions.settled`, were others until now."""
+        """Note which options, as of `TrainingOptions.effective`, were others until now."""
         changed = {name: value for name, value in before.items() if options[name] != value}
         if changed:
             self.changes.append({"step": self.step, "options": changed})

@@ -103,7 +103,7 @@ def check_type(dtype, devices, instructions=None):
     return []
 
 
-def settle_running_statistics():
+def wait_for_running_statistics():
     """Wait for the steps under way: to be called before batch normalisation's running statistics are read.
 
     MXNet 1.9.1 writes them in the backward pass and does not tell its engine, which would let a reader in
@@ -118,7 +118,7 @@ def average_running_statistics(net):
     Each device gathers those of its own part of the batches; a network must be one network when it is
     measured and saved. Those that are one already stay as they are: the mean of equal numbers is not always the same.
     """
-    settle_running_statistics()
+    wait_for_running_statistics()
     for parameter in net.collect_params().values():
         if parameter.grad_req == "null":
             first, *others = (data.asnumpy() for data in parameter.list_data())

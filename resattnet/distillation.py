@@ -72,9 +72,9 @@ class DistillationLoss(mx.gluon.HybridBlock):
         self.loss = loss
         self._weight, self._temperature = weight, temperature
 
-    def hybrid_forward(self, F, logits, labels, answers):
+    def hybrid_forward(self, F, logits, labels, teacher_logits):
         """Loss of each sample (N,), float32, of logits (N, classes), labels, and the teacher's logits (N, classes)."""
         logits = F.cast(logits, "float32")
-        ours, theirs = (F.log_softmax(F.cast(part, "float32") / self._temperature) for part in (logits, answers))
+        ours, theirs = (F.log_softmax(F.cast(part, "float32") / self._temperature) for part in (logits, teacher_logits))
         divergence = F.sum(F.exp(theirs) * (theirs - ours), axis=1)
         return (1 - self._weight) * self.loss(logits, labels) + self._weight * self._temperature ** 2 * divergence

@@ -26,7 +26,7 @@ def colour(index):
                  for lightness in (0.37, 0.7))
 
 
-def curves(lines, label, spread=False):
+def curves(lines, label, log_scale=False):
     """Figures by epoch, on the same axes.
 
     Parameters
@@ -35,7 +35,7 @@ def curves(lines, label, spread=False):
         Number of the run, which gives colour and marker; epochs; values; whether the line is dashed.
     label : str
         What the values are.
-    spread : bool
+    log_scale : bool
         Their axis is logarithmic where they are all positive and span more than `LOG_SPAN`.
 
     Returns
@@ -52,7 +52,7 @@ def curves(lines, label, spread=False):
                   marker=MARKERS[run % len(MARKERS)][0], markevery=max(1, len(epochs) // 10),
                   markerfacecolor="none" if dashed else None)
     drawn = [value for _, _, values, _ in lines for value in values if np.isfinite(value)]
-    if spread and drawn and 0 < LOG_SPAN * min(drawn) < max(drawn):
+    if log_scale and drawn and 0 < LOG_SPAN * min(drawn) < max(drawn):
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
@@ -133,7 +133,7 @@ def image_sheet(images, captions, columns=6):
     return figure
 
 
-def mosaics(panels, columns, rows, across=4):
+def mosaics(panels, columns, rows, per_row=4):
     """Grids of images side by side, all with the same columns and rows.
 
     Parameters
@@ -142,7 +142,7 @@ def mosaics(panels, columns, rows, across=4):
         Titles and images.
     columns, rows : sequence of str
         What is written under and beside them.
-    across : int
+    per_row : int
         Grids beside each other, at most.
 
     Returns
@@ -151,11 +151,11 @@ def mosaics(panels, columns, rows, across=4):
     """
     from matplotlib.figure import Figure
 
-    across = min(across, len(panels))
-    down = -(-len(panels) // across)
-    figure = Figure(figsize=(across * (0.42 * len(columns) + 0.9), down * (0.42 * len(rows) + 0.7)),
+    per_row = min(per_row, len(panels))
+    down = -(-len(panels) // per_row)
+    figure = Figure(figsize=(per_row * (0.42 * len(columns) + 0.9), down * (0.42 * len(rows) + 0.7)),
                     layout="constrained")
-    grid = figure.subplots(down, across, squeeze=False).ravel()
+    grid = figure.subplots(down, per_row, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()
     for axes, (title, images) in zip(grid, panels):

@@ -8,7 +8,7 @@ from .specs import DEFAULT_VARIANT
 
 
 class StartingPoint:
-    """Parameters of a trained network that a run starts from, in place of drawn ones.
+    """Parameters of a trained network that a run starts from, in place of random ones.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class StartingPoint:
             raise InputError("--params: %s" % error) from error
         self.sha256 = self._description["sha256"]
 
-    def give(self, net, dataset, classes, devices):
+    def load_into(self, net, dataset, classes, devices):
         """Give an initialised network on the devices the parameters.
 
         The last layer keeps its own where the trained network had another data set or other classes.
@@ -66,4 +66,4 @@ class StartingPoint:
         except InputError as error:
             raise InputError("--params: %s" % error) from error
         return "starts from %s%s" % (self._path, "" if head else ", trained on %s with %d classes: the last layer is "
-                                     "drawn anew" % theirs)
+                                     "initialised anew" % theirs)

@@ -16,15 +16,15 @@ BATCHES_AHEAD = 2  # asked of each worker before they are needed
 PATIENCE = 120  # seconds that a worker may take for a batch
 
 
-class _Cut(NamedTuple):
+class _BatchId(NamedTuple):
     """Which batch. It is a few bytes, so that no pipe to a worker ever fills up."""
 
     epoch: int
     batch: int
 
 
-class _CutDataset(mx.gluon.data.Dataset):
-    """The data set as Gluon's DataLoader sees it: an item is a whole cut, since batches are made whole."""
+class _BatchDataset(mx.gluon.data.Dataset):
+    """The data set as Gluon's DataLoader sees it: an item is a whole batch, made at once."""
 
     def __init__(self, image_set, batch_size, seed):
         self._images, self._labels = image_set.images, image_set.labels
@@ -35,10 +35,10 @@ class _CutDataset(mx.gluon.data.Dataset):
         whole, rest = divmod(len(self._labels), self._batch_size)
         return whole if self._seed is not None else whole + bool(rest)
 
-    def __getitem__(self, cut):
-        begin = cut.batch * self._batch_size
-        rows = self._rows(cut.epoch)[begin:begin + self._batch_size]
-        return self._images[rows], self._labels[rows], cut.epoch, cut.batch
+    def __getitem__(self, wanted):
+        begin = wanted.batch * self._batch_size
+        rows = self._rows(wanted.epoch)[begin:begin + self._batch_size]
+        return self._images[rows], self._labels[rows], wanted.epoch, wanted.batch
 
     def _rows(self, epoch):
         if self._seed is None:
@@ -50,8 +50,8 @@ class _CutDataset(mx.gluon.data.Dataset):
         return self._order
 
 
-class _CutSampler(mx.gluon.data.Sampler):
-    """The cuts of one epoch, from batch `start` on."""
+class _BatchSampler(mx.gluon.data.Sampler):
+    """The batches of one epoch, from batch `start` on."""
 
     def __init__(self, batches):
         self._batches = batches
@@ -61,7 +61,7 @@ class _CutSampler(mx.gluon.data.Sampler):
         return self._batches
 
     def __iter__(self):
-        return iter([[_Cut(self.epoch, batch)] for batch in range(self.start, self._batches)])
+        return iter([[_BatchId(self.epoch, batch)] for batch in range(self.start, self._batches)])
 
 
 class _Batchify:
@@ -243,9 +243,9 @@ class ArrayLoader:
 
     def __init__(self, image_set, transform, batch_size, shuffle_seed=None, workers=0):
         self.samples = epoch_samples(len(image_set.labels), batch_size, shuffle_seed is not None)
-        cuts = _CutDataset(image_set, batch_size, shuffle_seed)
-        self._sampler = _CutSampler(len(cuts))
-        self._loader = _DataLoader(cuts, self._sampler, _Batchify(transform), workers)
+        batches = _BatchDataset(image_set, batch_size, shuffle_seed)
+        self._sampler = _BatchSampler(len(batches))
+        self._loader = _DataLoader(batches, self._sampler, _Batchify(transform), workers)
 
     def __len__(self):
         return len(self._sampler)

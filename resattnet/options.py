@@ -90,7 +90,7 @@ class TrainingOptions(Options):
                        "full size; none: no masks, only the trunk", choices=MASKS)
     params: Optional[str] = option(None, "start from the parameters of a trained network of the same kind, a file or "
                                    "the name of some that come with the package (python -m resattnet lists them), "
-                                   "not from drawn ones: fine-tuning; the last layer is drawn anew if they were "
+                                   "not from random ones: fine-tuning; the last layer is initialised anew if they were "
                                    "trained on another data set",
                                    metavar="FILE")
     epochs: int = option(200, "epochs of the run; the schedule ends with the last", low=1)
@@ -283,7 +283,7 @@ class TrainingOptions(Options):
                              if epoch >= max(1, self.warmup)}))
 
     @property
-    def settled(self):
+    def effective(self):
         """All options by name, as in a state, with what the defaults that depend on others come to."""
         return dict(dataclasses.asdict(self), warmup_epochs=self.warmup,
                     lr=self.lr or (None if self.lr_per_256 else LEARNING_RATE),

@@ -112,7 +112,7 @@ def _curves(records):
     softened = [record.label for record in records if record.options and any(map(record.options.get, OTHER_LOSS))]
     averaged = [record.label for record in records if record.best_ema]
     charts = []
-    for number, (title, label, spread, columns, note) in enumerate(CHARTS):
+    for number, (title, label, log_scale, columns, note) in enumerate(CHARTS):
         lines = [(run, [row["epoch"] for row in record.rows], [row[column] for row in record.rows], place > 0)
                  for run, record in enumerate(records) for place, column in enumerate(columns)
                  if record.rows and column in record.rows[0]]
@@ -123,7 +123,7 @@ def _curves(records):
             note += ("Dashed: the moving average of the parameters of %s, with batch normalisation's running "
                      "statistics as those have them." % ", ".join(averaged))
         charts.append("<figure><h3>%s</h3>%s<figcaption>%s</figcaption></figure>" % (
-            title, figures.to_svg(figures.curves(lines, label, spread), "chart%d" % number,
+            title, figures.to_svg(figures.curves(lines, label, log_scale), "chart%d" % number,
                                   _described(title, records, columns[0]), len(records)), escape(note)))
     return '<section><h2>Curves</h2><ul class="legend">%s</ul><div class="charts">%s</div></section>' % (
         legend, "".join(charts))

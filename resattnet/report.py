@@ -102,10 +102,10 @@ def collect(names, options, say=None):
     return records
 
 
-def _settled(options):
+def _effective(options):
     """All arguments of a run's state, with what it lacks and what the defaults come to."""
     try:
-        return TrainingOptions(**options).settled
+        return TrainingOptions(**options).effective
     except (InputError, TypeError):  # of an older version, which allowed or had what this one does not
         defaults = {spec.name: spec.default for spec in dataclasses.fields(TrainingOptions)}
         return dict(defaults, **options)
@@ -128,7 +128,7 @@ def compare_arguments(records):
         By flag; a value for each run, `UNKNOWN` for one without state.
     common : dict of str to str
     """
-    known = [record.options and _settled(record.options) for record in records]
+    known = [record.options and _effective(record.options) for record in records]
     differing, common = {}, {}
     for name in dict.fromkeys(name for options in known if options for name in options):
         values = [_written(options, name) if options else UNKNOWN for options in known]

@@ -19,9 +19,9 @@ from .run_lines import accuracy_name
 TRAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "cifar10_train.py")
 # What a recipe's run may have otherwise: where things lie, what is shown and saved, and, unless the recipe has its own,
 # what the conditions name.
-FREE = ("name", "data_dir", "log_dir", "model_dir", "workers", "log_interval", "save_period", "save_minutes",
-        "mask_images", "mask_period")
-NAMED = ("num_gpus", "seed")
+NOT_COMPARED = ("name", "data_dir", "log_dir", "model_dir", "workers", "log_interval", "save_period", "save_minutes",
+                "mask_images", "mask_period")
+COMPARED_IF_GIVEN = ("num_gpus", "seed")
 MODELS = "models/"  # where a recipe has the parameters of another one, by its name
 _PR_SET_PDEATHSIG = 1
 
@@ -82,29 +82,29 @@ def _state(recipe, folder):
         return None
     state = checkpoints.load_state(folder)
     try:
-        options = known(state.options).settled
+        options = known(state.options).effective
     except InputError as error:
         raise InputError("%s: %s" % (folder, error)) from error
-    wanted = _deciding(recipes.options(recipe).settled, os.path.dirname(folder))
+    wanted = _compared(recipes.options(recipe).effective, os.path.dirname(folder))
     stages = [("has %s", options)]
     for change in reversed(state.progress.get("changes", [])):
         options = dict(options, **change["options"])
         stages.append(("had %%s until step %d" % change["step"], options))
     for what, options in stages:
-        found = _deciding(options, os.path.dirname(folder))
+        found = _compared(options, os.path.dirname(folder))
         for name, value in wanted.items():
-            if found[name] != value and (name not in NAMED or value != getattr(TrainingOptions, name)):
+            if found[name] != value and (name not in COMPARED_IF_GIVEN or value != getattr(TrainingOptions, name)):
                 raise InputError("%s was not run by recipe %s, which has %s %s where it %s: move it away, or give "
                                  "another --model-dir" % (folder, recipe.name, flag_name(name), flag_value(value),
                                                           what % flag_value(found[name])))
     return state
 
 
-def _deciding(settled, model_dir):
-    """Of the options of a run, as of `TrainingOptions.settled`, those that decide what it gives."""
-    chosen = dict(settled, params=settled["params"] and os.path.abspath(_placed(settled["params"], model_dir)))
+def _compared(effective, model_dir):
+    """Of the options of a run, as of `TrainingOptions.effective`, those that decide what it gives."""
+    chosen = dict(effective, params=effective["params"] and os.path.abspath(_placed(effective["params"], model_dir)))
     return {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()
-            if name not in FREE}
+            if name not in NOT_COMPARED}
 
 
 def _start(recipe, model_dir):

@@ -16,7 +16,7 @@ BENCHMARK_PARTS = ("train", "inference", "input", "epoch")
 _DESCRIBED = "as described beside the parameters"
 
 
-def _settle_output(options, name, a_folder_is_none=True):
+def _resolve_output(options, name, a_folder_is_none=True):
     """See that a file can be put where an option says, or files whose names begin so, and have ~ be the home there."""
     given = getattr(options, name)
     path = os.path.expanduser(given)
@@ -139,7 +139,7 @@ class ExportOptions(TrainedOptions):
         if self.calibration_images and self.to != "int8":
             raise InputError("--calibration-images goes with --to int8")
         if self.output is not None:
-            _settle_output(self, "output", a_folder_is_none=self.to == "onnx")
+            _resolve_output(self, "output", a_folder_is_none=self.to == "onnx")
             if self.to == "onnx" and not self.output.endswith(".onnx"):
                 raise InputError("--output %s: give a name that ends in .onnx" % self.output)
 
@@ -161,7 +161,7 @@ class PredictionOptions(TrainedOptions):
     def __post_init__(self):
         super().__post_init__()
         if self.output is not None:
-            _settle_output(self, "output")
+            _resolve_output(self, "output")
             if self.output_format is None:
                 raise InputError("--output %s: no format ends so; give a name that ends in %s, or say with --format "
                                  "what it is to hold" % (self.output, ", ".join("." + e for e in _ENDINGS if e)))
@@ -191,7 +191,7 @@ class MaskOptions(TrainedOptions):
         super().__post_init__()
         if self.channels is not None and min(self.channels) < 0:
             raise InputError("--channels %s: they are counted from 0" % ",".join(map(str, self.channels)))
-        _settle_output(self, "output")
+        _resolve_output(self, "output")
         if os.path.splitext(self.output)[1].lower() not in (".png", ".svg", ".pdf"):
             raise InputError("--output %s: give a name that ends in .png, .svg or .pdf" % self.output)
 
@@ -253,7 +253,7 @@ class ReportOptions(Options):
 
     def __post_init__(self):
         super().__post_init__()
-        _settle_output(self, "output")
+        _resolve_output(self, "output")
 
 
 @dataclass(frozen=True)
@@ -277,9 +277,9 @@ class BenchmarkOptions(Options):
     def __post_init__(self):
         super().__post_init__()
         if self.json is not None:
-            _settle_output(self, "json")
+            _resolve_output(self, "json")
         if self.cost is not None:
-            _settle_output(self, "cost", a_folder_is_none=False)
+            _resolve_output(self, "cost", a_folder_is_none=False)
             if self.json is not None or self.profile:
                 raise InputError("--cost %s: it measures instead of what --json and --profile 1 are of; leave these out"
                                  % self.cost)

@@ -2,12 +2,12 @@
 import numpy as np
 
 from ._mxnet import mx
-from .devices import settle_running_statistics
+from .devices import wait_for_running_statistics
 
 
 def state_arrays(net, trainer):
     """Parameters, running statistics of each device and optimizer state, as NumPy arrays by name."""
-    settle_running_statistics()
+    wait_for_running_statistics()
     arrays = {}
     for name, parameter in net._collect_params_with_prefix().items():
         learned = parameter.grad_req != "null"

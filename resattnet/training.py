@@ -119,7 +119,7 @@ class Run:
 
     def _go_on_from(self, before):
         """Note what a run that goes on was trained with before."""
-        self.progress.go_on_with(self.options.settled, before.settled)
+        self.progress.go_on_with(self.options.effective, before.effective)
         dropped = sorted(set(before.lr_restarts or ()) - set(self.options.lr_restarts or ()))
         if dropped:
             self.remarks.append("the cosine does not begin anew after %s, as was planned before"
@@ -131,7 +131,7 @@ class Run:
         if options.zero_gamma:
             start_as_shortcuts(self.net)
         if start:
-            self.remarks.append(start.give(self.net, options.dataset, self.classes, self.devices))
+            self.remarks.append(start.load_into(self.net, options.dataset, self.classes, self.devices))
             self.progress.started_from = start.sha256
         if options.dtype == "bfloat16":
             self.graph = mixed(self.net)
@@ -147,7 +147,7 @@ class Run:
 
     def _build_objective(self):
         options, self.teacher = self.options, None
-        self.loss = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=not self.transform.soft)
+        self.loss = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=not self.transform.soft_labels)
         if options.teacher:
             self.teacher = Teacher(options.teacher, options.dataset, self.classes, self.devices, self.dtype)
             self.loss = DistillationLoss(self.loss, options.teacher_weight, options.temperature)
@@ -233,7 +233,7 @@ class Run:
             losses = [self.loss(output, *target) for output, target in zip(outputs, targets)]
         mx.autograd.backward(losses)
         for loss, output, (_, y) in zip(losses, outputs, parts):
-            heavier = y.argmax(axis=1) if self.transform.soft else y.astype("float32")
+            heavier = y.argmax(axis=1) if self.transform.soft_labels else y.astype("float32")
             hits = output.argmax(axis=1).astype("float32") == heavier
             self.meter.add(loss.astype("float32").sum(), hits.sum(), len(loss))
         self.meter.wait(STEPS_AHEAD * len(parts))
@@ -280,7 +280,7 @@ class Run:
     @property
     def accuracy_name(self):
         """Training accuracy of a run with mixup or CutMix is counted against the heavier label, and says so."""
-        return "accuracy_heavier_label" if self.transform.blends else "accuracy"
+        return "accuracy_heavier_label" if self.transform.has_mixing else "accuracy"
 
     def report(self):
         """Read the figures of the epoch so far, and say them."""

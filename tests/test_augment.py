@@ -139,7 +139,7 @@ def test_plain_transform_only_normalises(batch):
 
 def test_mixup_ends_before_its_last_epoch_and_labels_stay_soft(batch):
     transform = Transform(MEAN, STD, 5, alpha=1.0, mix_epochs=3)
-    assert transform.mixes(2) and not transform.mixes(3)
+    assert transform.mixes_in(2) and not transform.mixes_in(3)
     _, labels = transform(*batch, epoch=3)
     assert (labels == np.eye(5)[batch[1]]).all() and labels.dtype == np.float32
     assert ((transform(*batch, epoch=2)[1] > 0).sum(axis=1) > 1).any()
@@ -196,7 +196,7 @@ def test_with_both_each_batch_has_one_of_mixup_and_cutmix(batch):
     assert 120 < sum(kinds) < 180
     assert (both(*batch, epoch=1, batch=0)[0] == images).all()
     only = plain._replace(cut_alpha=1.0)
-    assert only.soft and all(
+    assert only.soft_labels and all(
         ((only(*batch, batch=number)[0] == images) | (only(*batch, batch=number)[0] == images[::-1])).all()
         for number in range(20))
 

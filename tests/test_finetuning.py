@@ -88,11 +88,12 @@ def test_parameters_stored_in_float16_are_trained_in_float32(options, path):
     assert all((value.asnumpy() == found[name]).all() for name, value in stored.items())
 
 
-def test_the_last_layer_of_another_data_set_is_drawn_anew(options, first, path):
+def test_the_last_layer_of_another_data_set_is_initialised_anew(options, first, path):
     redescribe(path, dataset="cifar10")
     drawn, theirs = values(training.Run(elsewhere(options, "drawn"), CPU)), values(first)
     run = training.Run(elsewhere(options, "tuned", params=path), CPU)
-    assert run.remarks == ["starts from %s, trained on cifar10 with 10 classes: the last layer is drawn anew" % path]
+    assert run.remarks == ["starts from %s, trained on cifar10 with 10 classes: the last layer is initialised anew"
+                           % path]
     for name, value in values(run).items():
         assert (value == (drawn if name.startswith("output") else theirs)[name]).all(), name
 
@@ -104,7 +105,8 @@ def test_the_last_layer_may_have_other_classes(options, first, path, monkeypatch
     found = values(run)
     assert found.pop("output.weight").shape[0] == found.pop("output.bias").shape[0] == 12
     assert all((value == theirs[name]).all() for name, value in found.items())
-    assert run.remarks == ["starts from %s, trained on digits with 10 classes: the last layer is drawn anew" % path]
+    assert run.remarks == ["starts from %s, trained on digits with 10 classes: the last layer is initialised anew"
+                           % path]
 
 
 def test_what_is_not_there_is_said_before_the_data_is_looked_for(options, path, monkeypatch):

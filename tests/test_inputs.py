@@ -44,6 +44,6 @@ def test_both_blends_end_together_and_take_alpha(few_digits):
     opened = open_inputs(TrainingOptions(dataset="digits", batch_size=16, epochs=5, mix_up=True, cutmix=True, alpha=0.7,
                                          mixup_off_epochs=2), DEVICES)
     assert (opened.transform.alpha, opened.transform.cut_alpha) == (0.7, 0.7)
-    assert opened.transform.mixes(2) and not opened.transform.mixes(3)
+    assert opened.transform.mixes_in(2) and not opened.transform.mixes_in(3)
     only = open_inputs(TrainingOptions(dataset="digits", batch_size=16, cutmix=True), DEVICES)
     assert (only.transform.alpha, only.transform.cut_alpha) == (0.0, 1.0)

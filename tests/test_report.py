@@ -396,7 +396,8 @@ def test_numbers_on_the_page(text, records):
 
 
 def test_best_and_last_stand_in_their_own_rows():
-    rows = [dict(made_up().rows[0], epoch=epoch, validation_top1=top1) for epoch, top1 in ((1, 0.2), (2, 0.9), (3, 0.6))]
+    rows = [dict(made_up().rows[0], epoch=epoch, validation_top1=top1)
+            for epoch, top1 in ((1, 0.2), (2, 0.9), (3, 0.6))]
     shown = Reader(page.render([made_up(rows=rows)], ReportOptions(evaluate=False))).text
     assert "best20.9000" in shown and "last30.6000" in shown  # cell by cell: which, epoch, top-1
 

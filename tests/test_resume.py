@@ -26,7 +26,7 @@ EPOCHS = KILLS + 2  # of four steps
 
 
 def make_teacher(path, dataset, classes):
-    """Parameters, as drawn, of a network to learn from."""
+    """Parameters, as initialised, of a network to learn from."""
     network = dict(num_layers=56, widths="thin", attention_learning="arl", attention="mixed", mask="hourglass",
                    classes=classes)
     net = get_attention_cifar(**network)

@@ -172,7 +172,7 @@ def test_the_sheet_shows_the_first_image_of_each_class(digits, monkeypatch):
 
 def test_mosaics_put_each_image_in_its_place():
     images = np.random.default_rng(0).integers(0, 255, (2, 3, 4, 5, 3), dtype=np.uint8)
-    figure = robustness.figures.mosaics([("a", images), ("b$", images[::-1])], "xyz", "uv", across=1)
+    figure = robustness.figures.mosaics([("a", images), ("b$", images[::-1])], "xyz", "uv", per_row=1)
     for axes, expected in zip(figure.axes, (images, images[::-1])):
         shown = np.asarray(axes.get_images()[0].get_array())
         assert [text.get_text() for text in axes.get_xticklabels()] == list("xyz")

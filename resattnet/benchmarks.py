@@ -38,7 +38,7 @@ class Result(NamedTuple):
     Attributes
     ----------
     part, name : str
-        Of its variant.
+        Of its contender.
     speeds : list of float
         Images per second, one per round.
     ratios_to_first, ratios_to_pytorch : list of float or None
@@ -80,23 +80,23 @@ def interleave(turns, repeats, warm_up=WARM_UP_ROUNDS):
     return np.array([[turn() for turn in turns] for _ in range(warm_up + repeats)])[warm_up:]
 
 
-def compare(variants, speeds):
+def compare(contenders, speeds):
     """Results of the contenders of one part.
 
     Parameters
     ----------
-    variants : list of Variant
-    speeds : float array (rounds, len(variants))
+    contenders : list of Contender
+    speeds : float array (rounds, len(contenders))
 
     Returns
     -------
     list of Result
     """
-    columns = {variant.name: index for index, variant in enumerate(variants)}
+    columns = {contender.name: index for index, contender in enumerate(contenders)}
     results = []
-    for variant, own in zip(variants, speeds.T):
-        rival = columns.get(variant.rival)
-        results.append(Result(variant.part, variant.name, own.tolist(), (own / speeds[:, 0]).tolist(),
+    for contender, own in zip(contenders, speeds.T):
+        rival = columns.get(contender.rival)
+        results.append(Result(contender.part, contender.name, own.tolist(), (own / speeds[:, 0]).tolist(),
                               None if rival is None else (own / speeds[:, rival]).tolist()))
     return results
 
@@ -137,12 +137,12 @@ def peak_memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20  # macOS counts bytes
 
 
-def _serve(connection, variants, setting):
+def _serve(connection, contenders, options):
     """Build contenders, then run the one that is asked for and answer with its `Turn`, until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us with SIGTERM
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # an orderly exit, which ends a loader's workers as well
     try:
-        runs = [variant.build(setting, **variant.arguments) for variant in variants]
+        runs = [contender.build(options, **contender.arguments) for contender in contenders]
         connection.send(None)
         while True:
             run = runs[connection.recv()]
@@ -178,17 +178,17 @@ class ContenderProcess:
 
     Parameters
     ----------
-    variants : list of Variant
+    contenders : list of Contender
         All of them find the environment of the first.
-    setting : script_options.BenchmarkOptions
+    options : script_options.BenchmarkOptions
     """
 
-    def __init__(self, variants, setting):
+    def __init__(self, contenders, options):
         context = multiprocessing.get_context("spawn")  # a fork would share threads and patches, which must be apart
-        self._names = " and ".join(variant.name for variant in variants)
+        self._names = " and ".join(contender.name for contender in contenders)
         self._connection, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, variants, setting))
-        with _environment(variants[0].child_environment):
+        self._process = context.Process(target=_serve, args=(other, contenders, options))
+        with _environment(contenders[0].child_environment):
             self._process.start()
         other.close()
 
@@ -234,29 +234,29 @@ class ContenderProcess:
         return answer
 
 
-def measure(variants, setting):
+def measure(contenders, options):
     """Measure contenders of one part against each other.
 
     Parameters
     ----------
-    variants : list of Variant
-    setting : script_options.BenchmarkOptions
+    contenders : list of Contender
+    options : script_options.BenchmarkOptions
 
     Returns
     -------
     results : list of Result
-        In the order of the variants, less those that cannot run here.
+        In the order of the contenders, less those that cannot run here.
     notes : list of str
         Why those cannot.
     """
     groups, running, turns, notes = {}, [], [], []
-    for variant in variants:
-        if variant.obstacle:
-            notes.append(variant.obstacle)
+    for contender in contenders:
+        if contender.obstacle:
+            notes.append(contender.obstacle)
         else:
-            groups.setdefault(variant.process or variant.name, []).append(variant)
+            groups.setdefault(contender.process or contender.name, []).append(contender)
     with contextlib.ExitStack() as stack:
-        processes = [stack.enter_context(ContenderProcess(group, setting)) for group in groups.values()]
+        processes = [stack.enter_context(ContenderProcess(group, options)) for group in groups.values()]
         for process, group in zip(processes, groups.values()):
             try:
                 process.wait_until_built()
@@ -265,7 +265,7 @@ def measure(variants, setting):
                 continue
             running += group
             turns += [functools.partial(_speed, process, index) for index in range(len(group))]
-        return compare(running, interleave(turns, setting.repeats)), list(dict.fromkeys(notes))
+        return compare(running, interleave(turns, options.repeats)), list(dict.fromkeys(notes))
 
 
 def _speed(process, index):
@@ -301,12 +301,12 @@ def operator_times(totals, steps):
     return sorted(rows, key=lambda row: -row.share)
 
 
-def profile(setting):
+def profile(options):
     """Where the time of a training step goes, by operator: a list of `OperatorTime`."""
-    run, (images, labels) = make_run(setting), random_batch(setting)
+    run, (images, labels) = make_run(options), random_batch(options)
     # The engine runs operators in bulk, and the profiler would only see the bulks.
     run.graph.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=0, backward_bulk_size=0)
-    step = repeated(lambda: run.train_step(images, labels), setting)
+    step = repeated(lambda: run.train_step(images, labels), options)
     step()
     # The profiler removes its file and makes it anew: os.devnull would be lost to the whole system.
     with tempfile.TemporaryDirectory() as folder:
@@ -316,16 +316,16 @@ def profile(setting):
         step()
         mx.profiler.set_state("stop")
         totals = json.loads(mx.profiler.dumps(reset=True, format="json"))["Time"]["operator"]
-    return operator_times(totals, setting.steps)
+    return operator_times(totals, options.steps)
 
 
 # ---- conditions ----
 
-def conditions(setting):
+def conditions(options):
     """What the figures depend on, as a dict of JSON types."""
     model, instructions = cpu_facts()
     versions = {name: installed(name) for name in ("mxnet", "torch", "numpy", "gluoncv")}
-    return dict(dataclasses.asdict(setting), cpu=model, instructions=instructions, cores=core_count(),
+    return dict(dataclasses.asdict(options), cpu=model, instructions=instructions, cores=core_count(),
                 threads=threads(), load=os.getloadavg()[0], python=platform.python_version(),
                 versions=dict(versions, resattnet=__version__), system=platform.platform(),
                 date=datetime.datetime.now().astimezone().isoformat(timespec="seconds"))

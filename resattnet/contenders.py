@@ -1,4 +1,4 @@
-"""What `benchmarks` measures: contenders, as rows of `VARIANTS`, and their builders.
+"""What `benchmarks` measures: contenders, as rows of `CONTENDERS`, and their builders.
 
 A builder takes `script_options.BenchmarkOptions` and what its row adds, and returns a function that does its work once
 and says how many images that were. All measure on the CPU.
@@ -31,7 +31,7 @@ class Unavailable(InputError):
     """This contender cannot run here; the others can."""
 
 
-class Variant(NamedTuple):
+class Contender(NamedTuple):
     """A contender: its part and name, what builds it, the PyTorch rival, the process it shares with others.
 
     `environment` is what its process finds there.
@@ -75,70 +75,70 @@ def threads():
     return int(text)
 
 
-def random_batch(setting):
+def random_batch(options):
     """Normalised images of noise and labels, as the loader gives them."""
     rng = np.random.default_rng(0)
-    return (rng.normal(size=(setting.batch_size, 3, 32, 32)).astype(np.float32),
-            rng.integers(0, 10, setting.batch_size).astype(np.int32))
+    return (rng.normal(size=(options.batch_size, 3, 32, 32)).astype(np.float32),
+            rng.integers(0, 10, options.batch_size).astype(np.int32))
 
 
-def repeated(step, setting):
-    """`setting.steps` steps on the same batch, to the end of the last one."""
+def repeated(step, options):
+    """`options.steps` steps on the same batch, to the end of the last one."""
     def repeat():
-        for _ in range(setting.steps):
+        for _ in range(options.steps):
             step()
         mx.nd.waitall()
-        return setting.steps * setting.batch_size
+        return options.steps * options.batch_size
     return repeat
 
 
-def make_run(setting, devices=1, **changes):
+def make_run(options, devices=1, **changes):
     """A training run as the script would make it, of which only `train_step` will be used."""
-    options = TrainingOptions(**dict(dict(
-        dataset="digits", data_dir=setting.data_dir, num_layers=setting.num_layers, widths=setting.widths,
-        batch_size=setting.batch_size, epochs=1000, warmup_epochs=0, lr=1e-3, dtype=setting.dtype), **changes))
+    run_options = TrainingOptions(**dict(dict(
+        dataset="digits", data_dir=options.data_dir, num_layers=options.num_layers, widths=options.widths,
+        batch_size=options.batch_size, epochs=1000, warmup_epochs=0, lr=1e-3, dtype=options.dtype), **changes))
     try:
-        check_type(options.dtype, [mx.cpu()])
+        check_type(run_options.dtype, [mx.cpu()])
     except InputError as reason:
         raise Unavailable(str(reason))
     with tempfile.TemporaryDirectory() as folder:  # a run makes its folder, and this one writes nothing there
-        return Run(dataclasses.replace(options, model_dir=folder), choose_devices(0, devices)[0])
+        return Run(dataclasses.replace(run_options, model_dir=folder), choose_devices(0, devices)[0])
 
 
-def training(setting, accumulate=1, dtype=None, devices=1):
+def training(options, accumulate=1, dtype=None, devices=1):
     """The step of `training.Run`: forward, loss, backward, update, metrics; of `accumulate` batches.
 
     The devices share a batch: an update is of as many images whatever their number.
     """
-    share = _share_of_batch(setting, devices)
-    run = make_run(setting, devices, accumulate=accumulate, dtype=dtype or setting.dtype, batch_size=share)
-    setting = dataclasses.replace(setting, batch_size=share * devices * accumulate)
-    images, labels = random_batch(setting)
-    return repeated(lambda: run.train_step(images, labels), setting)
+    share = _share_of_batch(options, devices)
+    run = make_run(options, devices, accumulate=accumulate, dtype=dtype or options.dtype, batch_size=share)
+    options = dataclasses.replace(options, batch_size=share * devices * accumulate)
+    images, labels = random_batch(options)
+    return repeated(lambda: run.train_step(images, labels), options)
 
 
 @functools.lru_cache(maxsize=1)
-def _run_on_data(setting):
-    run = make_run(setting, dataset=setting.dataset)
-    samples = setting.steps * setting.batch_size
-    image_set = datasets.load(setting.dataset, setting.data_dir, "train")
+def _run_on_data(options):
+    run = make_run(options, dataset=options.dataset)
+    samples = options.steps * options.batch_size
+    image_set = datasets.load(options.dataset, options.data_dir, "train")
     if samples > len(image_set.labels):
         raise InputError("--steps %d: %d batches of %d are more than the %d images of %s"
-                         % (setting.steps, setting.steps, setting.batch_size, len(image_set.labels), setting.dataset))
+                         % (options.steps, options.steps, options.batch_size, len(image_set.labels), options.dataset))
     return run, image_set._replace(images=image_set.images[:samples], labels=image_set.labels[:samples])
 
 
-def constant_epoch(setting):
+def constant_epoch(options):
     """Training steps on one batch: what an epoch would cost if its input were free."""
-    run, image_set = _run_on_data(setting)
-    images, labels = run.transform(image_set.images[:setting.batch_size], image_set.labels[:setting.batch_size])
-    return repeated(lambda: run.train_step(images, labels), setting)
+    run, image_set = _run_on_data(options)
+    images, labels = run.transform(image_set.images[:options.batch_size], image_set.labels[:options.batch_size])
+    return repeated(lambda: run.train_step(images, labels), options)
 
 
-def loader_epoch(setting, workers):
-    """The same steps on an epoch of `setting.steps` batches from the loader."""
-    run, image_set = _run_on_data(setting)
-    loader = ArrayLoader(image_set, run.transform, setting.batch_size, shuffle_seed=0, workers=workers)
+def loader_epoch(options, workers):
+    """The same steps on an epoch of `options.steps` batches from the loader."""
+    run, image_set = _run_on_data(options)
+    loader = ArrayLoader(image_set, run.transform, options.batch_size, shuffle_seed=0, workers=workers)
 
     def repeat():
         for images, labels in loader.epoch(0):
@@ -148,30 +148,30 @@ def loader_epoch(setting, workers):
     return repeat
 
 
-def _share_of_batch(setting, devices):
+def _share_of_batch(options, devices):
     """Images that each of the devices gets of a batch."""
-    if setting.batch_size % devices:
+    if options.batch_size % devices:
         raise Unavailable("%d CPU devices are left out: a batch of %d cannot be divided evenly"
-                          % (devices, setting.batch_size))
-    return setting.batch_size // devices
+                          % (devices, options.batch_size))
+    return options.batch_size // devices
 
 
-def initialised_net(setting, devices=1):
+def initialised_net(options, devices=1):
     """The network, with random weights."""
     mx.random.seed(0)
-    net = get_attention_cifar(10, setting.num_layers, widths=setting.widths)
+    net = get_attention_cifar(10, options.num_layers, widths=options.widths)
     net.initialize(ctx=choose_devices(0, devices)[0])
     return net
 
 
-def inference(setting, graph=None, devices=1):
+def inference(options, graph=None, devices=1):
     """Logits of a batch, shared by the devices; `graph`, a function of `resattnet.inference`, changes the net first."""
-    _share_of_batch(setting, devices)
-    net = initialised_net(setting, devices)
-    parts = mx.gluon.utils.split_and_load(random_batch(setting)[0], choose_devices(0, devices)[0])
+    _share_of_batch(options, devices)
+    net = initialised_net(options, devices)
+    parts = mx.gluon.utils.split_and_load(random_batch(options)[0], choose_devices(0, devices)[0])
     net.hybridize(static_alloc=True, static_shape=True)
     net = graph(net) if graph else net
-    return repeated(lambda: [net(part) for part in parts], setting)
+    return repeated(lambda: [net(part) for part in parts], options)
 
 
 def int8(net):
@@ -179,7 +179,7 @@ def int8(net):
     return quantized(net, np.random.default_rng(1).normal(size=(64, 3, 32, 32)).astype(np.float32))
 
 
-def torch_twin(setting, dtype):
+def torch_twin(options, dtype):
     """The module `torch_network`, and its net with the weights of ours."""
     model, instructions = cpu_facts()
     if dtype == "bfloat16" and instructions and "avx512f" not in instructions:
@@ -193,25 +193,25 @@ def torch_twin(setting, dtype):
         raise Unavailable("PyTorch is not here (%s) and its rows are left out: python -m pip install -e '.[bench]'"
                           % error)
     torch_network.torch.set_num_threads(threads())
-    net = torch_network.attention_cifar(10, setting.num_layers, setting.widths)
-    return torch_network, torch_network.load_gluon(net, initialised_net(setting))
+    net = torch_network.attention_cifar(10, options.num_layers, options.widths)
+    return torch_network, torch_network.load_gluon(net, initialised_net(options))
 
 
-def torch_training(setting, dtype):
+def torch_training(options, dtype):
     """The training step in PyTorch."""
-    torch_network, net = torch_twin(setting, dtype)
-    return repeated(torch_network.training_step(net, *random_batch(setting), dtype=dtype), setting)
+    torch_network, net = torch_twin(options, dtype)
+    return repeated(torch_network.training_step(net, *random_batch(options), dtype=dtype), options)
 
 
-def torch_inference(setting, dtype):
+def torch_inference(options, dtype):
     """Logits of a batch in PyTorch."""
-    torch_network, net = torch_twin(setting, dtype)
-    return repeated(torch_network.inference_step(net, random_batch(setting)[0], dtype), setting)
+    torch_network, net = torch_twin(options, dtype)
+    return repeated(torch_network.inference_step(net, random_batch(options)[0], dtype), options)
 
 
-def plain_transform(setting):
+def plain_transform(options):
     """The transform of the data set, without randomness."""
-    facts = datasets.describe(setting.dataset)
+    facts = datasets.describe(options.dataset)
     return Transform(facts.mean, facts.std, len(facts.classes))
 
 
@@ -225,49 +225,49 @@ def reference_chain(mean, std, pad=4, flip=True):
                               + [transforms.ToTensor(), transforms.Normalize(mean, std)])
 
 
-def image_input(setting):
+def image_input(options):
     """Batches made image by image: crop, flip, normalise."""
-    transform, image_set = plain_transform(setting), datasets.load(setting.dataset, setting.data_dir, "train")
+    transform, image_set = plain_transform(options), datasets.load(options.dataset, options.data_dir, "train")
     chain, images = reference_chain(transform.mean, transform.std), mx.nd.array(image_set.images, dtype="uint8")
     draws = np.random.default_rng(0)
 
     def step():
-        mx.nd.stack(*(chain(images[int(index)]) for index in draws.integers(0, len(images), setting.batch_size)))
-    return repeated(step, setting)
+        mx.nd.stack(*(chain(images[int(index)]) for index in draws.integers(0, len(images), options.batch_size)))
+    return repeated(step, options)
 
 
-def batch_input(setting, **extra):
+def batch_input(options, **extra):
     """Batches made by `augment.Transform`: crop, flip, normalise and what else is asked for."""
-    transform = plain_transform(setting)._replace(pad=4, flip=True, **extra)
-    image_set = datasets.load(setting.dataset, setting.data_dir, "train")
+    transform = plain_transform(options)._replace(pad=4, flip=True, **extra)
+    image_set = datasets.load(options.dataset, options.data_dir, "train")
     draws = np.random.default_rng(0)
 
     def step():
-        chosen = draws.integers(0, len(image_set.labels), setting.batch_size)
+        chosen = draws.integers(0, len(image_set.labels), options.batch_size)
         transform(image_set.images[chosen], image_set.labels[chosen])
-    return repeated(step, dataclasses.replace(setting, steps=INPUT_FACTOR * setting.steps))
+    return repeated(step, dataclasses.replace(options, steps=INPUT_FACTOR * options.steps))
 
 
-VARIANTS = (
-    Variant("train", "ours float32", training, dict(dtype="float32"), "PyTorch float32"),
-    Variant("train", "ours bfloat16", training, dict(dtype="bfloat16"), "PyTorch bfloat16"),
-    Variant("train", "ours float32, 2 CPU devices", training, dict(dtype="float32", devices=2), "PyTorch float32"),
-    Variant("train", "ours bfloat16, 2 CPU devices", training, dict(dtype="bfloat16", devices=2), "PyTorch bfloat16"),
-    Variant("train", "PyTorch float32", torch_training, dict(dtype="float32"), "PyTorch float32"),
-    Variant("train", "PyTorch bfloat16", torch_training, dict(dtype="bfloat16"), "PyTorch bfloat16"),
-    Variant("inference", "ours float32", inference, {}, "PyTorch float32"),
-    Variant("inference", "ours float32, fused", inference, dict(graph=fused), "PyTorch float32"),
-    Variant("inference", "ours float32, 2 CPU devices", inference, dict(devices=2), "PyTorch float32"),
-    Variant("inference", "ours float32, 2 CPU devices, 4 scratch pieces", inference, dict(devices=2), "PyTorch float32",
-            environment={"MXNET_CPU_TEMP_COPY": "4"}),
-    Variant("inference", "ours INT8", inference, dict(graph=int8), "PyTorch float32"),
-    Variant("inference", "PyTorch float32", torch_inference, dict(dtype="float32"), "PyTorch float32"),
-    Variant("inference", "PyTorch bfloat16", torch_inference, dict(dtype="bfloat16"), "PyTorch bfloat16"),
-    Variant("input", "image by image: crop, flip, normalise", image_input),
-    Variant("input", "by batch: crop, flip, normalise", batch_input),
-    Variant("input", "by batch: the same, cutout and mixup", batch_input, dict(cutout=16, alpha=1.0)),
+CONTENDERS = (
+    Contender("train", "ours float32", training, dict(dtype="float32"), "PyTorch float32"),
+    Contender("train", "ours bfloat16", training, dict(dtype="bfloat16"), "PyTorch bfloat16"),
+    Contender("train", "ours float32, 2 CPU devices", training, dict(dtype="float32", devices=2), "PyTorch float32"),
+    Contender("train", "ours bfloat16, 2 CPU devices", training, dict(dtype="bfloat16", devices=2), "PyTorch bfloat16"),
+    Contender("train", "PyTorch float32", torch_training, dict(dtype="float32"), "PyTorch float32"),
+    Contender("train", "PyTorch bfloat16", torch_training, dict(dtype="bfloat16"), "PyTorch bfloat16"),
+    Contender("inference", "ours float32", inference, {}, "PyTorch float32"),
+    Contender("inference", "ours float32, fused", inference, dict(graph=fused), "PyTorch float32"),
+    Contender("inference", "ours float32, 2 CPU devices", inference, dict(devices=2), "PyTorch float32"),
+    Contender("inference", "ours float32, 2 CPU devices, 4 scratch pieces", inference, dict(devices=2),
+              "PyTorch float32", environment={"MXNET_CPU_TEMP_COPY": "4"}),
+    Contender("inference", "ours INT8", inference, dict(graph=int8), "PyTorch float32"),
+    Contender("inference", "PyTorch float32", torch_inference, dict(dtype="float32"), "PyTorch float32"),
+    Contender("inference", "PyTorch bfloat16", torch_inference, dict(dtype="bfloat16"), "PyTorch bfloat16"),
+    Contender("input", "image by image: crop, flip, normalise", image_input),
+    Contender("input", "by batch: crop, flip, normalise", batch_input),
+    Contender("input", "by batch: the same, cutout and mixup", batch_input, dict(cutout=16, alpha=1.0)),
     # One network serves all three, since two of the same speed may differ by more than the input costs.
-    Variant("epoch", "one constant batch", constant_epoch, process="epoch"),
-    Variant("epoch", "loader, 0 workers", loader_epoch, dict(workers=0), process="epoch"),
-    Variant("epoch", "loader, 2 workers", loader_epoch, dict(workers=2), process="epoch"),
+    Contender("epoch", "one constant batch", constant_epoch, process="epoch"),
+    Contender("epoch", "loader, 0 workers", loader_epoch, dict(workers=0), process="epoch"),
+    Contender("epoch", "loader, 2 workers", loader_epoch, dict(workers=2), process="epoch"),
 )

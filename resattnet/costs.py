@@ -7,7 +7,7 @@ import numpy as np
 
 from .cores import core_count
 from .benchmarks import WARM_UP_ROUNDS, ContenderProcess
-from .contenders import Variant, training
+from .contenders import Contender, training
 from .files import write_csv, writing
 from .script_options import BenchmarkOptions
 from .specs import attention_net_spec
@@ -93,13 +93,13 @@ def measure(load, widths, repeats, dtype="float32"):
     InputError
         If it does not fit into the memory.
     """
-    setting = BenchmarkOptions(num_layers=load.num_layers, widths=widths, batch_size=load.batch_size, steps=1,
+    options = BenchmarkOptions(num_layers=load.num_layers, widths=widths, batch_size=load.batch_size, steps=1,
                                dtype=dtype)
     cores = core_count()
-    variant = Variant("cost", _name(load, widths), training, dict(accumulate=load.accumulate),
+    contender = Contender("cost", _name(load, widths), training, dict(accumulate=load.accumulate),
                       environment={"OMP_NUM_THREADS": str(max(1, cores // load.processes))})
     with contextlib.ExitStack() as stack:
-        processes = [stack.enter_context(ContenderProcess([variant], setting)) for _ in range(load.processes)]
+        processes = [stack.enter_context(ContenderProcess([contender], options)) for _ in range(load.processes)]
         for process in processes:
             process.wait_until_built()
         rounds = []

@@ -1,6 +1,7 @@
 """Files from the network: downloaded once, resumed, checked and unpacked safely."""
 import contextlib
 import fcntl
+import functools
 import http.client
 import os
 import sys
@@ -13,10 +14,12 @@ import zlib
 from tqdm import tqdm
 
 from .errors import InputError
-from .files import digest
+from .files import digest, writing
 
 CHUNK = 1 << 20
 TIMEOUT = 30  # seconds without a byte
+
+_writing = functools.partial(writing, way_out=": free the disk or choose another folder")
 
 
 class DownloadError(InputError):
@@ -69,7 +72,7 @@ def fetch(url, path, size, sha256=None, md5=None, timeout=TIMEOUT):
                     _remove_empty(made)
                 raise DownloadError(url, path, reason)
             _check(url, path, sha256=sha256, md5=md5)
-            with writing(path):
+            with _writing(path):
                 os.fsync(part.fileno())
                 os.replace(path + ".part", path)
     return path
@@ -109,16 +112,6 @@ def extract(archive, folder):
 
 
 @contextlib.contextmanager
-def writing(path):
-    """Turn a failure to write `path` within the block into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError("%s: cannot be written (%s): free the disk or choose another folder"
-                         % (path, _reason(error))) from error
-
-
-@contextlib.contextmanager
 def _reading(archive):
     try:
         yield
@@ -131,7 +124,7 @@ def _reading(archive):
 def _locked_part(path):
     """The unbuffered `path`.part, open for appending and ours alone; None once `path` is there."""
     while not os.path.exists(path):
-        with writing(path):
+        with _writing(path):
             os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
             part = open(path + ".part", "ab", buffering=0)
         with part:
@@ -214,7 +207,7 @@ def _receive(url, part, start, size, timeout):
         length = response.headers.get("Content-Length", "")
         if length.isdigit() and start + int(length) != size:
             return "the server has {:,} bytes, expected {:,}".format(start + int(length), size)
-        with writing(part.name):
+        with _writing(part.name):
             part.truncate(start)
         print("Downloading {}: {:,} of {:,} bytes to go".format(url, size - start, size), file=sys.stderr)
         return _append(response, part, start, size)
@@ -232,7 +225,7 @@ def _append(response, part, have, size):
                 return _reason(error)
             if not chunk:
                 return "the connection was cut after {:,} of {:,} bytes".format(have, size)
-            with writing(part.name):
+            with _writing(part.name):
                 _write_all(part, chunk)
             have += len(chunk)
             bar.update(len(chunk))
@@ -274,15 +267,15 @@ def _write_whole(path, source):
     """Write a readable `source` to `path` through a temporary file beside it."""
     # Not even two hosts on one file system may share it: hence no process number.
     part = "%s.%s.part" % (path, uuid.uuid4().hex[:8])
-    with writing(path):
+    with _writing(path):
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         file = open(part, "xb", buffering=0)
     try:
         with file:
             for chunk in iter(lambda: source.read(CHUNK), b""):
-                with writing(path):
+                with _writing(path):
                     _write_all(file, chunk)
-        with writing(path):
+        with _writing(path):
             os.replace(part, path)
     finally:
         with contextlib.suppress(FileNotFoundError):

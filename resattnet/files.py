@@ -11,10 +11,10 @@ TEMPORARY = ".tmp"  # one ending: what a killed process left is written over
 
 
 @contextlib.contextmanager
-def writing(what):
+def writing(what, way_out=""):
     """A context in which `what` is written: an OSError becomes the InputError that says it cannot be, and why.
 
-    The file that could not be is named too, where `what` is not its path.
+    The file that could not be is named too, where `what` is not its path. `way_out` is added at the end.
     """
     try:
         yield
@@ -22,7 +22,7 @@ def writing(what):
         name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
         name = name[:-len(TEMPORARY)] if name.endswith(TEMPORARY) else name
         where = "" if str(what).endswith(name) else ": %s" % name
-        raise InputError("%s cannot be written (%s%s)" % (what, error.strerror or error, where)) from error
+        raise InputError("%s cannot be written (%s%s)%s" % (what, error.strerror or error, where, way_out)) from error
 
 
 def write_atomically(path, write, keep=None):

@@ -12,7 +12,7 @@ from .images import find_images
 from .trained import load_trained
 
 
-def write_text(handle, results, names, classes, top):
+def report_text(handle, results, names, classes, top):
     """A line an image, in columns: its name, then each class with its probability in percent."""
     name_width, class_width = max(map(len, names)), max(map(len, classes))
     for name, prediction in results:
@@ -21,7 +21,7 @@ def write_text(handle, results, names, classes, top):
             "%-*s %6.2f %%" % (class_width, title, 100 * share) for title, share in pairs)))
 
 
-def write_csv(handle, results, names, classes, top):
+def report_csv(handle, results, names, classes, top):
     """A row an image: `image`, then `class_1`, `probability_1`, `class_2` and so on."""
     writer = csv.writer(handle, lineterminator="\n")
     ranks = range(1, min(top, len(classes)) + 1)
@@ -31,7 +31,7 @@ def write_csv(handle, results, names, classes, top):
         writer.writerow([name] + [value for title, share in pairs for value in (title, "%.6g" % share)])
 
 
-def write_json(handle, results, names, classes, top):
+def report_json(handle, results, names, classes, top):
     """A list with, for each image, `image` and `predictions`: a list of `class`, `label` and `probability`."""
     before = "[\n"
     for name, prediction in results:
@@ -41,7 +41,7 @@ def write_json(handle, results, names, classes, top):
     handle.write("\n]\n" if before[0] == "," else "[]\n")
 
 
-WRITERS = {"text": write_text, "csv": write_csv, "json": write_json}
+REPORTS = {"text": report_text, "csv": report_csv, "json": report_json}
 
 
 def predict_files(path, names, options):
@@ -80,7 +80,7 @@ def predict_files(path, names, options):
         stream = tqdm(classifier.stream(names, options.top, failed), total=len(names), desc="predicting", unit="image",
                       leave=False, disable=quiet)
         results = ((name, prediction) for name, prediction in zip(names, stream) if prediction)
-        WRITERS[options.output_format](handle, results, names, classifier.classes, options.top)
+        REPORTS[options.output_format](handle, results, names, classifier.classes, options.top)
         handle.flush()
 
     if not options.output:

@@ -1,11 +1,10 @@
 """Learning-rate schedules: pure functions of the step, composed from GluonCV's."""
 import contextlib
 import importlib
-import sys
 
 from PIL import ImageFile
 
-from ._mxnet import mx
+from ._mxnet import hidden, mx
 from .errors import InputError
 
 
@@ -15,15 +14,12 @@ def importing_gluoncv():
 
     It refuses to stand beside PyTorch 2, which is hidden from it, and makes Pillow take cut images for whole ones.
     """
-    torch, truncated = sys.modules.get("torch"), ImageFile.LOAD_TRUNCATED_IMAGES
-    sys.modules["torch"] = None  # `import torch` now raises ImportError, as where it is not installed
+    truncated = ImageFile.LOAD_TRUNCATED_IMAGES
     try:
-        yield
+        with hidden("torch"):
+            yield
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = truncated
-        del sys.modules["torch"]
-        if torch:
-            sys.modules["torch"] = torch
 
 
 def gluoncv_schedulers():

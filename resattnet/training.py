@@ -155,10 +155,13 @@ class Run:
                 raise InputError("--teacher %s is not the network that the run began with" % options.teacher)
             self.progress.teacher = self.teacher.sha256
 
-    def _make_net(self, init):
+    def _make_net(self, init, learns=True):
         net = get_attention_cifar(**self.network)
+        if not learns:
+            net.collect_params().setattr("grad_req", "null")  # no gradient is made, nor memory taken for any
         net.initialize(init, ctx=self.devices)
-        net.cast(self.dtype)
+        if self.dtype != "float32":  # it would copy all of them
+            net.cast(self.dtype)
         net.hybridize(static_alloc=True, static_shape=True)
         return net
 
@@ -269,7 +272,7 @@ class Run:
         It is for inference, which turns weights into oneDNN's layouts: neither training on from those nor writing
         new values to them gives the same numbers every time.
         """
-        net = self._make_net(mx.init.Zero())
+        net = self._make_net(mx.init.Zero(), learns=False)
         parameters.copy(self.net, net)
         if average:
             average.copy_to(net)

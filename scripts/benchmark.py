@@ -56,7 +56,7 @@ def head(facts):
     yield "Python %s  %s" % (facts["python"], versions)
 
 
-def setting(facts):
+def describe_conditions(facts):
     """What the parts are measured on, as a line."""
     return "Attention-%d (%s), batch %d, %d repeats of %d steps, %s" % (
         facts["num_layers"], facts["widths"], facts["batch_size"], facts["repeats"], facts["steps"], facts["date"])
@@ -119,10 +119,10 @@ def main():
     print("\n".join(head(report["conditions"])), flush=True)
     if options.cost:
         return measure_costs(options)
-    print(setting(report["conditions"]), flush=True)
+    print(describe_conditions(report["conditions"]), flush=True)
     for part in parts:
-        variants = [variant for variant in contenders.VARIANTS if variant.part == part]
-        results, notes = benchmarks.measure(variants, options)
+        chosen = [contender for contender in contenders.CONTENDERS if contender.part == part]
+        results, notes = benchmarks.measure(chosen, options)
         report["results"] += [result.summary() for result in results]
         print("\n".join(table(part, results)), flush=True)
         for note in notes + emulation(report["conditions"], results):

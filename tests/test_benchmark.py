@@ -13,7 +13,7 @@ import pytest
 import resattnet
 from resattnet import benchmarks, contenders, datasets
 from resattnet._mxnet import mx
-from resattnet.contenders import Unavailable, Variant
+from resattnet.contenders import Contender, Unavailable
 from resattnet.errors import InputError
 from resattnet.script_options import BENCHMARK_PARTS, BenchmarkOptions
 
@@ -49,8 +49,8 @@ def test_contenders_take_turns_and_warm_up_is_not_counted():
 
 
 def test_ratios_are_taken_within_a_round():
-    variants = [Variant("train", name, None, rival=rival) for name, rival in (("a", "p"), ("b", None), ("p", "p"))]
-    a, b, p = benchmarks.compare(variants, np.array([[10., 5, 20], [20, 40, 10], [30, 30, 30]]))
+    chosen = [Contender("train", name, None, rival=rival) for name, rival in (("a", "p"), ("b", None), ("p", "p"))]
+    a, b, p = benchmarks.compare(chosen, np.array([[10., 5, 20], [20, 40, 10], [30, 30, 30]]))
     assert a.speeds == [10, 20, 30] and a.ratios_to_first == [1, 1, 1] and a.ratios_to_pytorch == [0.5, 2, 1]
     assert b.ratios_to_first == [0.5, 2, 1] and b.ratios_to_pytorch is None
     assert p.ratios_to_first == [2, 0.5, 1] and p.ratios_to_pytorch == [1, 1, 1]
@@ -60,7 +60,7 @@ def test_ratios_are_taken_within_a_round():
 
 
 def test_an_absent_rival_leaves_no_ratio():
-    (result,) = benchmarks.compare([Variant("train", "a", None, rival="PyTorch")], np.ones((2, 1)))
+    (result,) = benchmarks.compare([Contender("train", "a", None, rival="PyTorch")], np.ones((2, 1)))
     assert result.ratios_to_pytorch is None
 
 
@@ -83,30 +83,31 @@ def test_threads_are_those_of_the_environment(monkeypatch):
 
 # ---- processes; these builders run in them ----
 
-def build_counter(setting, shared):
-    return lambda: setting.steps
+def build_counter(options, shared):
+    return lambda: options.steps
 
 
-def build_missing(setting):
+def build_missing(options):
     raise Unavailable("a part is not here")
 
 
-def build_wrong(setting):
-    raise InputError("--steps %d: too many" % setting.steps)
+def build_wrong(options):
+    raise InputError("--steps %d: too many" % options.steps)
 
 
-def build_told(setting, devices=1):
+def build_told(options, devices=1):
     raise InputError("%s %s" % tuple(map(os.environ.get, ("OMP_NUM_THREADS", "MXNET_CPU_TEMP_COPY"))))
 
 
-def build_killed(setting):
+def build_killed(options):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_contenders_run_in_processes_and_those_that_cannot_are_left_out():
-    variants = [Variant("x", "gone", build_missing), Variant("x", "one", build_counter, dict(shared=1), process="both"),
-                Variant("x", "two", build_counter, dict(shared=2), process="both")]
-    results, notes = benchmarks.measure(variants, dataclasses.replace(TINY, repeats=2))
+    chosen = [Contender("x", "gone", build_missing),
+              Contender("x", "one", build_counter, dict(shared=1), process="both"),
+              Contender("x", "two", build_counter, dict(shared=2), process="both")]
+    results, notes = benchmarks.measure(chosen, dataclasses.replace(TINY, repeats=2))
     assert [result.name for result in results] == ["one", "two"] and notes == ["a part is not here"]
     assert all(len(result.speeds) == 2 and min(result.speeds) > 0 for result in results)
 
@@ -118,21 +119,21 @@ def test_a_contender_finds_its_environment(monkeypatch):
     for arguments, environment, found in (({}, {}, "6 None"), (dict(devices=2), {}, "3 64"),
                                           (dict(devices=2), {"MXNET_CPU_TEMP_COPY": "4"}, "3 4")):
         with pytest.raises(InputError, match="^%s$" % found):
-            benchmarks.measure([Variant("x", "one", build_told, arguments, environment=environment)], TINY)
+            benchmarks.measure([Contender("x", "one", build_told, arguments, environment=environment)], TINY)
     assert os.environ == before
 
 
 def test_a_contender_keeps_the_scratch_memories_that_the_user_chose(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "6")
     monkeypatch.setenv("MXNET_CPU_TEMP_COPY", "8")
-    assert Variant("x", "one", None, dict(devices=2)).child_environment["MXNET_CPU_TEMP_COPY"] == "8"
+    assert Contender("x", "one", None, dict(devices=2)).child_environment["MXNET_CPU_TEMP_COPY"] == "8"
 
 
 @pytest.mark.parametrize("count, words", [(1, "1 thread"), (3, "3 threads")])
 def test_a_contender_whose_devices_cannot_share_the_threads_is_left_out(monkeypatch, count, words):
     monkeypatch.setenv("OMP_NUM_THREADS", str(count))
-    variants = [Variant("x", "one", build_counter, dict(shared=1)), Variant("x", "two", build_told, dict(devices=2))]
-    results, notes = benchmarks.measure(variants, TINY)
+    chosen = [Contender("x", "one", build_counter, dict(shared=1)), Contender("x", "two", build_told, dict(devices=2))]
+    results, notes = benchmarks.measure(chosen, TINY)
     assert [result.name for result in results] == ["one"]
     assert notes == ["two: left out, since its devices cannot share %s evenly" % words]
 
@@ -148,7 +149,7 @@ def test_devices_share_the_batch(build):
     (build_wrong, "--steps 1: too many"), (build_killed, "some contender: killed")])
 def test_a_contender_that_fails_ends_the_measurement(build, message):
     with pytest.raises(InputError, match=message):
-        benchmarks.measure([Variant("x", "some contender", build)], TINY)
+        benchmarks.measure([Contender("x", "some contender", build)], TINY)
 
 
 # ---- the PyTorch rival ----
@@ -242,7 +243,7 @@ def test_weights_of_another_net_are_refused(torch_network):
 # ---- what is measured ----
 
 def test_each_part_of_the_script_has_contenders():
-    assert tuple(dict.fromkeys(variant.part for variant in contenders.VARIANTS)) == BENCHMARK_PARTS
+    assert tuple(dict.fromkeys(contender.part for contender in contenders.CONTENDERS)) == BENCHMARK_PARTS
 
 
 def test_the_reference_chain_normalises_as_our_transform():
@@ -261,10 +262,10 @@ def test_the_reference_chain_crops_and_flips():
     assert {one.shape for one in made} == {(3, 32, 32)} and any((one != made[0]).any() for one in made)
 
 
-@pytest.mark.parametrize("variant", [variant for variant in contenders.VARIANTS if variant.part == "input"],
-                         ids=lambda variant: variant.name)
-def test_input_contenders_say_how_many_images_they_made(variant):
-    assert variant.build(TINY, **variant.arguments)() in (2, 2 * contenders.INPUT_FACTOR)
+@pytest.mark.parametrize("contender", [contender for contender in contenders.CONTENDERS if contender.part == "input"],
+                         ids=lambda contender: contender.name)
+def test_input_contenders_say_how_many_images_they_made(contender):
+    assert contender.build(TINY, **contender.arguments)() in (2, 2 * contenders.INPUT_FACTOR)
 
 
 def test_an_epoch_of_more_batches_than_there_are_is_refused():

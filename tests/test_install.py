@@ -70,6 +70,14 @@ def test_import_survives_warnings_as_errors():
     assert (run.returncode, run.stdout, run.stderr) == (0, "True True True 3.0\n", "")
 
 
+@pytest.mark.parametrize("before", ["", "import sklearn.base; "])
+def test_import_does_not_load_scikit_learn_and_leaves_it_usable(before):
+    pytest.importorskip("sklearn")
+    run = python("-c", before + "import sys; from resattnet._mxnet import mx; loaded = 'scipy.stats' in sys.modules; "
+                 "import sklearn, sklearn.metrics; print(loaded, sklearn.metrics.accuracy_score([1, 2], [1, 3]))")
+    assert (run.stdout, run.stderr) == ("%s 0.5\n" % bool(before), "")
+
+
 @pytest.mark.parametrize("what", ["", ".options", ".script_options", ".recipes", ".checkpoints", ".cores"])
 def test_what_is_needed_before_the_threads_are_set_does_not_load_mxnet(what):
     run = python("-c", "import resattnet%s, sys; print('mxnet' in sys.modules)" % what)

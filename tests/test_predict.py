@@ -296,7 +296,7 @@ def written(kind, top=2):
              Prediction(("mouse", "cat"), (1, 0), (0.99951, 1 / 3e6)),
              Prediction(("owl", "mouse"), (2, 1), (1.0, 0.0))]
     handle = io.StringIO()
-    predictions.WRITERS[kind](handle, zip(names, found), names, classes, top)
+    predictions.REPORTS[kind](handle, zip(names, found), names, classes, top)
     return names, found, handle.getvalue()
 
 
@@ -318,7 +318,7 @@ def test_json_read_back():
         assert [entry["label"] for entry in row["predictions"]] == list(prediction.labels)
         assert [entry["probability"] for entry in row["predictions"]] == list(prediction.probabilities)
     handle = io.StringIO()
-    predictions.write_json(handle, [], ["x"], ("a",), 1)
+    predictions.report_json(handle, [], ["x"], ("a",), 1)
     assert json.loads(handle.getvalue()) == []
 
 

@@ -212,7 +212,8 @@ def import_mxnet():
         warnings.simplefilter("ignore")  # `-W error` would end its import
         if "mxnet" not in sys.modules:
             prepare()
-        with hidden("sklearn"):  # a sixth of MXNet's import, for the base class of a model that nothing here uses
+        # A sixth of MXNet's import, for the base class of one model and one kind of calibration, neither used here.
+        with hidden("sklearn"), hidden("scipy.stats"):
             return importlib.import_module("mxnet")
 
 

@@ -1,35 +1,18 @@
 """A trained network that takes images as they come and names their classes."""
 import itertools
 import os
-from typing import NamedTuple, Tuple
 
 import numpy as np
 from PIL import Image
 
 from . import records
-from ._mxnet import mx
 from .datasets import SIDE
 from .devices import choose_devices
 from .errors import InputError
+from .evaluation import finite, predict, rank
 from .images import read_image, to_rgb
 from .script_options import TrainedOptions
 from .trained import load_trained
-
-
-class Prediction(NamedTuple):
-    """The most probable classes of an image, the first being the network's answer.
-
-    Attributes
-    ----------
-    classes : tuple of str
-    labels : tuple of int
-        Their numbers.
-    probabilities : tuple of float
-    """
-
-    classes: Tuple[str, ...]
-    labels: Tuple[int, ...]
-    probabilities: Tuple[float, ...]
 
 
 class Classifier:
@@ -103,7 +86,7 @@ class Classifier:
 
         Returns
         -------
-        list of Prediction
+        list of evaluation.Prediction
 
         Raises
         ------
@@ -124,7 +107,7 @@ class Classifier:
 
         Yields
         ------
-        Prediction or None
+        evaluation.Prediction or None
         """
         if isinstance(images, (str, os.PathLike, Image.Image)) or getattr(images, "ndim", None) == 3:
             images = [images]
@@ -136,7 +119,7 @@ class Classifier:
                 return
             pixels = [self._try(image, number, failed) for image, number in zip(batch, numbers)]
             read = [array for array in pixels if array is not None]
-            predictions = iter(self._rank(self.logits(np.stack(read)), top) if read else [])
+            predictions = iter(rank(self.logits(np.stack(read)), self.classes, top) if read else [])
             for array in pixels:
                 yield None if array is None else next(predictions)
 
@@ -165,20 +148,8 @@ class Classifier:
         InputError
             If they are not finite.
         """
-        parts = mx.gluon.utils.split_and_load(mx.nd.array(self.normalised(pixels)), self._devices[:len(pixels)],
-                                              even_split=False)
-        logits = np.concatenate([output.asnumpy() for output in [self.net(part) for part in parts]])
-        if not np.isfinite(logits).all():
-            raise InputError("the network's logits are not finite: its parameters are of a run that diverged")
-        return logits
-
-    def _rank(self, logits, top):
-        logits = logits.astype(np.float64)
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        shares /= shares.sum(axis=1, keepdims=True)
-        for row, order in zip(shares, np.argsort(-logits, axis=1, kind="stable")[:, :top]):
-            yield Prediction(tuple(self.classes[label] for label in order), tuple(order.tolist()),
-                             tuple(row[order].tolist()))
+        batch = self.normalised(pixels), np.zeros(len(pixels), np.int32)
+        return finite(predict(self.net, [batch], self._devices)[0])
 
 
 def open_image(image, name="image"):

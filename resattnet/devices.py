@@ -124,3 +124,30 @@ def average_running_statistics(net):
             first, *others = (data.asnumpy() for data in parameter.list_data())
             if any((other != first).any() for other in others):
                 parameter.set_data(mx.nd.array(sum(others, first) / (1 + len(others)), dtype=first.dtype))
+
+
+def split_batch(images, labels, devices, dtype="float32"):
+    """Put the parts of a batch on the devices, as even as they come.
+
+    Parameters
+    ----------
+    images : array (N, C, H, W)
+    labels : array (N,) or (N, classes)
+    devices : list of mx.Context
+    dtype : str
+        Of the images on the devices.
+
+    Returns
+    -------
+    list of (images, labels)
+        One pair of NDArrays per device; fewer where N is smaller than their number.
+    """
+    devices = devices[:len(images)]
+    parts = (mx.gluon.utils.split_and_load(part, devices, even_split=False)
+             for part in (mx.nd.array(images, dtype=dtype), mx.nd.array(labels, dtype=labels.dtype)))
+    return list(zip(*parts))
+
+
+def device_of(net):
+    """The first device of a network."""
+    return next(iter(net.collect_params().values())).list_ctx()[0]

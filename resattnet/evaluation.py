@@ -1,9 +1,10 @@
 """Measures of a network over a data set: every sample exactly once."""
-from typing import NamedTuple
+from typing import NamedTuple, Tuple
 
 import numpy as np
 
-from ._mxnet import mx
+from .devices import split_batch
+from .errors import InputError
 
 
 class Evaluation(NamedTuple):
@@ -58,26 +59,20 @@ class Samples(NamedTuple):
         return np.argsort(-self.loss, kind="stable")[:count]
 
 
-def split_batch(images, labels, devices, dtype="float32"):
-    """Put the parts of a batch on the devices, as even as they come.
+class Prediction(NamedTuple):
+    """The most probable classes of an image, the first being the network's answer.
 
-    Parameters
+    Attributes
     ----------
-    images : array (N, C, H, W)
-    labels : array (N,) or (N, classes)
-    devices : list of mx.Context
-    dtype : str
-        Of the images on the devices.
-
-    Returns
-    -------
-    list of (images, labels)
-        One pair of NDArrays per device; fewer where N is smaller than their number.
+    classes : tuple of str
+    labels : tuple of int
+        Their numbers.
+    probabilities : tuple of float
     """
-    devices = devices[:len(images)]
-    parts = (mx.gluon.utils.split_and_load(part, devices, even_split=False)
-             for part in (mx.nd.array(images, dtype=dtype), mx.nd.array(labels, dtype=labels.dtype)))
-    return list(zip(*parts))
+
+    classes: Tuple[str, ...]
+    labels: Tuple[int, ...]
+    probabilities: Tuple[float, ...]
 
 
 def evaluate(net, loader, devices, dtype="float32", watch=None):
@@ -118,13 +113,29 @@ def predict(net, loader, devices, dtype="float32", watch=None, mirror=False):
     return np.concatenate(logits), np.concatenate(labels)
 
 
+def probabilities(logits):
+    """The probabilities that logits (N, classes) mean, in float64."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
 def mean_probabilities(*logits):
     """Logarithm of the mean of the probabilities that several logits (N, classes) of the same samples mean."""
-    probabilities = 0
-    for part in logits:
-        shifted = np.exp(part.astype(np.float64) - part.max(axis=1, keepdims=True))
-        probabilities += shifted / shifted.sum(axis=1, keepdims=True) / len(logits)
-    return np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))
+    mean = sum(probabilities(part) / len(logits) for part in logits)
+    return np.log(np.maximum(mean, np.finfo(np.float64).tiny))
+
+
+def finite(logits):
+    """The logits as they are; an InputError if one is not finite."""
+    if not np.isfinite(logits).all():
+        raise InputError("the network's logits are not finite: its parameters are of a run that diverged")
+    return logits
+
+
+def rank(logits, classes, top):
+    """The `Prediction` of each sample: up to `top` of the classes, whose names are given, of logits (N, classes)."""
+    for row, order in zip(probabilities(logits), np.argsort(-logits, axis=1, kind="stable")[:, :top]):
+        yield Prediction(tuple(classes[label] for label in order), tuple(order.tolist()), tuple(row[order].tolist()))
 
 
 def measure(logits, labels):

@@ -11,7 +11,9 @@ import numpy as np
 
 from . import __version__, parameters, pretrained
 from ._mxnet import mx
+from .devices import device_of
 from .errors import InputError
+from .evaluation import finite
 from .files import digest, write_atomically, writing
 from .inference import quantized
 from .network import get_attention_cifar
@@ -60,11 +62,7 @@ def _checked(path, given, expected, tolerance=TOLERANCE):
 
 def _logits(net, images):
     """The network's logits as NumPy; an InputError if one is not finite."""
-    device = next(iter(net.collect_params().values())).list_ctx()[0]
-    logits = net(mx.nd.array(images, ctx=device)).asnumpy()
-    if not np.isfinite(logits).all():
-        raise InputError("the network's logits are not finite: its parameters are of a run that diverged")
-    return logits
+    return finite(net(mx.nd.array(images, ctx=device_of(net))).asnumpy())
 
 
 def onnx_logits(path, images):

@@ -5,11 +5,11 @@ import numpy as np
 from PIL import Image
 
 from . import datasets
-from .classifier import Prediction
+from .devices import device_of
 from .errors import InputError
-from .evaluation import measure_samples, predict
-from .masks import device_of, soft_masks
-from .sheets import Row, board_pictures
+from .evaluation import predict, rank
+from .mask_figures import Row, board_pictures
+from .masks import soft_masks
 
 
 def one_of_each_class(batches, count, classes):
@@ -76,8 +76,6 @@ class MaskLog:
         It is made float32: float16 masks are not to be had from a graph for float32 images.
         """
         net.cast("float32")
-        batch = [(self._images, self._labels)]
-        samples = measure_samples(*predict(net, batch, [device_of(net)]))
-        predictions = [Prediction((self._classes[label],), (label,), (probability,))
-                       for label, probability in zip(samples.predicted.tolist(), samples.probability.tolist())]
+        logits, _ = predict(net, [(self._images, self._labels)], [device_of(net)])
+        predictions = list(rank(logits, self._classes, 1))
         return board_pictures(self.rows, predictions, soft_masks(net, self._images), None, None, self._network)

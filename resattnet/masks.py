@@ -5,6 +5,7 @@ import numpy as np
 
 from ._mxnet import mx
 from .attention import AttentionModule
+from .devices import device_of
 from .errors import InputError
 
 BATCH_SIZE = 64
@@ -91,11 +92,6 @@ def soft_masks(net, images):
     arrays = dict(zip(keys, _in_batches(graph, images, device_of(net))))
     return [Attention("features.%d" % index, stage, number, *(arrays[index, what] for what in Attention._fields[3:]))
             for index, stage, number, _ in modules]
-
-
-def device_of(net):
-    """The first device of a network."""
-    return next(iter(net.collect_params().values())).list_ctx()[0]
 
 
 def _in_batches(graph, images, device):

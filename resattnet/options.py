@@ -50,6 +50,16 @@ def check_name(flag, name, what="folder"):
         raise InputError("%s %r: give a plain %s name" % (flag, name, what))
 
 
+# An option of `TrainingOptions` that does nothing unless one of the others is on.
+NEEDS = {"teacher_weight": ("teacher",), "temperature": ("teacher",), "alpha": ("mix_up", "cutmix"),
+         "mixup_off_epochs": ("mix_up", "cutmix"), "mask_period": ("mask_images",),
+         "lr_restart_factor": ("lr_restarts",)}
+# Two that exclude each other where neither is its default, and why, if it is not plain.
+EXCLUSIVE = (("lr", "lr_per_256", ""), ("float16", "dtype", ""),
+             ("params", "zero_gamma", "the one starts from trained weights, the other zeroes some; "),
+             ("label_noise", "loader", "DALI reads the labels as they are; "))
+
+
 class Options:
     """The check that every options dataclass makes of its values, from its fields' own limits."""
 
@@ -176,38 +186,21 @@ class TrainingOptions(Options):
         check_name("--dataset", self.dataset, "file")
         if self.loader == "dali" and self.data_format != "rec":
             raise InputError("--loader dali needs --data-format rec: records, which scripts/make_records.py makes")
-        if self.mask == "none" and (self.attention_learning, self.attention) != ("arl", "mixed"):
+        if self.mask == "none" and (self._is_set("attention_learning") or self._is_set("attention")):
             raise InputError("--mask none: there is no mask for --attention-learning %s --attention %s to act on; "
                              "leave them out" % (self.attention_learning, self.attention))
         if self.mask == "none" and self.mask_images:
             raise InputError("--mask-images %d: with --mask none there are no masks to show; leave one of them out"
                              % self.mask_images)
-        if self.mask_period is not None and not self.mask_images:
-            raise InputError("--mask-period %d goes with --mask-images" % self.mask_period)
-        if self.loader == "dali" and self.label_noise:
-            raise InputError("--label-noise %g: DALI reads the labels as they are; leave --loader dali out"
-                             % self.label_noise)
-        if self.params and self.zero_gamma:
-            raise InputError("--params %s --zero-gamma 1: the one starts from trained weights, the other zeroes some; "
-                             "give one of them" % self.params)
-        if self.lr is not None and self.lr_per_256 is not None:
-            raise InputError("--lr %g --lr-per-256 %g: give one of them" % (self.lr, self.lr_per_256))
         for name in ("params", "teacher"):
             if getattr(self, name) == "":
                 raise InputError("%s '': give a file" % flag_name(name))
-        for name, default in (("teacher_weight", 0.5), ("temperature", 4.0)):
-            if getattr(self, name) != default and not self.teacher:
-                raise InputError("%s goes with --teacher" % flag_name(name))
-        for name, default in (("alpha", 1.0), ("mixup_off_epochs", 0)):
-            if getattr(self, name) != default and not (self.mix_up or self.cutmix):
-                raise InputError("%s %g goes with --mix-up 1 or --cutmix 1" % (flag_name(name), getattr(self, name)))
+        self._check_relations()
         if self.mixup_off_epochs >= self.epochs:
             raise InputError("--mixup-off-epochs %d: the run has %d epochs, and none would be mixed"
                              % (self.mixup_off_epochs, self.epochs))
         if self.num_gpus and self.num_cpus > 1:
             raise InputError("--num-gpus %d --num-cpus %d: give one of them" % (self.num_gpus, self.num_cpus))
-        if self.float16 and self.dtype != "float32":
-            raise InputError("--float16 1 --dtype %s: give one of them" % self.dtype)
         if self.warmup_epochs is not None and self.warmup_epochs > self.epochs:
             raise InputError("--warmup-epochs %d: the run has %d epochs" % (self.warmup_epochs, self.epochs))
         self._check_epochs("lr_steps", "step", "the cosine schedule has no steps")
@@ -215,9 +208,23 @@ class TrainingOptions(Options):
         if self.lr_restarts and not self.warmup < self.lr_restarts[0] <= self.lr_restarts[-1] < self.epochs:
             raise InputError("--lr-restarts %s: give epochs after the warm-up (--warmup-epochs %d) and before the last "
                              "(%d)" % (",".join(map(str, self.lr_restarts)), self.warmup, self.epochs))
-        if self.lr_restart_factor != 1 and not self.lr_restarts:
-            raise InputError("--lr-restart-factor %g goes with --lr-restarts" % self.lr_restart_factor)
         check_name("--name", self.name)
+
+    def _is_set(self, name):
+        return getattr(self, name) != getattr(TrainingOptions, name)
+
+    def _as_given(self, name):
+        return "%s %s" % (flag_name(name), flag_value(getattr(self, name)))
+
+    def _check_relations(self):
+        """Check `NEEDS` and `EXCLUSIVE`."""
+        for name, others in NEEDS.items():
+            if self._is_set(name) and not any(getattr(self, other) for other in others):
+                raise InputError("%s goes with %s" % (self._as_given(name), " or ".join(
+                    flag_name(other) + " 1" * (getattr(TrainingOptions, other) is False) for other in others)))
+        for one, other, reason in EXCLUSIVE:
+            if self._is_set(one) and self._is_set(other):
+                raise InputError("%s %s: %sgive one of them" % (self._as_given(one), self._as_given(other), reason))
 
     def _check_epochs(self, name, schedule, reason):
         """Check a list of epochs at which something happens to the learning rate, and keep it as a tuple."""

@@ -2,15 +2,10 @@
 import dataclasses
 
 from .errors import InputError
-from .options import TrainingOptions, flag_name, flag_value
+from .options import EXCLUSIVE, NEEDS, TrainingOptions, flag_name, flag_value
 from .specs import NETWORK_OPTIONS
 
-# What an option, given and not its default, has no room for beside itself: put back to these.
-_EXCLUDED = {"lr": dict(lr_per_256=None), "lr_per_256": dict(lr=None), "float16": dict(dtype="float32", num_cpus=1),
-             "dtype": dict(float16=False), "params": dict(zero_gamma=False), "zero_gamma": dict(params=None),
-             "label_noise": dict(loader="array"), "loader": dict(label_noise=0.0)}
-# What has no place where there are no masks.
-_OF_MASKS = dict(attention_learning="arl", attention="mixed", mask_images=0)
+OF_MASKS = ("attention_learning", "attention", "mask_images")  # what has no place where there are no masks
 
 
 def override(own, given):
@@ -38,40 +33,41 @@ def override(own, given):
     """
     merged = dict(dataclasses.asdict(own), **given)
 
-    def leave_out(**defaults):
-        merged.update((name, value) for name, value in defaults.items() if name not in given)
+    def leave_out(*names):
+        merged.update((name, getattr(TrainingOptions, name)) for name in names if name not in given)
 
     def asked_for(name):
         default = getattr(TrainingOptions, name)
         return given.get(name, default) != default
 
-    for name, excluded in _EXCLUDED.items():
-        if asked_for(name):
-            leave_out(**excluded)
+    for one, other, _ in EXCLUSIVE:
+        leave_out(*[other] * asked_for(one), *[one] * asked_for(other))
+    if asked_for("float16"):
+        leave_out("num_cpus")
     if given.get("data_format", "rec") != "rec":
-        leave_out(loader="array")
+        leave_out("loader")
     if merged["num_gpus"] and merged["num_cpus"] > 1:
-        leave_out(**(dict(num_cpus=1) if "num_gpus" in given else dict(num_gpus=0)))
+        if "num_gpus" in given:
+            leave_out("num_cpus")
+        else:
+            merged["num_gpus"] = 0
     if given.get("mask") == "none":
-        leave_out(**_OF_MASKS)
-    elif merged["mask"] == "none" and any(map(asked_for, _OF_MASKS)):
-        leave_out(mask="hourglass")
-    if not merged["mask_images"]:
-        leave_out(mask_period=None)
-    mixes = merged["mix_up"] or merged["cutmix"]
-    if not mixes:
-        leave_out(alpha=1.0)
-    if not mixes or merged["mixup_off_epochs"] >= merged["epochs"]:
-        leave_out(mixup_off_epochs=0)
+        leave_out(*OF_MASKS)
+    elif merged["mask"] == "none" and any(map(asked_for, OF_MASKS)):
+        leave_out("mask")
+    if merged["mixup_off_epochs"] >= merged["epochs"]:
+        leave_out("mixup_off_epochs")
     if own.warmup > merged["epochs"]:
-        leave_out(warmup_epochs=None)
+        leave_out("warmup_epochs")
     if merged["lr_schedule"] == "cosine":
-        leave_out(lr_steps=None,
-                  lr_restarts=[epoch for epoch in own.lr_restarts or () if epoch < merged["epochs"]] or None)
+        leave_out("lr_steps")
+        if "lr_restarts" not in given:
+            merged["lr_restarts"] = [epoch for epoch in own.lr_restarts or () if epoch < merged["epochs"]] or None
     else:
-        leave_out(lr_restarts=None)
-    if not merged["lr_restarts"]:
-        leave_out(lr_restart_factor=1.0)
+        leave_out("lr_restarts")
+    for name, others in NEEDS.items():
+        if not any(merged[other] for other in others):
+            leave_out(name)
     return TrainingOptions(**merged)
 
 

@@ -11,10 +11,10 @@ from . import checkpoints, parameters, run_lines, saving, snapshots
 from ._mxnet import mx
 from .averaging import MovingAverage
 from .board import RunLog
-from .devices import average_running_statistics, check_type, choose_devices, machine
+from .devices import average_running_statistics, check_type, choose_devices, machine, split_batch
 from .distillation import DistillationLoss, Teacher
 from .errors import InputError
-from .evaluation import evaluate, split_batch
+from .evaluation import evaluate
 from .finetuning import StartingPoint
 from .inputs import open_inputs
 from .interrupts import Interrupted, StopSignals

@@ -130,7 +130,7 @@ def test_files_that_teach_nothing(options, teacher):
 
 def test_options_of_a_teacher_without_one():
     for changes in (dict(temperature=3.0), dict(teacher_weight=0.1)):
-        with pytest.raises(InputError, match="goes with --teacher$"):
+        with pytest.raises(InputError, match="^--[a-z-]+ [0-9.]+ goes with --teacher$"):
             TrainingOptions(**changes)
     with pytest.raises(InputError, match="--teacher-weight 1.5: give a number at most 1"):
         TrainingOptions(teacher="x", teacher_weight=1.5)

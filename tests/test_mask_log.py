@@ -8,13 +8,14 @@ import pytest
 from test_board import read_board
 from test_training import TRICKS, assert_equal_runs, elsewhere, resume, stop_at
 
-from resattnet import datasets, mask_log, sheets, training
+from resattnet import datasets, mask_figures, mask_log, training
 from resattnet._mxnet import mx
 from resattnet.augment import Transform
 from resattnet.devices import check_type
 from resattnet.errors import InputError
 from resattnet.interrupts import Interrupted
 from resattnet.loaders import ArrayLoader
+from resattnet.masks import soft_masks
 from resattnet.options import TrainingOptions
 
 TAGS = ["masks/stage%d/module1" % stage for stage in (1, 2, 3)]
@@ -101,8 +102,8 @@ def test_a_resumed_run_shows_each_once(options, dots, monkeypatch, step):
 
 def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):
     """The images are those of the test set, and the last pictures those of the net at the end."""
-    seen, draw = [], sheets.draw
-    monkeypatch.setattr(sheets, "draw", lambda *args: seen.append(args) or draw(*args))
+    seen, draw = [], mask_figures.draw
+    monkeypatch.setattr(mask_figures, "draw", lambda *args: seen.append(args) or draw(*args))
     run = training.train(elsewhere(options, "run", mask_images=3, epochs=1))
     test_set = datasets.load("digits", None, "test")
     for label, row in enumerate(run.mask_log.rows):
@@ -114,7 +115,7 @@ def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):
     logits = run.copy()(x).asnumpy().astype(float)
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert [args[2][0].stage for args in seen] == [1, 2, 3]
-    for (rows, predictions, attentions, *_), expected in zip(seen, sheets.soft_masks(run.copy(), x.asnumpy())):
+    for (rows, predictions, attentions, *_), expected in zip(seen, soft_masks(run.copy(), x.asnumpy())):
         assert rows is run.mask_log.rows and attentions[0][:3] == expected[:3]
         np.testing.assert_array_equal(attentions[0].mask, expected.mask)
         assert [prediction.labels[0] for prediction in predictions] == shares.argmax(axis=1).tolist()

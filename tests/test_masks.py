@@ -9,11 +9,11 @@ from test_cli import refused, script
 from test_network import initialised
 from test_predict import save_net
 
-from resattnet import datasets, masks, sheets, specs
+from resattnet import datasets, mask_figures, masks, specs
 from resattnet._mxnet import mx
 from resattnet.augment import Transform
-from resattnet.classifier import Prediction
 from resattnet.errors import InputError
+from resattnet.evaluation import Prediction
 from resattnet.network import AttentionNet, get_attention_cifar, get_attention_net
 
 LEARNING = [  # how a module weights its trunk, and with what: its formula, and arguments of the network
@@ -170,9 +170,10 @@ def test_the_sheet_shows_the_masks(channels, small):
     net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(2)
     found, cams = masks.soft_masks(net, x), masks.grad_cam(net, x)
     pixels = datasets.load("digits", None, "test").images
-    rows = [sheets.Row("picture %d" % n, Image.fromarray(pixels[n]).resize((64, 48)), pixels[n]) for n in range(2)]
+    rows = [mask_figures.Row("picture %d" % n, Image.fromarray(pixels[n]).resize((64, 48)), pixels[n])
+            for n in range(2)]
     guesses = [Prediction(("cat",), (0,), (0.5,)), Prediction(("owl",), (1,), (0.75,))]
-    figure = sheets.draw(rows, guesses, found, channels, cams, dict(num_layers=56, attention_learning="nal"))
+    figure = mask_figures.draw(rows, guesses, found, channels, cams, dict(num_layers=56, attention_learning="nal"))
     panels = [axis for axis in figure.axes if axis.get_images()]
     lines = 2 * len(channels or [0])
     assert len(panels) == lines * (1 + 1 + 3 * 3)
@@ -187,19 +188,19 @@ def test_the_sheet_shows_the_masks(channels, small):
             maps = maps.mean(axis=1, keepdims=True) if channels is None else maps[:, list(channels)]
             for axis, expected in zip(column, maps.reshape((-1,) + maps.shape[2:])):
                 assert shown(axis).shape == (120, 160)  # of the picture's proportions
-                np.testing.assert_allclose(shown(axis), sheets.upsample(expected, 120, 160))
+                np.testing.assert_allclose(shown(axis), mask_figures.upsample(expected, 120, 160))
         scales = [panels[lines * (2 + 3 * number + offset)].get_images()[0].get_clim() for offset in (1, 2)]
         assert scales[0] == scales[1]
-    np.testing.assert_allclose(shown(panels[lines]), sheets.upsample(cams[0], 120, 160))
+    np.testing.assert_allclose(shown(panels[lines]), mask_figures.upsample(cams[0], 120, 160))
 
 
 def test_upsampling_keeps_a_place():
     """A map of one bright point is brightest there in the image, and a constant stays one."""
     point = np.zeros((8, 4), np.float32)
     point[6, 1] = 1
-    row, column = np.unravel_index(sheets.upsample(point, 80, 100).argmax(), (80, 100))
+    row, column = np.unravel_index(mask_figures.upsample(point, 80, 100).argmax(), (80, 100))
     assert 60 <= row < 70 and 25 <= column < 50
-    np.testing.assert_allclose(sheets.upsample(np.full((3, 3), 0.25), 9, 7), 0.25)
+    np.testing.assert_allclose(mask_figures.upsample(np.full((3, 3), 0.25), 9, 7), 0.25)
 
 
 def test_the_script_writes_a_sheet(tmp_path):

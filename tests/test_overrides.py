@@ -106,8 +106,11 @@ def test_a_state_of_before_an_option_was_there():
     assert resumed(before, dict(epochs=60), 30).lr_restarts is None
 
 
-def test_without_masks_there_is_no_period():
+def test_what_goes_with_an_option_goes_with_it():
     assert after(dict(mask_images=4, mask_period=3), mask_images=0).mask_period is None
+    assert after(dict(teacher="t.params", temperature=2.0), teacher=None).temperature == 4
+    assert after(dict(cutmix=True, mix_up=True, alpha=0.2), mix_up=False).alpha == 0.2
+    assert after(dict(mix_up=True, alpha=0.2), mix_up=False).alpha == 1
 
 
 def test_steps_after_the_end_stay():

@@ -14,9 +14,8 @@ import pytest
 
 from resattnet import checkpoints, parameters, training
 from resattnet._mxnet import mx
-from resattnet.devices import average_running_statistics, choose_devices
+from resattnet.devices import average_running_statistics, choose_devices, split_batch
 from resattnet.errors import InputError
-from resattnet.evaluation import split_batch
 from resattnet.interrupts import Interrupted
 from resattnet.network import get_attention_cifar
 from resattnet.overrides import resumed

@@ -1,0 +1,93 @@
+"""The sheet of soft masks that a parameter file makes of images, and the same on the board."""
+import contextlib
+import os
+
+import numpy as np
+from PIL import Image
+
+from .board import open_board, put_pictures
+from .classifier import Classifier, open_image
+from .devices import choose_devices
+from .errors import InputError
+from .files import write_atomically, writing
+from .images import find_images
+from .mask_figures import Row, board_pictures, draw
+from .masks import grad_cam, soft_masks
+from .parameters import packaged_names
+from .trained import load_trained
+
+
+def make_sheet(path, names, options):
+    """Draw the soft masks of a parameter file for images.
+
+    Parameters
+    ----------
+    path : str
+        The parameter file.
+    names : list of str
+        As of `images.find_images`; may be empty with `from_test`.
+    options : script_options.MaskOptions
+
+    Returns
+    -------
+    output : str
+        The file that was written.
+    predictions : list of (Row, Prediction)
+    attentions : list of masks.Attention
+
+    Raises
+    ------
+    InputError
+        If an image cannot be read, the network has no masks or not so many channels, or the sheet or the board cannot
+        be written.
+    """
+    devices, _ = choose_devices(0)
+    classifier = Classifier(load_trained(path, options, devices), devices)
+    rows = read_rows(classifier, names, options.from_test)
+    x = classifier.normalised(np.stack([row.pixels for row in rows]))
+    attentions = soft_masks(classifier.net, x)
+    check_channels(attentions, options.channels)
+    predictions = classifier.predict([row.pixels for row in rows], top=1)
+    cams = grad_cam(classifier.net, x) if options.grad_cam else None
+    shown = rows, predictions, attentions, options.channels, cams, classifier.trained.network
+    figure = draw(*shown)
+    if options.board:
+        _put_on_board(options.board, path, classifier.trained.description, board_pictures(*shown))
+    output = options.output
+    kind = os.path.splitext(output)[1][1:].lower()
+    with writing("--output %s" % options.output):
+        write_atomically(output, lambda temporary: figure.savefig(temporary, format=kind, dpi=150))
+    return output, list(zip(rows, predictions)), attentions
+
+
+def read_rows(classifier, names, from_test):
+    """The rows of files, then those of the first so many test images."""
+    rows = []
+    for name in find_images(names) if names else ():
+        picture = open_image(name)
+        rows.append(Row(os.path.basename(name), picture, classifier.pixels(picture)))
+    if from_test:
+        test_set = classifier.trained.images("test")
+        if from_test > len(test_set.labels):
+            raise InputError("--from-test %d: the data set has %d test images" % (from_test, len(test_set.labels)))
+        for number, (image, label) in enumerate(zip(test_set.images[:from_test], test_set.labels)):
+            picture = Image.fromarray(image)
+            rows.append(Row("test image %d: %s" % (number, test_set.classes[label]), picture, image))
+    return rows
+
+
+def check_channels(attentions, channels):
+    """See that every mask has the channels; they may be None."""
+    fewest = min(attention.mask.shape[1] for attention in attentions)
+    if channels and max(channels) >= fewest:
+        raise InputError("--channels %s: the narrowest masks have channels 0 to %d"
+                         % (",".join(map(str, channels)), fewest - 1))
+
+
+def _put_on_board(folder, path, description, pictures):
+    """In a folder of their run within this one: TensorBoard calls the events of its own folder '.'."""
+    name = os.path.splitext(os.path.basename(path))[0]
+    run = name if name in packaged_names() else description.get("run", name)
+    with writing("--board %s" % folder), \
+            contextlib.closing(open_board(os.path.join(os.path.expanduser(folder), run + "_masks"))) as board:
+        put_pictures(board, description.get("epoch", 0), pictures)

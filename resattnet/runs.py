@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from . import checkpoints
 from .errors import InputError
+from .options import flag_name, flag_value
 
 LOG_DIR = "log"
 # Columns of the CSV that every run has; others may be there.
@@ -85,6 +86,9 @@ def read_logs(name, folder, log_dir=None):
     remarks = []
     state = _read_state(folder, remarks)
     history = state.progress["history"] if state else []
+    for change in state.progress.get("changes", ()) if state else ():
+        before = ("%s %s" % (flag_name(name), flag_value(value)) for name, value in change["options"].items())
+        remarks.append("until step %d it had %s" % (change["step"], ", ".join(before)))
     log_dirs = [log_dir] if log_dir else [state.options["log_dir"]] * bool(state) + [LOG_DIR]
     paths = [_csv_path(name, log_dir) for log_dir in log_dirs]
     path = next(filter(os.path.exists, paths), paths[0])

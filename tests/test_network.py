@@ -71,8 +71,8 @@ def test_trunk_depth_is_the_key(depth):
     assert layers == depth == trunk_depth(depth)
 
 
-@pytest.mark.parametrize("depth", DEPTHS)
-@pytest.mark.parametrize("build, side", [(resattnet.get_attention_cifar, 32), (resattnet.get_attention_net, 64)])
+@pytest.mark.parametrize("build, side, depth", [(resattnet.get_attention_cifar, 32, depth) for depth in DEPTHS] + [
+    (resattnet.get_attention_net, 64, depth) for depth in DEPTHS[:2]])
 def test_forward_and_backward(build, side, depth):
     net = initialised(build(7, depth))
     x = images(2, 3, side, side)

@@ -296,6 +296,16 @@ def test_a_run_without_a_whole_epoch(tmp_path):
     assert "Curves" not in Reader(page.render([record], options_for(tmp_path))).text
 
 
+def test_what_a_run_was_trained_with_before_is_said(tmp_path):
+    progress = checkpoints.Progress(changes=[{"step": 12, "options": {"lr_steps": [1, 2], "ema": None}}])
+    os.makedirs(str(tmp_path / "models" / "new"))
+    checkpoints.save_state(str(tmp_path / "models" / "new"), {}, dict(
+        progress.__dict__, options=dict(TrainingOptions(dataset="digits").__dict__)))
+    record, = report.collect(["new"], options_for(tmp_path))
+    assert record.remarks[0] == "until step 12 it had --lr-steps 1,2, --ema none"
+    assert record.remarks[0] in Reader(page.render([record, made_up()], options_for(tmp_path))).text
+
+
 def test_the_csv_of_an_earlier_run_of_the_name_is_not_this_runs(copied):
     """Which has no whole epoch yet, and so has not written over it."""
     os.makedirs(str(copied / "models" / "new"))

@@ -137,10 +137,13 @@ class RunLog:
 
     def line(self, text):
         """Say one line, on the terminal and in the text log."""
-        tqdm.write(text, file=sys.stderr if self._bar else sys.stdout)
-        sys.stdout.flush()
+        self._attempt("output", self._print, text)
         if self._text:
             self._attempt("text log", self._write, text)
+
+    def _print(self, text):
+        tqdm.write(text, file=sys.stderr if self._bar else sys.stdout)
+        sys.stdout.flush()
 
     def scalars(self, step, values):
         """Put named numbers on the board at a step, and see that they are in its file."""

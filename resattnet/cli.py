@@ -2,7 +2,9 @@
 import argparse
 import dataclasses
 import difflib
+import os
 import re
+import select
 import sys
 import typing
 
@@ -81,18 +83,42 @@ def add_params(parser, **kwargs):
 
 
 def run(main):
-    """Call a script's `main` and leave with its exit code: 0, 2 for an `InputError`, 130 or 143 when interrupted."""
+    """Call a script's `main` and leave with its exit code: 0, 2 for an `InputError`, 130 or 143 when interrupted.
+
+    141, as of a program that SIGPIPE ends, where nobody reads the output any more and there was more to say.
+    """
+    try:
+        sys.exit(_exit_code(main))
+    finally:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:  # Python would try again as it ends, and complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _exit_code(main):
     from .interrupts import Interrupted
 
     name = sys.argv[0].rsplit("/", 1)[-1]
     try:
-        sys.exit(main())
+        return main()
+    except BrokenPipeError:
+        if not _is_closed(sys.stdout):
+            raise  # of another pipe: our bug
+        return 141
     except InputError as error:
         print("%s: %s" % (name, error), file=sys.stderr)
-        sys.exit(2)
+        return 2
     except Interrupted as stop:
         print("%s: %s" % (name, stop), file=sys.stderr)
-        sys.exit(stop.exit_code)
+        return stop.exit_code
     except KeyboardInterrupt:
         print("%s: interrupted" % name, file=sys.stderr)
-        sys.exit(130)
+        return 130
+
+
+def _is_closed(stream):
+    """Whether the other end of a pipe that we write to is closed."""
+    poll = select.poll()
+    poll.register(stream, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))

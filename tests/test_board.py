@@ -105,6 +105,25 @@ def test_a_full_disk_ends_the_logs_with_a_warning_and_not_the_run(tmp_path):
         assert done.stdout.count("warning: the %s cannot be written" % what) == 1
 
 
+def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path):
+    """Nor `| head`, which reads the first lines only."""
+    done = run_child("""
+        import os
+        from resattnet.board import RunLog
+        reader, writer = os.pipe()
+        os.close(reader)
+        with RunLog(%r, "run", {}) as log:
+            log.line("first")
+            os.dup2(writer, 1)
+            log.line("second")
+            log.line("third")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        """ % str(tmp_path))
+    assert done.returncode == 0 and done.stdout == "first\n", done.stderr
+    log = (tmp_path / "text" / "run.log").read_text()
+    assert [log.count(word) for word in ("first", "second", "third", "warning: the output cannot")] == [1] * 4
+
+
 def test_two_writers_in_one_second_keep_their_events(tmp_path):
     body = """
         from resattnet.board import RunLog

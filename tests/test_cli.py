@@ -99,6 +99,20 @@ def test_a_truncated_batch_file_is_named(tmp_path):
     assert "data_batch_3.bin" in line and "truncated" in line
 
 
+@pytest.mark.parametrize("script_name, argument, code", [("reproduce.py", "--write=0", 141),
+                                                         ("cifar10_train.py", "--help", 0)])
+def test_output_that_nobody_reads_is_no_traceback(script_name, argument, code):
+    """As with `| head`: a pipe whose other end is closed."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run([sys.executable, os.path.join(ROOT, "scripts", script_name), argument], stdout=writer,
+                              stderr=subprocess.PIPE, universal_newlines=True, timeout=280)
+    finally:
+        os.close(writer)
+    assert done.stderr == "" and done.returncode == code
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A folder with a run of one epoch on the digits."""

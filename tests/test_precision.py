@@ -60,8 +60,7 @@ def test_what_is_bfloat16_in_the_graph(depth, learning):
     net = initialised(resattnet.get_attention_cifar(10, depth, widths="thin", attention_learning=learning))
     plain = net(mx.sym.var("data")).tojson()
     found = graph_types(mixed(net)(mx.sym.var("data")))
-    convolutions = sum(json.loads(plain)["nodes"][i]["op"] == "Convolution"
-                       for i in range(len(json.loads(plain)["nodes"])))
+    convolutions = sum(node["op"] == "Convolution" for node in json.loads(plain)["nodes"])
     assert found["Convolution"] == {2: convolutions - 1, 4: 1}  # the first one is of three channels
     assert found["FullyConnected"] == {2: 1} and set(found["dot"]) == {4} and set(found["elemwise_add"]) == {2}
     assert "amp_multicast" not in found or set(found["amp_multicast"]) == {4}

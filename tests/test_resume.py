@@ -96,10 +96,10 @@ def said(folder):
         return out.read()
 
 
-def begin(folder, name, threads=1):
+def begin(folder, name, threads=1, epochs=EPOCHS):
     """The script on the records, with all switched on."""
     flags = ("--dataset noise --data-format rec --data-dir . --widths thin -b 16 --epochs %d --warmup-epochs 1 "
-             "--num-gpus 0 --save-minutes 1e-9 --teacher teacher.params --name" % EPOCHS).split() + [name]
+             "--num-gpus 0 --save-minutes 1e-9 --teacher teacher.params --name" % epochs).split() + [name]
     for option, value in dict(ALL, lr_per_256=0.16).items():
         flags += [flag_name(option), flag_value(value)]
     return start(folder, threads, *flags)
@@ -148,7 +148,9 @@ def go_on(folder, run, threads=1):
     """The script again, from the run's last state where it has one."""
     if os.path.isdir(run) and not any(name.endswith(".state") for name in os.listdir(run)):
         shutil.rmtree(run)  # killed before its first state: nothing to go on with
-    return start(folder, threads, "--resume", "models/run") if os.path.isdir(run) else begin(folder, "run", threads)
+    if os.path.isdir(run):
+        return start(folder, threads, "--resume", "models/run")
+    return begin(folder, "run", threads)
 
 
 def test_killed_at_random_moments(noise_records):
@@ -175,10 +177,10 @@ def test_killed_at_random_moments(noise_records):
 def test_two_threads_change_nothing(noise_records):
     """As where each device has several cores, which the other tests do not use: two equal runs, one of them killed."""
     folder = os.path.join(noise_records, "models", "run")
-    whole = begin(noise_records, "whole", threads=2)
+    whole = begin(noise_records, "whole", threads=2, epochs=2)
     assert whole.wait(250) == 0, said(noise_records)
-    process = begin(noise_records, "run", threads=2)
-    assert kill_after(process, os.path.join(folder, "last.state"), 6, 0) == -signal.SIGKILL, said(noise_records)
-    assert 0 < checkpoints.load_state(folder).progress["step"] < 4 * EPOCHS
+    process = begin(noise_records, "run", threads=2, epochs=2)
+    assert kill_after(process, os.path.join(folder, "last.state"), 3, 0) == -signal.SIGKILL, said(noise_records)
+    assert 0 < checkpoints.load_state(folder).progress["step"] < 8
     assert go_on(noise_records, folder, threads=2).wait(250) == 0, said(noise_records)
     assert_equal_outcomes(noise_records, "run", "whole")

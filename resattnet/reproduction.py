@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 
-from . import checkpoints, recipes
+from . import checkpoints, recipes, run_folders
 from ._mxnet import gpus
 from .errors import InputError
 from .figures import curves, save
@@ -78,7 +78,7 @@ def next_command(recipe, options):
 
 def _state(recipe, folder):
     """The last state of a recipe's run, None where there is none; an InputError if it is of other flags."""
-    if not any(os.path.exists(os.path.join(folder, name + ".state")) for name in ("last", "previous")):
+    if not checkpoints.state_paths(folder):
         return None
     state = checkpoints.load_state(folder)
     try:
@@ -134,8 +134,8 @@ def _placed(path, model_dir):
 
 def _clear(folder):
     """Remove the folder of a run that was killed before its first state was whole."""
-    if checkpoints.never_saved(folder):
-        with checkpoints.alone(folder):
+    if run_folders.never_saved(folder):
+        with run_folders.exclusive(folder):
             for name in os.listdir(folder):
                 os.remove(os.path.join(folder, name))
         os.rmdir(folder)

@@ -18,7 +18,7 @@ def epoch_scalars(row):
 
 
 def epoch_line(row, progress, epochs):
-    """An epoch as a line; `progress` (checkpoints.Progress) says whether it is the best so far, of so many."""
+    """An epoch as a line; `progress` (progress.Progress) says whether it is the best so far, of so many."""
     name, best = accuracy_name(row), []
     parts = ["epoch %d/%d" % (row["epoch"], epochs), "train loss %.4f" % row["train_loss"],
              "%s %.4f" % (name.replace("_", " "), row["train_" + name])]

@@ -112,8 +112,7 @@ def _same(rows, others):
 
 def _read_state(folder, remarks):
     """The newest whole state, without its arrays, or None."""
-    paths = [os.path.join(folder, name) for name in ("last.state", "previous.state")] if folder else []
-    paths = list(filter(os.path.exists, paths))
+    paths = checkpoints.state_paths(folder) if folder else []
     if not paths:
         remarks.append("%s: its arguments are unknown" % (
             "no state is in %s" % folder if folder else "its folder of parameters and states is not there"))

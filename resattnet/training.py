@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from . import checkpoints, parameters, run_lines, saving, snapshots
+from . import parameters, run_lines, run_folders, run_state
 from ._mxnet import mx
 from .averaging import MovingAverage
 from .board import RunLog
@@ -24,6 +24,7 @@ from .network import get_attention_cifar
 from .optimization import make_trainer, update
 from .overrides import known
 from .precision import mixed
+from .progress import Progress
 from .schedules import learning_rate_schedule
 from .units import start_as_shortcuts
 
@@ -56,7 +57,7 @@ def train(options, state=None):
     run = Run(options, devices, state)
     arguments = dataclasses.asdict(options)
     try:
-        with checkpoints.alone(run.folder), RunLog(options.log_dir, run.name, arguments) as run.log, \
+        with run_folders.exclusive(run.folder), RunLog(options.log_dir, run.name, arguments) as run.log, \
                 StopSignals() as run.signals:
             for remark in remarks + run.remarks:
                 run.log.line("note: " + remark)
@@ -90,7 +91,7 @@ class Run:
         self.options, self.devices = options, devices
         self.remarks = check_type("float16" if options.float16 else options.dtype, devices)
         self.dtype = "float16" if options.float16 else "float32"  # of parameters, images and validation
-        self.progress = checkpoints.Progress(**state.progress) if state else checkpoints.Progress()
+        self.progress = Progress(**state.progress) if state else Progress()
         self.meter = Meter(**self.progress.totals)
         self.unsaved, self.saved_step = None, None
         start = StartingPoint(options.params, options.network) if options.params and not state else None
@@ -110,12 +111,12 @@ class Run:
         if state:
             self.saved_step = self.progress.step
             self.folder, self.name = state.folder, os.path.basename(os.path.abspath(state.folder))
-            snapshots.restore_arrays(state.arrays, self.net, self.trainer, self.progress.step)
+            run_state.restore_arrays(state.arrays, self.net, self.trainer, self.progress.step)
             if self.average:
                 self.average.restore(state.arrays)
         else:
             self.name = options.name or "%s_%s" % (options.title, time.strftime("%Y%m%d-%H%M%S"))
-            self.folder = checkpoints.make_run_folder(options.model_dir, self.name)
+            self.folder = run_folders.make_run_folder(options.model_dir, self.name)
 
     def _go_on_from(self, before):
         """Note what a run that goes on was trained with before."""
@@ -333,7 +334,7 @@ class Run:
         self.collect()
         self._check_finite("the parameters are", parameters.all_finite(self.net))
         try:
-            saving.save(self, row)
+            run_state.save(self, row)
             self.saved_step, self.unsaved = self.progress.step, None
         except OSError as error:
             self.unsaved = error

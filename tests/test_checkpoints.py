@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from resattnet import checkpoints, files
+from resattnet import checkpoints, files, run_folders
 from resattnet.errors import InputError
 
 
@@ -72,18 +72,18 @@ def test_a_state_of_another_version_says_so(tmp_path):
 def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
     """Until that ends, however it does; and not by a process that it has forked."""
     folder = str(tmp_path)
-    code = ("import os, sys, time; from resattnet.checkpoints import alone\n"
-            "with alone(sys.argv[1]):\n    os.write(1, b'%d\\n' % os.fork()); time.sleep(100)")
+    code = ("import os, sys, time; from resattnet.run_folders import exclusive\n"
+            "with exclusive(sys.argv[1]):\n    os.write(1, b'%d\\n' % os.fork()); time.sleep(100)")
     other = subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE, universal_newlines=True)
     lines = sorted(int(other.stdout.readline()) for _ in range(2))
     try:
         with pytest.raises(InputError, match="%s: another process trains this run; wait for it, or stop it" % folder):
-            with checkpoints.alone(folder):
+            with run_folders.exclusive(folder):
                 pass
         other.kill()
         other.wait()
-        with checkpoints.alone(folder):
-            assert checkpoints.never_saved(folder)
+        with run_folders.exclusive(folder):
+            assert run_folders.never_saved(folder)
         assert os.listdir(folder) == []
     finally:
         other.kill()

@@ -19,6 +19,7 @@ from resattnet._mxnet import mx
 from resattnet.errors import InputError
 from resattnet.network import get_attention_cifar
 from resattnet.options import TrainingOptions
+from resattnet.progress import Progress
 from resattnet.script_options import ReportOptions
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -288,7 +289,7 @@ def test_logs_alone(copied):
 def test_a_run_without_a_whole_epoch(tmp_path):
     options = dict(TrainingOptions(dataset="digits").__dict__)
     os.makedirs(str(tmp_path / "models" / "new"))
-    checkpoints.save_state(str(tmp_path / "models" / "new"), {}, dict(checkpoints.Progress().__dict__, options=options))
+    checkpoints.save_state(str(tmp_path / "models" / "new"), {}, dict(Progress().__dict__, options=options))
     record, = report.collect(["new"], options_for(tmp_path))
     assert record.rows == [] and "no epoch" in record.remarks[0]
     text = Reader(page.render([record, made_up()], options_for(tmp_path))).text
@@ -297,7 +298,7 @@ def test_a_run_without_a_whole_epoch(tmp_path):
 
 
 def test_what_a_run_was_trained_with_before_is_said(tmp_path):
-    progress = checkpoints.Progress(changes=[{"step": 12, "options": {"lr_steps": [1, 2], "ema": None}}])
+    progress = Progress(changes=[{"step": 12, "options": {"lr_steps": [1, 2], "ema": None}}])
     os.makedirs(str(tmp_path / "models" / "new"))
     checkpoints.save_state(str(tmp_path / "models" / "new"), {}, dict(
         progress.__dict__, options=dict(TrainingOptions(dataset="digits").__dict__)))
@@ -310,7 +311,7 @@ def test_the_csv_of_an_earlier_run_of_the_name_is_not_this_runs(copied):
     """Which has no whole epoch yet, and so has not written over it."""
     os.makedirs(str(copied / "models" / "new"))
     checkpoints.save_state(str(copied / "models" / "new"), {}, dict(
-        checkpoints.Progress().__dict__, options=dict(TrainingOptions(dataset="digits").__dict__)))
+        Progress().__dict__, options=dict(TrainingOptions(dataset="digits").__dict__)))
     (copied / "log" / "csv" / "new.csv").write_bytes((copied / "log" / "csv" / "plain.csv").read_bytes())
     record, = report.collect(["new"], options_for(copied))
     assert record.rows == [] and "new.csv has other rows than the run's state" in record.remarks[0]

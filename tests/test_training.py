@@ -448,8 +448,8 @@ def test_a_run_that_another_process_trains_keeps_its_logs(options):
     log = os.path.join(options.log_dir, "text", "run.log")
     with open(log) as handle:
         before = handle.read()
-    code = ("import sys; from resattnet.checkpoints import alone\n"
-            "with alone(sys.argv[1]):\n    print(flush=True); sys.stdin.read()")
+    code = ("import sys; from resattnet.run_folders import exclusive\n"
+            "with exclusive(sys.argv[1]):\n    print(flush=True); sys.stdin.read()")
     other = subprocess.Popen([sys.executable, "-c", code, run.folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     other.stdout.readline()
     with pytest.raises(InputError, match="another process trains this run"):

@@ -1,6 +1,6 @@
 """Parameter files on the test images: what each does there, how they compare, and what they do together.
 
-`assess_files` measures, `outcome` makes plain data of it and `write` files; `tables` has it as text.
+`assess_files` measures, `outcome` makes plain data of it and `write` files; `assessment_tables` has it as text.
 """
 import os
 from typing import Any, NamedTuple

@@ -1,6 +1,6 @@
 """What a report says of runs, as plain data: from their CSV, their state and their best parameters.
 
-`collect` reads; `page.render` makes HTML of what it gives.
+`collect` reads; `report_page.render` makes HTML of what it gives.
 """
 import dataclasses
 import os

@@ -41,14 +41,14 @@ def main():
     options = TestingOptions(**given)
     divide_cores(options.num_cpus)
 
-    from resattnet import assessment, tables
+    from resattnet import assessment, assessment_tables
 
     found = assessment.assess_files(paths, options)
     written = assessment.write(found, options.folder, options.hardest) if options.output else []
     if options.format == "json":
         print(json.dumps(assessment.outcome(found, options.hardest), indent=1))
     else:
-        print(tables.outcome_text(found))
+        print(assessment_tables.outcome_text(found))
         if written:
             print("\nwritten to %s: %s" % (options.output, ", ".join(written)))
 

@@ -30,10 +30,11 @@ def stop(signum, _):
 
 def read(options):
     """Return both splits by name, and the rest of what `records.write` wants to know of them."""
-    from resattnet import datasets, folders, records
+    from resattnet import datasets, image_folders, records
 
     if options.images:
-        sets = folders.read_folder(os.path.expanduser(options.images), options.size, options.test_share, options.seed)
+        sets = image_folders.read_folder(os.path.expanduser(options.images), options.size, options.test_share,
+                                         options.seed)
         mean, std = records.statistics(sets["train"].images)
         return sets, dict(source="images of " + options.images, mean=mean, std=std, flip=options.flip is not False)
     facts = datasets.describe(options.dataset)

@@ -29,13 +29,13 @@ def main():
     runs = given.pop("runs")
     options = ReportOptions(**given)
 
-    from resattnet import files, page, report
+    from resattnet import files, report, report_page
 
     records = report.collect(runs, options, say=lambda line: print(line, flush=True))
     for record in records:
         for remark in record.remarks:
             print("note: %s: %s" % (record.label, remark))
-    files.write_text(options.output, page.render(records, options))
+    files.write_text(options.output, report_page.render(records, options))
     print("%s: %d run%s, %.0f kB" % (options.output, len(records), "s" * (len(records) > 1),
                                      os.path.getsize(options.output) / 1e3))
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resattnet import checkpoints, datasets, evaluation, figures, markup, page, report, runs, specs, training
+from resattnet import (checkpoints, datasets, evaluation, figures, html_parts, report, report_page, runs, specs,
+                       training)
 from resattnet._mxnet import mx
 from resattnet.errors import InputError
 from resattnet.network import get_attention_cifar
@@ -242,7 +243,7 @@ def test_a_damaged_state_leaves_the_one_before_and_then_the_csv(copied, records)
     record = collect_one(copied)
     assert record.options is None and "arguments are unknown" in record.remarks[0]
     assert record.rows == records[0].rows and record.outcome.evaluation.samples == 50
-    assert "No run has a state" in page.render([record], options_for(copied))
+    assert "No run has a state" in report_page.render([record], options_for(copied))
 
 
 @pytest.mark.parametrize("damage, why", [
@@ -256,7 +257,7 @@ def test_a_page_without_outcome_says_why(copied, damage, why, monkeypatch):
     damage(copied / "models" / "plain")
     record = collect_one(copied)
     assert record.outcome is None and why in record.remarks[0]
-    text = Reader(page.render([record], options_for(copied))).text
+    text = Reader(report_page.render([record], options_for(copied))).text
     assert why in text and "None could be evaluated" in text and "Top-1 of validation" in text
 
 
@@ -277,7 +278,7 @@ def test_evaluate_0_leaves_it_out_and_says_so(home, monkeypatch):
     monkeypatch.setattr("resattnet.trained.predict_parameters", None)
     record = collect_one(home, evaluate=False)
     assert record.outcome is None and record.remarks == []
-    assert "--evaluate 0" in Reader(page.render([record], options_for(home, evaluate=False))).text
+    assert "--evaluate 0" in Reader(report_page.render([record], options_for(home, evaluate=False))).text
 
 
 def test_logs_alone(copied):
@@ -292,9 +293,9 @@ def test_a_run_without_a_whole_epoch(tmp_path):
     checkpoints.save_state(str(tmp_path / "models" / "new"), {}, dict(Progress().__dict__, options=options))
     record, = report.collect(["new"], options_for(tmp_path))
     assert record.rows == [] and "no epoch" in record.remarks[0]
-    text = Reader(page.render([record, made_up()], options_for(tmp_path))).text
+    text = Reader(report_page.render([record, made_up()], options_for(tmp_path))).text
     assert "no epoch yet" in text and "Curves" in text
-    assert "Curves" not in Reader(page.render([record], options_for(tmp_path))).text
+    assert "Curves" not in Reader(report_page.render([record], options_for(tmp_path))).text
 
 
 def test_what_a_run_was_trained_with_before_is_said(tmp_path):
@@ -304,7 +305,7 @@ def test_what_a_run_was_trained_with_before_is_said(tmp_path):
         progress.__dict__, options=dict(TrainingOptions(dataset="digits").__dict__)))
     record, = report.collect(["new"], options_for(tmp_path))
     assert record.remarks[0] == "until step 12 it had --lr-steps 1,2, --ema none"
-    assert record.remarks[0] in Reader(page.render([record, made_up()], options_for(tmp_path))).text
+    assert record.remarks[0] in Reader(report_page.render([record, made_up()], options_for(tmp_path))).text
 
 
 def test_the_csv_of_an_earlier_run_of_the_name_is_not_this_runs(copied):
@@ -362,7 +363,7 @@ def test_the_script(home, tmp_path):
 
 @pytest.fixture(scope="module")
 def text(records, home):
-    return page.render(records, options_for(home))
+    return report_page.render(records, options_for(home))
 
 
 def test_the_page_is_sound_and_needs_nothing_else(text):
@@ -393,7 +394,7 @@ def test_class_names_remarks_and_arguments_are_text(records):
     images = [image._replace(true="<i>", predicted="<i>") for image in outcome.hardest]
     odd = records[0]._replace(outcome=outcome._replace(classes=classes, hardest=images), remarks=["<i>"],
                               options=dict(records[0].options, data_dir="<i>", dataset="<i>", epochs="<i>"))
-    text = page.render([odd, records[1]], ReportOptions())
+    text = report_page.render([odd, records[1]], ReportOptions())
     assert not Reader(text).all("i") and text.count("&lt;i&gt;") > 10
 
 
@@ -409,21 +410,21 @@ def test_numbers_on_the_page(text, records):
 def test_best_and_last_stand_in_their_own_rows():
     rows = [dict(made_up().rows[0], epoch=epoch, validation_top1=top1)
             for epoch, top1 in ((1, 0.2), (2, 0.9), (3, 0.6))]
-    shown = Reader(page.render([made_up(rows=rows)], ReportOptions(evaluate=False))).text
+    shown = Reader(report_page.render([made_up(rows=rows)], ReportOptions(evaluate=False))).text
     assert "best20.9000" in shown and "last30.6000" in shown  # cell by cell: which, epoch, top-1
 
 
 @pytest.mark.parametrize("name", ["mix_up", "cutmix", "epsilon", "label_noise", "teacher"])
 def test_a_training_loss_that_is_not_of_the_labels_is_said(name, records):
     odd = records[0]._replace(label="odd", options=dict(records[0].options, **{name: "x"}), outcome=None)
-    shown = Reader(page.render([records[0]._replace(outcome=None), odd], ReportOptions())).text
+    shown = Reader(report_page.render([records[0]._replace(outcome=None), odd], ReportOptions())).text
     assert "The training loss of odd is against" in shown
 
 
 def test_the_moving_average_has_its_row_and_its_curve():
     rows = [dict(made_up().rows[0], epoch=epoch, validation_ema_top1=top1, validation_ema_top5=0.99,
                  validation_ema_loss=0.25) for epoch, top1 in ((1, 0.1234), (2, 0.8765), (3, 0.8))]
-    with_average, without = (page.render([record], ReportOptions(evaluate=False)) for record in (
+    with_average, without = (report_page.render([record], ReportOptions(evaluate=False)) for record in (
         made_up("averaged", rows=rows), made_up()))
     shown = Reader(with_average).text
     assert "best of the moving average" in shown and "0.8765" in shown and "0.1234" not in shown
@@ -434,7 +435,7 @@ def test_the_moving_average_has_its_row_and_its_curve():
 
 def test_one_colour_per_run_in_all_charts():
     many = [made_up("run %d" % number) for number in range(12)]
-    text = page.render(many, ReportOptions(evaluate=False))
+    text = report_page.render(many, ReportOptions(evaluate=False))
     for number in range(12):
         assert text.count("stroke: var(--run-%d)" % number) >= 5 and text.count("--run-%d: #" % number) == 2
     assert len({figures.colour(number) for number in range(40)}) == 40
@@ -443,12 +444,12 @@ def test_one_colour_per_run_in_all_charts():
 def test_other_data_sets_have_other_tables(records):
     outcome = records[0].outcome._replace(classes=tuple("abcdefghij"))
     other = records[1]._replace(outcome=outcome, options=dict(records[1].options, dataset="letters"))
-    shown = Reader(page.render([records[0], other], ReportOptions())).text
+    shown = Reader(report_page.render([records[0], other], ReportOptions())).text
     assert "10 classes of plain" in shown and "10 classes of " + ODD in shown and "letters, Attention-56" in shown
 
 
 def test_seconds_as_a_person_says_them():
-    assert [markup.duration(seconds) for seconds in (1.25, 59.4, 128, 3599.7, 7325)] == [
+    assert [html_parts.duration(seconds) for seconds in (1.25, 59.4, 128, 3599.7, 7325)] == [
         "1.2 s", "59.4 s", "2 min 08 s", "1 h 00 min", "2 h 02 min"]
 
 

@@ -11,7 +11,7 @@ from resattnet import datasets, parameters, records, robustness, script_options
 from resattnet._mxnet import mx
 from resattnet.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from resattnet.network import get_attention_cifar
-from resattnet.tables import means_table, robustness_table
+from resattnet.assessment_tables import means_table, robustness_table
 from resattnet.trained import open_parameters, predict_parameters
 
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from . import figures
 from .evaluation import mistakes
-from .markup import STYLE, duration, escape, folded, table
+from .html_parts import STYLE, duration, escape, folded, table
 from .report import compare_arguments
 
 PICTURE = 128  # pixels at most of a side of a hard image

@@ -33,7 +33,7 @@ def versions():
 
 def devices():
     """Lines: what can be computed on, and why on nothing else."""
-    from ._mxnet import gpus
+    from .gpus import gpus
     from .devices import check_type, cpu_facts
     from .errors import InputError
     from ._mxnet import mx

@@ -3,8 +3,9 @@ import os
 import platform
 
 from . import __version__
-from ._mxnet import gpus, mx
+from ._mxnet import mx
 from .errors import InputError
+from .gpus import gpus
 
 
 def choose_devices(num_gpus=None, num_cpus=1):

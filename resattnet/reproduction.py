@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 from . import checkpoints, recipes, run_folders
-from ._mxnet import gpus
 from .errors import InputError
 from .figures import curves, save
 from .files import write_csv, writing
+from .gpus import gpus
 from .interrupts import Interrupted, StopSignals
 from .options import TrainingOptions, flag_name, flag_value
 from .overrides import known

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from resattnet import _mxnet, cores
+from resattnet import _mxnet, cores, gpus
 from resattnet._mxnet import MXNetUnavailable
 from resattnet.errors import InputError
 
@@ -284,9 +284,9 @@ def test_protobuf_of_this_environment():
 def test_gpus_of_each_generation():
     cards = [("Tesla K80", (3, 7)), ("GTX 1080", (6, 1)), ("RTX 4090", (8, 9)), ("NVIDIA H100", (9, 0)),
              ("NVIDIA B200", (10, 0))]
-    devices, reason = _mxnet.driver_devices(Driver(cards))
+    devices, reason = gpus.driver_devices(Driver(cards))
     assert devices == cards and reason is None
-    usable, reasons = _mxnet.usable_gpus(devices)
+    usable, reasons = gpus.usable_gpus(devices)
     assert usable == [1, 2]
     assert reasons[1] == "GPU 3 (NVIDIA H100) has compute capability 9.0: the wheel has code for 5.0 to 8.x only"
     assert [line.split()[1] for line in reasons] == ["0", "3", "4"]
@@ -300,12 +300,12 @@ def test_gpus_of_each_generation():
     (Driver([("GTX 1080", (6, 1))], version=10020), "serves CUDA 10.2"),
 ])
 def test_no_gpu_says_why(driver, line):
-    devices, reason = _mxnet.driver_devices(driver)
+    devices, reason = gpus.driver_devices(driver)
     assert devices == [] and line in reason and "\n" not in reason
 
 
 def test_gpus_here():
-    usable, reasons = _mxnet.gpus()
+    usable, reasons = gpus.gpus()
     assert usable or reasons
     if not _mxnet.mx.runtime.Features().is_enabled("CUDA"):
         assert usable == [] and "-r requirements-cu112.txt" in reasons[0]

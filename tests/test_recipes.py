@@ -16,7 +16,7 @@ from PIL import Image
 from test_cli import ROOT, refused, script
 from test_training import stop_at
 
-from resattnet import _mxnet, checkpoints, recipes, records, reproduction, training
+from resattnet import checkpoints, gpus, recipes, records, reproduction, training
 from resattnet.datasets import ImageSet
 from resattnet.errors import InputError
 from resattnet.interrupts import Interrupted
@@ -369,7 +369,7 @@ def test_what_does_not_decide_may_differ(few):
 @pytest.mark.parametrize("usable, flags, added", [([], "", False), ([0], "", False), ([0, 1, 3], "", True),
                                                   ([0, 1], "--num-cpus 2", False), ([0, 1], "--num-gpus 2", False)])
 def test_a_recipe_is_run_on_one_device_unless_it_says_otherwise(few, monkeypatch, usable, flags, added):
-    monkeypatch.setattr(reproduction, "gpus", lambda: _mxnet.Gpus(usable, []))
+    monkeypatch.setattr(reproduction, "gpus", lambda: gpus.Gpus(usable, []))
     command = reproduction.next_command(FEW._replace(flags=FEW.flags + " " + flags), few[0])
     assert ("--num-gpus 1" in " ".join(command)) == added
 

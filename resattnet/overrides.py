@@ -1,6 +1,8 @@
 """Options with some changed: what stands beside a recipe, and with what a run goes on."""
 import dataclasses
+import os
 
+from . import checkpoints, runs
 from .errors import InputError
 from .options import EXCLUSIVE, NEEDS, TrainingOptions, flag_name, flag_value
 from .specs import NETWORK_OPTIONS
@@ -121,6 +123,38 @@ def resumed(before, given, epochs_done):
     if merged.lr_schedule == "cosine" and "lr_restarts" in given:
         _check_past_restarts(own.lr_restarts or (), merged.lr_restarts or (), epochs_done)
     return merged
+
+
+def continued(run, given):
+    """With what a run goes on: `training.train(*continued("models/RUN", {"epochs": 60}))`.
+
+    Parameters
+    ----------
+    run : str
+        Its folder, one of its states, or its name.
+    given : dict
+        Options in place of its own, by name; `model_dir` only says where a run given by its name is.
+
+    Returns
+    -------
+    options : TrainingOptions
+    state : checkpoints.State
+
+    Raises
+    ------
+    InputError
+        If there is no such run, its state cannot be read, or as `resumed`.
+    """
+    given = dict(given)
+    model_dir = given.pop("model_dir", None)
+    if not os.path.isfile(run):
+        run = runs.find(run, given.get("log_dir"), model_dir or TrainingOptions.model_dir)[1] or run
+    state = checkpoints.load_state(run)
+    home = os.path.dirname(os.path.abspath(state.folder))
+    if model_dir is not None and os.path.abspath(model_dir) != home:
+        raise InputError("--model-dir %s: the run to resume is in %s, and stays there; leave it out"
+                         % (model_dir, home))
+    return resumed(state.options, given, state.progress["epoch"]), state
 
 
 def _check_past_restarts(own, new, epochs_done):

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from . import parameters, run_lines, run_folders, run_state
+from . import parameters, run_folders, run_lines, run_state
 from ._mxnet import mx
 from .averaging import MovingAverage
 from .board import RunLog

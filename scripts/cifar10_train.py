@@ -15,11 +15,11 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet import cli, recipes, runs  # noqa: E402
+from resattnet import cli, recipes  # noqa: E402
 from resattnet.cores import divide_cores  # noqa: E402
 from resattnet.errors import InputError  # noqa: E402
 from resattnet.options import TrainingOptions  # noqa: E402
-from resattnet.overrides import override, resumed  # noqa: E402
+from resattnet.overrides import continued, override  # noqa: E402
 
 
 def parse():
@@ -44,17 +44,7 @@ def parse():
         return override(recipes.options(found), given), None
     if resume is None:
         return TrainingOptions(**given), None
-    from resattnet.checkpoints import load_state
-
-    model_dir = given.pop("model_dir", None)
-    if not os.path.isfile(resume):
-        resume = runs.find(resume, given.get("log_dir"), model_dir or TrainingOptions.model_dir)[1] or resume
-    state = load_state(resume)
-    home = os.path.dirname(os.path.abspath(state.folder))
-    if model_dir is not None and os.path.abspath(model_dir) != home:
-        raise InputError("--model-dir %s: the run to resume is in %s, and stays there; leave it out"
-                         % (model_dir, home))
-    return resumed(state.options, given, state.progress["epoch"]), state
+    return continued(resume, given)
 
 
 def main():

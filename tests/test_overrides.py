@@ -3,9 +3,11 @@ import dataclasses
 
 import pytest
 
+from resattnet import checkpoints
 from resattnet.errors import InputError
 from resattnet.options import TrainingOptions
-from resattnet.overrides import override, resumed
+from resattnet.overrides import continued, override, resumed
+from resattnet.progress import Progress
 
 
 def after(before, epochs_done=0, **given):
@@ -111,6 +113,20 @@ def test_what_goes_with_an_option_goes_with_it():
     assert after(dict(teacher="t.params", temperature=2.0), teacher=None).temperature == 4
     assert after(dict(cutmix=True, mix_up=True, alpha=0.2), mix_up=False).alpha == 0.2
     assert after(dict(mix_up=True, alpha=0.2), mix_up=False).alpha == 1
+
+
+def test_a_run_goes_on_from_python_too(tmp_path):
+    folder = tmp_path / "models" / "run"
+    folder.mkdir(parents=True)
+    checkpoints.save_state(str(folder), {}, dict(dataclasses.asdict(Progress(epoch=2, step=8)),
+                                                 options=dataclasses.asdict(TrainingOptions(epochs=3, lr=0.2))))
+    given = dict(epochs=6, model_dir=str(tmp_path / "models"))
+    for run in ("run", str(folder), str(folder / "last.state")):
+        options, state = continued(run, given)
+        assert (options.epochs, options.lr, state.progress["step"], given["epochs"]) == (6, 0.2, 8, 6)
+        assert state.folder == str(folder)
+    with pytest.raises(InputError, match="--epochs 1: the run to resume has done 2"):
+        continued(str(folder), dict(epochs=1))
 
 
 def test_steps_after_the_end_stay():

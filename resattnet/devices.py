@@ -121,7 +121,7 @@ def average_running_statistics(net):
     """
     wait_for_running_statistics()
     for parameter in net.collect_params().values():
-        if parameter.grad_req == "null":
+        if parameter.grad_req == "null" and len(parameter.list_ctx()) > 1:
             first, *others = (data.asnumpy() for data in parameter.list_data())
             if any((other != first).any() for other in others):
                 parameter.set_data(mx.nd.array(sum(others, first) / (1 + len(others)), dtype=first.dtype))

@@ -3,6 +3,7 @@ import json
 from collections import Counter
 
 import pytest
+import small_digits
 from test_network import difference, images, initialised
 
 import resattnet
@@ -71,11 +72,13 @@ def test_fused_exported_and_imported_gives_the_same(tmp_path):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run of two epochs on the digits: the parameter file and the net."""
+    """The parameters of a run of two epochs on small digits, which the tests that ask for it see too."""
     folder = tmp_path_factory.mktemp("digits")
-    run = train(options.TrainingOptions(dataset="digits", widths="thin", epochs=2, batch_size=32, warmup_epochs=1,
-                                num_gpus=0, log_dir=str(folder / "log"), model_dir=str(folder / "models")))
-    return run.folder + "/best.params"
+    with pytest.MonkeyPatch.context() as patch:
+        small_digits.use(patch)
+        run = train(options.TrainingOptions(dataset="digits", widths="thin", epochs=2, batch_size=32, warmup_epochs=1,
+                                            num_gpus=0, log_dir=str(folder / "log"), model_dir=str(folder / "models")))
+        yield run.folder + "/best.params"
 
 
 def test_int8_computes_in_int8_and_sees_what_float32_sees(trained, capfd):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import small_digits
 from resattnet import (checkpoints, datasets, evaluation, figures, html_parts, report, report_page, runs, specs,
                        training)
 from resattnet._mxnet import mx
@@ -32,14 +33,8 @@ VOID = ("meta", "br", "img")
 def home(tmp_path_factory):
     """Two runs on few digits, of other lengths and arguments, the second resumed."""
     folder = tmp_path_factory.mktemp("home")
-    load = datasets.load
-
-    def load_few(name, data_dir, split, **kwargs):
-        whole = load(name, data_dir, split, **kwargs)
-        return whole._replace(images=np.ascontiguousarray(whole.images[:50, ::2, ::2]), labels=whole.labels[:50])
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(datasets, "load", load_few)
+        small_digits.use(patch, 50, 50)
         patch.setitem(specs.CIFAR_WIDTHS, "thin", specs.Widths(8, (16, 16, 16), 16))
         common = dict(dataset="digits", widths="thin", batch_size=25, warmup_epochs=0, num_gpus=0,
                       log_dir=str(folder / "log"), model_dir=str(folder / "models"))

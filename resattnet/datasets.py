@@ -108,11 +108,6 @@ def describe(name, data_dir=None, data_format="bin"):
     return SETS[name]
 
 
-def num_classes(name):
-    """Number of classes of the data set `name`, nothing being read."""
-    return len(describe(name).classes)
-
-
 def read_digits(data_set, data_dir, split, download):
     """The handwritten digits, magnified to 32x32.
 

@@ -41,17 +41,27 @@ def exclusive(folder):
         If another process does, or the folder cannot be written to.
     """
     path = os.path.join(folder, _LOCK)
-    with writing(folder):
-        handle = open(path, "a")
-    with handle:
-        try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
-            raise InputError("%s: another process trains this run; wait for it, or stop it first" % folder) from error
-        except OSError:
-            pass  # a file system without locks
+    with _locked(path, folder):
         try:
             yield
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(path)
+
+
+def _locked(path, folder):
+    """The file at `path`, open and locked by this process."""
+    while True:
+        with writing(folder):
+            handle = open(path, "a")
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            handle.close()
+            raise InputError("%s: another process trains this run; wait for it, or stop it first" % folder) from error
+        except OSError:
+            pass  # a file system without locks
+        if os.fstat(handle.fileno()).st_nlink:
+            return handle
+        # The process that ended has removed it after it was opened here: who opens it next makes another.
+        handle.close()

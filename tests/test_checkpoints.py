@@ -91,6 +91,22 @@ def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
         other.communicate()
 
 
+def test_a_lock_that_ended_while_it_was_opened_is_not_taken_for_ones_own(tmp_path, monkeypatch):
+    """The process that trained the run removes the file between our opening it and our locking it."""
+    folder, lock, taken = str(tmp_path), run_folders.fcntl.lockf, []
+
+    def removed_before(handle, how):
+        taken.append(handle.name)
+        if len(taken) == 1:
+            os.remove(handle.name)
+        lock(handle, how)
+
+    monkeypatch.setattr(run_folders.fcntl, "lockf", removed_before)
+    with run_folders.exclusive(folder):
+        assert os.listdir(folder) == ["training.tmp"] and len(taken) == 2
+    assert os.listdir(folder) == []
+
+
 def test_a_run_killed_between_two_renames_goes_on_from_the_previous_state(tmp_path):
     save_states(tmp_path, 1, 2)
     os.remove(str(tmp_path / "last.state"))

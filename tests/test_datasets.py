@@ -55,7 +55,7 @@ def message(*args, **kwargs):
 
 def test_every_set_is_described_without_files():
     assert datasets.DATASETS == ("digits", "cifar10", "cifar100")
-    assert [datasets.num_classes(name) for name in datasets.DATASETS] == [10, 10, 100]
+    assert [len(datasets.describe(name).classes) for name in datasets.DATASETS] == [10, 10, 100]
     for name in datasets.DATASETS:
         data_set = datasets.describe(name)
         assert len(set(data_set.classes)) == len(data_set.classes)
@@ -68,7 +68,7 @@ def test_unknown_names_list_the_choices():
     assert message("mnist", "data", "train") == "data set 'mnist': choose from digits, cifar10, cifar100"
     assert message("digits", "data", "validation") == "split 'validation': choose from train, test"
     with pytest.raises(InputError, match="choose from digits"):
-        datasets.num_classes("mnist")
+        datasets.describe("mnist")
 
 
 # Digits

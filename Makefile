@@ -6,7 +6,7 @@ REQUIREMENTS = setup.py requirements-base.txt requirements.txt
 .PHONY: help train test setup python clean
 
 help:
-	@echo "make train   train a thin Attention-56 on the embedded digits, on the CPU (about three minutes)"
+	@echo "make train   train a thin Attention-56 on the embedded digits, on the CPU (some minutes)"
 	@echo "make test    run all the tests"
 	@echo "make setup   only install what these two need, into $(VENV)"
 	@echo "make python  say which Python that takes: the newest usable of 3.8 to 3.12"

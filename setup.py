@@ -1,4 +1,4 @@
-"""Packaging. The versions are written once, in the requirements files beside this file."""
+"""Packaging. Versions of the base and of both MXNets are in the requirements files beside this file, others here."""
 import os
 import re
 

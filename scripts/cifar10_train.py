@@ -2,7 +2,7 @@
 """Train a Residual Attention Network on CIFAR-10, CIFAR-100 or the embedded digits.
 
     python scripts/cifar10_train.py --num-layers 92 --mix-up 1         # the real job: CIFAR-10, with mixup
-    python scripts/cifar10_train.py --dataset digits --widths thin     # no download, minutes on a CPU
+    python scripts/cifar10_train.py --dataset digits --widths thin --epochs 5 -b 32    # no download, minutes on a CPU
     python scripts/cifar10_train.py --resume models/RUN                # go on where a run was stopped
     python scripts/cifar10_train.py --recipe paper-56 --seed 1         # a row of data/recipes.csv, but for the seed
 

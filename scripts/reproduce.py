@@ -3,7 +3,7 @@
 
     python scripts/reproduce.py                          # list them: name, reported error, whose, ours
     python scripts/reproduce.py --print paper-56         # the full command of one
-    python scripts/reproduce.py digits thin56-proof      # run them, one after another
+    python scripts/reproduce.py digits thin56-5          # run them, one after another
 
 A recipe's run is called as the recipe: log/csv/NAME.csv, models/NAME. One that was stopped or killed goes on where
 it was, one that is done is not run again. What a run gave is entered in the file of recipes when it has ended, from

@@ -5,6 +5,7 @@ import time
 
 from tqdm import tqdm
 
+from . import console
 from ._mxnet import check_protobuf
 from .errors import InputError
 from .files import write_csv, writing
@@ -142,8 +143,13 @@ class RunLog:
             self._attempt("text log", self._write, text)
 
     def _print(self, text):
-        tqdm.write(text, file=sys.stderr if self._bar else sys.stdout)
-        sys.stdout.flush()
+        stream = sys.stderr if self._bar else sys.stdout
+        try:
+            tqdm.write(text, file=stream)
+            stream.flush()
+        except OSError:
+            console.lost(stream)
+            raise
 
     def scalars(self, step, values):
         """Put named numbers on the board at a step, and see that they are in its file."""

@@ -1,13 +1,14 @@
 """What the scripts share: flags from options, and errors as one line and an exit code."""
 import argparse
+import contextlib
 import dataclasses
 import difflib
-import os
 import re
 import select
 import sys
 import typing
 
+from . import console
 from .errors import InputError
 from .options import flag_name
 
@@ -85,36 +86,54 @@ def add_params(parser, **kwargs):
 def run(main):
     """Call a script's `main` and leave with its exit code: 0, 2 for an `InputError`, 130 or 143 when interrupted.
 
-    141, as of a program that SIGPIPE ends, where nobody reads the output any more and there was more to say.
+    141, as of a program that SIGPIPE ends, where nobody reads the output any more and there was more to say; 2 where it
+    cannot be written for another reason.
     """
     try:
-        sys.exit(_exit_code(main))
+        code = _exit_code(main)
     finally:
-        try:
-            sys.stdout.flush()
-        except BrokenPipeError:  # Python would try again as it ends, and complain
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        lost = console.lost(sys.stdout)
+    if lost and not code:
+        code = _output_is_lost(lost)
+    console.lost(sys.stderr)
+    sys.exit(code)
 
 
 def _exit_code(main):
     from .interrupts import Interrupted
 
-    name = sys.argv[0].rsplit("/", 1)[-1]
     try:
         return main()
-    except BrokenPipeError:
-        if not _is_closed(sys.stdout):
-            raise  # of another pipe: our bug
-        return 141
+    except SystemExit as end:  # argparse's, as after --help
+        return end.code
     except InputError as error:
-        print("%s: %s" % (name, error), file=sys.stderr)
+        _complain(error)
         return 2
     except Interrupted as stop:
-        print("%s: %s" % (name, stop), file=sys.stderr)
+        _complain(stop)
         return stop.exit_code
     except KeyboardInterrupt:
-        print("%s: interrupted" % name, file=sys.stderr)
+        _complain("interrupted")
         return 130
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) and _is_closed(sys.stdout):
+            return 141
+        lost = console.lost(sys.stdout)
+        if not lost:
+            raise  # of another file: our bug
+        return _output_is_lost(lost)
+
+
+def _complain(what):
+    with contextlib.suppress(OSError):  # of the terminal, where nobody is to be told any more
+        print("%s: %s" % (sys.argv[0].rsplit("/", 1)[-1], what), file=sys.stderr, flush=True)
+
+
+def _output_is_lost(error):
+    if isinstance(error, BrokenPipeError):
+        return 141
+    _complain("the output cannot be written (%s)" % error.strerror)
+    return 2
 
 
 def _is_closed(stream):

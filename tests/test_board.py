@@ -105,21 +105,30 @@ def test_a_full_disk_ends_the_logs_with_a_warning_and_not_the_run(tmp_path):
         assert done.stdout.count("warning: the %s cannot be written" % what) == 1
 
 
-def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path):
-    """Nor `| head`, which reads the first lines only."""
+@pytest.mark.parametrize("end", ["return 0", "raise Interrupted('stopped', 15)"])
+@pytest.mark.parametrize("place", ["reader, writer = os.pipe(); os.close(reader)",
+                                   "writer = os.open('/dev/full', os.O_WRONLY)"])
+def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path, place, end):
+    """Nor `2>&1 | head`, which reads the first lines only, nor a full disk; and its exit code is what it would be."""
     done = run_child("""
         import os
+        from resattnet import cli
         from resattnet.board import RunLog
-        reader, writer = os.pipe()
-        os.close(reader)
-        with RunLog(%r, "run", {}) as log:
-            log.line("first")
-            os.dup2(writer, 1)
-            log.line("second")
-            log.line("third")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        """ % str(tmp_path))
-    assert done.returncode == 0 and done.stdout == "first\n", done.stderr
+        from resattnet.interrupts import Interrupted
+
+        def main():
+            with RunLog(%r, "run", {}) as log:
+                log.line("first")
+                %s
+                os.dup2(writer, 1)
+                os.dup2(writer, 2)
+                log.line("second")
+                log.line("third")
+            %s
+
+        cli.run(main)
+        """ % (str(tmp_path), place, end))
+    assert done.returncode == (143 if "raise" in end else 0) and done.stdout == "first\n", done.stderr
     log = (tmp_path / "text" / "run.log").read_text()
     assert [log.count(word) for word in ("first", "second", "third", "warning: the output cannot")] == [1] * 4
 

@@ -99,18 +99,31 @@ def test_a_truncated_batch_file_is_named(tmp_path):
     assert "data_batch_3.bin" in line and "truncated" in line
 
 
-@pytest.mark.parametrize("script_name, argument, code", [("reproduce.py", "--write=0", 141),
-                                                         ("cifar10_train.py", "--help", 0)])
-def test_output_that_nobody_reads_is_no_traceback(script_name, argument, code):
-    """As with `| head`: a pipe whose other end is closed."""
-    reader, writer = os.pipe()
-    os.close(reader)
+def written_to(writer, script_name, argument, **environment):
+    """A script's outcome, where its output goes to an open file, which is closed after it."""
     try:
-        done = subprocess.run([sys.executable, os.path.join(ROOT, "scripts", script_name), argument], stdout=writer,
-                              stderr=subprocess.PIPE, universal_newlines=True, timeout=280)
+        return subprocess.run([sys.executable, os.path.join(ROOT, "scripts", script_name), argument], stdout=writer,
+                              stderr=subprocess.PIPE, universal_newlines=True, timeout=280,
+                              env=dict(os.environ, **environment))
     finally:
         os.close(writer)
-    assert done.stderr == "" and done.returncode == code
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("script_name, argument, codes", [("reproduce.py", "--write=0", {141}),
+                                                          ("cifar10_train.py", "--help", {0, 141})])
+def test_output_that_nobody_reads_is_no_traceback(script_name, argument, codes, unbuffered):
+    """As with `| head`: a pipe whose other end is closed. Some argparse say nothing of it, and there is no more."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = written_to(writer, script_name, argument, PYTHONUNBUFFERED=unbuffered)
+    assert done.stderr == "" and done.returncode in codes
+
+
+def test_output_to_a_full_disk_is_one_line():
+    done = written_to(os.open("/dev/full", os.O_WRONLY), "reproduce.py", "--write=0", PYTHONUNBUFFERED="")
+    assert done.stderr == "reproduce.py: the output cannot be written (No space left on device)\n"
+    assert done.returncode == 2
 
 
 @pytest.fixture(scope="module")

@@ -85,13 +85,14 @@ def _state(recipe, folder):
         options = known(state.options).effective
     except InputError as error:
         raise InputError("%s: %s" % (folder, error)) from error
-    wanted = _compared(recipes.options(recipe).effective, os.path.dirname(folder))
+    own = recipes.options(recipe).effective
+    wanted = _compared(dict(own, params=own["params"] and _placed(own["params"], os.path.dirname(folder))))
     stages = [("has %s", options)]
     for change in reversed(state.progress.get("changes", [])):
         options = dict(options, **change["options"])
         stages.append(("had %%s until step %d" % change["step"], options))
     for what, options in stages:
-        found = _compared(options, os.path.dirname(folder))
+        found = _compared(options)
         for name, value in wanted.items():
             if found[name] != value and (name not in COMPARED_IF_GIVEN or value != getattr(TrainingOptions, name)):
                 raise InputError("%s was not run by recipe %s, which has %s %s where it %s: move it away, or give "
@@ -100,9 +101,9 @@ def _state(recipe, folder):
     return state
 
 
-def _compared(effective, model_dir):
+def _compared(effective):
     """Of the options of a run, as of `TrainingOptions.effective`, those that decide what it gives."""
-    chosen = dict(effective, params=effective["params"] and os.path.abspath(_placed(effective["params"], model_dir)))
+    chosen = dict(effective, params=effective["params"] and os.path.abspath(effective["params"]))
     return {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()
             if name not in NOT_COMPARED}
 

@@ -84,7 +84,7 @@ def read_logs(name, folder, log_dir=None):
         If its CSV is damaged.
     """
     remarks = []
-    state = _read_state(folder, remarks)
+    state, saved_at = _read_state(folder, remarks)
     history = state.progress["history"] if state else []
     for change in state.progress.get("changes", ()) if state else ():
         before = ("%s %s" % (flag_name(name), flag_value(value)) for name, value in change["options"].items())
@@ -96,7 +96,8 @@ def read_logs(name, folder, log_dir=None):
     if not rows and history:
         remarks.append("%s is not there: the figures are those of the run's state" % path)
     # A log's disk may have been full, or another run of the name have written it; the state is what was trained.
-    elif state and rows and not _same(rows[:max(1, len(history))], history):
+    elif state and rows and not (_same(rows[:len(history)], history) if history else
+                                 os.path.getmtime(path) > saved_at):
         remarks.append("%s has other rows than the run's state: the figures are the state's" % path)
     else:
         history = rows
@@ -111,17 +112,17 @@ def _same(rows, others):
 
 
 def _read_state(folder, remarks):
-    """The newest whole state, without its arrays, or None."""
+    """The newest whole state, without its arrays, and the time at which it was saved; twice None without one."""
     paths = checkpoints.state_paths(folder) if folder else []
     if not paths:
         remarks.append("%s: its arguments are unknown" % (
             "no state is in %s" % folder if folder else "its folder of parameters and states is not there"))
     for path in paths:
         try:
-            return checkpoints.load_state(path, with_arrays=False)
+            return checkpoints.load_state(path, with_arrays=False), os.path.getmtime(path)
         except InputError as error:
             remarks.append(str(error))
-    return None
+    return None, None
 
 
 def read_csv(path):

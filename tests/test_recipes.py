@@ -374,8 +374,10 @@ def test_a_recipe_is_run_on_one_device_unless_it_says_otherwise(few, monkeypatch
     assert ("--num-gpus 1" in " ".join(command)) == added
 
 
-def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few, tmp_path):
-    options, training_options = few
+@pytest.mark.parametrize("models", ["models", "models/again"])
+def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few, tmp_path, monkeypatch, models):
+    monkeypatch.chdir(tmp_path)
+    options, training_options = (dataclasses.replace(each, model_dir=models) for each in few)
     more = FEW._replace(name="more", flags=FEW.flags + " --params models/few/last.params")
     write_table(tmp_path, FEW, more)
     where = os.path.join(options.model_dir, "few", "last.params")

@@ -13,7 +13,8 @@ OF_MASKS = ("attention_learning", "attention", "mask_images")  # what has no pla
 def override(own, given):
     """Options but for those given, which win.
 
-    What of the others has no place beside those is left out: the other one of two that exclude each other; DALI beside
+    What of the others has no place beside those is left out: the other one of two that exclude each other; devices
+    that do not compute in the type asked for; DALI beside
     what it cannot do; what goes with an option that is off now; that there are no masks, beside what is of masks; the
     learning rate's steps or restarts of another schedule, and restarts after the end; a warm-up that is longer than the
     run, and epochs without mixup that are as long.
@@ -45,7 +46,9 @@ def override(own, given):
     for one, other, _ in EXCLUSIVE:
         leave_out(*[other] * asked_for(one), *[one] * asked_for(other))
     if asked_for("float16"):
-        leave_out("num_cpus")
+        leave_out("num_cpus", *["num_gpus"] * (merged["num_gpus"] == 0))
+    if asked_for("dtype") and "num_gpus" not in given and merged["num_gpus"]:
+        merged["num_gpus"] = 0  # bfloat16 is the CPU's
     if given.get("data_format", "rec") != "rec":
         leave_out("loader")
     if merged["num_gpus"] and merged["num_cpus"] > 1:

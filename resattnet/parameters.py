@@ -100,7 +100,7 @@ def _most_alike(path):
     """
     folder, name = os.path.split(path)
     if os.path.isdir(folder or "."):
-        paths = {other: os.path.join(folder, other) for other in os.listdir(folder or ".") if other.endswith(".params")}
+        paths = {other: os.path.join(folder, other) for other in _listed(folder) if other.endswith(".params")}
         if not folder:
             paths.update({other: other for other in packaged_names()}, **_of_runs(TrainingOptions.model_dir, BEST))
     else:
@@ -112,9 +112,16 @@ def _most_alike(path):
 
 def _of_runs(home, name):
     """The files of a name in the folders of a folder, by the folders' names."""
-    folders = os.listdir(home or ".") if os.path.isdir(home or ".") else []
-    paths = {folder: os.path.join(home, folder, name) for folder in folders}
+    paths = {folder: os.path.join(home, folder, name) for folder in _listed(home)}
     return {folder: path for folder, path in paths.items() if os.path.isfile(path)}
+
+
+def _listed(folder):
+    """The names in a folder; none where there is no such folder, or it is not ours to read."""
+    try:
+        return os.listdir(folder or ".")
+    except OSError:
+        return []
 
 
 def _whole_parameters(path):

@@ -38,7 +38,7 @@ class TrainedOptions(Options):
 
     dataset: Optional[str] = option(None, "the data set to test on", unset=_DESCRIBED)
     data_format: Optional[str] = option(None, "bin: the set's own binary files; rec: records", choices=FORMATS,
-                                        unset=_DESCRIBED)
+                                        unset=_DESCRIBED + ", else bin")
     num_layers: Optional[int] = option(None, "depth of the network", choices=tuple(attention_net_spec),
                                        unset=_DESCRIBED)
     widths: Optional[str] = option(None, "widths of the network", choices=tuple(CIFAR_WIDTHS), unset=_DESCRIBED)

@@ -98,7 +98,14 @@ def refused(path, dataset="digits", classes=10):
     return str(error.value)
 
 
-def test_files_that_teach_nothing(options, teacher):
+def ours_only(folder, listdir=os.listdir):
+    """As if no folder of runs were ours to read."""
+    if folder != parameters.FOLDER:
+        raise PermissionError(13, "Permission denied", folder)
+    return listdir(folder)
+
+
+def test_files_that_teach_nothing(options, teacher, monkeypatch):
     folder = os.path.dirname(teacher)
     line = refused(os.path.join(folder, "bets.params"))
     assert "bets.params: no such parameter file; did you mean %s?" % teacher in line
@@ -107,6 +114,10 @@ def test_files_that_teach_nothing(options, teacher):
     home, run = os.path.split(folder)
     wrong = os.path.join(home, run[:-1], os.path.basename(teacher))
     assert refused(wrong).endswith("%s: no such parameter file; did you mean %s?" % (wrong, teacher))
+    monkeypatch.setattr(os, "listdir", ours_only)
+    assert refused(wrong).endswith("%s: no such parameter file" % wrong)
+    assert refused(os.path.join(folder, "bets.params")).endswith("bets.params: no such parameter file")
+    monkeypatch.undo()
     line = refused(teacher, "cifar100", 100)
     assert "was trained on digits (10 classes), this run is on cifar100 (100 classes)" in line
     with open(teacher, "r+b") as handle:

@@ -80,6 +80,11 @@ def test_beside_a_recipe_what_is_given_takes_the_place_of_what_excludes_it(own, 
     assert all(getattr(options, name) == value for name, value in given.items())
 
 
+def test_a_type_takes_the_place_of_devices_that_do_not_compute_in_it():
+    assert override(TrainingOptions(num_gpus=0), dict(float16=True)).num_gpus is None
+    assert override(TrainingOptions(num_gpus=1), dict(dtype="bfloat16")).num_gpus == 0
+
+
 @pytest.mark.parametrize("before, given, message", [
     (dict(zero_gamma=True), dict(params="other.params"), "^--params other.params: the run to resume has none"),
     (dict(mask="none"), dict(attention="channel"), "^--attention channel: the run to resume has mixed"),

@@ -13,11 +13,10 @@ OF_MASKS = ("attention_learning", "attention", "mask_images")  # what has no pla
 def override(own, given):
     """Options but for those given, which win.
 
-    What of the others has no place beside those is left out: the other one of two that exclude each other; devices
-    that do not compute in the type asked for; DALI beside
-    what it cannot do; what goes with an option that is off now; that there are no masks, beside what is of masks; the
-    learning rate's steps or restarts of another schedule, and restarts after the end; a warm-up that is longer than the
-    run, and epochs without mixup that are as long.
+    What of the others has no place beside those is left out: the other one of two that exclude each other; devices that
+    do not compute in the type asked for; DALI beside what it cannot do; what goes with an option that is off now; that
+    there are no masks, beside what is of masks; the learning rate's steps or restarts of another schedule, and restarts
+    after the end; a warm-up that is longer than the run, and epochs without mixup that are as long.
 
     Parameters
     ----------

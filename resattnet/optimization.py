@@ -1,4 +1,4 @@
-"""From gradients to new parameters: which decay, how gradients are clipped, and the trainer of a run."""
+"""From gradients to new parameters: which decay, how gradients are summed and clipped, and the trainer of a run."""
 from ._mxnet import mx
 from .schedules import OptimizerSchedule
 
@@ -21,7 +21,6 @@ def make_trainer(net, options, schedule):
     # Without the running statistics: a trainer of several devices would overwrite those of all by the first's.
     learned = [parameter for parameter in net.collect_params().values() if parameter.grad_req != "null"]
     for parameter in learned:
-        parameter.grad_req = "add" if options.accumulate > 1 else "write"
         if options.no_wd and not decays(parameter):
             parameter.wd_mult = 0
     return mx.gluon.Trainer(
@@ -29,6 +28,33 @@ def make_trainer(net, options, schedule):
         dict(momentum=options.momentum, wd=options.wd, lr_scheduler=OptimizerSchedule(schedule),
              multi_precision=options.float16),
         kvstore="device" if len(learned[0].list_ctx()) > 1 else None, update_on_kvstore=False)
+
+
+class GradientSum:
+    """The sum of the gradients of several backward passes, one after another.
+
+    Not MXNet's own, `grad_req = "add"`: behind a cast, as of `precision.mixed`, oneDNN's part of it gives zeros.
+
+    Parameters
+    ----------
+    parameters : list of gluon.Parameter
+        Initialised; each has a gradient on each of its devices.
+    """
+
+    def __init__(self, parameters):
+        self._pairs = [(gradient, gradient.zeros_like())
+                       for parameter in parameters for gradient in parameter.list_grad()]
+
+    def add(self):
+        """Add the gradients that stand on the devices to the sum."""
+        for gradient, total in self._pairs:
+            total += gradient
+
+    def take(self):
+        """Put the sum in the place of the gradients, and begin a new one."""
+        for gradient, total in self._pairs:
+            total.copyto(gradient)
+            total[:] = 0
 
 
 def decays(parameter):

@@ -21,7 +21,7 @@ from .interrupts import Interrupted, StopSignals
 from .mask_log import MaskLog
 from .meters import Meter
 from .network import get_attention_cifar
-from .optimization import make_trainer, update
+from .optimization import GradientSum, make_trainer, update
 from .overrides import known
 from .precision import mixed
 from .progress import Progress
@@ -144,6 +144,7 @@ class Run:
             [epoch * steps for epoch in options.decay_epochs],
             [epoch * steps for epoch in options.lr_restarts or ()], options.lr_restart_factor)
         self.trainer = make_trainer(self.net, options, self.schedule)
+        self.gradient_sum = GradientSum(self.trainer._params) if options.accumulate > 1 else None
         self.average = MovingAverage(self.net, options.ema) if options.ema else None
 
     def _build_objective(self):
@@ -222,24 +223,28 @@ class Run:
     def train_step(self, images, labels):
         """One update from one batch, or from `accumulate` of them in one; returns before the devices are done."""
         for part in zip(*(np.array_split(array, self.options.accumulate) for array in (images, labels))):
-            self.add_gradients(split_batch(*part, self.devices, self.dtype))
+            self.make_gradients(split_batch(*part, self.devices, self.dtype))
+            if self.gradient_sum:
+                self.gradient_sum.add()
+        if self.gradient_sum:
+            self.gradient_sum.take()
         update(self.trainer, len(images), self.options.clip_gradient)
-        if self.options.accumulate > 1:
-            self.net.collect_params().zero_grad()
         if self.average:
             self.average.update(self.progress.step + 1)
 
-    def add_gradients(self, parts):
+    def make_gradients(self, parts):
         """Forward and backward of one batch, given as its parts on the devices, counted by the meter."""
         targets = [(y, self.teacher(x)) if self.teacher else (y,) for x, y in parts]
         with mx.autograd.record():
             outputs = [self.graph(x) for x, _ in parts]
-            losses = [self.loss(output, *target) for output, target in zip(outputs, targets)]
+            # In float32, also of float16's logits: mixed labels and their smoothing are of no other type.
+            losses = [self.loss(output.astype("float32", copy=False), *target)
+                      for output, target in zip(outputs, targets)]
         mx.autograd.backward(losses)
         for loss, output, (_, y) in zip(losses, outputs, parts):
             heavier = y.argmax(axis=1) if self.transform.soft_labels else y.astype("float32")
             hits = output.argmax(axis=1).astype("float32") == heavier
-            self.meter.add(loss.astype("float32").sum(), hits.sum(), len(loss))
+            self.meter.add(loss.sum(), hits.sum(), len(loss))
         self.meter.wait(STEPS_AHEAD * len(parts))
 
     def validate(self):

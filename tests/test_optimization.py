@@ -6,6 +6,7 @@ import pytest
 
 from resattnet import optimization, training
 from resattnet._mxnet import mx
+from resattnet.devices import split_batch
 from resattnet.errors import InputError
 from resattnet.options import TrainingOptions
 from test_training import elsewhere, fix_statistics, values
@@ -55,6 +56,39 @@ def test_a_step_follows_the_clipped_gradient_of_the_mean_loss(options, devices, 
         clipped = moves(elsewhere(options, name), devices, accumulate=accumulate, clip_gradient=norm * share)
         assert np.sqrt((clipped ** 2).sum()) == pytest.approx(norm * min(1, share), rel=1e-3)
         assert np.abs(clipped - min(1, share) * gradient).max() < 2e-3 * np.abs(gradient).max()
+
+
+def test_gradients_are_summed_behind_casts_too():
+    """As in mixed precision, where MXNet's own sum of an oneDNN cast's gradients is 0."""
+    weight = mx.gluon.Parameter("w", shape=(3, 4))
+    narrow = mx.sym.amp_cast(mx.sym.amp_cast(weight.var(), dtype=np.dtype([("bfloat16", np.uint16)])), dtype="float32")
+    block = mx.gluon.SymbolBlock(mx.sym.broadcast_mul(mx.sym.var("data"), narrow), mx.sym.var("data"))
+    parameter, = block.collect_params().values()
+    parameter.shape = (3, 4)
+    block.initialize(mx.init.One())
+    block.hybridize(static_alloc=True, static_shape=True)
+    total = optimization.GradientSum([parameter])
+    for _ in range(2):
+        for factor in (1, 2, 4):
+            with mx.autograd.record():
+                loss = block(mx.nd.ones((3, 4)) * factor).sum()
+            loss.backward()
+            total.add()
+        total.take()
+        assert (parameter.grad().asnumpy() == 7).all()
+
+
+def test_logits_in_float16_learn_from_mixed_labels(options):
+    """Whose parts no whole number holds: the loss and its gradient are as of float32."""
+    run = training.Run(dataclasses.replace(options, mix_up=True), [mx.cpu()])
+    rng = np.random.default_rng(0)
+    batch = rng.normal(size=(16, 3, 16, 16)).astype(np.float32), rng.dirichlet(np.ones(10), 16).astype(np.float32)
+    gradients = []
+    for graph in (run.net, lambda x: run.net(x).astype("float16")):
+        run.graph = graph
+        run.make_gradients(split_batch(*batch, run.devices))
+        gradients.append(run.net.output.weight.grad().asnumpy())
+    assert 0 < np.abs(gradients[1] - gradients[0]).max() < 1e-2 * np.abs(gradients[0]).max()
 
 
 @pytest.mark.parametrize("no_wd", [False, True])

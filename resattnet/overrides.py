@@ -15,8 +15,9 @@ def override(own, given):
 
     What of the others has no place beside those is left out: the other one of two that exclude each other; devices that
     do not compute in the type asked for; DALI beside what it cannot do; what goes with an option that is off now; that
-    there are no masks, beside what is of masks; the learning rate's steps or restarts of another schedule, and restarts
-    after the end; a warm-up that is longer than the run, and epochs without mixup that are as long.
+    there are no masks, beside what is of masks; the parameters to start from, beside another network; the learning
+    rate's steps or restarts of another schedule, steps within the warm-up, and restarts after the end; a warm-up that
+    is longer than the run, and epochs without mixup that are as long. Steps and restarts bring their schedule.
 
     Parameters
     ----------
@@ -63,12 +64,19 @@ def override(own, given):
         leave_out("mixup_off_epochs")
     if own.warmup > merged["epochs"]:
         leave_out("warmup_epochs")
+    if any(given.get(name, getattr(own, name)) != getattr(own, name) for name in NETWORK_OPTIONS):
+        leave_out("params")
+    if "lr_schedule" not in given and asked_for("lr_steps") != asked_for("lr_restarts"):
+        merged["lr_schedule"] = "step" if asked_for("lr_steps") else "cosine"
     if merged["lr_schedule"] == "cosine":
         leave_out("lr_steps")
         if "lr_restarts" not in given:
-            merged["lr_restarts"] = [epoch for epoch in own.lr_restarts or () if epoch < merged["epochs"]] or None
+            merged["lr_restarts"] = [epoch for epoch in own.lr_restarts or ()
+                                     if (given.get("warmup_epochs") or 0) < epoch < merged["epochs"]] or None
     else:
         leave_out("lr_restarts")
+        if "lr_steps" not in given and given.get("warmup_epochs"):
+            merged["lr_steps"] = [epoch for epoch in own.lr_steps or () if epoch >= given["warmup_epochs"]] or None
     for name, others in NEEDS.items():
         if not any(merged[other] for other in others):
             leave_out(name)

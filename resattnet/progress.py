@@ -61,7 +61,7 @@ class Progress:
         setattr(self, which, {"epoch": row["epoch"], "top1": row[BEST[which]]})
 
     def go_on_with(self, options, before):
-        """Note which options, as of `TrainingOptions.effective`, the steps until now were trained with that are others."""
+        """Note which options, as of `TrainingOptions.effective`, the steps until now had that are others."""
         if self.changes and self.changes[-1]["step"] == self.step:  # with what came after these none was
             before = dict(before, **{name: tuple(value) if isinstance(value, list) else value
                                      for name, value in self.changes.pop()["options"].items()})

@@ -9,7 +9,7 @@ import sys
 from . import checkpoints, recipes, run_folders
 from .errors import InputError
 from .figures import curves, save
-from .files import write_csv, writing
+from .files import digest, write_csv, writing
 from .gpus import gpus
 from .interrupts import Interrupted, StopSignals
 from .options import TrainingOptions, flag_name, flag_value
@@ -65,7 +65,8 @@ def next_command(recipe, options):
     """What is to be run for a recipe: a list of words, None where its run is done."""
     folder = os.path.join(options.model_dir, recipe.name)
     state = _state(recipe, folder)
-    where = ["--log-dir", options.log_dir, "--data-dir", options.data_dir]
+    where = [word for name in ("log_dir", "data_dir") if getattr(options, name) is not None
+             for word in (flag_name(name), getattr(options, name))]
     if state is None:
         start = _start(recipe, options.model_dir)
         _clear(folder)
@@ -114,11 +115,31 @@ def _start(recipe, model_dir):
     if given is None:
         return []
     path = _placed(given, model_dir)
-    if given.startswith(MODELS) and not os.path.exists(path):
-        other = os.path.basename(os.path.dirname(path))
-        raise InputError("recipe %s starts from %s, which is not there: run that recipe before, as by "
-                         "scripts/reproduce.py %s %s" % (recipe.name, path, other, recipe.name))
+    if given.startswith(MODELS):
+        folder = os.path.dirname(path)
+        lacking = "which is not there" if not os.path.exists(path) else _unfinished(folder)
+        if lacking:
+            raise InputError("recipe %s starts from %s, %s: run that recipe before, as by scripts/reproduce.py %s %s"
+                             % (recipe.name, path, lacking, os.path.basename(folder), recipe.name))
     return ["--params", path]
+
+
+def _unfinished(folder):
+    """How far the run of a folder is, where it has not ended; None where it has, or no state says so."""
+    if not checkpoints.state_paths(folder):
+        return None
+    state = checkpoints.load_state(folder, with_arrays=False)
+    done, epochs = state.progress["epoch"], state.options["epochs"]
+    return "whose run has %d of its %d epochs" % (done, epochs) if done < epochs else None
+
+
+def _check_start(recipe, model_dir, folder, started_from):
+    """Check that a run began with the parameters of another recipe as they are now, where they are still there."""
+    given = recipes.options(recipe).params
+    path = given and _placed(given, model_dir)
+    if path and given.startswith(MODELS) and os.path.exists(path) and digest(path) != started_from:
+        raise InputError("%s began with other parameters than those of %s: move it away, or give another --model-dir"
+                         % (folder, path))
 
 
 def _devices(recipe):
@@ -201,6 +222,7 @@ def record(recipe, options):
     if done < epochs:
         raise InputError("%s has %d of its %d epochs: scripts/reproduce.py %s goes on" % (
             folder, done, epochs, recipe.name))
+    _check_start(recipe, options.model_dir, folder, state.progress.get("started_from"))
     rows = state.progress["history"]
     errors, seconds = [_error(row["validation_top1"]) for row in rows], sum(row["seconds"] for row in rows)
     best = min(errors)

@@ -14,6 +14,7 @@ EXPORT_FORMATS = ("onnx", "symbol", "int8", "float16")
 PREDICTION_FORMATS = ("text", "csv", "json")
 BENCHMARK_PARTS = ("train", "inference", "input", "epoch")
 _DESCRIBED = "as described beside the parameters"
+_OWN = "of a run that goes on its own, else "
 
 
 def _resolve_output(options, name, a_folder_is_none=True):
@@ -298,8 +299,8 @@ class ReproductionOptions(Options):
     note: Optional[str] = option(None, "what else is to be known of the runs, as of their data; entered with their "
                                  "conditions")
     recipes: Optional[str] = option(None, "file of the recipes", unset="data/recipes.csv")
-    data_dir: str = option("data", "where the data sets are, and are downloaded to")
-    log_dir: str = option("log", "folder of the logs")
+    data_dir: Optional[str] = option(None, "where the data sets are, and are downloaded to", unset=_OWN + "data")
+    log_dir: Optional[str] = option(None, "folder of the logs", unset=_OWN + "log")
     model_dir: str = option("models", "folder of the parameters and states")
 
 

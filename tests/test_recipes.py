@@ -21,7 +21,7 @@ from resattnet.datasets import ImageSet
 from resattnet.errors import InputError
 from resattnet.interrupts import Interrupted
 from resattnet.options import TrainingOptions
-from resattnet.overrides import resumed
+from resattnet.overrides import continued, resumed
 from resattnet.script_options import ReproductionOptions
 
 HEAD = ",".join(recipes.Recipe._fields) + "\n"
@@ -211,7 +211,12 @@ def test_a_flag_that_excludes_one_of_a_recipe_wins_over_it(name, monkeypatch):
     cosine = parsed(monkeypatch, "--recipe", name, "--lr-schedule", "cosine")
     assert cosine == dataclasses.replace(own, lr_schedule="cosine", lr_steps=None)
     trunk = parsed(monkeypatch, "--recipe", name, "--mask", "none")
-    assert trunk == dataclasses.replace(own, mask="none", attention="mixed", attention_learning="arl")
+    assert trunk == dataclasses.replace(own, mask="none", attention="mixed", attention_learning="arl",
+                                        params=own.params if own.mask == "none" else None)
+    assert parsed(monkeypatch, "--recipe", name, "--lr-steps", "200", "--epochs", "300").lr_schedule == "step"
+    assert parsed(monkeypatch, "--recipe", name, "--lr-restarts", "200", "--epochs", "300").lr_schedule == "cosine"
+    late = parsed(monkeypatch, "--recipe", name, "--warmup-epochs", str(own.epochs - 1))
+    assert late.warmup == own.epochs - 1 and all(step >= late.warmup for step in late.lr_steps or ())
 
 
 def test_listing_and_printing(tmp_path):
@@ -384,10 +389,22 @@ def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few, tmp_pa
     with pytest.raises(InputError, match="recipe more starts from .*few/last.params, which is not there: run that "
                        "recipe before, as by scripts/reproduce.py few more"):
         reproduction.next_command(more, options)
-    training.train(training_options)
+    again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        training.train(training_options)
+    again()
+    with pytest.raises(InputError, match="few/last.params, whose run has 1 of its 3 epochs: run that recipe before"):
+        reproduction.next_command(more, options)
+    training.train(*continued(os.path.dirname(where), {}))
     command = reproduction.next_command(more, options)
     assert command[command.index("--params") + 1] == where
     training.train(dataclasses.replace(training_options, name="more", params=where))
+    assert reproduction.record(more, options).ours
+    with open(where, "wb") as handle:
+        handle.write(b"of another run")
+    with pytest.raises(InputError, match="models.*/more began with other parameters than those of .*few/last.params"):
+        reproduction.record(more, options)
+    os.remove(where)
     assert reproduction.record(more, options).ours
     other = more._replace(flags=more.flags.replace("few/last", "few/best"))
     with pytest.raises(InputError, match="was not run by recipe more, which has --params .*few/best.params where"):

@@ -30,7 +30,9 @@ setup: $(VENV)/.installed
 # distributions ship Python without ensurepip. So each is asked.
 FIND_PYTHON = \
 	python=; \
-	for candidate in $${PYTHON:-python3.12 python3.11 python3.10 python3.9 python3.8 python3 python}; do \
+	if [ -n "$$PYTHON" ]; then set -- "$$PYTHON"; \
+	else set -- python3.12 python3.11 python3.10 python3.9 python3.8 python3 python; fi; \
+	for candidate in "$$@"; do \
 	    if "$$candidate" -c 'import sys, ctypes, ensurepip, ssl, venv; \
 	version = sys.version_info[:2]; named = sys.argv[1].startswith("python3."); \
 	sys.exit(not (3, 8) <= version <= (3, 12) or named and sys.argv[1] != "python%d.%d" % version)' \

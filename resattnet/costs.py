@@ -1,6 +1,7 @@
 """What training costs as the work grows: images per second and memory by batch, depth and number of processes."""
 import contextlib
 import os
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -60,7 +61,10 @@ LOADS = tuple(dict.fromkeys(
 
 
 def memory_size():
-    """The machine's memory, in MiB."""
+    """The machine's memory, or of a container the part that its /proc tells of, in MiB."""
+    if os.path.exists("/proc/meminfo"):
+        with open("/proc/meminfo") as stream:
+            return int(re.search(r"MemTotal: +(\d+) kB", stream.read()).group(1)) / 1024
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2 ** 20
 
 

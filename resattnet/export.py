@@ -11,6 +11,7 @@ import numpy as np
 
 from . import __version__, parameters, pretrained
 from ._mxnet import mx
+from .cores import core_count
 from .devices import device_of
 from .errors import InputError
 from .evaluation import finite
@@ -67,7 +68,10 @@ def _logits(net, images):
 
 def onnx_logits(path, images):
     """The logits that onnxruntime gives of images (N, 3, H, W), in two batches: the first image, and the others."""
-    session = import_onnx()[1].InferenceSession(path, providers=["CPUExecutionProvider"])
+    onnxruntime = import_onnx()[1]
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = core_count()  # its own choice is all of the system's, which may not be ours to use
+    session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
     parts = (images[:1], images[1:]) if len(images) > 1 else (images,)
     return np.concatenate([session.run(["logits"], {"images": part})[0] for part in parts])
 

@@ -97,7 +97,7 @@ def read_logs(name, folder, log_dir=None):
         remarks.append("%s is not there: the figures are those of the run's state" % path)
     # A log's disk may have been full, or another run of the name have written it; the state is what was trained.
     elif state and rows and not (_same(rows[:len(history)], history) if history else
-                                 os.path.getmtime(path) > saved_at):
+                                 os.path.getmtime(path) >= saved_at):
         remarks.append("%s has other rows than the run's state: the figures are the state's" % path)
     else:
         history = rows

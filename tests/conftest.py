@@ -7,11 +7,15 @@ import pytest
 # other work runs beside the tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+for name in [name for name in os.environ if name.startswith("MXNET_")]:
+    del os.environ[name]  # the user's own: some have MXNet say so, where a test asks that nothing is said
+
 import headless  # noqa: E402
 import small_digits  # noqa: E402
 from resattnet._mxnet import mx  # noqa: F401,E402
 from resattnet import specs  # noqa: E402
 from resattnet.options import TrainingOptions  # noqa: E402
+import matplotlib.font_manager  # noqa: F401,E402  # what it says, once, of fonts and a folder for them, it says here
 
 # By their time, the longest first: else one process still works through one of them when the others are done.
 LONG = ("test_training", "test_resume", "test_inference", "test_recipes", "test_export", "test_benchmark",

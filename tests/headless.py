@@ -30,7 +30,10 @@ def find():
 
 @functools.lru_cache(maxsize=None)
 def _starts(path):
-    """Whether it is a browser: Ubuntu's chromium-browser only says that a snap should be installed, and fails."""
+    """Whether it is a browser that reads our files: a snap does not, and its stand-in only says to install one."""
+    if (os.path.basename(os.path.realpath(path)) == "snap"
+            or os.path.basename(path) == "chromium-browser" and os.path.exists("/snap/bin/chromium")):
+        return False
     try:
         return subprocess.run([path, "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                               timeout=30).returncode == 0

@@ -287,5 +287,6 @@ def test_several_cpu_devices_measure_as_one(home, call, monkeypatch):
     ("digits digits", "--flip 1", "--flip 1: a mirrored image of digits does not show its class"),
 ])
 def test_what_is_refused(names, args, message, home, call):
-    line = call("--params", *map(home.path, names.split()), *args.format(home=home.folder).split(), code=2)
+    args = [arg.format(home=home.folder) for arg in args.split()]
+    line = call("--params", *map(home.path, names.split()), *args, code=2)
     assert message.format(home=home.folder) in line

@@ -1,5 +1,6 @@
 """States of a run: whole or named as damaged, and never half written."""
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -77,7 +78,8 @@ def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
     other = subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE, universal_newlines=True)
     lines = sorted(int(other.stdout.readline()) for _ in range(2))
     try:
-        with pytest.raises(InputError, match="%s: another process trains this run; wait for it, or stop it" % folder):
+        with pytest.raises(InputError, match="%s: another process trains this run; wait for it, or stop it"
+                           % re.escape(folder)):
             with run_folders.exclusive(folder):
                 pass
         other.kill()

@@ -196,8 +196,9 @@ def test_resuming_refuses_another_network(trained):
     assert "--num-layers 92: the run to resume has 56" in refused(done)
 
 
-def test_a_damaged_state_is_refused_with_the_last_whole_one(trained):
-    path = str(trained / "models" / "run" / "last.state")
+def test_a_damaged_state_is_refused_with_the_last_whole_one(trained, tmp_path):
+    shutil.copytree(str(trained / "models" / "run"), str(tmp_path / "run"))
+    path = str(tmp_path / "run" / "last.state")
     os.truncate(path, os.path.getsize(path) // 2)
-    line = refused(script("cifar10_train.py", "--resume", "models/run", cwd=str(trained)))
+    line = refused(script("cifar10_train.py", "--resume", "run", cwd=str(tmp_path)))
     assert "last.state is damaged" in line and "previous.state" in line

@@ -93,9 +93,9 @@ def test_digits_statistics_are_those_of_train():
 def test_digits_load_at_once():
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         datasets.load("digits", None, "train")
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 0.5
 
 

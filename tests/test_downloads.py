@@ -231,8 +231,8 @@ def test_no_server(path, capsys, monkeypatch):
 
 
 def test_silent_server(server, path):
-    server.cut, server.pause = 1000, 3
-    assert "timed out" in refusal(server.url, path, len(DATA), SHA256, timeout=1)
+    server.cut, server.pause = 1000, 9
+    assert "timed out" in refusal(server.url, path, len(DATA), SHA256, timeout=3)
     assert len(read(path + ".part")) >= 1000
 
 

@@ -313,7 +313,7 @@ def test_the_readme_example_needs_no_mxnet(saved, tmp_path):
         Image.fromarray(test_set.images[row]).save(picture)
         done = subprocess.run([sys.executable, str(program), target, picture], stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, universal_newlines=True, cwd=str(tmp_path), timeout=60)
-        assert (done.returncode, done.stderr) == (0, "")
+        assert done.returncode == 0, done.stderr
         shares = logits.softmax().asnumpy()
         expected = ["%6.2f %%  %d" % (100 * shares[k], k) for k in np.argsort(-shares)[:3]]
         assert done.stdout.splitlines() == expected

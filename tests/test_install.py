@@ -377,6 +377,10 @@ def make(tmp_path, monkeypatch):
         pytest.skip("make is not installed")
     for variable in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON", "VENV"):
         monkeypatch.delenv(variable, raising=False)
+    try:
+        subprocess.run([str(executable(tmp_path / "program", "#!/bin/sh\n"))], check=True)
+    except PermissionError:
+        pytest.skip("no program can be run in %s" % tmp_path)
     for name in ("Makefile", "setup.py", "requirements-base.txt", "requirements.txt"):
         shutil.copy(os.path.join(ROOT, name), str(tmp_path))
 
@@ -402,7 +406,8 @@ def test_make_takes_the_python_that_answers(make, tmp_path):
 
 
 def test_make_takes_the_python_named(make, tmp_path):
-    named = executable(tmp_path / "mine", "#!/bin/sh\nexec '%s' \"$@\"\n" % sys.executable)
+    (tmp_path / "with space").mkdir()
+    named = executable(tmp_path / "with space" / "mine", "#!/bin/sh\nexec '%s' \"$@\"\n" % sys.executable)
     assert make("python", PYTHON=str(named)).stdout.strip() == str(named)
     assert make("python", "PYTHON=" + str(named)).stdout.strip() == str(named)
 

@@ -87,6 +87,7 @@ def test_the_bfloat16_graph_computes_the_same(learning):
 
 
 @needs_avx512
+@pytest.mark.timeout(900)  # where the CPU has AVX-512 but no bfloat16 it is emulated
 def test_a_run_in_bfloat16_learns_keeps_float32_and_resumes_bit_for_bit(tmp_path):
     from resattnet import checkpoints
 

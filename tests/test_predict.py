@@ -79,8 +79,12 @@ def grey(values):
     return np.repeat(np.asarray(values)[..., None], 3, axis=2)
 
 
+def image_of(mode, pixels):
+    return Image.frombytes(mode, pixels.shape[1::-1], np.ascontiguousarray(pixels).tobytes())
+
+
 def palette(transparency=None):
-    image = Image.fromarray(GREY, "P")
+    image = image_of("P", GREY)
     image.putpalette(np.arange(768).astype(np.uint8)[::-1].tobytes())
     if transparency is not None:
         image.info["transparency"] = transparency
@@ -102,9 +106,9 @@ KINDS = {  # name: image, format, what its pixels are, how far Pillow's rounding
     "palette, alpha": (palette(bytes(OPACITY.ravel()[GREY.ravel()])), "png", None, 1),
     "rgb, alpha": (Image.fromarray(np.dstack([COLOUR, OPACITY])), "png", on_white(COLOUR, OPACITY), 1),
     "grey, alpha": (Image.fromarray(np.dstack([GREY, OPACITY])), "png", on_white(grey(GREY), OPACITY), 1),
-    "cmyk tif": (Image.fromarray(SUBTRACTED, "CMYK"), "tiff",
+    "cmyk tif": (image_of("CMYK", SUBTRACTED), "tiff",
                  (255.0 - COLOUR) * (255 - OPACITY[..., None].astype(int)) / 255, 1),
-    "cmyk jpeg": (Image.fromarray(np.full((8, 32, 4), (10, 200, 90, 40), np.uint8), "CMYK"), "jpeg",
+    "cmyk jpeg": (image_of("CMYK", np.full((8, 32, 4), (10, 200, 90, 40), np.uint8)), "jpeg",
                   np.full((8, 32, 3), [(255 - ink) * 215 / 255 for ink in (10, 200, 90)]), 3),
     "16 bit": (Image.fromarray(DEEP), "png", grey(DEEP / 257.0), 0.5),
     "16 bit tif": (Image.fromarray(DEEP), "tiff", grey(DEEP / 257.0), 0.5),
@@ -409,7 +413,7 @@ def test_bad_input_is_one_line(thin, args, message, tmp_path):
         (thin / "cut.params").write_bytes(whole.read()[:5000])
     if "cut" in args:
         args += " --dataset digits --num-layers 56 --widths thin --attention-learning arl"
-    assert message in refused(script("predict.py", *args.format(thin).split(), cwd=str(tmp_path)))
+    assert message in refused(script("predict.py", *[arg.format(thin) for arg in args.split()], cwd=str(tmp_path)))
     assert os.listdir(str(tmp_path)) == []
 
 

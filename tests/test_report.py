@@ -314,7 +314,7 @@ def test_the_csv_of_an_earlier_run_of_the_name_is_not_this_runs(copied):
     os.utime(path, (1, 1))
     record, = report.collect(["new"], options_for(copied))
     assert record.rows == [] and "new.csv has other rows than the run's state" in record.remarks[0]
-    os.utime(path)  # written after the state: of this run, whose later states could not be saved
+    os.utime(path)  # written with the state or after it: of this run, whose later states could not be saved
     record, = report.collect(["new"], options_for(copied))
     assert len(record.rows) == 2 and not any("new.csv" in remark for remark in record.remarks)
 

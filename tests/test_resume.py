@@ -120,7 +120,9 @@ def kill_after(process, path, saves, seconds):
 
 
 def identity(path):
-    return os.stat(path).st_mtime_ns if os.path.exists(path) else None
+    """Of a file that others are put in the place of; None where there is none. A clock alone may be too coarse."""
+    found = os.stat(path) if os.path.exists(path) else None
+    return found and (found.st_ino, found.st_mtime_ns)
 
 
 def outcome(folder):

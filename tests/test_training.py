@@ -3,6 +3,7 @@ import csv
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -478,7 +479,7 @@ def test_an_epoch_shorter_than_the_interval_is_reported_once(options, capsys):
 def test_a_place_that_is_none(options, tmp_path, place):
     """One line, and nothing is left that the corrected command would meet."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="%s %s" % (place.replace("_", "-"), tmp_path / "file")):
+    with pytest.raises(InputError, match=re.escape("%s %s" % (place.replace("_", "-"), tmp_path / "file"))):
         training.train(dataclasses.replace(options, **{place: str(tmp_path / "file")}))
     assert not os.path.exists(os.path.join(options.model_dir, "run"))
     training.train(dataclasses.replace(options, epochs=1))

@@ -129,26 +129,43 @@ def test_the_mask_is_in_0_1_and_does_not_see_the_trunk():
     assert difference(module(x), module.last(y)) < 1e-6
 
 
-def test_mask_of_one_level_against_its_definition():
-    """Max pool, 2 r units, interpolation with aligned corners, head: written out in NumPy around the units."""
-    mask = initialised(SoftMask(8, 1, 2))
-    x = images(1, 8, 6, 5)
-    pooled = np.full((1, 8, 3, 3), -np.inf)
-    padded = np.pad(x.asnumpy(), ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
-    for i in range(3):
-        for j in range(3):
-            pooled[..., i, j] = padded[..., 2 * i:2 * i + 3, 2 * j:2 * j + 3].max(axis=(2, 3))
-    y = mx.nd.array(pooled)
-    units = [unit for part in (mask.hourglass.down, mask.hourglass.up) for unit in part._children.values()]
-    assert len(units) == 4
-    for unit in units:
-        y = unit(y)
+def pooled(x):
+    """Maxima of 3x3 at every second place, one beyond the edges, in NumPy."""
+    height, width = ((side + 1) // 2 for side in x.shape[2:])
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 2), (1, 2)), constant_values=-np.inf)
+    return np.array([[padded[..., 2 * i:2 * i + 3, 2 * j:2 * j + 3].max(axis=(2, 3)) for j in range(width)]
+                     for i in range(height)]).transpose(2, 3, 0, 1)
 
-    def weights(small, large):
-        places = np.linspace(0, small - 1, large)
-        return np.maximum(0, 1 - abs(places[:, None] - np.arange(small)))
 
-    y = mx.nd.array(np.einsum("ih,nchw,jw->ncij", weights(3, 6), y.asnumpy(), weights(3, 5)))
+def interpolated(x, size):
+    """Bilinear interpolation with aligned corners, in NumPy."""
+    rows, columns = (np.maximum(0, 1 - abs(np.linspace(0, small - 1, large)[:, None] - np.arange(small)))
+                     for small, large in zip(x.shape[2:], size))
+    return np.einsum("ih,nchw,jw->ncij", rows, x, columns)
+
+
+def through(units, x, count):
+    """What so many units of a network make of an array."""
+    assert len(units._children) == count
+    return units(mx.nd.array(x)).asnumpy()
+
+
+def hourglass_by_definition(hourglass, x, levels, r, sampling):
+    """The mask's branch, written out around its units."""
+    y = through(hourglass.down, pooled(x) if sampling else x, r)
+    if levels > 1:
+        y = through(hourglass.skip, y, 1) + hourglass_by_definition(hourglass.inner, y, levels - 1, r, sampling)
+    y = through(hourglass.up, y, r)
+    return interpolated(y, x.shape[2:]) if sampling else y
+
+
+@pytest.mark.parametrize("levels, size", [(1, (6, 5)), (2, (7, 6)), (3, (9, 5))])
+@pytest.mark.parametrize("sampling", [True, False])
+def test_the_mask_against_its_definition(levels, size, sampling):
+    """Poolings, sums and interpolations in NumPy, then the head; without sampling it is the local mask."""
+    mask = initialised(SoftMask(8, levels, 2, sampling=sampling))
+    x = images(2, 8, *size)
+    y = mx.nd.array(hourglass_by_definition(mask.hourglass, x.asnumpy(), levels, 2, sampling))
     y = mask.conv1(mx.nd.relu(mask.bn1(y)))
     y = mx.nd.sigmoid(mask.conv2(mx.nd.relu(mask.bn2(y))))
     assert difference(mask(x), y) < 1e-5

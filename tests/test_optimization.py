@@ -60,9 +60,9 @@ def test_a_step_follows_the_clipped_gradient_of_the_mean_loss(options, devices, 
 
 def test_gradients_are_summed_behind_casts_too():
     """As in mixed precision, where MXNet's own sum of an oneDNN cast's gradients is 0."""
-    weight = mx.gluon.Parameter("w", shape=(3, 4))
+    data, weight = mx.sym.var("data", dtype="float32"), mx.gluon.Parameter("w", shape=(3, 4))
     narrow = mx.sym.amp_cast(mx.sym.amp_cast(weight.var(), dtype=np.dtype([("bfloat16", np.uint16)])), dtype="float32")
-    block = mx.gluon.SymbolBlock(mx.sym.broadcast_mul(mx.sym.var("data"), narrow), mx.sym.var("data"))
+    block = mx.gluon.SymbolBlock(mx.sym.broadcast_mul(data, narrow), data)
     parameter, = block.collect_params().values()
     parameter.shape = (3, 4)
     block.initialize(mx.init.One())

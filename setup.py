@@ -2,7 +2,7 @@
 import os
 import re
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -25,7 +25,7 @@ setup(
     version=re.search(r'__version__ = "(.+)"', read("resattnet/__init__.py")).group(1),
     description="Residual Attention Network (arXiv 1704.06904) for Apache MXNet Gluon",
     license="MIT",
-    packages=["resattnet"],
+    packages=find_packages(include=["resattnet", "resattnet.*"]),
     package_data={"resattnet": ["digits.npz", "digits.md", "weights/*"]},
     python_requires=">=3.8,<3.13",  # MXNet 1.9.1 needs NumPy 1, which has no wheels for Python 3.13
     install_requires=requirements("requirements-base.txt"),

@@ -22,7 +22,7 @@ _MODULE_OF = {
     "get_attention_net": "network",
     "soft_masks": "masks",
     "trunk_depth": "specs",
-    "InputError": "errors",
+    "InputError": "system.errors",
 }
 __all__ = sorted(_MODULE_OF)
 

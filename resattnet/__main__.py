@@ -9,7 +9,8 @@ import os
 import platform
 import sys
 
-from . import __version__, cli
+from . import __version__
+from .system import command_line
 from .script_options import SummaryOptions
 
 EXTRAS = {"onnx": ("onnx", "onnxruntime"), "bench": ("torch",), "dali": ("nvidia-dali-cuda120",)}
@@ -17,7 +18,7 @@ EXTRAS = {"onnx": ("onnx", "onnxruntime"), "bench": ("torch",), "dali": ("nvidia
 
 def versions():
     """Lines: this package, Python and MXNet; optional packages that are here or not."""
-    from ._mxnet import BUILDS, installed, mx
+    from .system.mxnet import BUILDS, installed, mx
 
     build = next((name for name in BUILDS if installed(name)), "not installed by pip")
     enabled = [name for name in ("CUDA", "CUDNN", "NCCL", "MKLDNN", "OPENCV", "DIST_KVSTORE")
@@ -33,10 +34,10 @@ def versions():
 
 def devices():
     """Lines: what can be computed on, and why on nothing else."""
-    from .gpus import gpus
-    from .devices import check_type, cpu_facts
-    from .errors import InputError
-    from ._mxnet import mx
+    from .system.gpus import gpus
+    from .system.devices import check_type, cpu_facts
+    from .system.errors import InputError
+    from .system.mxnet import mx
 
     model, instructions = cpu_facts()
     yield "CPU  %s (%s), %s threads" % (model, " ".join(instructions) or "instructions unknown",
@@ -82,10 +83,10 @@ def trained():
 
 def main():
     """Tell."""
-    parser = cli.ArgumentParser(prog="python -m resattnet", description=__doc__,
+    parser = command_line.ArgumentParser(prog="python -m resattnet", description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", metavar="summary")
-    cli.add_options(commands.add_parser("summary", help="the layers of a network, their parameters and MACs"),
+    command_line.add_options(commands.add_parser("summary", help="the layers of a network, their parameters and MACs"),
                     SummaryOptions)
     given = vars(parser.parse_args())
     if given.pop("command") is None:
@@ -101,4 +102,4 @@ def main():
 
 if __name__ == "__main__":
     sys.argv[0] = "python -m resattnet"
-    cli.run(main)
+    command_line.run(main)

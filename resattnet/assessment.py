@@ -9,9 +9,9 @@ import numpy as np
 
 from . import evaluation, figures, pretrained
 from .datasets import ImageSet
-from .errors import InputError
+from .system.errors import InputError
 from .evaluation import mean_probabilities
-from .files import digest, write_json, writing
+from .system.files import digest, write_json, writing
 from .robustness import measure_opened, sheet
 from .trained import open_parameters, predict_opened
 

@@ -1,5 +1,5 @@
 """The attention module: a trunk of residual units, weighted by a soft mask (section 3 of the paper)."""
-from ._mxnet import mx
+from .system.mxnet import mx
 from .specs import check_variant
 from .units import Anchor, relu, unit_sequence
 

@@ -21,11 +21,11 @@ from typing import List, NamedTuple, Optional
 import numpy as np
 
 from . import __version__
-from ._mxnet import installed, mx
+from .system.mxnet import installed, mx
 from .contenders import Unavailable, make_run, random_batch, repeated, threads
-from .cores import core_count
-from .devices import cpu_facts
-from .errors import InputError
+from .system.cores import core_count
+from .system.devices import cpu_facts
+from .system.errors import InputError
 
 WARM_UP_ROUNDS = 2  # the first step plans memory, the second finds its weights in the layouts of the first
 

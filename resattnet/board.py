@@ -5,11 +5,11 @@ import time
 
 from tqdm import tqdm
 
-from . import console
-from ._mxnet import check_protobuf
-from .errors import InputError
-from .files import write_csv, writing
-from .interrupts import Interrupted
+from .system import streams
+from .system.mxnet import check_protobuf
+from .system.errors import InputError
+from .system.files import write_csv, writing
+from .system.signals import Interrupted
 
 
 class _DirectEvents:
@@ -148,7 +148,7 @@ class RunLog:
             tqdm.write(text, file=stream)
             stream.flush()
         except OSError:
-            console.lost(stream)
+            streams.lost(stream)
             raise
 
     def scalars(self, step, values):

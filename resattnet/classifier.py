@@ -7,8 +7,8 @@ from PIL import Image
 
 from . import records
 from .datasets import SIDE
-from .devices import choose_devices
-from .errors import InputError
+from .system.devices import choose_devices
+from .system.errors import InputError
 from .evaluation import finite, predict, rank
 from .images import read_image, to_rgb
 from .script_options import TrainedOptions

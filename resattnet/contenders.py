@@ -12,11 +12,11 @@ from typing import Callable, NamedTuple, Optional
 import numpy as np
 
 from . import datasets
-from ._mxnet import SPIN_COUNT, mx
+from .system.mxnet import SPIN_COUNT, mx
 from .augment import Transform
-from .cores import SCRATCH_PER_DEVICE
-from .devices import check_type, choose_devices, cpu_facts
-from .errors import InputError
+from .system.cores import SCRATCH_PER_DEVICE
+from .system.devices import check_type, choose_devices, cpu_facts
+from .system.errors import InputError
 from .inference import fused, quantized
 from .loaders import ArrayLoader
 from .network import get_attention_cifar

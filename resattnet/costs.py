@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .cores import core_count
+from .system.cores import core_count
 from .benchmarks import WARM_UP_ROUNDS, ContenderProcess
 from .contenders import Contender, training
-from .files import write_csv, writing
+from .system.files import write_csv, writing
 from .script_options import BenchmarkOptions
 from .specs import attention_net_spec
 

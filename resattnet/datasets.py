@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, NamedTuple, Tuple
 import numpy as np
 
 from .downloads import DownloadError, extract, fetch
-from .errors import InputError
+from .system.errors import InputError
 
 SIDE = 32  # pixels: height and width of every image here
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"

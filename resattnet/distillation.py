@@ -1,7 +1,7 @@
 """Distillation (arXiv 1503.02531): to learn from a trained network's answers beside the labels."""
 from . import parameters, pretrained
-from ._mxnet import mx
-from .errors import InputError
+from .system.mxnet import mx
+from .system.errors import InputError
 from .network import get_attention_cifar
 
 

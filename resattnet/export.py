@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from . import __version__, parameters, pretrained
-from ._mxnet import mx
-from .cores import core_count
-from .devices import device_of
-from .errors import InputError
+from .system.mxnet import mx
+from .system.cores import core_count
+from .system.devices import device_of
+from .system.errors import InputError
 from .evaluation import finite
-from .files import digest, write_atomically, writing
+from .system.files import digest, write_atomically, writing
 from .inference import quantized
 from .network import get_attention_cifar
 from .onnx_model import compose, import_onnx, load, make_model

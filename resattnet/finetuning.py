@@ -2,7 +2,7 @@
 import numpy as np
 
 from . import parameters, pretrained
-from .errors import InputError
+from .system.errors import InputError
 from .options import flag_name
 from .specs import DEFAULT_VARIANT
 

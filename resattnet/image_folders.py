@@ -6,7 +6,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from .datasets import ImageSet
-from .errors import InputError
+from .system.errors import InputError
 from .images import read_image
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 from . import datasets, records
 from .augment import Transform, label_noise
 from .dali import DaliLoader
-from .errors import InputError
+from .system.errors import InputError
 from .loaders import ArrayLoader
 
 

@@ -5,8 +5,8 @@ import numpy as np
 from PIL import Image
 
 from . import datasets
-from .devices import device_of
-from .errors import InputError
+from .system.devices import device_of
+from .system.errors import InputError
 from .evaluation import predict, rank
 from .mask_figures import Row, board_pictures
 from .masks import soft_masks

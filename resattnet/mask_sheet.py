@@ -7,9 +7,9 @@ from PIL import Image
 
 from .board import open_board, put_pictures
 from .classifier import Classifier, open_image
-from .devices import choose_devices
-from .errors import InputError
-from .files import write_atomically, writing
+from .system.devices import choose_devices
+from .system.errors import InputError
+from .system.files import write_atomically, writing
 from .images import find_images
 from .mask_figures import Row, board_pictures, draw
 from .masks import grad_cam, soft_masks

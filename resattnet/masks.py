@@ -3,10 +3,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._mxnet import mx
+from .system.mxnet import mx
 from .attention import AttentionModule
-from .devices import device_of
-from .errors import InputError
+from .system.devices import device_of
+from .system.errors import InputError
 
 BATCH_SIZE = 64
 

@@ -1,7 +1,7 @@
 """The networks: one class that builds them all from the tables of `specs` (section 3.4, table 2)."""
-from ._mxnet import mx
+from .system.mxnet import mx
 from .attention import AttentionModule
-from .errors import InputError
+from .system.errors import InputError
 from .specs import CIFAR_WIDTHS, IMAGENET_WIDTHS, MASK_LEVELS, TAIL_UNITS, attention_net_spec, choose
 from .units import Bottleneck
 

@@ -7,9 +7,9 @@ import warnings
 import numpy as np
 
 from . import __version__
-from ._mxnet import mx
+from .system.mxnet import mx
 from .attention import Interpolation
-from .errors import InputError
+from .system.errors import InputError
 
 OPSET, IR_VERSION = 13, 7  # the newest operators that MXNet's exporter knows, and the file format of their time
 

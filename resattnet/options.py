@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Optional, Tuple
 
 from .datasets import DATASETS, FORMATS, SIDE
-from .errors import InputError
+from .system.errors import InputError
 from .specs import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, MASKS, NETWORK_OPTIONS, attention_net_spec
 
 LEARNING_RATE = 0.1  # unless something else is given

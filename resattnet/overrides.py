@@ -3,7 +3,7 @@ import dataclasses
 import os
 
 from . import checkpoints, runs
-from .errors import InputError
+from .system.errors import InputError
 from .options import EXCLUSIVE, NEEDS, TrainingOptions, flag_name, flag_value
 from .specs import NETWORK_OPTIONS
 

@@ -4,9 +4,9 @@ import errno
 import json
 import os
 
-from ._mxnet import mx
-from .errors import InputError
-from .files import digest, json_writer, write_together
+from .system.mxnet import mx
+from .system.errors import InputError
+from .system.files import digest, json_writer, write_together
 from .network import get_attention_cifar
 from .options import TrainingOptions
 from .specs import CIFAR_WIDTHS, attention_net_spec

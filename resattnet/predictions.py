@@ -6,8 +6,8 @@ import sys
 from tqdm import tqdm
 
 from .classifier import Classifier
-from .devices import choose_devices
-from .files import write_atomically, writing
+from .system.devices import choose_devices
+from .system.files import write_atomically, writing
 from .images import find_images
 from .trained import load_trained
 

@@ -2,7 +2,7 @@
 import os
 
 from . import parameters
-from .errors import InputError
+from .system.errors import InputError
 from .specs import DEFAULT_VARIANT, NETWORK_OPTIONS
 
 _NAMING = ("prefix", "params")  # what a Gluon block takes beside what it is

@@ -5,9 +5,9 @@ import os
 import shlex
 from typing import NamedTuple
 
-from . import cli
-from .errors import InputError
-from .files import write_csv, write_text, writing
+from .system import command_line
+from .system.errors import InputError
+from .system.files import write_csv, write_text, writing
 from .options import TrainingOptions
 
 PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data", "recipes.csv")
@@ -90,8 +90,8 @@ def arguments(recipe):
 
 def options(recipe):
     """The `TrainingOptions` of a recipe; a wrong flag ends as one on the command line does."""
-    parser = cli.ArgumentParser(prog="recipe " + recipe.name, add_help=False)
-    cli.add_options(parser, TrainingOptions)
+    parser = command_line.ArgumentParser(prog="recipe " + recipe.name, add_help=False)
+    command_line.add_options(parser, TrainingOptions)
     given = vars(parser.parse_args(arguments(recipe)))
     try:
         return TrainingOptions(**given)

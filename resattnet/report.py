@@ -7,8 +7,8 @@ import os
 from typing import Any, NamedTuple, Optional
 
 from . import evaluation, runs, trained
-from .devices import choose_devices
-from .errors import InputError
+from .system.devices import choose_devices
+from .system.errors import InputError
 from .options import TrainingOptions, flag_name, flag_value
 from .script_options import TestingOptions
 

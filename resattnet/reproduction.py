@@ -7,11 +7,11 @@ import subprocess
 import sys
 
 from . import checkpoints, recipes, run_folders
-from .errors import InputError
+from .system.errors import InputError
 from .figures import curves, save
-from .files import digest, write_csv, writing
-from .gpus import gpus
-from .interrupts import Interrupted, StopSignals
+from .system.files import digest, write_csv, writing
+from .system.gpus import gpus
+from .system.signals import Interrupted, StopSignals
 from .options import TrainingOptions, flag_name, flag_value
 from .overrides import known
 from .run_lines import accuracy_name

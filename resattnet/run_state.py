@@ -5,8 +5,8 @@ import os
 import numpy as np
 
 from . import checkpoints, parameters
-from ._mxnet import mx
-from .devices import wait_for_running_statistics
+from .system.mxnet import mx
+from .system.devices import wait_for_running_statistics
 
 
 def save(run, row=None):

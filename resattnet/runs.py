@@ -5,7 +5,7 @@ import os
 from typing import Any, NamedTuple
 
 from . import checkpoints
-from .errors import InputError
+from .system.errors import InputError
 from .options import flag_name, flag_value
 
 LOG_DIR = "log"

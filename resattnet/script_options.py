@@ -5,7 +5,7 @@ from typing import Optional, Tuple
 
 from .corruptions import CORRUPTIONS, parse_names
 from .datasets import DATASETS, FORMATS
-from .errors import InputError
+from .system.errors import InputError
 from .options import ALL_GPUS, Options, check_name, flag_name, option
 from .specs import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, MASKS, attention_net_spec
 

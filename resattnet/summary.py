@@ -4,7 +4,7 @@ from typing import NamedTuple, Tuple
 
 import numpy as np
 
-from ._mxnet import mx
+from .system.mxnet import mx
 from .network import get_attention_cifar, get_attention_net
 from .specs import NETWORK_OPTIONS
 

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import datasets, parameters, pretrained
-from ._mxnet import mx
+from .system.mxnet import mx
 from .augment import Transform
-from .devices import choose_devices
-from .errors import InputError
+from .system.devices import choose_devices
+from .system.errors import InputError
 from .evaluation import predict
 from .inference import CALIBRATION_IMAGES, fused, quantized
 from .loaders import ArrayLoader

@@ -8,16 +8,16 @@ import time
 import numpy as np
 
 from . import parameters, run_folders, run_lines, run_state
-from ._mxnet import mx
+from .system.mxnet import mx
 from .averaging import MovingAverage
 from .board import RunLog
-from .devices import average_running_statistics, check_type, choose_devices, machine, split_batch
+from .system.devices import average_running_statistics, check_type, choose_devices, machine, split_batch
 from .distillation import DistillationLoss, Teacher
-from .errors import InputError
+from .system.errors import InputError
 from .evaluation import evaluate
 from .finetuning import StartingPoint
 from .inputs import open_inputs
-from .interrupts import Interrupted, StopSignals
+from .system.signals import Interrupted, StopSignals
 from .mask_log import MaskLog
 from .meters import Meter
 from .network import get_attention_cifar

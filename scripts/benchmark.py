@@ -26,17 +26,17 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet import cli  # noqa: E402
-from resattnet.errors import InputError  # noqa: E402
+from resattnet.system import command_line  # noqa: E402
+from resattnet.system.errors import InputError  # noqa: E402
 from resattnet.script_options import BENCHMARK_PARTS, BenchmarkOptions  # noqa: E402
 
 
 def parse():
     """Return the options and the parts to measure, in their order."""
-    parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART",
                         help="parts to measure: %s (default: all)" % ", ".join(BENCHMARK_PARTS))
-    cli.add_options(parser, BenchmarkOptions)
+    command_line.add_options(parser, BenchmarkOptions)
     given = vars(parser.parse_args())
     parts = given.pop("parts")
     for part in parts:
@@ -113,7 +113,7 @@ def main():
     """Measure."""
     options, parts = parse()
     from resattnet import benchmarks, contenders
-    from resattnet.files import write_json, writing
+    from resattnet.system.files import write_json, writing
 
     report = {"conditions": benchmarks.conditions(options), "notes": [], "results": []}
     print("\n".join(head(report["conditions"])), flush=True)
@@ -139,4 +139,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

@@ -26,16 +26,16 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet import cli  # noqa: E402
-from resattnet.cores import divide_cores  # noqa: E402
+from resattnet.system import command_line  # noqa: E402
+from resattnet.system.cores import divide_cores  # noqa: E402
 from resattnet.script_options import TestingOptions  # noqa: E402
 
 
 def main():
     """Evaluate."""
-    parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cli.add_params(parser, nargs="+")
-    cli.add_options(parser, TestingOptions)
+    parser = command_line.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command_line.add_params(parser, nargs="+")
+    command_line.add_options(parser, TestingOptions)
     given = vars(parser.parse_args())
     paths = given.pop("params")
     options = TestingOptions(**given)
@@ -54,4 +54,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

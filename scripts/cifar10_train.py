@@ -15,17 +15,18 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet import cli, recipes  # noqa: E402
-from resattnet.cores import divide_cores  # noqa: E402
-from resattnet.errors import InputError  # noqa: E402
+from resattnet.system import command_line  # noqa: E402
+from resattnet import recipes  # noqa: E402
+from resattnet.system.cores import divide_cores  # noqa: E402
+from resattnet.system.errors import InputError  # noqa: E402
 from resattnet.options import TrainingOptions  # noqa: E402
 from resattnet.overrides import continued, override  # noqa: E402
 
 
 def parse():
     """Return the options of the run, and the state it goes on from or None."""
-    parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cli.add_options(parser, TrainingOptions)
+    parser = command_line.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command_line.add_options(parser, TrainingOptions)
     parser.add_argument("--resume", metavar="RUN", help="folder, state or name of a run to go on with, under its own "
                         "arguments; flags given beside it win where they leave the network and the data as they are")
     parser.add_argument("--recipe", metavar="NAME", help="take the flags of a recipe of data/recipes.csv, which "
@@ -57,4 +58,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

@@ -18,15 +18,15 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet import cli  # noqa: E402
+from resattnet.system import command_line  # noqa: E402
 from resattnet.script_options import ExportOptions  # noqa: E402
 
 
 def main():
     """Export."""
-    parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cli.add_params(parser)
-    cli.add_options(parser, ExportOptions)
+    parser = command_line.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command_line.add_params(parser)
+    command_line.add_options(parser, ExportOptions)
     given = vars(parser.parse_args())
     path = given.pop("params")
     options = ExportOptions(**given)
@@ -41,4 +41,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

@@ -19,7 +19,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet import cli  # noqa: E402
+from resattnet.system import command_line  # noqa: E402
 from resattnet.script_options import RecordsOptions  # noqa: E402
 
 
@@ -44,8 +44,8 @@ def read(options):
 
 def main():
     """Write the records."""
-    parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cli.add_options(parser, RecordsOptions)
+    parser = command_line.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command_line.add_options(parser, RecordsOptions)
     options = RecordsOptions(**vars(parser.parse_args()))
     signal.signal(signal.SIGTERM, stop)
 
@@ -62,4 +62,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

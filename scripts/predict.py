@@ -20,17 +20,17 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet import cli  # noqa: E402
+from resattnet.system import command_line  # noqa: E402
 from resattnet.script_options import PredictionOptions  # noqa: E402
 
 
 def main():
     """Predict."""
-    parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cli.add_params(parser)
+    parser = command_line.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command_line.add_params(parser)
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="a file, a folder whose images are taken, those of "
                         "its sub-folders too, or - for names of these on stdin, one a line")
-    cli.add_options(parser, PredictionOptions)
+    command_line.add_options(parser, PredictionOptions)
     given = vars(parser.parse_args())
     path, images = given.pop("params"), given.pop("images")
     options = PredictionOptions(**given)
@@ -42,4 +42,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

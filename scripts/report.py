@@ -16,20 +16,21 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet import cli  # noqa: E402
+from resattnet.system import command_line  # noqa: E402
 from resattnet.script_options import ReportOptions  # noqa: E402
 
 
 def main():
     """Write the page."""
-    parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run, or its name")
-    cli.add_options(parser, ReportOptions)
+    command_line.add_options(parser, ReportOptions)
     given = vars(parser.parse_args())
     runs = given.pop("runs")
     options = ReportOptions(**given)
 
-    from resattnet import files, report, report_page
+    from resattnet.system import files
+    from resattnet import report, report_page
 
     records = report.collect(runs, options, say=lambda line: print(line, flush=True))
     for record in records:
@@ -41,4 +42,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

@@ -18,16 +18,17 @@ import sys
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
 sys.path.insert(0, ROOT)
 
-from resattnet import cli, recipes, reproduction  # noqa: E402
-from resattnet.errors import InputError  # noqa: E402
+from resattnet.system import command_line  # noqa: E402
+from resattnet import recipes, reproduction  # noqa: E402
+from resattnet.system.errors import InputError  # noqa: E402
 from resattnet.script_options import ReproductionOptions  # noqa: E402
 
 
 def parse():
     """Return the names given and the options."""
-    parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="recipes to run")
-    cli.add_options(parser, ReproductionOptions)
+    command_line.add_options(parser, ReproductionOptions)
     given = vars(parser.parse_args())
     return given.pop("names"), ReproductionOptions(**dict({"recipes": recipes.PATH}, **given))
 
@@ -60,4 +61,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

@@ -18,17 +18,17 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet import cli  # noqa: E402
+from resattnet.system import command_line  # noqa: E402
 from resattnet.script_options import MaskOptions  # noqa: E402
 
 
 def main():
     """Draw the sheet."""
-    parser = cli.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cli.add_params(parser)
+    parser = command_line.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command_line.add_params(parser)
     parser.add_argument("images", nargs="*", metavar="IMAGE", help="a file, a folder whose images are taken, those of "
                         "its sub-folders too, or - for names of these on stdin, one a line")
-    cli.add_options(parser, MaskOptions)
+    command_line.add_options(parser, MaskOptions)
     given = vars(parser.parse_args())
     path, images = given.pop("params"), given.pop("images")
     options = MaskOptions(**given)
@@ -50,4 +50,4 @@ def main():
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

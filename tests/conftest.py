@@ -12,7 +12,7 @@ for name in [name for name in os.environ if name.startswith("MXNET_")]:
 
 import headless  # noqa: E402
 import small_digits  # noqa: E402
-from resattnet._mxnet import mx  # noqa: F401,E402
+from resattnet.system.mxnet import mx  # noqa: F401,E402
 from resattnet import specs  # noqa: E402
 from resattnet.options import TrainingOptions  # noqa: E402
 import matplotlib.font_manager  # noqa: F401,E402  # what it says, once, of fonts and a folder for them, it says here

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resattnet import assessment, assessment_tables, figures, files, parameters, records, specs
-from resattnet._mxnet import mx
+from resattnet import assessment, assessment_tables, figures, parameters, records, specs
+from resattnet.system import files
+from resattnet.system.mxnet import mx
 from resattnet.datasets import ImageSet
 from resattnet.evaluation import reliability
 from resattnet.network import get_attention_cifar

@@ -10,10 +10,10 @@ from test_training import resume
 
 import resattnet
 from resattnet import training
-from resattnet._mxnet import mx
+from resattnet.system.mxnet import mx
 from resattnet.assessment import assess_files
 from resattnet.attention import ATTENTION, EPSILON, AttentionModule, Hourglass, Interpolation, SoftMask
-from resattnet.errors import InputError
+from resattnet.system.errors import InputError
 from resattnet.inference import fused
 from resattnet.options import TrainingOptions
 from resattnet.parameters import load_parameters

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from resattnet import parameters, training
-from resattnet._mxnet import mx
+from resattnet.system.mxnet import mx
 from resattnet.averaging import MovingAverage
-from resattnet.errors import InputError
+from resattnet.system.errors import InputError
 from resattnet.evaluation import evaluate
 from resattnet.network import get_attention_cifar
 from resattnet.options import TrainingOptions

@@ -12,9 +12,9 @@ import pytest
 
 import resattnet
 from resattnet import benchmarks, contenders, datasets
-from resattnet._mxnet import mx
+from resattnet.system.mxnet import mx
 from resattnet.contenders import Contender, Unavailable
-from resattnet.errors import InputError
+from resattnet.system.errors import InputError
 from resattnet.script_options import BENCHMARK_PARTS, BenchmarkOptions
 
 SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "benchmark.py")

@@ -114,7 +114,7 @@ def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path, place, end):
         import os
         from resattnet import cli
         from resattnet.board import RunLog
-        from resattnet.interrupts import Interrupted
+        from resattnet.system.signals import Interrupted
 
         def main():
             with RunLog(%r, "run", {}) as log:

@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from resattnet import checkpoints, files, run_folders
-from resattnet.errors import InputError
+from resattnet import checkpoints, run_folders
+from resattnet.system import files
+from resattnet.system.errors import InputError
 
 
 def save_states(folder, *steps):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from resattnet import datasets
 from resattnet.corruptions import CORRUPTIONS, STRENGTHS, corrupt, parse_names
-from resattnet.errors import InputError
+from resattnet.system.errors import InputError
 
 CASES = [(name, strength) for name in CORRUPTIONS for strength in STRENGTHS]
 

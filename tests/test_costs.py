@@ -6,9 +6,9 @@ import re
 import pytest
 
 from resattnet import costs
-from resattnet.cores import core_count
+from resattnet.system.cores import core_count
 from resattnet.costs import Cost, Load
-from resattnet.errors import InputError
+from resattnet.system.errors import InputError
 
 SMALL = Cost("thin", "float32", 56, 16, 1, 1, 70.25, 1000.5, 1.9, "cores")
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from resattnet import datasets, records
-from resattnet._mxnet import mx
+from resattnet.system.mxnet import mx
 from resattnet.augment import Transform, normalise
 from resattnet.dali import DaliLoader
 from resattnet.datasets import ImageSet
-from resattnet.errors import InputError
+from resattnet.system.errors import InputError
 from resattnet.loaders import ArrayLoader
 from resattnet.options import TrainingOptions
 from test_cli import refused, script

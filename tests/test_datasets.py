@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from resattnet import datasets, downloads
-from resattnet.errors import InputError
+from resattnet.system.errors import InputError
 
 COUNT = 4  # records in a file of the small sets below
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from resattnet import checkpoints, parameters, training
-from resattnet._mxnet import mx
+from resattnet.system.mxnet import mx
 from resattnet.augment import smooth
 from resattnet.distillation import DistillationLoss, Teacher
-from resattnet.errors import InputError
-from resattnet.files import digest, write_json
+from resattnet.system.errors import InputError
+from resattnet.system.files import digest, write_json
 from resattnet.network import get_attention_cifar
 from resattnet.options import TrainingOptions
 from test_training import elsewhere, resume, values

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from resattnet import downloads
-from resattnet.errors import InputError
+from resattnet.system.errors import InputError
 
 DATA = np.random.RandomState(0).randint(0, 256, 3 << 20, dtype=np.uint8).tobytes()
 SHA256 = hashlib.sha256(DATA).hexdigest()

@@ -15,9 +15,9 @@ from test_network import difference, images, initialised
 
 import resattnet
 from resattnet import datasets, export, onnx_model, parameters
-from resattnet._mxnet import mx
+from resattnet.system.mxnet import mx
 from resattnet.augment import Transform
-from resattnet.errors import InputError
+from resattnet.system.errors import InputError
 from resattnet.inference import quantized
 from resattnet.network import get_attention_cifar, get_attention_net
 from resattnet.script_options import ExportOptions

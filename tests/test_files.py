@@ -3,8 +3,8 @@ import os
 
 import pytest
 
-from resattnet import files
-from resattnet.errors import InputError
+from resattnet.system import files
+from resattnet.system.errors import InputError
 
 
 def test_a_folder_in_the_way_is_said_once(tmp_path):

@@ -9,10 +9,10 @@ import pytest
 from test_training import assert_equal_runs, elsewhere, resume, stop_at, values
 
 from resattnet import datasets, export, parameters, training
-from resattnet._mxnet import mx
-from resattnet.devices import choose_devices
-from resattnet.errors import InputError
-from resattnet.interrupts import Interrupted
+from resattnet.system.mxnet import mx
+from resattnet.system.devices import choose_devices
+from resattnet.system.errors import InputError
+from resattnet.system.signals import Interrupted
 from resattnet.script_options import ExportOptions
 
 CPU = [mx.cpu(0)]

@@ -8,10 +8,10 @@ from test_network import difference, images, initialised
 
 import resattnet
 from resattnet import datasets, options, parameters, script_options
-from resattnet._mxnet import mx
+from resattnet.system.mxnet import mx
 from resattnet.assessment import assess_files
 from resattnet.augment import Transform
-from resattnet.errors import InputError
+from resattnet.system.errors import InputError
 from resattnet.evaluation import evaluate
 from resattnet.inference import fused, quantized
 from resattnet.loaders import ArrayLoader

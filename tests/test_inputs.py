@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from resattnet import datasets, records
-from resattnet._mxnet import mx
+from resattnet.system.mxnet import mx
 from resattnet.augment import label_noise
-from resattnet.errors import InputError
+from resattnet.system.errors import InputError
 from resattnet.inputs import open_inputs
 from resattnet.options import TrainingOptions
 

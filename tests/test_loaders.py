@@ -13,7 +13,7 @@ import pytest
 from resattnet import loaders
 from resattnet.augment import Transform
 from resattnet.datasets import ImageSet
-from resattnet.errors import InputError
+from resattnet.system.errors import InputError
 from resattnet.loaders import ArrayLoader
 
 TRANSFORM = Transform((0.5,) * 3, (0.25,) * 3, 103, pad=1, flip=True, alpha=1.0, seed=3)

@@ -9,11 +9,11 @@ from test_board import read_board
 from test_training import TRICKS, assert_equal_runs, elsewhere, resume, stop_at
 
 from resattnet import datasets, mask_figures, mask_log, training
-from resattnet._mxnet import mx
+from resattnet.system.mxnet import mx
 from resattnet.augment import Transform
-from resattnet.devices import check_type
-from resattnet.errors import InputError
-from resattnet.interrupts import Interrupted
+from resattnet.system.devices import check_type
+from resattnet.system.errors import InputError
+from resattnet.system.signals import Interrupted
 from resattnet.loaders import ArrayLoader
 from resattnet.masks import soft_masks
 from resattnet.options import TrainingOptions

@@ -10,9 +10,9 @@ from test_network import initialised
 from test_predict import save_net
 
 from resattnet import datasets, mask_figures, masks, specs
-from resattnet._mxnet import mx
+from resattnet.system.mxnet import mx
 from resattnet.augment import Transform
-from resattnet.errors import InputError
+from resattnet.system.errors import InputError
 from resattnet.evaluation import Prediction
 from resattnet.network import AttentionNet, get_attention_cifar, get_attention_net
 

@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 import resattnet
-from resattnet._mxnet import mx
+from resattnet.system.mxnet import mx
 from resattnet.attention import AttentionModule, Interpolation, SoftMask
-from resattnet.errors import InputError
+from resattnet.system.errors import InputError
 from resattnet.specs import CIFAR_WIDTHS, attention_net_spec, trunk_depth
 from resattnet.units import Bottleneck, start_as_shortcuts
 

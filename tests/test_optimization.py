@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from resattnet import optimization, training
-from resattnet._mxnet import mx
-from resattnet.devices import split_batch
-from resattnet.errors import InputError
+from resattnet.system.mxnet import mx
+from resattnet.system.devices import split_batch
+from resattnet.system.errors import InputError
 from resattnet.options import TrainingOptions
 from test_training import elsewhere, fix_statistics, values
 

@@ -1,7 +1,7 @@
 """The options of a run: those that would do nothing are refused."""
 import pytest
 
-from resattnet.errors import InputError
+from resattnet.system.errors import InputError
 from resattnet.options import TrainingOptions
 
 

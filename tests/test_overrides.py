@@ -4,7 +4,7 @@ import dataclasses
 import pytest
 
 from resattnet import checkpoints
-from resattnet.errors import InputError
+from resattnet.system.errors import InputError
 from resattnet.options import TrainingOptions
 from resattnet.overrides import continued, override, resumed
 from resattnet.progress import Progress

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from resattnet import parameters
-from resattnet._mxnet import mx
-from resattnet.errors import InputError
+from resattnet.system.mxnet import mx
+from resattnet.system.errors import InputError
 from resattnet.network import get_attention_cifar
 
 DESCRIPTION = {"network": {"num_layers": 56, "widths": "thin", "classes": 10, "attention_learning": "arl"},

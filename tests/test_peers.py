@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from resattnet import datasets, training
-from resattnet._mxnet import mx
+from resattnet.system.mxnet import mx
 
 STEPS, BATCH, HIDDEN, CLASSES = 10, 16, 12, 10
 SEED, LR, MOMENTUM, WD, EPSILON, ALPHA = 7, 0.05, 0.9, 0.01, 0.1, 0.8

@@ -9,9 +9,9 @@ from test_network import images, initialised
 
 import resattnet
 from resattnet import training
-from resattnet._mxnet import mx
-from resattnet.devices import check_type, cpu_facts
-from resattnet.errors import InputError
+from resattnet.system.mxnet import mx
+from resattnet.system.devices import check_type, cpu_facts
+from resattnet.system.errors import InputError
 from resattnet.options import TrainingOptions
 from resattnet.precision import mixed
 

@@ -18,11 +18,11 @@ from test_network import initialised
 
 import resattnet
 from resattnet import datasets, parameters, predictions, records, script_options, specs
-from resattnet._mxnet import mx
+from resattnet.system.mxnet import mx
 from resattnet.assessment import assess_files
 from resattnet.augment import Transform
 from resattnet.classifier import Classifier
-from resattnet.errors import InputError
+from resattnet.system.errors import InputError
 from resattnet.evaluation import Prediction
 from resattnet.images import find_images, read_image, to_rgb
 from resattnet.network import get_attention_cifar

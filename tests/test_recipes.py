@@ -16,10 +16,11 @@ from PIL import Image
 from test_cli import ROOT, refused, script
 from test_training import stop_at
 
-from resattnet import checkpoints, gpus, recipes, records, reproduction, training
+from resattnet import checkpoints, recipes, records, reproduction, training
+from resattnet.system import gpus
 from resattnet.datasets import ImageSet
-from resattnet.errors import InputError
-from resattnet.interrupts import Interrupted
+from resattnet.system.errors import InputError
+from resattnet.system.signals import Interrupted
 from resattnet.options import TrainingOptions
 from resattnet.overrides import continued, resumed
 from resattnet.script_options import ReproductionOptions

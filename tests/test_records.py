@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from resattnet import datasets, image_folders, records
-from resattnet._mxnet import mx
+from resattnet.system.mxnet import mx
 from resattnet.augment import Transform
 from resattnet.datasets import ImageSet
-from resattnet.errors import InputError
+from resattnet.system.errors import InputError
 from resattnet.loaders import ArrayLoader
 from resattnet.options import TrainingOptions
 from resattnet.script_options import RecordsOptions

@@ -15,10 +15,9 @@ import pytest
 from PIL import Image
 
 import small_digits
-from resattnet import (checkpoints, datasets, evaluation, figures, html_parts, report, report_page, runs, specs,
-                       training)
-from resattnet._mxnet import mx
-from resattnet.errors import InputError
+from resattnet import (checkpoints, datasets, evaluation, figures, html_parts, report, report_page, runs, specs, training)
+from resattnet.system.mxnet import mx
+from resattnet.system.errors import InputError
 from resattnet.network import get_attention_cifar
 from resattnet.options import TrainingOptions
 from resattnet.progress import Progress

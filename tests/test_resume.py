@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from resattnet import checkpoints, parameters, records, training
-from resattnet._mxnet import mx
+from resattnet.system.mxnet import mx
 from resattnet.datasets import ImageSet
-from resattnet.interrupts import Interrupted
+from resattnet.system.signals import Interrupted
 from resattnet.network import get_attention_cifar
 from resattnet.options import flag_name, flag_value
 from test_cli import ROOT

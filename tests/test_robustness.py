@@ -8,7 +8,7 @@ from PIL import Image
 from test_cli import refused, script
 
 from resattnet import datasets, parameters, records, robustness, script_options
-from resattnet._mxnet import mx
+from resattnet.system.mxnet import mx
 from resattnet.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from resattnet.network import get_attention_cifar
 from resattnet.assessment_tables import means_table, robustness_table

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from resattnet import run_state
-from resattnet._mxnet import mx
+from resattnet.system.mxnet import mx
 
 
 def test_running_statistics_go_back_to_their_devices():

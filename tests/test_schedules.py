@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from resattnet._mxnet import mx
-from resattnet.errors import InputError
+from resattnet.system.mxnet import mx
+from resattnet.system.errors import InputError
 from resattnet.options import TrainingOptions
 from resattnet.schedules import OptimizerSchedule, learning_rate_schedule
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from resattnet import checkpoints, parameters, training
-from resattnet._mxnet import mx
-from resattnet.devices import average_running_statistics, choose_devices, split_batch
-from resattnet.errors import InputError
-from resattnet.interrupts import Interrupted
+from resattnet.system.mxnet import mx
+from resattnet.system.devices import average_running_statistics, choose_devices, split_batch
+from resattnet.system.errors import InputError
+from resattnet.system.signals import Interrupted
 from resattnet.network import get_attention_cifar
 from resattnet.overrides import resumed
 
@@ -434,7 +434,7 @@ def test_states_hold_their_options(options):
 
 
 def test_devices_demanded_and_not_there(monkeypatch):
-    from resattnet import devices
+    from resattnet.system import devices
     monkeypatch.setattr(devices, "gpus", lambda: ([0], ["GPU 1 (H100) has compute capability 9.0"]))
     assert choose_devices(1)[0] == [mx.gpu(0)] == choose_devices()[0]
     assert choose_devices(0)[0] == [mx.cpu()]

@@ -1,4 +1,4 @@
-"""Makes `import mxnet` work here: the only door to MXNet in this package (`from resattnet._mxnet import mx`).
+"""Makes `import mxnet` work here: the only door to MXNet in this package (`from resattnet.system.mxnet import mx`).
 
 MXNet 1.9.1 is older than the NumPy, Python and CUDA wheels it meets today. What can be bridged is
 bridged before its import (NumPy aliases, distutils, CUDA 11 libraries, thread count); what cannot
@@ -13,8 +13,8 @@ import sys
 import types
 import warnings
 
-from resattnet.cores import divide_cores
-from resattnet.errors import InputError
+from resattnet.system.cores import divide_cores
+from resattnet.system.errors import InputError
 
 BUILDS = ("mxnet", "mxnet-cu101", "mxnet-cu102", "mxnet-cu110", "mxnet-cu112", "mxnet-cu117")
 NUMPY_ALIASES = {"bool": bool, "int": int, "float": float, "complex": complex, "object": object}

@@ -2,7 +2,7 @@
 import collections
 import ctypes
 
-from ._mxnet import INSTALL_CUDA, mx
+from .mxnet import INSTALL_CUDA, mx
 
 CAPABILITIES = ((5, 0), (9, 0))  # the wheels hold machine code for 5.0 to 8.6, which serves up to below 9.0, and no PTX
 OLDEST_DRIVER = 11000  # CUDA 11.8's libraries run on every driver of the CUDA 11 family

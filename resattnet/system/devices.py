@@ -2,8 +2,8 @@
 import os
 import platform
 
-from . import __version__
-from ._mxnet import mx
+from .. import __version__
+from .mxnet import mx
 from .errors import InputError
 from .gpus import gpus
 

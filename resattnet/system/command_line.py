@@ -8,9 +8,9 @@ import select
 import sys
 import typing
 
-from . import console
+from . import streams
 from .errors import InputError
-from .options import flag_name
+from ..options import flag_name
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -92,15 +92,15 @@ def run(main):
     try:
         code = _exit_code(main)
     finally:
-        lost = console.lost(sys.stdout)
+        lost = streams.lost(sys.stdout)
     if lost and not code:
         code = _output_is_lost(lost)
-    console.lost(sys.stderr)
+    streams.lost(sys.stderr)
     sys.exit(code)
 
 
 def _exit_code(main):
-    from .interrupts import Interrupted
+    from .signals import Interrupted
 
     try:
         return main()
@@ -118,7 +118,7 @@ def _exit_code(main):
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _is_closed(sys.stdout):
             return 141
-        lost = console.lost(sys.stdout)
+        lost = streams.lost(sys.stdout)
         if not lost:
             raise  # of another file: our bug
         return _output_is_lost(lost)

@@ -8,20 +8,20 @@ import importlib
 __version__ = "0.1.0"
 
 _MODULE_OF = {
-    "AttentionNet": "network",
+    "AttentionNet": "models.network",
     "Classifier": "classifier",
-    "attention_net_spec": "specs",
-    "attention_net56": "network",
-    "attention_net92": "network",
-    "attention_net128": "network",
-    "attention_net164": "network",
-    "attention_net236": "network",
-    "attention_net452": "network",
+    "attention_net_spec": "models.spec",
+    "attention_net56": "models.network",
+    "attention_net92": "models.network",
+    "attention_net128": "models.network",
+    "attention_net164": "models.network",
+    "attention_net236": "models.network",
+    "attention_net452": "models.network",
     "export_onnx": "export",
-    "get_attention_cifar": "network",
-    "get_attention_net": "network",
+    "get_attention_cifar": "models.network",
+    "get_attention_net": "models.network",
     "soft_masks": "masks",
-    "trunk_depth": "specs",
+    "trunk_depth": "models.spec",
     "InputError": "system.errors",
 }
 __all__ = sorted(_MODULE_OF)

@@ -56,9 +56,9 @@ def devices():
 
 def networks():
     """Lines: each depth with its parameters and multiply-accumulates, for CIFAR-10 and for ImageNet."""
-    from .network import get_attention_cifar, get_attention_net
-    from .specs import attention_net_spec
-    from .summary import layers, total
+    from .models.network import get_attention_cifar, get_attention_net
+    from .models.spec import attention_net_spec
+    from .models.summary import layers, total
 
     kinds = (("CIFAR-10, thin", get_attention_cifar, 10, "thin", 32), ("CIFAR-10", get_attention_cifar, 10, "full", 32),
              ("ImageNet", get_attention_net, 1000, "full", 224))
@@ -73,8 +73,8 @@ def networks():
 
 def trained():
     """Lines: the trained parameters that come with the package."""
-    from .parameters import packaged_names
-    from .pretrained import describe
+    from .models.parameters import packaged_names
+    from .models.pretrained import describe
 
     for name in packaged_names():
         told = describe(name)
@@ -94,7 +94,7 @@ def main():
             for line in lines:
                 print(line, flush=True)
         return
-    from .summary import build, layers, table
+    from .models.summary import build, layers, table
 
     options = SummaryOptions(**given)
     print("\n".join(table(layers(build(options), options.side, options.side))))

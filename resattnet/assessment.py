@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import evaluation, figures, pretrained
+from . import evaluation, figures
+from .models import pretrained
 from .datasets import ImageSet
 from .system.errors import InputError
 from .evaluation import mean_probabilities

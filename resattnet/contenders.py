@@ -17,9 +17,9 @@ from .augment import Transform
 from .system.cores import SCRATCH_PER_DEVICE
 from .system.devices import check_type, choose_devices, cpu_facts
 from .system.errors import InputError
-from .inference import fused, quantized
+from .models.graphs import fused, quantized
 from .loaders import ArrayLoader
-from .network import get_attention_cifar
+from .models.network import get_attention_cifar
 from .options import TrainingOptions
 from .schedules import importing_gluoncv
 from .training import Run
@@ -165,7 +165,7 @@ def initialised_net(options, devices=1):
 
 
 def inference(options, graph=None, devices=1):
-    """Logits of a batch, shared by the devices; `graph`, a function of `resattnet.inference`, changes the net first."""
+    """Logits of a batch, shared by the devices; `graph`, a function of `resattnet.models.graphs`, changes the net first."""
     _share_of_batch(options, devices)
     net = initialised_net(options, devices)
     parts = mx.gluon.utils.split_and_load(random_batch(options)[0], choose_devices(0, devices)[0])

@@ -11,7 +11,7 @@ from .benchmarks import WARM_UP_ROUNDS, ContenderProcess
 from .contenders import Contender, training
 from .system.files import write_csv, writing
 from .script_options import BenchmarkOptions
-from .specs import attention_net_spec
+from .models.spec import attention_net_spec
 
 
 class Load(NamedTuple):

@@ -9,15 +9,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import __version__, parameters, pretrained
+from . import __version__
+from .models import parameters, pretrained
 from .system.mxnet import mx
 from .system.cores import core_count
 from .system.devices import device_of
 from .system.errors import InputError
 from .evaluation import finite
 from .system.files import digest, write_atomically, writing
-from .inference import quantized
-from .network import get_attention_cifar
+from .models.graphs import quantized
+from .models.network import get_attention_cifar
 from .onnx_model import compose, import_onnx, load, make_model
 from .trained import calibration_images, load_trained
 

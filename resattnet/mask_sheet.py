@@ -13,7 +13,7 @@ from .system.files import write_atomically, writing
 from .images import find_images
 from .mask_figures import Row, board_pictures, draw
 from .masks import grad_cam, soft_masks
-from .parameters import packaged_names
+from .models.parameters import packaged_names
 from .trained import load_trained
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .system.mxnet import mx
-from .attention import AttentionModule
+from .models.attention import AttentionModule
 from .system.devices import device_of
 from .system.errors import InputError
 

@@ -5,7 +5,7 @@ import os
 from . import checkpoints, runs
 from .system.errors import InputError
 from .options import EXCLUSIVE, NEEDS, TrainingOptions, flag_name, flag_value
-from .specs import NETWORK_OPTIONS
+from .models.spec import NETWORK_OPTIONS
 
 OF_MASKS = ("attention_learning", "attention", "mask_images")  # what has no place where there are no masks
 

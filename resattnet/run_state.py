@@ -4,7 +4,8 @@ import os
 
 import numpy as np
 
-from . import checkpoints, parameters
+from . import checkpoints
+from .models import parameters
 from .system.mxnet import mx
 from .system.devices import wait_for_running_statistics
 

@@ -7,7 +7,7 @@ from .corruptions import CORRUPTIONS, parse_names
 from .datasets import DATASETS, FORMATS
 from .system.errors import InputError
 from .options import ALL_GPUS, Options, check_name, flag_name, option
-from .specs import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, MASKS, attention_net_spec
+from .models.spec import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, MASKS, attention_net_spec
 
 GRAPHS = ("plain", "fused", "int8")
 EXPORT_FORMATS = ("onnx", "symbol", "int8", "float16")

@@ -4,17 +4,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import datasets, parameters, pretrained
+from . import datasets
+from .models import parameters, pretrained
 from .system.mxnet import mx
 from .augment import Transform
 from .system.devices import choose_devices
 from .system.errors import InputError
 from .evaluation import predict
-from .inference import CALIBRATION_IMAGES, fused, quantized
+from .models.graphs import CALIBRATION_IMAGES, fused, quantized
 from .loaders import ArrayLoader
-from .network import get_attention_cifar
+from .models.network import get_attention_cifar
 from .options import flag_name
-from .specs import DEFAULT_VARIANT, NETWORK_OPTIONS
+from .models.spec import DEFAULT_VARIANT, NETWORK_OPTIONS
 
 
 class Trained(NamedTuple):

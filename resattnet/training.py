@@ -7,7 +7,8 @@ import time
 
 import numpy as np
 
-from . import parameters, run_folders, run_lines, run_state
+from .models import parameters
+from . import run_folders, run_lines, run_state
 from .system.mxnet import mx
 from .averaging import MovingAverage
 from .board import RunLog
@@ -20,13 +21,13 @@ from .inputs import open_inputs
 from .system.signals import Interrupted, StopSignals
 from .mask_log import MaskLog
 from .meters import Meter
-from .network import get_attention_cifar
+from .models.network import get_attention_cifar
 from .optimization import GradientSum, make_trainer, update
 from .overrides import known
-from .precision import mixed
+from .models.precision import mixed
 from .progress import Progress
 from .schedules import learning_rate_schedule
-from .units import start_as_shortcuts
+from .models.units import start_as_shortcuts
 
 # Steps given to the device ahead of the one it works on: it never waits for us, and the bar tells the truth.
 STEPS_AHEAD = 2

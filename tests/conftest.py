@@ -13,7 +13,7 @@ for name in [name for name in os.environ if name.startswith("MXNET_")]:
 import headless  # noqa: E402
 import small_digits  # noqa: E402
 from resattnet.system.mxnet import mx  # noqa: F401,E402
-from resattnet import specs  # noqa: E402
+from resattnet.models import spec  # noqa: E402
 from resattnet.options import TrainingOptions  # noqa: E402
 import matplotlib.font_manager  # noqa: F401,E402  # what it says, once, of fonts and a folder for them, it says here
 
@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items):
 def few_digits(monkeypatch):
     """64 and 50 of the digits, of 16 pixels, and a network of few channels: four steps in under a second."""
     small_digits.use(monkeypatch, 64, 50)
-    monkeypatch.setitem(specs.CIFAR_WIDTHS, "thin", specs.Widths(8, (16, 16, 16), 16))
+    monkeypatch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resattnet import assessment, assessment_tables, figures, parameters, records, specs
+from resattnet import assessment, assessment_tables, figures, records
+from resattnet.models import parameters, spec
 from resattnet.system import files
 from resattnet.system.mxnet import mx
 from resattnet.datasets import ImageSet
 from resattnet.evaluation import reliability
-from resattnet.network import get_attention_cifar
+from resattnet.models.network import get_attention_cifar
 from resattnet.script_options import TestingOptions as Testing
 from resattnet.trained import open_parameters
 
@@ -73,7 +74,7 @@ class Home:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(specs.CIFAR_WIDTHS, "thin", specs.Widths(8, (16, 16, 16), 16))
+        patch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
         mx.random.seed(3)
         yield Home(tmp_path_factory.mktemp("home"))
 

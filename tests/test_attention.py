@@ -12,15 +12,15 @@ import resattnet
 from resattnet import training
 from resattnet.system.mxnet import mx
 from resattnet.assessment import assess_files
-from resattnet.attention import ATTENTION, EPSILON, AttentionModule, Hourglass, Interpolation, SoftMask
+from resattnet.models.attention import ATTENTION, EPSILON, AttentionModule, Hourglass, Interpolation, SoftMask
 from resattnet.system.errors import InputError
-from resattnet.inference import fused
+from resattnet.models.graphs import fused
 from resattnet.options import TrainingOptions
-from resattnet.parameters import load_parameters
-from resattnet.precision import mixed
+from resattnet.models.parameters import load_parameters
+from resattnet.models.precision import mixed
 from resattnet.script_options import TestingOptions as Testing
-from resattnet.specs import ATTENTION_TYPES, MASKS
-from resattnet.units import Anchor, Bottleneck
+from resattnet.models.spec import ATTENTION_TYPES, MASKS
+from resattnet.models.units import Anchor, Bottleneck
 
 VARIANTS = [dict(attention="channel"), dict(attention="spatial"), dict(mask="local"), dict(mask="none"),
             dict(attention="spatial", attention_learning="nal", mask="local")]

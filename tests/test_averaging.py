@@ -4,12 +4,13 @@ import os
 import numpy as np
 import pytest
 
-from resattnet import parameters, training
+from resattnet.models import parameters
+from resattnet import training
 from resattnet.system.mxnet import mx
 from resattnet.averaging import MovingAverage
 from resattnet.system.errors import InputError
 from resattnet.evaluation import evaluate
-from resattnet.network import get_attention_cifar
+from resattnet.models.network import get_attention_cifar
 from resattnet.options import TrainingOptions
 from test_training import elsewhere, values
 

@@ -6,13 +6,14 @@ import os
 import numpy as np
 import pytest
 
-from resattnet import checkpoints, parameters, training
+from resattnet import checkpoints, training
+from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.augment import smooth
 from resattnet.distillation import DistillationLoss, Teacher
 from resattnet.system.errors import InputError
 from resattnet.system.files import digest, write_json
-from resattnet.network import get_attention_cifar
+from resattnet.models.network import get_attention_cifar
 from resattnet.options import TrainingOptions
 from test_training import elsewhere, resume, values
 

@@ -4,14 +4,15 @@ import math
 import numpy as np
 import pytest
 
-from resattnet import parameters, records, script_options
+from resattnet.models import parameters
+from resattnet import records, script_options
 from resattnet.system.mxnet import mx
 from resattnet.assessment import assess_files
 from resattnet.augment import Transform
 from resattnet.datasets import ImageSet
 from resattnet.evaluation import (compare_paired, evaluate, mean_probabilities, measure, measure_samples, predict, reliability, split_batch)
 from resattnet.loaders import ArrayLoader
-from resattnet.network import get_attention_cifar
+from resattnet.models.network import get_attention_cifar
 from test_cli import script
 
 

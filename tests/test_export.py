@@ -14,12 +14,13 @@ from test_inference import operators
 from test_network import difference, images, initialised
 
 import resattnet
-from resattnet import datasets, export, onnx_model, parameters
+from resattnet import datasets, export, onnx_model
+from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.augment import Transform
 from resattnet.system.errors import InputError
-from resattnet.inference import quantized
-from resattnet.network import get_attention_cifar, get_attention_net
+from resattnet.models.graphs import quantized
+from resattnet.models.network import get_attention_cifar, get_attention_net
 from resattnet.script_options import ExportOptions
 from resattnet.trained import calibration_images
 

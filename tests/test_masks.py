@@ -9,12 +9,13 @@ from test_cli import refused, script
 from test_network import initialised
 from test_predict import save_net
 
-from resattnet import datasets, mask_figures, masks, specs
+from resattnet import datasets, mask_figures, masks
+from resattnet.models import spec
 from resattnet.system.mxnet import mx
 from resattnet.augment import Transform
 from resattnet.system.errors import InputError
 from resattnet.evaluation import Prediction
-from resattnet.network import AttentionNet, get_attention_cifar, get_attention_net
+from resattnet.models.network import AttentionNet, get_attention_cifar, get_attention_net
 
 LEARNING = [  # how a module weights its trunk, and with what: its formula, and arguments of the network
     (lambda mask, trunk: (1 + mask) * trunk, dict(attention_learning="arl")),
@@ -28,8 +29,8 @@ LEARNING = [  # how a module weights its trunk, and with what: its formula, and 
 @pytest.fixture
 def small(monkeypatch):
     """Networks of few channels."""
-    for table in (specs.CIFAR_WIDTHS, specs.IMAGENET_WIDTHS):
-        monkeypatch.setitem(table, "thin", specs.Widths(8, (8, 16, 24), 16))
+    for table in (spec.CIFAR_WIDTHS, spec.IMAGENET_WIDTHS):
+        monkeypatch.setitem(table, "thin", spec.Widths(8, (8, 16, 24), 16))
 
 
 def digits(count):
@@ -108,8 +109,8 @@ def test_names_and_shapes(build, size, sizes, small):
 
 
 def test_a_network_without_masks_is_refused(small):
-    net = initialised(AttentionNet(10, [mx.gluon.nn.Conv2D(8, 3, 1, 1, in_channels=3)], specs.Spec(1, 2, 1, (0, 0, 0)),
-                                   specs.CIFAR_WIDTHS["thin"]))
+    net = initialised(AttentionNet(10, [mx.gluon.nn.Conv2D(8, 3, 1, 1, in_channels=3)], spec.Spec(1, 2, 1, (0, 0, 0)),
+                                   spec.CIFAR_WIDTHS["thin"]))
     with pytest.raises(InputError, match="the network has no soft masks"):
         masks.soft_masks(net, digits(1))
 

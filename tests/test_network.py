@@ -4,10 +4,10 @@ import pytest
 
 import resattnet
 from resattnet.system.mxnet import mx
-from resattnet.attention import AttentionModule, Interpolation, SoftMask
+from resattnet.models.attention import AttentionModule, Interpolation, SoftMask
 from resattnet.system.errors import InputError
-from resattnet.specs import CIFAR_WIDTHS, attention_net_spec, trunk_depth
-from resattnet.units import Bottleneck, start_as_shortcuts
+from resattnet.models.spec import CIFAR_WIDTHS, attention_net_spec, trunk_depth
+from resattnet.models.units import Bottleneck, start_as_shortcuts
 
 CIFAR_PARAMETERS = {56: 7467370, 92: 12646506, 128: 13905770, 164: 17124970, 236: 23563370, 452: 43783274}
 IMAGENET_PARAMETERS = {56: 31810728, 92: 52466344, 128: 57467048, 164: 70295208, 236: 95951528, 452: 176499368}
@@ -51,7 +51,7 @@ def test_parameters_of_imagenet_networks(depth):
 
 def test_thin_networks_have_about_the_papers_size():
     """The paper: 1.9M for 92 with an equal number of modules in each stage, 5.1M for 236."""
-    from resattnet.network import AttentionNet, _cifar_stem
+    from resattnet.models.network import AttentionNet, _cifar_stem
     widths = CIFAR_WIDTHS["thin"]
     equal = attention_net_spec[92]._replace(modules=(2, 2, 2))
     assert trainable(AttentionNet(10, _cifar_stem(widths.stem), equal, widths)) == pytest.approx(1.9e6, rel=0.07)

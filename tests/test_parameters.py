@@ -6,10 +6,10 @@ import resource
 import numpy as np
 import pytest
 
-from resattnet import parameters
+from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.system.errors import InputError
-from resattnet.network import get_attention_cifar
+from resattnet.models.network import get_attention_cifar
 
 DESCRIPTION = {"network": {"num_layers": 56, "widths": "thin", "classes": 10, "attention_learning": "arl"},
                "dataset": "digits"}

@@ -13,7 +13,7 @@ from resattnet.system.mxnet import mx
 from resattnet.system.devices import check_type, cpu_facts
 from resattnet.system.errors import InputError
 from resattnet.options import TrainingOptions
-from resattnet.precision import mixed
+from resattnet.models.precision import mixed
 
 INSTRUCTIONS = cpu_facts()[1]
 needs_avx512 = pytest.mark.skipif(bool(INSTRUCTIONS) and "avx512f" not in INSTRUCTIONS,

@@ -17,7 +17,8 @@ from test_cli import ROOT, refused, script
 from test_network import initialised
 
 import resattnet
-from resattnet import datasets, parameters, predictions, records, script_options, specs
+from resattnet import datasets, predictions, records, script_options
+from resattnet.models import parameters, spec
 from resattnet.system.mxnet import mx
 from resattnet.assessment import assess_files
 from resattnet.augment import Transform
@@ -25,7 +26,7 @@ from resattnet.classifier import Classifier
 from resattnet.system.errors import InputError
 from resattnet.evaluation import Prediction
 from resattnet.images import find_images, read_image, to_rgb
-from resattnet.network import get_attention_cifar
+from resattnet.models.network import get_attention_cifar
 from resattnet.script_options import PredictionOptions
 
 GREY = np.arange(256, dtype=np.uint8).reshape(8, 32)
@@ -49,7 +50,7 @@ def save_net(folder, widths="thin", classes=10, **description):
 @pytest.fixture
 def small(monkeypatch):
     """Networks of few channels."""
-    monkeypatch.setitem(specs.CIFAR_WIDTHS, "thin", specs.Widths(8, (16, 16, 16), 16))
+    monkeypatch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
 
 
 @pytest.fixture

@@ -9,12 +9,13 @@ import pytest
 from PIL import Image
 from test_cli import ROOT, script
 
-from resattnet import datasets, export, parameters, pretrained, recipes
+from resattnet import datasets, export, recipes
+from resattnet.models import parameters, pretrained
 from resattnet.system.mxnet import mx
 from resattnet.classifier import Classifier
 from resattnet.system.errors import InputError
 from resattnet.system.files import digest
-from resattnet.network import get_attention_cifar, get_attention_net
+from resattnet.models.network import get_attention_cifar, get_attention_net
 from resattnet.script_options import ExportOptions, TrainedOptions
 from resattnet.trained import load_trained
 

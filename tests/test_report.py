@@ -15,10 +15,11 @@ import pytest
 from PIL import Image
 
 import small_digits
-from resattnet import (checkpoints, datasets, evaluation, figures, html_parts, report, report_page, runs, specs, training)
+from resattnet import checkpoints, datasets, evaluation, figures, html_parts, report, report_page, runs, training
+from resattnet.models import spec
 from resattnet.system.mxnet import mx
 from resattnet.system.errors import InputError
-from resattnet.network import get_attention_cifar
+from resattnet.models.network import get_attention_cifar
 from resattnet.options import TrainingOptions
 from resattnet.progress import Progress
 from resattnet.script_options import ReportOptions
@@ -34,7 +35,7 @@ def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         small_digits.use(patch, 50, 50)
-        patch.setitem(specs.CIFAR_WIDTHS, "thin", specs.Widths(8, (16, 16, 16), 16))
+        patch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
         common = dict(dataset="digits", widths="thin", batch_size=25, warmup_epochs=0, num_gpus=0,
                       log_dir=str(folder / "log"), model_dir=str(folder / "models"))
         training.train(TrainingOptions(name="plain", epochs=2, **common))

@@ -10,11 +10,12 @@ import time
 import numpy as np
 import pytest
 
-from resattnet import checkpoints, parameters, records, training
+from resattnet import checkpoints, records, training
+from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.datasets import ImageSet
 from resattnet.system.signals import Interrupted
-from resattnet.network import get_attention_cifar
+from resattnet.models.network import get_attention_cifar
 from resattnet.options import flag_name, flag_value
 from test_cli import ROOT
 from test_training import CLOCK, assert_equal_runs, elsewhere, resume, stop_at

@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 from test_cli import refused, script
 
-from resattnet import datasets, parameters, records, robustness, script_options
+from resattnet import datasets, records, robustness, script_options
+from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from resattnet.network import get_attention_cifar
+from resattnet.models.network import get_attention_cifar
 from resattnet.assessment_tables import means_table, robustness_table
 from resattnet.trained import open_parameters, predict_parameters
 

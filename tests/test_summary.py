@@ -6,7 +6,7 @@ import pytest
 from test_cli import ROOT
 
 import resattnet
-from resattnet import summary
+from resattnet.models import summary
 
 # From arXiv 1704.06904's own definitions, counted apart from this code: parameters and GMACs by depth.
 CIFAR = {56: (7467370, 0.503), 92: (12646506, 0.851), 128: (13905770, 1.216), 164: (17124970, 1.572)}

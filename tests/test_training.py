@@ -13,12 +13,13 @@ from multiprocessing import active_children
 import numpy as np
 import pytest
 
-from resattnet import checkpoints, parameters, training
+from resattnet import checkpoints, training
+from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.system.devices import average_running_statistics, choose_devices, split_batch
 from resattnet.system.errors import InputError
 from resattnet.system.signals import Interrupted
-from resattnet.network import get_attention_cifar
+from resattnet.models.network import get_attention_cifar
 from resattnet.overrides import resumed
 
 CLOCK = ("seconds", "samples_per_second")

@@ -2,7 +2,7 @@
 import importlib
 import json
 
-from .system.mxnet import mx
+from ..system.mxnet import mx
 from .units import Anchor
 
 # What the last step of channel and spatial attention first takes from a convolution: MXNet has neither in bfloat16.

@@ -1,6 +1,6 @@
 """The attention module: a trunk of residual units, weighted by a soft mask (section 3 of the paper)."""
-from .system.mxnet import mx
-from .specs import check_variant
+from ..system.mxnet import mx
+from .spec import check_variant
 from .units import Anchor, relu, unit_sequence
 
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn

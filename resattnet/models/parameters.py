@@ -4,12 +4,12 @@ import errno
 import json
 import os
 
-from .system.mxnet import mx
-from .system.errors import InputError
-from .system.files import digest, json_writer, write_together
+from ..system.mxnet import mx
+from ..system.errors import InputError
+from ..system.files import digest, json_writer, write_together
 from .network import get_attention_cifar
-from .options import TrainingOptions
-from .specs import CIFAR_WIDTHS, attention_net_spec
+from ..options import TrainingOptions
+from .spec import CIFAR_WIDTHS, attention_net_spec
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "weights")  # of those that come with the package
 INSTALL_AGAIN = "it came with the package: install that again"

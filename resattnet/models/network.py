@@ -1,8 +1,8 @@
 """The networks: one class that builds them all from the tables of `specs` (section 3.4, table 2)."""
-from .system.mxnet import mx
+from ..system.mxnet import mx
 from .attention import AttentionModule
-from .system.errors import InputError
-from .specs import CIFAR_WIDTHS, IMAGENET_WIDTHS, MASK_LEVELS, TAIL_UNITS, attention_net_spec, choose
+from ..system.errors import InputError
+from .spec import CIFAR_WIDTHS, IMAGENET_WIDTHS, MASK_LEVELS, TAIL_UNITS, attention_net_spec, choose
 from .units import Bottleneck
 
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn

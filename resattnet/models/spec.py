@@ -1,7 +1,7 @@
 """The variants as data: depths, widths, kinds of attention and mask. A new depth or width is one line here."""
 from collections import namedtuple
 
-from .system.errors import InputError
+from ..system.errors import InputError
 
 Spec = namedtuple("Spec", "p t r modules")
 Spec.__doc__ = "Units before and after, in the trunk, in the mask; attention modules of the three stages."

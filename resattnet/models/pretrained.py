@@ -2,8 +2,8 @@
 import os
 
 from . import parameters
-from .system.errors import InputError
-from .specs import DEFAULT_VARIANT, NETWORK_OPTIONS
+from ..system.errors import InputError
+from .spec import DEFAULT_VARIANT, NETWORK_OPTIONS
 
 _NAMING = ("prefix", "params")  # what a Gluon block takes beside what it is
 _POSITIONAL = {"classes", "num_layers"}

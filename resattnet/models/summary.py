@@ -4,9 +4,9 @@ from typing import NamedTuple, Tuple
 
 import numpy as np
 
-from .system.mxnet import mx
+from ..system.mxnet import mx
 from .network import get_attention_cifar, get_attention_net
-from .specs import NETWORK_OPTIONS
+from .spec import NETWORK_OPTIONS
 
 
 class Layer(NamedTuple):

@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 
-from .system.mxnet import mx
+from ..system.mxnet import mx
 
 CALIBRATION_IMAGES = 256
 BATCH_SIZE = 64  # of calibration

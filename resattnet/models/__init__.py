@@ -1,0 +1,1 @@
+"""The networks: their specification, units, attention modules, builders and trained parameters."""

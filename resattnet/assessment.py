@@ -9,7 +9,7 @@ import numpy as np
 
 from . import evaluation, figures
 from .models import pretrained
-from .datasets import ImageSet
+from .data.datasets import ImageSet
 from .system.errors import InputError
 from .evaluation import mean_probabilities
 from .system.files import digest, write_json, writing

@@ -5,12 +5,12 @@ import os
 import numpy as np
 from PIL import Image
 
-from . import records
-from .datasets import SIDE
+from .data import recordio
+from .data.datasets import SIDE
 from .system.devices import choose_devices
 from .system.errors import InputError
 from .evaluation import finite, predict, rank
-from .images import read_image, to_rgb
+from .data.image_files import read_image, to_rgb
 from .script_options import TrainedOptions
 from .trained import load_trained
 
@@ -42,7 +42,7 @@ class Classifier:
         self.net, self.classes, self.transform = trained.net, trained.facts.classes, trained.transform
         self.size = (SIDE, SIDE)
         if trained.source["data_format"] == "rec":
-            self.size = records.image_size(trained.facts, trained.source["data_dir"])
+            self.size = recordio.image_size(trained.facts, trained.source["data_dir"])
         self.trained = trained
         self._devices, self._batch_size = devices, batch_size
 

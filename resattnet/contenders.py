@@ -11,14 +11,14 @@ from typing import Callable, NamedTuple, Optional
 
 import numpy as np
 
-from . import datasets
+from .data import datasets
 from .system.mxnet import SPIN_COUNT, mx
-from .augment import Transform
+from .data.transforms import Transform
 from .system.cores import SCRATCH_PER_DEVICE
 from .system.devices import check_type, choose_devices, cpu_facts
 from .system.errors import InputError
 from .models.graphs import fused, quantized
-from .loaders import ArrayLoader
+from .data.loaders import ArrayLoader
 from .models.network import get_attention_cifar
 from .options import TrainingOptions
 from .schedules import importing_gluoncv

@@ -1,11 +1,11 @@
 """What a run reads: the transform of its training images, and the loaders of training and of validation."""
 from typing import Any, NamedTuple
 
-from . import datasets, records
-from .augment import Transform, label_noise
-from .dali import DaliLoader
+from .data import datasets, recordio
+from .data.transforms import Transform, label_noise
+from .data.dali import DaliLoader
 from .system.errors import InputError
-from .loaders import ArrayLoader
+from .data.loaders import ArrayLoader
 
 
 class Inputs(NamedTuple):
@@ -45,7 +45,7 @@ def open_inputs(options, devices):
 
 def _make_loader(options, devices, facts, split, transform, batch_size, shuffle_seed=None):
     if options.loader == "dali":
-        record_file = records.locate(facts, options.data_dir, split)
+        record_file = recordio.locate(facts, options.data_dir, split)
         return DaliLoader(record_file, transform, batch_size, shuffle_seed, options.workers, devices[0])
     image_set = datasets.load(options.dataset, options.data_dir, split, data_format=options.data_format)
     if split == "train" and options.label_noise:

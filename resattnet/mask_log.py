@@ -4,7 +4,7 @@ import collections
 import numpy as np
 from PIL import Image
 
-from . import datasets
+from .data import datasets
 from .system.devices import device_of
 from .system.errors import InputError
 from .evaluation import predict, rank

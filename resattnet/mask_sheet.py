@@ -10,7 +10,7 @@ from .classifier import Classifier, open_image
 from .system.devices import choose_devices
 from .system.errors import InputError
 from .system.files import write_atomically, writing
-from .images import find_images
+from .data.image_files import find_images
 from .mask_figures import Row, board_pictures, draw
 from .masks import grad_cam, soft_masks
 from .models.parameters import packaged_names

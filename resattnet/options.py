@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Optional, Tuple
 
-from .datasets import DATASETS, FORMATS, SIDE
+from .data.datasets import DATASETS, FORMATS, SIDE
 from .system.errors import InputError
 from .models.spec import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, MASKS, NETWORK_OPTIONS, attention_net_spec
 

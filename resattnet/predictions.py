@@ -8,7 +8,7 @@ from tqdm import tqdm
 from .classifier import Classifier
 from .system.devices import choose_devices
 from .system.files import write_atomically, writing
-from .images import find_images
+from .data.image_files import find_images
 from .trained import load_trained
 
 

@@ -3,7 +3,7 @@ import numpy as np
 from tqdm import tqdm
 
 from . import figures
-from .corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from .data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from .evaluation import predict
 
 SHOWN_CLASSES = 10

@@ -4,15 +4,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import datasets
+from .data import datasets
 from .models import parameters, pretrained
 from .system.mxnet import mx
-from .augment import Transform
+from .data.transforms import Transform
 from .system.devices import choose_devices
 from .system.errors import InputError
 from .evaluation import predict
 from .models.graphs import CALIBRATION_IMAGES, fused, quantized
-from .loaders import ArrayLoader
+from .data.loaders import ArrayLoader
 from .models.network import get_attention_cifar
 from .options import flag_name
 from .models.spec import DEFAULT_VARIANT, NETWORK_OPTIONS

@@ -30,12 +30,12 @@ def stop(signum, _):
 
 def read(options):
     """Return both splits by name, and the rest of what `records.write` wants to know of them."""
-    from resattnet import datasets, image_folders, records
+    from resattnet.data import datasets, folders, recordio
 
     if options.images:
-        sets = image_folders.read_folder(os.path.expanduser(options.images), options.size, options.test_share,
+        sets = folders.read_folder(os.path.expanduser(options.images), options.size, options.test_share,
                                          options.seed)
-        mean, std = records.statistics(sets["train"].images)
+        mean, std = recordio.statistics(sets["train"].images)
         return sets, dict(source="images of " + options.images, mean=mean, std=std, flip=options.flip is not False)
     facts = datasets.describe(options.dataset)
     sets = {split: datasets.load(options.dataset, options.data_dir, split) for split in facts.samples}
@@ -49,13 +49,13 @@ def main():
     options = RecordsOptions(**vars(parser.parse_args()))
     signal.signal(signal.SIGTERM, stop)
 
-    from resattnet import records
+    from resattnet.data import recordio
 
-    records.check_output(options.output, options.title, options.overwrite)
+    recordio.check_output(options.output, options.title, options.overwrite)
     sets, facts = read(options)
-    records.write(options.output, options.title, sets, overwrite=options.overwrite, **facts)
+    recordio.write(options.output, options.title, sets, overwrite=options.overwrite, **facts)
     for split, image_set in sets.items():
-        path = records.paths(options.output, options.title, split)[0]
+        path = recordio.paths(options.output, options.title, split)[0]
         height, width = image_set.images.shape[1:3]
         print("%s: %d images of %dx%d pixels, %d classes, %.1f MB" % (
             path, len(image_set.labels), width, height, len(image_set.classes), os.path.getsize(path) / 1e6))

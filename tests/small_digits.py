@@ -1,7 +1,7 @@
 """The digits at a quarter of their pixels, for tests that train: what they show does not depend on the size."""
 import numpy as np
 
-from resattnet import datasets
+from resattnet.data import datasets
 
 
 def use(patch, train=None, test=None):

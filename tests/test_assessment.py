@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resattnet import assessment, assessment_tables, figures, records
+from resattnet import assessment, assessment_tables, figures
+from resattnet.data import recordio
 from resattnet.models import parameters, spec
 from resattnet.system import files
 from resattnet.system.mxnet import mx
-from resattnet.datasets import ImageSet
+from resattnet.data.datasets import ImageSet
 from resattnet.evaluation import reliability
 from resattnet.models.network import get_attention_cifar
 from resattnet.script_options import TestingOptions as Testing
@@ -40,7 +41,7 @@ def write_noise(folder, seed, classes):
     sets = {split: ImageSet(rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8),
                             rng.integers(0, len(classes), 40).astype(np.int32), classes) for split in ("train", "test")}
     folder.mkdir()
-    records.write(str(folder), "noise", sets, "noise", (0.5,) * 3, (0.25,) * 3, True)
+    recordio.write(str(folder), "noise", sets, "noise", (0.5,) * 3, (0.25,) * 3, True)
     return sets["test"]
 
 

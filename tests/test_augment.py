@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from resattnet.augment import (Transform, cutmix, cutout, label_noise, mixup, normalise, random_crop, random_flip, smooth)
+from resattnet.data.transforms import (Transform, cutmix, cutout, label_noise, mixup, normalise, random_crop, random_flip, smooth)
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 

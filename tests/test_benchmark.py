@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import resattnet
-from resattnet import benchmarks, contenders, datasets
+from resattnet import benchmarks, contenders
+from resattnet.data import datasets
 from resattnet.system.mxnet import mx
 from resattnet.contenders import Contender, Unavailable
 from resattnet.system.errors import InputError

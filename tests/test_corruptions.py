@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resattnet import datasets
-from resattnet.corruptions import CORRUPTIONS, STRENGTHS, corrupt, parse_names
+from resattnet.data import datasets
+from resattnet.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt, parse_names
 from resattnet.system.errors import InputError
 
 CASES = [(name, strength) for name in CORRUPTIONS for strength in STRENGTHS]

@@ -6,13 +6,13 @@ import sys
 import numpy as np
 import pytest
 
-from resattnet import datasets, records
+from resattnet.data import datasets, recordio
 from resattnet.system.mxnet import mx
-from resattnet.augment import Transform, normalise
-from resattnet.dali import DaliLoader
-from resattnet.datasets import ImageSet
+from resattnet.data.transforms import Transform, normalise
+from resattnet.data.dali import DaliLoader
+from resattnet.data.datasets import ImageSet
 from resattnet.system.errors import InputError
-from resattnet.loaders import ArrayLoader
+from resattnet.data.loaders import ArrayLoader
 from resattnet.options import TrainingOptions
 from test_cli import refused, script
 
@@ -37,12 +37,12 @@ def folder(tmp_path_factory):
     path, rng = tmp_path_factory.mktemp("records"), np.random.default_rng(0)
     sets = {split: ImageSet(rng.integers(0, 256, (count, 9, 7, 3), np.uint8), np.arange(count, dtype=np.int32), CLASSES)
             for split, count in COUNTS.items()}
-    records.write(str(path), "noise", sets, source="noise", mean=MEAN, std=STD, flip=True)
+    recordio.write(str(path), "noise", sets, source="noise", mean=MEAN, std=STD, flip=True)
     return str(path)
 
 
 def locate(folder, split="train"):
-    return records.locate(records.describe("noise", folder), folder, split)
+    return recordio.locate(recordio.describe("noise", folder), folder, split)
 
 
 def load(folder, split="train"):
@@ -229,7 +229,7 @@ def test_training_from_records_by_dali(tmp_path):
     facts = datasets.describe("digits")
     few = {split: ImageSet(images[:count], labels[:count], classes) for count, (split, (images, labels, classes))
            in zip((50, 21), digits.items())}
-    records.write(str(tmp_path / "data"), "digits", few, facts.title, facts.mean, facts.std, facts.flip)
+    recordio.write(str(tmp_path / "data"), "digits", few, facts.title, facts.mean, facts.std, facts.flip)
     done = script("cifar10_train.py", "--dataset", "digits", "--data-format", "rec", "--loader", "dali", "-b", 16,
                   "--widths", "thin", "--epochs", 1, "--cutout", 8, "--mix-up", 1, "--num-gpus", 0, "--name", "run",
                   cwd=str(tmp_path))

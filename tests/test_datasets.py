@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from resattnet import datasets, downloads
+from resattnet.data import datasets, downloads
 from resattnet.system.errors import InputError
 
 COUNT = 4  # records in a file of the small sets below
@@ -278,7 +278,7 @@ def test_absent_set_is_downloaded_and_unpacked(small, tmp_path, monkeypatch):
 def test_reading_needs_no_mxnet():
     code = "import sys; from resattnet import datasets; datasets.load('digits', None, 'test'); " \
            "print([name for name in ('mxnet', 'sklearn', 'PIL') if name in sys.modules])"
-    root = os.path.dirname(os.path.dirname(os.path.abspath(datasets.__file__)))
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(datasets.__file__))))
     assert subprocess.check_output([sys.executable, "-c", code], cwd=root).strip() == b"[]"
 
 

@@ -9,7 +9,7 @@ import pytest
 from resattnet import checkpoints, training
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
-from resattnet.augment import smooth
+from resattnet.data.transforms import smooth
 from resattnet.distillation import DistillationLoss, Teacher
 from resattnet.system.errors import InputError
 from resattnet.system.files import digest, write_json

@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pytest
 
-from resattnet import downloads
+from resattnet.data import downloads
 from resattnet.system.errors import InputError
 
 DATA = np.random.RandomState(0).randint(0, 256, 3 << 20, dtype=np.uint8).tobytes()
@@ -261,9 +261,9 @@ def test_full_disk(server, path, full_disk):
 
 def test_processes_fetch_the_same_file_once(server, path):
     server.pause = 0.5
-    code = "import sys; from resattnet.downloads import fetch; fetch(*sys.argv[1:3], size=int(sys.argv[3]), " \
+    code = "import sys; from resattnet.data.downloads import fetch; fetch(*sys.argv[1:3], size=int(sys.argv[3]), " \
            "sha256=sys.argv[4])"
-    root = os.path.dirname(os.path.dirname(os.path.abspath(downloads.__file__)))
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(downloads.__file__))))
     command = [sys.executable, "-c", code, server.url, path, str(len(DATA)), SHA256]
     runs = [subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE) for _ in range(4)]
     errors = [run.communicate(timeout=60)[1] for run in runs]

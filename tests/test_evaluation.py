@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 from resattnet.models import parameters
-from resattnet import records, script_options
+from resattnet.data import recordio
+from resattnet import script_options
 from resattnet.system.mxnet import mx
 from resattnet.assessment import assess_files
-from resattnet.augment import Transform
-from resattnet.datasets import ImageSet
+from resattnet.data.transforms import Transform
+from resattnet.data.datasets import ImageSet
 from resattnet.evaluation import (compare_paired, evaluate, mean_probabilities, measure, measure_samples, predict, reliability, split_batch)
-from resattnet.loaders import ArrayLoader
+from resattnet.data.loaders import ArrayLoader
 from resattnet.models.network import get_attention_cifar
 from test_cli import script
 
@@ -119,7 +120,7 @@ def test_mirrored_images_are_measured_beside_the_plain_ones(tmp_path):
     rng = np.random.default_rng(1)
     sets = {split: ImageSet(rng.integers(0, 256, (30, 8, 8, 3), dtype=np.uint8),
                             rng.integers(0, 3, 30).astype(np.int32), tuple("abc")) for split in ("train", "test")}
-    records.write(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.25,) * 3, True)
+    recordio.write(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.25,) * 3, True)
     net, path = get_attention_cifar(3, 56, "thin"), str(tmp_path / "net.params")
     net.initialize()
     images = (sets["test"].images.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.25

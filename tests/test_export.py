@@ -14,10 +14,11 @@ from test_inference import operators
 from test_network import difference, images, initialised
 
 import resattnet
-from resattnet import datasets, export, onnx_model
+from resattnet.data import datasets
+from resattnet import export, onnx_model
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
-from resattnet.augment import Transform
+from resattnet.data.transforms import Transform
 from resattnet.system.errors import InputError
 from resattnet.models.graphs import quantized
 from resattnet.models.network import get_attention_cifar, get_attention_net

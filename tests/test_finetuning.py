@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from test_training import assert_equal_runs, elsewhere, resume, stop_at, values
 
-from resattnet import datasets, export, training
+from resattnet.data import datasets
+from resattnet import export, training
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.system.devices import choose_devices

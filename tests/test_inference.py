@@ -7,15 +7,16 @@ import small_digits
 from test_network import difference, images, initialised
 
 import resattnet
-from resattnet import datasets, options, script_options
+from resattnet.data import datasets
+from resattnet import options, script_options
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.assessment import assess_files
-from resattnet.augment import Transform
+from resattnet.data.transforms import Transform
 from resattnet.system.errors import InputError
 from resattnet.evaluation import evaluate
 from resattnet.models.graphs import fused, quantized
-from resattnet.loaders import ArrayLoader
+from resattnet.data.loaders import ArrayLoader
 from resattnet.training import train
 
 

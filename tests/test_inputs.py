@@ -2,9 +2,9 @@
 import numpy as np
 import pytest
 
-from resattnet import datasets, records
+from resattnet.data import datasets, recordio
 from resattnet.system.mxnet import mx
-from resattnet.augment import label_noise
+from resattnet.data.transforms import label_noise
 from resattnet.system.errors import InputError
 from resattnet.inputs import open_inputs
 from resattnet.options import TrainingOptions
@@ -16,7 +16,7 @@ DEVICES = [mx.cpu()]
 def test_label_noise(few_digits, tmp_path, data_format):
     sets = {split: datasets.load("digits", None, split) for split in ("train", "test")}
     if data_format == "rec":
-        records.write(str(tmp_path), "digits", sets, "digits", (0.3,) * 3, (0.3,) * 3, False)
+        recordio.write(str(tmp_path), "digits", sets, "digits", (0.3,) * 3, (0.3,) * 3, False)
     given = dict(dataset="digits", data_format=data_format, data_dir=str(tmp_path), batch_size=64, seed=3)
     plain, noisy, again, other = (open_inputs(TrainingOptions(**dict(given, **changes)), DEVICES) for changes in (
         {}, dict(label_noise=0.4), dict(label_noise=0.4), dict(label_noise=0.4, seed=4)))

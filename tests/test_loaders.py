@@ -10,11 +10,11 @@ import time
 import numpy as np
 import pytest
 
-from resattnet import loaders
-from resattnet.augment import Transform
-from resattnet.datasets import ImageSet
+from resattnet.data import loaders
+from resattnet.data.transforms import Transform
+from resattnet.data.datasets import ImageSet
 from resattnet.system.errors import InputError
-from resattnet.loaders import ArrayLoader
+from resattnet.data.loaders import ArrayLoader
 
 TRANSFORM = Transform((0.5,) * 3, (0.25,) * 3, 103, pad=1, flip=True, alpha=1.0, seed=3)
 
@@ -147,9 +147,9 @@ def test_what_a_worker_raises_arrives(image_set, workers, error):
 ORPHANS = """
 import time
 import numpy as np
-from resattnet.augment import Transform
-from resattnet.datasets import ImageSet
-from resattnet.loaders import ArrayLoader
+from resattnet.data.transforms import Transform
+from resattnet.data.datasets import ImageSet
+from resattnet.data.loaders import ArrayLoader
 
 images = ImageSet(np.zeros((400, 32, 32, 3), np.uint8), np.zeros(400, np.int32), ("all",))
 loaders = [ArrayLoader(images, Transform((0.5,) * 3, (0.25,) * 3, 1), 100, 0, workers=2) for _ in range(2)]

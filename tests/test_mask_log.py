@@ -8,13 +8,14 @@ import pytest
 from test_board import read_board
 from test_training import TRICKS, assert_equal_runs, elsewhere, resume, stop_at
 
-from resattnet import datasets, mask_figures, mask_log, training
+from resattnet.data import datasets
+from resattnet import mask_figures, mask_log, training
 from resattnet.system.mxnet import mx
-from resattnet.augment import Transform
+from resattnet.data.transforms import Transform
 from resattnet.system.devices import check_type
 from resattnet.system.errors import InputError
 from resattnet.system.signals import Interrupted
-from resattnet.loaders import ArrayLoader
+from resattnet.data.loaders import ArrayLoader
 from resattnet.masks import soft_masks
 from resattnet.options import TrainingOptions
 

@@ -9,10 +9,11 @@ from test_cli import refused, script
 from test_network import initialised
 from test_predict import save_net
 
-from resattnet import datasets, mask_figures, masks
+from resattnet.data import datasets
+from resattnet import mask_figures, masks
 from resattnet.models import spec
 from resattnet.system.mxnet import mx
-from resattnet.augment import Transform
+from resattnet.data.transforms import Transform
 from resattnet.system.errors import InputError
 from resattnet.evaluation import Prediction
 from resattnet.models.network import AttentionNet, get_attention_cifar, get_attention_net

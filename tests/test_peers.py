@@ -9,7 +9,8 @@ import random
 import numpy as np
 import pytest
 
-from resattnet import datasets, training
+from resattnet.data import datasets
+from resattnet import training
 from resattnet.system.mxnet import mx
 
 STEPS, BATCH, HIDDEN, CLASSES = 10, 16, 12, 10

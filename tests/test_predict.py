@@ -17,15 +17,16 @@ from test_cli import ROOT, refused, script
 from test_network import initialised
 
 import resattnet
-from resattnet import datasets, predictions, records, script_options
+from resattnet.data import datasets, recordio
+from resattnet import predictions, script_options
 from resattnet.models import parameters, spec
 from resattnet.system.mxnet import mx
 from resattnet.assessment import assess_files
-from resattnet.augment import Transform
+from resattnet.data.transforms import Transform
 from resattnet.classifier import Classifier
 from resattnet.system.errors import InputError
 from resattnet.evaluation import Prediction
-from resattnet.images import find_images, read_image, to_rgb
+from resattnet.data.image_files import find_images, read_image, to_rgb
 from resattnet.models.network import get_attention_cifar
 from resattnet.script_options import PredictionOptions
 
@@ -275,8 +276,8 @@ def test_other_arrays_are_refused(array, params):
 def test_records_know_their_size(tmp_path, small):
     rng = np.random.default_rng(0)
     sets = {split: datasets.ImageSet(rng.integers(0, 256, (4, 20, 24, 3), np.uint8), np.arange(4, dtype=np.int32) % 3,
-                                     ("cat", "dog", "owl")) for split in records.SPLITS}
-    records.write(str(tmp_path), "pets", sets, "noise", (0.5, 0.5, 0.5), (0.2, 0.3, 0.4), True)
+                                     ("cat", "dog", "owl")) for split in recordio.SPLITS}
+    recordio.write(str(tmp_path), "pets", sets, "noise", (0.5, 0.5, 0.5), (0.2, 0.3, 0.4), True)
     path = save_net(tmp_path, classes=3, **{"data_dir": str(tmp_path)})
     classifier = Classifier.load(path, dataset="pets", data_format="rec")
     assert classifier.size == (20, 24) and classifier.pixels(np.zeros((90, 90, 3), np.uint8)).shape == (20, 24, 3)

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from test_cli import ROOT, script
 
-from resattnet import datasets, export, recipes
+from resattnet.data import datasets
+from resattnet import export, recipes
 from resattnet.models import parameters, pretrained
 from resattnet.system.mxnet import mx
 from resattnet.classifier import Classifier

@@ -16,9 +16,10 @@ from PIL import Image
 from test_cli import ROOT, refused, script
 from test_training import stop_at
 
-from resattnet import checkpoints, recipes, records, reproduction, training
+from resattnet import checkpoints, recipes, reproduction, training
+from resattnet.data import recordio
 from resattnet.system import gpus
-from resattnet.datasets import ImageSet
+from resattnet.data.datasets import ImageSet
 from resattnet.system.errors import InputError
 from resattnet.system.signals import Interrupted
 from resattnet.options import TrainingOptions
@@ -488,7 +489,7 @@ def tiny(tmp_path):
     sets = {split: ImageSet(rng.integers(0, 256, (count, 8, 8, 3)).astype(np.uint8),
                             np.arange(count, dtype=np.int32) % 2, ("a", "b"))
             for split, count in (("train", 32), ("test", 8))}
-    records.write(str(tmp_path / "data"), "tiny", sets, "noise", mean=(0.5,) * 3, std=(0.3,) * 3, flip=False)
+    recordio.write(str(tmp_path / "data"), "tiny", sets, "noise", mean=(0.5,) * 3, std=(0.3,) * 3, flip=False)
     flags = "--dataset tiny --data-format rec --widths thin --batch-size 8 --epochs 8 --warmup-epochs 0 --num-gpus 0"
     write_table(tmp_path, recipes.Recipe("tiny", flags, "", "", "noise"))
     return tmp_path

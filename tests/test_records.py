@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resattnet import datasets, image_folders, records
+from resattnet.data import datasets, folders, recordio
 from resattnet.system.mxnet import mx
-from resattnet.augment import Transform
-from resattnet.datasets import ImageSet
+from resattnet.data.transforms import Transform
+from resattnet.data.datasets import ImageSet
 from resattnet.system.errors import InputError
-from resattnet.loaders import ArrayLoader
+from resattnet.data.loaders import ArrayLoader
 from resattnet.options import TrainingOptions
 from resattnet.script_options import RecordsOptions
 from test_cli import ROOT, refused, script
@@ -38,8 +38,8 @@ def splits(seed=0):
 
 def write(folder, sets=None, **kwargs):
     sets = sets or splits()
-    mean, std = records.statistics(sets["train"].images)
-    records.write(str(folder), "small", sets, source="noise", mean=mean, std=std, flip=False, **kwargs)
+    mean, std = recordio.statistics(sets["train"].images)
+    recordio.write(str(folder), "small", sets, source="noise", mean=mean, std=std, flip=False, **kwargs)
     return sets
 
 
@@ -90,7 +90,7 @@ def test_records_are_png_that_others_read(tmp_path):
 
 
 def test_one_even_colour_has_a_deviation_to_divide_by():
-    assert records.statistics(np.full((2, 4, 4, 3), 51, np.uint8)) == ((0.2,) * 3, (0.0039,) * 3)
+    assert recordio.statistics(np.full((2, 4, 4, 3), 51, np.uint8)) == ((0.2,) * 3, (0.0039,) * 3)
 
 
 def assert_same_batches(name, data_dir, folder, count=None):
@@ -390,7 +390,7 @@ def seen(image_set):
 
 
 def test_a_folder_is_read_to_the_pixel(images):
-    sets = image_folders.read_folder(str(images))
+    sets = folders.read_folder(str(images))
     assert sets["train"].classes == sets["test"].classes == CLASSES
     assert [len(sets[split].labels) for split in ("train", "test")] == [9, 6]
     assert seen(sets["train"]) == {(label, number) for label in range(3) for number in range(3)}
@@ -402,7 +402,7 @@ def test_a_folder_is_read_to_the_pixel(images):
 
 def test_a_share_of_each_class_is_drawn(tmp_path):
     write_images(tmp_path, "all", per_class=10)
-    draws = [image_folders.read_folder(str(tmp_path / "all"), test_share=0.2, seed=seed) for seed in (0, 0, 1)]
+    draws = [folders.read_folder(str(tmp_path / "all"), test_share=0.2, seed=seed) for seed in (0, 0, 1)]
     for sets in draws:
         assert np.bincount(sets["test"].labels).tolist() == [2, 2, 2]
         assert np.bincount(sets["train"].labels).tolist() == [8, 8, 8]
@@ -414,7 +414,7 @@ def test_a_share_of_each_class_is_drawn(tmp_path):
 def test_validation_folder_may_lack_a_class(images):
     (images / "test").rename(images / "val")
     shutil.rmtree(str(images / "val" / "dog"))
-    assert np.bincount(image_folders.read_folder(str(images))["test"].labels).tolist() == [2, 0, 2]
+    assert np.bincount(folders.read_folder(str(images))["test"].labels).tolist() == [2, 0, 2]
 
 
 def test_images_of_all_kinds_become_upright_squares(tmp_path):
@@ -426,10 +426,10 @@ def test_images_of_all_kinds_become_upright_squares(tmp_path):
     save(tmp_path / "train" / "dog" / "turned.jpg", np.rot90(ramp), exif=exif, quality=95)
     save(tmp_path / "train" / "dog" / "grey.gif", ramp)
     save(tmp_path / "train" / "dog" / "clear.PNG", np.dstack([ramp] * 4))
-    sets = image_folders.read_folder(str(tmp_path), size=10)
+    sets = folders.read_folder(str(tmp_path), size=10)
     assert sets["train"].images.shape == (9, 10, 10, 3) and sets["test"].images.shape == (6, 10, 10, 3)
     for name in ("turned.jpg", "grey.gif", "clear.PNG"):
-        image = image_folders._read_image(str(tmp_path / "train" / "dog" / name), 10).astype(int)
+        image = folders._read_image(str(tmp_path / "train" / "dog" / name), 10).astype(int)
         # The middle square is rows 15 to 45 of the ramp, 60 to 180, in ten steps; `clear` lies on white.
         steps = np.repeat(64 + 12 * np.arange(10)[:, None], 10, axis=1)
         np.testing.assert_allclose(image[..., 0], 255 - steps + steps ** 2 / 255 if "clear" in name else steps, atol=4)
@@ -469,13 +469,13 @@ def put(name, data=b""):
 ])
 def test_a_folder_that_cannot_serve_is_refused(images, change, text):
     change(images)
-    assert text in message(image_folders.read_folder, str(images))
+    assert text in message(folders.read_folder, str(images))
 
 
 def test_pixels_of_no_known_range_are_refused(images):
     save(images / "train" / "owl" / "9.tif", np.full((6, 5), 0.5, np.float32))
     assert "train/owl/9.tif: not an image that can be read (its pixels are numbers of 32 bits" in message(
-        image_folders.read_folder, str(images))
+        folders.read_folder, str(images))
 
 
 @pytest.mark.parametrize("change, text", [
@@ -485,9 +485,9 @@ def test_a_share_that_cannot_be_drawn_is_refused(images, change, text):
     change(images)
     if text:
         folder = images if (images / "train").exists() else images / "test"
-        assert text in message(image_folders.read_folder, str(folder), test_share=0.2)
+        assert text in message(folders.read_folder, str(folder), test_share=0.2)
     else:
-        sets = image_folders.read_folder(str(images / "test"), test_share=0.01)
+        sets = folders.read_folder(str(images / "test"), test_share=0.01)
         assert [len(sets[split].labels) for split in ("train", "test")] == [3, 3]
 
 

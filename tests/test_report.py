@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 import small_digits
-from resattnet import checkpoints, datasets, evaluation, figures, html_parts, report, report_page, runs, training
+from resattnet import checkpoints, evaluation, figures, html_parts, report, report_page, runs, training
+from resattnet.data import datasets
 from resattnet.models import spec
 from resattnet.system.mxnet import mx
 from resattnet.system.errors import InputError
@@ -249,7 +250,7 @@ def test_a_damaged_state_leaves_the_one_before_and_then_the_csv(copied, records)
     (lambda folder: describe(folder, dataset="cifar10", data_dir=str(folder)), "put cifar-10-binary.tar.gz"),
 ])
 def test_a_page_without_outcome_says_why(copied, damage, why, monkeypatch):
-    monkeypatch.setattr("resattnet.datasets.fetch", None)  # nothing is downloaded
+    monkeypatch.setattr("resattnet.data.datasets.fetch", None)  # nothing is downloaded
     damage(copied / "models" / "plain")
     record = collect_one(copied)
     assert record.outcome is None and why in record.remarks[0]

@@ -10,10 +10,11 @@ import time
 import numpy as np
 import pytest
 
-from resattnet import checkpoints, records, training
+from resattnet import checkpoints, training
+from resattnet.data import recordio
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
-from resattnet.datasets import ImageSet
+from resattnet.data.datasets import ImageSet
 from resattnet.system.signals import Interrupted
 from resattnet.models.network import get_attention_cifar
 from resattnet.options import flag_name, flag_value
@@ -80,7 +81,7 @@ def noise_records(tmp_path):
     sets = {split: ImageSet(rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8),
                             rng.integers(0, 5, count).astype(np.int32), tuple("abcde"))
             for split, count in (("train", 64), ("test", 20))}
-    records.write(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
+    recordio.write(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
     make_teacher(str(tmp_path / "teacher.params"), "noise", 5)
     return str(tmp_path)
 

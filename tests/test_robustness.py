@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 from test_cli import refused, script
 
-from resattnet import datasets, records, robustness, script_options
+from resattnet.data import datasets, recordio
+from resattnet import robustness, script_options
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
-from resattnet.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from resattnet.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from resattnet.models.network import get_attention_cifar
 from resattnet.assessment_tables import means_table, robustness_table
 from resattnet.trained import open_parameters, predict_parameters
@@ -111,7 +112,7 @@ def test_a_parameter_file_with_each_graph(graph, path):
 def test_records_give_the_same(path, digits, tmp_path):
     few = digits._replace(images=digits.images[:20], labels=digits.labels[:20])
     facts = datasets.describe("digits")
-    records.write(str(tmp_path), "mine", {"train": few, "test": few}, "mine", facts.mean, facts.std, False)
+    recordio.write(str(tmp_path), "mine", {"train": few, "test": few}, "mine", facts.mean, facts.std, False)
     known = dict(num_gpus=0, corruptions="noise", batch_size=20)
     expected = measured(path, script_options.TestingOptions(corruption_images=20, **known))
     assert expected == measured(path, script_options.TestingOptions(

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from test_cli import script
 
-from resattnet import records
-from resattnet.datasets import ImageSet
+from resattnet.data import recordio
+from resattnet.data.datasets import ImageSet
 
 pytest.importorskip("tensorboard", reason="tensorboard is not installed")
 pytestmark = pytest.mark.timeout(600)  # the first test trains and waits for the server
@@ -52,7 +52,7 @@ def home(tmp_path_factory):
     sets = {split: ImageSet(rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8),
                             np.arange(count, dtype=np.int32) % 5, tuple("abcde"))
             for split, count in (("train", 16 * STEPS), ("test", 20))}
-    records.write(folder, "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
+    recordio.write(folder, "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
     done = script("cifar10_train.py", *(
         "--dataset noise --data-format rec --data-dir . --widths thin -b 16 --epochs %d --log-interval 2 --num-gpus 0 "
         "--lr 0.01 --name run --mask-images 3" % EPOCHS).split(), cwd=folder)

@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from .system.mxnet import mx
+from ..system.mxnet import mx
 from .datasets import DATASETS, DataSet, ImageSet
-from .system.errors import InputError
-from .system.files import digest, writing
+from ..system.errors import InputError
+from ..system.files import digest, writing
 
 SPLITS = ("train", "test")
 VERSION = 1

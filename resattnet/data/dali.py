@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 
-from .system.errors import InputError
+from ..system.errors import InputError
 from .loaders import epoch_samples
 
 

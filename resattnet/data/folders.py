@@ -6,8 +6,8 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from .datasets import ImageSet
-from .system.errors import InputError
-from .images import read_image
+from ..system.errors import InputError
+from .image_files import read_image
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 TEST_NAMES = ("test", "val")

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .system.mxnet import mx
-from .system.errors import InputError
+from ..system.mxnet import mx
+from ..system.errors import InputError
 
 BATCHES_AHEAD = 2  # asked of each worker before they are needed
 PATIENCE = 120  # seconds that a worker may take for a batch

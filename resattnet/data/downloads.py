@@ -13,8 +13,8 @@ import zlib
 
 from tqdm import tqdm
 
-from .system.errors import InputError
-from .system.files import digest, writing
+from ..system.errors import InputError
+from ..system.files import digest, writing
 
 CHUNK = 1 << 20
 TIMEOUT = 30  # seconds without a byte

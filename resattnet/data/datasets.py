@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, NamedTuple, Tuple
 import numpy as np
 
 from .downloads import DownloadError, extract, fetch
-from .system.errors import InputError
+from ..system.errors import InputError
 
 SIDE = 32  # pixels: height and width of every image here
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
@@ -100,9 +100,9 @@ def load(name, data_dir, split, download=True, data_format="bin"):
 def describe(name, data_dir=None, data_format="bin"):
     """The `DataSet` called `name`, no image being read; InputError for an unknown one."""
     if data_format == "rec":
-        from . import records  # here, since it is built on this file and MXNet
+        from . import recordio  # here, since it is built on this file and MXNet
 
-        return records.describe(name, os.path.expanduser(str(data_dir)))
+        return recordio.describe(name, os.path.expanduser(str(data_dir)))
     if name not in SETS:
         raise InputError("data set %r: choose from %s" % (name, ", ".join(DATASETS)))
     return SETS[name]

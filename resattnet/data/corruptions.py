@@ -15,7 +15,7 @@ from typing import Callable, NamedTuple, Tuple
 import numpy as np
 from PIL import Image
 
-from .system.errors import InputError
+from ..system.errors import InputError
 
 STRENGTHS = (1, 2, 3, 4, 5)
 

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
-from .system.errors import InputError
+from ..system.errors import InputError
 
 ALPHA_MODES = ("RGBA", "RGBa", "LA", "PA", "P")  # a palette's colours may have it
 SIXTEEN_BIT_FORMATS = ("PNG", "PPM")  # of which Pillow, according to its version, reads these as 32 bits

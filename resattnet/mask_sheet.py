@@ -5,7 +5,7 @@ import os
 import numpy as np
 from PIL import Image
 
-from .board import open_board, put_pictures
+from .runs.logs import open_board, put_pictures
 from .classifier import Classifier, open_image
 from .system.devices import choose_devices
 from .system.errors import InputError

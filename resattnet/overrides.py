@@ -2,7 +2,7 @@
 import dataclasses
 import os
 
-from . import checkpoints, runs
+from .runs import states, history
 from .system.errors import InputError
 from .options import EXCLUSIVE, NEEDS, TrainingOptions, flag_name, flag_value
 from .models.spec import NETWORK_OPTIONS
@@ -158,8 +158,8 @@ def continued(run, given):
     given = dict(given)
     model_dir = given.pop("model_dir", None)
     if not os.path.isfile(run):
-        run = runs.find(run, given.get("log_dir"), model_dir or TrainingOptions.model_dir)[1] or run
-    state = checkpoints.load_state(run)
+        run = history.find(run, given.get("log_dir"), model_dir or TrainingOptions.model_dir)[1] or run
+    state = states.load_state(run)
     home = os.path.dirname(os.path.abspath(state.folder))
     if model_dir is not None and os.path.abspath(model_dir) != home:
         raise InputError("--model-dir %s: the run to resume is in %s, and stays there; leave it out"

@@ -6,7 +6,8 @@ import dataclasses
 import os
 from typing import Any, NamedTuple, Optional
 
-from . import evaluation, runs, trained
+from . import evaluation, trained
+from .runs import history
 from .system.devices import choose_devices
 from .system.errors import InputError
 from .options import TrainingOptions, flag_name, flag_value
@@ -87,7 +88,7 @@ def collect(names, options, say=None):
     """
     found = {}
     for run in names:
-        name, folder = runs.find(run, options.log_dir, options.model_dir)
+        name, folder = history.find(run, options.log_dir, options.model_dir)
         found.setdefault(os.path.realpath(folder) if folder else name, (name, folder))
     if options.evaluate:
         choose_devices(options.num_gpus)
@@ -95,7 +96,7 @@ def collect(names, options, say=None):
     records = []
     for name, folder in found.values():
         label = name if names.count(name) == 1 else folder or name + ", logs only"
-        record = RunRecord(label, folder, *runs.read_logs(name, folder, options.log_dir))
+        record = RunRecord(label, folder, *history.read_logs(name, folder, options.log_dir))
         if options.evaluate and folder:
             record = record._replace(outcome=_evaluate(record, options, say))
         records.append(record)

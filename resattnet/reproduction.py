@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 
-from . import checkpoints, recipes, run_folders
+from .runs import states, run_folders
+from . import recipes
 from .system.errors import InputError
 from .figures import curves, save
 from .system.files import digest, write_csv, writing
@@ -14,7 +15,7 @@ from .system.gpus import gpus
 from .system.signals import Interrupted, StopSignals
 from .options import TrainingOptions, flag_name, flag_value
 from .overrides import known
-from .run_lines import accuracy_name
+from .runs.run_lines import accuracy_name
 
 TRAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "cifar10_train.py")
 # What a recipe's run may have otherwise: where things lie, what is shown and saved, and, unless the recipe has its own,
@@ -79,9 +80,9 @@ def next_command(recipe, options):
 
 def _state(recipe, folder):
     """The last state of a recipe's run, None where there is none; an InputError if it is of other flags."""
-    if not checkpoints.state_paths(folder):
+    if not states.state_paths(folder):
         return None
-    state = checkpoints.load_state(folder)
+    state = states.load_state(folder)
     try:
         options = known(state.options).effective
     except InputError as error:
@@ -126,9 +127,9 @@ def _start(recipe, model_dir):
 
 def _unfinished(folder):
     """How far the run of a folder is, where it has not ended; None where it has, or no state says so."""
-    if not checkpoints.state_paths(folder):
+    if not states.state_paths(folder):
         return None
-    state = checkpoints.load_state(folder, with_arrays=False)
+    state = states.load_state(folder, with_arrays=False)
     done, epochs = state.progress["epoch"], state.options["epochs"]
     return "whose run has %d of its %d epochs" % (done, epochs) if done < epochs else None
 

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from . import checkpoints
+from .runs import states
 from .models import parameters
 from .system.mxnet import mx
 from .system.devices import wait_for_running_statistics
@@ -16,7 +16,7 @@ def save(run, row=None):
         _save_parameters(run, row)
     arrays = state_arrays(run.net, run.trainer)
     arrays.update(run.average.state_arrays() if run.average else {})
-    checkpoints.save_state(run.folder, arrays, dict(dataclasses.asdict(run.progress),
+    states.save_state(run.folder, arrays, dict(dataclasses.asdict(run.progress),
                                                     options=dataclasses.asdict(run.options)))
 
 

@@ -8,10 +8,11 @@ import time
 import numpy as np
 
 from .models import parameters
-from . import run_folders, run_lines, run_state
+from .runs import run_folders, run_lines
+from . import run_state
 from .system.mxnet import mx
 from .averaging import MovingAverage
-from .board import RunLog
+from .runs.logs import RunLog
 from .system.devices import average_running_statistics, check_type, choose_devices, machine, split_batch
 from .distillation import DistillationLoss, Teacher
 from .system.errors import InputError
@@ -25,7 +26,7 @@ from .models.network import get_attention_cifar
 from .optimization import GradientSum, make_trainer, update
 from .overrides import known
 from .models.precision import mixed
-from .progress import Progress
+from .runs.progress import Progress
 from .schedules import learning_rate_schedule
 from .models.units import start_as_shortcuts
 

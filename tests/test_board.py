@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resattnet.board import RunLog
+from resattnet.runs.logs import RunLog
 
 READER = """
 import base64, json, sys
@@ -76,7 +76,7 @@ def test_pictures_come_back_as_they_were(tmp_path):
 @pytest.mark.parametrize("end", ["raise RuntimeError('x')", "raise KeyboardInterrupt", "import os; os._exit(9)"])
 def test_no_event_is_lost_however_the_run_ends(tmp_path, end):
     run_child("""
-        from resattnet.board import RunLog
+        from resattnet.runs.logs import RunLog
         with RunLog(%r, "run", {}) as log:
             for step in range(50):
                 log.scalars(step, {"loss": step})
@@ -89,7 +89,7 @@ def test_a_full_disk_ends_the_logs_with_a_warning_and_not_the_run(tmp_path):
     done = run_child("""
         import resource, signal
         import numpy as np
-        from resattnet.board import RunLog
+        from resattnet.runs.logs import RunLog
         with RunLog(%r, "run", {}) as log:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
@@ -113,7 +113,7 @@ def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path, place, end):
     done = run_child("""
         import os
         from resattnet import cli
-        from resattnet.board import RunLog
+        from resattnet.runs.logs import RunLog
         from resattnet.system.signals import Interrupted
 
         def main():
@@ -135,7 +135,7 @@ def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path, place, end):
 
 def test_two_writers_in_one_second_keep_their_events(tmp_path):
     body = """
-        from resattnet.board import RunLog
+        from resattnet.runs.logs import RunLog
         with RunLog(%r, "run", {}) as log:
             log.scalars(%d, {"loss": 1})
         """

@@ -8,14 +8,14 @@ import sys
 import numpy as np
 import pytest
 
-from resattnet import checkpoints, run_folders
+from resattnet.runs import states, run_folders
 from resattnet.system import files
 from resattnet.system.errors import InputError
 
 
 def save_states(folder, *steps):
     for step in steps:
-        checkpoints.save_state(str(folder), {"a": np.full(1000, step)}, {"epoch": 0, "step": step, "options": {}})
+        states.save_state(str(folder), {"a": np.full(1000, step)}, {"epoch": 0, "step": step, "options": {}})
 
 
 def open_files():
@@ -29,9 +29,9 @@ def test_state_round_trip_and_previous(tmp_path):
     save_states(tmp_path, 1, 2, 3)
     assert sorted(os.listdir(str(tmp_path))) == ["last.state", "previous.state"]
     for path, step in ((tmp_path, 3), (tmp_path / "last.state", 3), (tmp_path / "previous.state", 2)):
-        state = checkpoints.load_state(str(path))
+        state = states.load_state(str(path))
         assert state.progress["step"] == step == state.arrays["a"][0] and state.folder == str(tmp_path)
-        assert checkpoints.load_state(str(path), with_arrays=False) == state._replace(arrays={})
+        assert states.load_state(str(path), with_arrays=False) == state._replace(arrays={})
 
 
 @pytest.mark.parametrize("damage", ["cut", "overwritten", "empty"])
@@ -45,7 +45,7 @@ def test_damaged_state_names_the_last_whole_one(tmp_path, damage):
     else:
         os.truncate(path, {"cut": 3000, "empty": 0}[damage])
     with pytest.raises(InputError) as error:
-        checkpoints.load_state(str(tmp_path))
+        states.load_state(str(tmp_path))
     assert "last.state is damaged" in str(error.value) and "\n" not in str(error.value)
     assert "previous.state (epoch 0, step 1)" in str(error.value)
     assert path not in open_files()  # while the error, and what its frames hold, is still there
@@ -59,22 +59,22 @@ def test_any_damaged_byte_is_one_line(tmp_path):
     for place in range(0, len(whole), 7):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1:])
         try:
-            checkpoints.load_state(str(path))
+            states.load_state(str(path))
         except InputError as error:
             said.add(str(error).split("(")[0])
     assert said == {"%s is damaged " % path}
 
 
 def test_a_state_of_another_version_says_so(tmp_path):
-    checkpoints.save_state(str(tmp_path), {}, {"epoch": 0, "step": 1, "options": {}, "phase": 2, "depth": 1})
+    states.save_state(str(tmp_path), {}, {"epoch": 0, "step": 1, "options": {}, "phase": 2, "depth": 1})
     with pytest.raises(InputError, match="last.state is of another version of resattnet: depth, phase unknown here"):
-        checkpoints.load_state(str(tmp_path))
+        states.load_state(str(tmp_path))
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
     """Until that ends, however it does; and not by a process that it has forked."""
     folder = str(tmp_path)
-    code = ("import os, sys, time; from resattnet.run_folders import exclusive\n"
+    code = ("import os, sys, time; from resattnet.runs.run_folders import exclusive\n"
             "with exclusive(sys.argv[1]):\n    os.write(1, b'%d\\n' % os.fork()); time.sleep(100)")
     other = subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE, universal_newlines=True)
     lines = sorted(int(other.stdout.readline()) for _ in range(2))
@@ -113,7 +113,7 @@ def test_a_lock_that_ended_while_it_was_opened_is_not_taken_for_ones_own(tmp_pat
 def test_a_run_killed_between_two_renames_goes_on_from_the_previous_state(tmp_path):
     save_states(tmp_path, 1, 2)
     os.remove(str(tmp_path / "last.state"))
-    assert checkpoints.load_state(str(tmp_path)).progress["step"] == 1
+    assert states.load_state(str(tmp_path)).progress["step"] == 1
 
 
 def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path):
@@ -127,16 +127,16 @@ def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path):
     with pytest.raises(OSError):
         files.write_atomically(str(tmp_path / "last.state"), fail)
     assert os.listdir(str(tmp_path)) == ["last.state"]
-    assert checkpoints.load_state(str(tmp_path)).progress["step"] == 1
+    assert states.load_state(str(tmp_path)).progress["step"] == 1
 
 
 def test_no_state(tmp_path):
     with pytest.raises(InputError, match="no state of a run is there"):
-        checkpoints.load_state(str(tmp_path))
+        states.load_state(str(tmp_path))
 
 
 def test_a_state_with_a_pickle_is_refused(tmp_path):
     np.savez(str(tmp_path / "x.npz"), a=np.array([object()]), progress=np.zeros(2, np.uint8))
     os.rename(str(tmp_path / "x.npz"), str(tmp_path / "last.state"))
     with pytest.raises(InputError, match="last.state is damaged"):
-        checkpoints.load_state(str(tmp_path))
+        states.load_state(str(tmp_path))

@@ -6,7 +6,8 @@ import os
 import numpy as np
 import pytest
 
-from resattnet import checkpoints, training
+from resattnet.runs import states
+from resattnet import training
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.data.transforms import smooth
@@ -89,7 +90,7 @@ def test_a_distilled_run_resumes_with_its_teacher_only(options, teacher):
     whole = training.train(elsewhere(run.options, "whole", epochs=2))
     again = resume(run.options, epochs=2)
     assert all((value == values(whole)[name]).all() for name, value in values(again).items())
-    assert checkpoints.load_state(run.folder).progress["teacher"] == run.progress.teacher
+    assert states.load_state(run.folder).progress["teacher"] == run.progress.teacher
 
 
 def refused(path, dataset="digits", classes=10):

@@ -3,11 +3,11 @@ import dataclasses
 
 import pytest
 
-from resattnet import checkpoints
+from resattnet.runs import states
 from resattnet.system.errors import InputError
 from resattnet.options import TrainingOptions
 from resattnet.overrides import continued, override, resumed
-from resattnet.progress import Progress
+from resattnet.runs.progress import Progress
 
 
 def after(before, epochs_done=0, **given):
@@ -123,7 +123,7 @@ def test_what_goes_with_an_option_goes_with_it():
 def test_a_run_goes_on_from_python_too(tmp_path):
     folder = tmp_path / "models" / "run"
     folder.mkdir(parents=True)
-    checkpoints.save_state(str(folder), {}, dict(dataclasses.asdict(Progress(epoch=2, step=8)),
+    states.save_state(str(folder), {}, dict(dataclasses.asdict(Progress(epoch=2, step=8)),
                                                  options=dataclasses.asdict(TrainingOptions(epochs=3, lr=0.2))))
     given = dict(epochs=6, model_dir=str(tmp_path / "models"))
     for run in ("run", str(folder), str(folder / "last.state")):

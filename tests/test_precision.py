@@ -89,7 +89,7 @@ def test_the_bfloat16_graph_computes_the_same(learning):
 @needs_avx512
 @pytest.mark.timeout(900)  # where the CPU has AVX-512 but no bfloat16 it is emulated
 def test_a_run_in_bfloat16_learns_keeps_float32_and_resumes_bit_for_bit(tmp_path):
-    from resattnet import checkpoints
+    from resattnet.runs import states
 
     options = dict(dataset="digits", widths="thin", epochs=2, batch_size=64, warmup_epochs=1, dtype="bfloat16",
                    num_gpus=0, log_dir=str(tmp_path / "log"), model_dir=str(tmp_path / "models"))
@@ -99,7 +99,7 @@ def test_a_run_in_bfloat16_learns_keeps_float32_and_resumes_bit_for_bit(tmp_path
     assert {array.dtype for array in arrays.values()} == {np.float32}
 
     half = training.train(TrainingOptions(name="half", **dict(options, epochs=1, lr_schedule="step", lr_steps=(50,))))
-    state = checkpoints.load_state(half.folder)
+    state = states.load_state(half.folder)
     again = training.train(TrainingOptions(**dict(state.options, epochs=2)), state)
     once = training.train(TrainingOptions(name="once", **dict(options, lr_schedule="step", lr_steps=(50,))))
     for name, array in mx.nd.load(os.path.join(again.folder, "last.params")).items():

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from resattnet.progress import Progress
+from resattnet.runs.progress import Progress
 
 OWN, OTHER = dict(lr=0.1, lr_steps=(1, 2)), dict(lr=5.0, lr_steps=(1, 2))
 

@@ -16,7 +16,8 @@ from PIL import Image
 from test_cli import ROOT, refused, script
 from test_training import stop_at
 
-from resattnet import checkpoints, recipes, reproduction, training
+from resattnet.runs import states
+from resattnet import recipes, reproduction, training
 from resattnet.data import recordio
 from resattnet.system import gpus
 from resattnet.data.datasets import ImageSet
@@ -313,7 +314,7 @@ def test_a_run_with_other_flags_than_its_recipe_is_not_entered(few, changes, mes
 
 def go_on(options, **changes):
     """Resume the run of `FEW` with other options."""
-    state = checkpoints.load_state(os.path.join(options.model_dir, "few"))
+    state = states.load_state(os.path.join(options.model_dir, "few"))
     return training.train(resumed(state.options, changes, state.progress["epoch"]), state)
 
 
@@ -346,7 +347,7 @@ def test_the_run_of_another_version_is_one_line(few):
     options, training_options = few
     run = training.train(training_options)
     progress = dict(dataclasses.asdict(run.progress), options=dict(dataclasses.asdict(run.options), depth_drop=0.1))
-    checkpoints.save_state(run.folder, {}, progress)
+    states.save_state(run.folder, {}, progress)
     for act in (reproduction.record, reproduction.next_command):
         with pytest.raises(InputError, match="models/few: the run is of another version of resattnet: --depth-drop is"):
             act(FEW, options)
@@ -419,7 +420,7 @@ def test_a_run_elsewhere_is_said_too(few, monkeypatch):
     with pytest.raises(Interrupted):
         training.train(training_options)
     for machine in ("another machine", "one where nothing was left to train"):
-        state = checkpoints.load_state(os.path.join(options.model_dir, "few"))
+        state = states.load_state(os.path.join(options.model_dir, "few"))
         monkeypatch.setattr(training, "machine", lambda devices: machine)
         training.train(TrainingOptions(**state.options), state)
     assert reproduction.record(FEW, options).conditions.endswith("; then another machine")
@@ -466,7 +467,7 @@ def test_what_is_not_the_ended_run_of_the_recipe_is_not_entered(few):
     four = FEW._replace(flags=FEW.flags.replace("--epochs 3", "--epochs 4"))
     assert "was not run by recipe few, which has --epochs 4 where it has 3: move it away" in refusal(four)
     progress = dict(dataclasses.asdict(run.progress), epoch=2, options=dataclasses.asdict(training_options))
-    checkpoints.save_state(run.folder, {}, progress)
+    states.save_state(run.folder, {}, progress)
     assert "has 2 of its 3 epochs: scripts/reproduce.py few goes on" in refusal()
     assert reproduction.next_command(FEW, options)[2:4] == ["--resume", run.folder]
 
@@ -530,14 +531,14 @@ def test_a_reproduction_stopped_and_killed_goes_on_to_its_end(tiny):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=200)
     assert process.returncode == 130 and "stopped in tiny; the same command goes on" in err and "--recipe tiny" in out
-    first = checkpoints.load_state(str(tiny / "models" / "tiny")).progress
+    first = states.load_state(str(tiny / "models" / "tiny")).progress
     assert 0 < first["epoch"] < 8
 
     process, child = begin(tiny)
     process.kill()
     process.communicate(timeout=200)
     wait_for_end(child)
-    second = checkpoints.load_state(str(tiny / "models" / "tiny")).progress
+    second = states.load_state(str(tiny / "models" / "tiny")).progress
     assert first["step"] < second["step"] < 32
 
     done = script("reproduce.py", "tiny", "--recipes", "recipes.csv", cwd=str(tiny))

@@ -15,14 +15,15 @@ import pytest
 from PIL import Image
 
 import small_digits
-from resattnet import checkpoints, evaluation, figures, html_parts, report, report_page, runs, training
+from resattnet.runs import states, history
+from resattnet import evaluation, figures, html_parts, report, report_page, training
 from resattnet.data import datasets
 from resattnet.models import spec
 from resattnet.system.mxnet import mx
 from resattnet.system.errors import InputError
 from resattnet.models.network import get_attention_cifar
 from resattnet.options import TrainingOptions
-from resattnet.progress import Progress
+from resattnet.runs.progress import Progress
 from resattnet.script_options import ReportOptions
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -41,7 +42,7 @@ def home(tmp_path_factory):
                       log_dir=str(folder / "log"), model_dir=str(folder / "models"))
         training.train(TrainingOptions(name="plain", epochs=2, **common))
         training.train(TrainingOptions(name=ODD, epochs=1, lr=0.05, **common))
-        state = checkpoints.load_state(str(folder / "models" / ODD))
+        state = states.load_state(str(folder / "models" / ODD))
         training.train(TrainingOptions(**dict(state.options, epochs=3, mix_up=True)), state)
         yield folder
 
@@ -64,7 +65,7 @@ def records(home):
 
 def made_up(label="run", **changes):
     """A record of one epoch without files."""
-    row = dict.fromkeys(runs.FIGURES, 0.5)
+    row = dict.fromkeys(history.FIGURES, 0.5)
     return report.RunRecord(label, None, [dict(row, epoch=1)], None, [])._replace(**changes)
 
 
@@ -108,7 +109,7 @@ def test_figures_are_those_of_csv_and_state(home, records):
         assert len(record.rows) == len(rows) == epochs
         for row, cells in zip(record.rows, rows):
             assert row == {key: float(cell) for key, cell in zip(head, cells) if cell}
-        state = checkpoints.load_state(record.folder)
+        state = states.load_state(record.folder)
         assert record.rows == state.progress["history"] and record.options == state.options
         best = state.progress["best"]
         assert (record.best["epoch"], record.best["validation_top1"]) == (best["epoch"], best["top1"])
@@ -287,7 +288,7 @@ def test_logs_alone(copied):
 def test_a_run_without_a_whole_epoch(tmp_path):
     options = dict(TrainingOptions(dataset="digits").__dict__)
     os.makedirs(str(tmp_path / "models" / "new"))
-    checkpoints.save_state(str(tmp_path / "models" / "new"), {}, dict(Progress().__dict__, options=options))
+    states.save_state(str(tmp_path / "models" / "new"), {}, dict(Progress().__dict__, options=options))
     record, = report.collect(["new"], options_for(tmp_path))
     assert record.rows == [] and "no epoch" in record.remarks[0]
     text = Reader(report_page.render([record, made_up()], options_for(tmp_path))).text
@@ -298,7 +299,7 @@ def test_a_run_without_a_whole_epoch(tmp_path):
 def test_what_a_run_was_trained_with_before_is_said(tmp_path):
     progress = Progress(changes=[{"step": 12, "options": {"lr_steps": [1, 2], "ema": None}}])
     os.makedirs(str(tmp_path / "models" / "new"))
-    checkpoints.save_state(str(tmp_path / "models" / "new"), {}, dict(
+    states.save_state(str(tmp_path / "models" / "new"), {}, dict(
         progress.__dict__, options=dict(TrainingOptions(dataset="digits").__dict__)))
     record, = report.collect(["new"], options_for(tmp_path))
     assert record.remarks[0] == "until step 12 it had --lr-steps 1,2, --ema none"
@@ -308,7 +309,7 @@ def test_what_a_run_was_trained_with_before_is_said(tmp_path):
 def test_the_csv_of_an_earlier_run_of_the_name_is_not_this_runs(copied):
     """Which has no whole epoch yet, and so has not written over it."""
     os.makedirs(str(copied / "models" / "new"))
-    checkpoints.save_state(str(copied / "models" / "new"), {}, dict(
+    states.save_state(str(copied / "models" / "new"), {}, dict(
         Progress().__dict__, options=dict(TrainingOptions(dataset="digits").__dict__)))
     path = str(copied / "log" / "csv" / "new.csv")
     shutil.copy(str(copied / "log" / "csv" / "plain.csv"), path)
@@ -325,7 +326,7 @@ def test_the_csv_of_an_earlier_run_of_the_name_is_not_this_runs(copied):
     "{head}\n1,x,0.5,0.5,0.5,0.5,0.5,0.5\n", '{head}\n1,"0.5\n', "{head}\n2,0.5,0.5,0.5,0.5,0.5,0.5,0.5\n"])
 def test_a_damaged_csv_is_one_line(copied, text):
     row = "1" + ",0.5" * 7
-    (copied / "log" / "csv" / "plain.csv").write_text(text.format(head=",".join(runs.FIGURES), row=row))
+    (copied / "log" / "csv" / "plain.csv").write_text(text.format(head=",".join(history.FIGURES), row=row))
     with pytest.raises(InputError, match="plain.csv is damaged .*mend or delete it") as error:
         collect_one(copied, evaluate=False)
     assert "\n" not in str(error.value)

@@ -10,7 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from resattnet import checkpoints, training
+from resattnet.runs import states
+from resattnet import training
 from resattnet.data import recordio
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
@@ -133,7 +134,7 @@ def outcome(folder):
     for name in ("last", "best", "ema", "best-ema"):
         loaded = mx.nd.load(os.path.join(folder, name + ".params"))
         arrays.update(("%s/%s" % (name, key), value.asnumpy()) for key, value in loaded.items())
-    state = checkpoints.load_state(folder)
+    state = states.load_state(folder)
     arrays.update(state.arrays)
     progress = dict(state.progress, totals=None)
     progress["history"] = [{key: value for key, value in row.items() if key not in CLOCK}
@@ -162,7 +163,7 @@ def test_killed_at_random_moments(noise_records):
     """RESATTNET_KILLS=20 pytest -s says after which steps each of so many kills left it."""
     whole = begin(noise_records, "whole")
     assert whole.wait(250) == 0, said(noise_records)
-    history = checkpoints.load_state(os.path.join(noise_records, "models", "whole")).progress["history"]
+    history = states.load_state(os.path.join(noise_records, "models", "whole")).progress["history"]
     draws, step_seconds = random.Random(KILLS), min(row["seconds"] for row in history) / 4
     folder, steps = os.path.join(noise_records, "models", "run"), []
     for _ in range(KILLS):
@@ -172,7 +173,7 @@ def test_killed_at_random_moments(noise_records):
         code = kill_after(process, os.path.join(folder, "last.state"), saves, seconds)
         assert code == -signal.SIGKILL, said(noise_records)
         if os.path.exists(os.path.join(folder, "last.state")):
-            steps.append(checkpoints.load_state(folder).progress["step"])
+            steps.append(states.load_state(folder).progress["step"])
     assert go_on(noise_records, folder).wait(250) == 0, said(noise_records)
     print("steps after each kill: %s of %d" % (steps, 4 * EPOCHS))
     assert steps == sorted(steps) and 0 < steps[-1] < 4 * EPOCHS
@@ -186,6 +187,6 @@ def test_two_threads_change_nothing(noise_records):
     assert whole.wait(250) == 0, said(noise_records)
     process = begin(noise_records, "run", threads=2, epochs=2)
     assert kill_after(process, os.path.join(folder, "last.state"), 3, 0) == -signal.SIGKILL, said(noise_records)
-    assert 0 < checkpoints.load_state(folder).progress["step"] < 8
+    assert 0 < states.load_state(folder).progress["step"] < 8
     assert go_on(noise_records, folder, threads=2).wait(250) == 0, said(noise_records)
     assert_equal_outcomes(noise_records, "run", "whole")

@@ -1,8 +1,8 @@
 """What a run says of its epochs and of its end."""
 from types import SimpleNamespace
 
-from resattnet import run_lines
-from resattnet.progress import BEST, Progress
+from resattnet.runs import run_lines
+from resattnet.runs.progress import BEST, Progress
 
 ROWS = [{"epoch": 1, "train_loss": 2.0, "train_accuracy": 0.25, "validation_loss": 1.5, "validation_top1": 0.5,
          "validation_top5": 0.75, "samples_per_second": 30.0},

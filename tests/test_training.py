@@ -13,7 +13,8 @@ from multiprocessing import active_children
 import numpy as np
 import pytest
 
-from resattnet import checkpoints, training
+from resattnet.runs import states
+from resattnet import training
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.system.devices import average_running_statistics, choose_devices, split_batch
@@ -57,7 +58,7 @@ def stop_at(monkeypatch, step, action):
 
 
 def resume(options, **changes):
-    state = checkpoints.load_state(os.path.join(options.model_dir, options.name))
+    state = states.load_state(os.path.join(options.model_dir, options.name))
     return training.train(resumed(state.options, changes, state.progress["epoch"]), state)
 
 
@@ -139,7 +140,7 @@ def test_a_run_that_died_goes_on_from_its_last_state(options, monkeypatch, save_
     with pytest.raises(RuntimeError):
         training.train(options)
     again()
-    assert checkpoints.load_state(os.path.join(options.model_dir, "run")).progress["step"] == last
+    assert states.load_state(os.path.join(options.model_dir, "run")).progress["step"] == last
     assert_equal_runs(resume(options), whole)
 
 
@@ -150,7 +151,7 @@ def test_a_worker_that_dies_loses_nothing(options, monkeypatch):
     with pytest.raises(InputError, match="killed.*good state, of step [678], goes on with: --resume .*run$"):
         training.train(options)
     again()
-    assert checkpoints.load_state(os.path.join(options.model_dir, "run")).progress["step"] >= 6
+    assert states.load_state(os.path.join(options.model_dir, "run")).progress["step"] >= 6
     assert_equal_runs(resume(options), whole)
 
 
@@ -178,7 +179,7 @@ def test_a_stop_while_three_devices_validate_changes_nothing(options, monkeypatc
         patch.setattr(training.Run, "_measure", stopped)
         with pytest.raises(Interrupted):
             training.train(options)
-    assert checkpoints.load_state(os.path.join(options.model_dir, "run")).progress["epoch"] == 0
+    assert states.load_state(os.path.join(options.model_dir, "run")).progress["epoch"] == 0
     assert_equal_runs(resume(options), whole)
 
 
@@ -198,7 +199,7 @@ def test_options_that_a_run_had_before_are_known(options, monkeypatch):
     assert resume(options).progress.changes == []  # the warm-up is a number now
     run = resume(options, epochs=4, cutout=2)
     assert run.progress.changes == [{"step": 12, "options": {"epochs": 3, "cutout": 0}}]
-    assert checkpoints.load_state(run.folder).progress["changes"] == run.progress.changes
+    assert states.load_state(run.folder).progress["changes"] == run.progress.changes
 
 
 def test_what_is_validated_has_the_running_statistics_of_the_last_step():
@@ -291,12 +292,12 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(o
     with pytest.raises(InputError, match="the loss is not finite at .*lower --lr.*last good state, of step 0") as error:
         training.train(options)
     assert "\n" not in str(error.value)
-    state = checkpoints.load_state(os.path.join(options.model_dir, "run"))
+    state = states.load_state(os.path.join(options.model_dir, "run"))
     assert all(np.isfinite(array).all() for array in state.arrays.values())
 
 
 def test_a_disk_that_is_full_for_a_while_does_not_end_the_run(options, monkeypatch, capsys):
-    save_state, calls = checkpoints.save_state, []
+    save_state, calls = states.save_state, []
 
     def full_once(*args):
         calls.append(1)
@@ -304,20 +305,20 @@ def test_a_disk_that_is_full_for_a_while_does_not_end_the_run(options, monkeypat
             raise OSError(28, "No space left on device")
         save_state(*args)
 
-    monkeypatch.setattr(checkpoints, "save_state", full_once)
+    monkeypatch.setattr(states, "save_state", full_once)
     training.train(options)
     assert "warning: step 4 could not be saved" in capsys.readouterr().out
 
 
 def test_a_stop_that_could_not_be_saved_does_not_say_that_it_was(options, monkeypatch):
-    save_state = checkpoints.save_state
+    save_state = states.save_state
 
     def full(folder, arrays, progress):
         if progress["step"] >= 6:
             raise OSError(28, "No space left on device")
         save_state(folder, arrays, progress)
 
-    monkeypatch.setattr(checkpoints, "save_state", full)
+    monkeypatch.setattr(states, "save_state", full)
     stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(InputError, match="^stopped after step 6; a later one could not be saved .*No space left.*; the "
                        "last good state, of step 4, goes on with: --resume .*run$"):
@@ -363,7 +364,7 @@ def test_only_training_is_timed(options, monkeypatch):
     begun = time.monotonic()
     with pytest.raises(Interrupted):
         training.train(dataclasses.replace(options, epochs=1))
-    state = checkpoints.load_state(os.path.join(options.model_dir, "run"))
+    state = states.load_state(os.path.join(options.model_dir, "run"))
     assert 0 < state.progress["totals"]["seconds"] < time.monotonic() - begun - 6
 
 
@@ -371,7 +372,7 @@ def test_a_run_whose_end_could_not_be_saved_says_so(options, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "save_state", full)
+    monkeypatch.setattr(states, "save_state", full)
     with pytest.raises(InputError, match="its last state could not be saved"):
         training.train(dataclasses.replace(options, epochs=1))
 
@@ -429,7 +430,7 @@ def test_an_existing_run_is_not_written_over(options):
 
 def test_states_hold_their_options(options):
     training.train(dataclasses.replace(options, epochs=1, mix_up=True, alpha=0.3))
-    state = checkpoints.load_state(os.path.join(options.model_dir, "run"))
+    state = states.load_state(os.path.join(options.model_dir, "run"))
     assert state.options["alpha"] == 0.3
     json.dumps(state.options)
 
@@ -450,7 +451,7 @@ def test_a_run_that_another_process_trains_keeps_its_logs(options):
     log = os.path.join(options.log_dir, "text", "run.log")
     with open(log) as handle:
         before = handle.read()
-    code = ("import sys; from resattnet.run_folders import exclusive\n"
+    code = ("import sys; from resattnet.runs.run_folders import exclusive\n"
             "with exclusive(sys.argv[1]):\n    print(flush=True); sys.stdin.read()")
     other = subprocess.Popen([sys.executable, "-c", code, run.folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     other.stdout.readline()

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .system.errors import InputError
-from .system.files import write_atomically
+from ..system.errors import InputError
+from ..system.files import write_atomically
 from .progress import Progress
 
 NAMES = ("last.state", "previous.state")  # of the newest, and of the one before

@@ -3,8 +3,8 @@ import contextlib
 import fcntl
 import os
 
-from .system.errors import InputError
-from .system.files import TEMPORARY, writing
+from ..system.errors import InputError
+from ..system.files import TEMPORARY, writing
 
 _LOCK = "training" + TEMPORARY  # what is left of it after a kill locks nothing
 

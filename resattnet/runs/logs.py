@@ -5,11 +5,11 @@ import time
 
 from tqdm import tqdm
 
-from .system import streams
-from .system.mxnet import check_protobuf
-from .system.errors import InputError
-from .system.files import write_csv, writing
-from .system.signals import Interrupted
+from ..system import streams
+from ..system.mxnet import check_protobuf
+from ..system.errors import InputError
+from ..system.files import write_csv, writing
+from ..system.signals import Interrupted
 
 
 class _DirectEvents:

@@ -4,9 +4,9 @@ import difflib
 import os
 from typing import Any, NamedTuple
 
-from . import checkpoints
-from .system.errors import InputError
-from .options import flag_name, flag_value
+from . import states
+from ..system.errors import InputError
+from ..options import flag_name, flag_value
 
 LOG_DIR = "log"
 # Columns of the CSV that every run has; others may be there.
@@ -113,13 +113,13 @@ def _same(rows, others):
 
 def _read_state(folder, remarks):
     """The newest whole state, without its arrays, and the time at which it was saved; twice None without one."""
-    paths = checkpoints.state_paths(folder) if folder else []
+    paths = states.state_paths(folder) if folder else []
     if not paths:
         remarks.append("%s: its arguments are unknown" % (
             "no state is in %s" % folder if folder else "its folder of parameters and states is not there"))
     for path in paths:
         try:
-            return checkpoints.load_state(path, with_arrays=False), os.path.getmtime(path)
+            return states.load_state(path, with_arrays=False), os.path.getmtime(path)
         except InputError as error:
             remarks.append(str(error))
     return None, None

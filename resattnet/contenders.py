@@ -20,9 +20,9 @@ from .system.errors import InputError
 from .models.graphs import fused, quantized
 from .data.loaders import ArrayLoader
 from .models.network import get_attention_cifar
-from .options import TrainingOptions
-from .schedules import importing_gluoncv
-from .training import Run
+from .training.options import TrainingOptions
+from .training.schedules import importing_gluoncv
+from .training.loop import Run
 
 INPUT_FACTOR = 20  # batches made by array for each made image by image: both then take a time that can be measured
 

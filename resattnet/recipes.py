@@ -8,7 +8,7 @@ from typing import NamedTuple
 from .system import command_line
 from .system.errors import InputError
 from .system.files import write_csv, write_text, writing
-from .options import TrainingOptions
+from .training.options import TrainingOptions
 
 PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data", "recipes.csv")
 MARKERS = ("<!-- recipes -->", "<!-- /recipes -->")

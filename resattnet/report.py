@@ -10,7 +10,7 @@ from . import evaluation, trained
 from .runs import history
 from .system.devices import choose_devices
 from .system.errors import InputError
-from .options import TrainingOptions, flag_name, flag_value
+from .training.options import TrainingOptions, flag_name, flag_value
 from .script_options import TestingOptions
 
 UNKNOWN = "unknown"

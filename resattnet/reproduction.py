@@ -13,8 +13,8 @@ from .figures import curves, save
 from .system.files import digest, write_csv, writing
 from .system.gpus import gpus
 from .system.signals import Interrupted, StopSignals
-from .options import TrainingOptions, flag_name, flag_value
-from .overrides import known
+from .training.options import TrainingOptions, flag_name, flag_value
+from .training.resume import known
 from .runs.run_lines import accuracy_name
 
 TRAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "cifar10_train.py")

@@ -6,7 +6,7 @@ from typing import Optional, Tuple
 from .data.corruptions import CORRUPTIONS, parse_names
 from .data.datasets import DATASETS, FORMATS
 from .system.errors import InputError
-from .options import ALL_GPUS, Options, check_name, flag_name, option
+from .training.options import ALL_GPUS, Options, check_name, flag_name, option
 from .models.spec import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, MASKS, attention_net_spec
 
 GRAPHS = ("plain", "fused", "int8")

@@ -14,7 +14,7 @@ from .evaluation import predict
 from .models.graphs import CALIBRATION_IMAGES, fused, quantized
 from .data.loaders import ArrayLoader
 from .models.network import get_attention_cifar
-from .options import flag_name
+from .training.options import flag_name
 from .models.spec import DEFAULT_VARIANT, NETWORK_OPTIONS
 
 

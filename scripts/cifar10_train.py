@@ -19,8 +19,8 @@ from resattnet.system import command_line  # noqa: E402
 from resattnet import recipes  # noqa: E402
 from resattnet.system.cores import divide_cores  # noqa: E402
 from resattnet.system.errors import InputError  # noqa: E402
-from resattnet.options import TrainingOptions  # noqa: E402
-from resattnet.overrides import continued, override  # noqa: E402
+from resattnet.training.options import TrainingOptions  # noqa: E402
+from resattnet.training.resume import continued, override  # noqa: E402
 
 
 def parse():
@@ -52,7 +52,7 @@ def main():
     """Train."""
     options, state = parse()
     divide_cores(options.num_cpus)
-    from resattnet.training import train
+    from resattnet.training.loop import train
 
     train(options, state)
 

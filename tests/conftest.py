@@ -14,7 +14,7 @@ import headless  # noqa: E402
 import small_digits  # noqa: E402
 from resattnet.system.mxnet import mx  # noqa: F401,E402
 from resattnet.models import spec  # noqa: E402
-from resattnet.options import TrainingOptions  # noqa: E402
+from resattnet.training.options import TrainingOptions  # noqa: E402
 import matplotlib.font_manager  # noqa: F401,E402  # what it says, once, of fonts and a folder for them, it says here
 
 # By their time, the longest first: else one process still works through one of them when the others are done.

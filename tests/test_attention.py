@@ -9,13 +9,13 @@ from test_precision import graph_types, needs_avx512
 from test_training import resume
 
 import resattnet
-from resattnet import training
+from resattnet.training import loop
 from resattnet.system.mxnet import mx
 from resattnet.assessment import assess_files
 from resattnet.models.attention import ATTENTION, EPSILON, AttentionModule, Hourglass, Interpolation, SoftMask
 from resattnet.system.errors import InputError
 from resattnet.models.graphs import fused
-from resattnet.options import TrainingOptions
+from resattnet.training.options import TrainingOptions
 from resattnet.models.parameters import load_parameters
 from resattnet.models.precision import mixed
 from resattnet.script_options import TestingOptions as Testing
@@ -207,7 +207,7 @@ def test_titles_say_what_is_special():
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_run_tested_and_resumed(options, variant):
     options = dataclasses.replace(options, epochs=1, **variant)
-    run = training.train(options)
+    run = loop.train(options)
     path = run.folder + "/best.params"
     with open(run.folder + "/best.json") as handle:
         description = json.load(handle)
@@ -220,7 +220,7 @@ def test_a_run_tested_and_resumed(options, variant):
 
 def test_networks_described_before_there_were_variants(options):
     """The keys are missing from their description and state: mixed and hourglass."""
-    run = training.train(dataclasses.replace(options, epochs=1))
+    run = loop.train(dataclasses.replace(options, epochs=1))
     with open(run.folder + "/best.json") as handle:
         description = json.load(handle)
     for name in ("attention", "mask"):

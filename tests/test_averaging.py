@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from resattnet.models import parameters
-from resattnet import training
+from resattnet.training import loop
 from resattnet.system.mxnet import mx
-from resattnet.averaging import MovingAverage
+from resattnet.training.ema import MovingAverage
 from resattnet.system.errors import InputError
 from resattnet.evaluation import evaluate
 from resattnet.models.network import get_attention_cifar
-from resattnet.options import TrainingOptions
+from resattnet.training.options import TrainingOptions
 from test_training import elsewhere, values
 
 
@@ -35,15 +35,15 @@ def test_average_of_a_parameter(decay):
 
 
 def test_a_run_averages_measures_and_saves_beside_its_own_parameters(options, monkeypatch):
-    seen, train_step = [], training.Run.train_step
+    seen, train_step = [], loop.Run.train_step
 
     def watched(run, *batch):
         seen.append(values(run)) if not seen else None
         train_step(run, *batch)
         seen.append(values(run))
 
-    monkeypatch.setattr(training.Run, "train_step", watched)
-    run = training.train(elsewhere(options, "averaged", ema=0.8))
+    monkeypatch.setattr(loop.Run, "train_step", watched)
+    run = loop.train(elsewhere(options, "averaged", ema=0.8))
     saved, plain = (mx.nd.load(os.path.join(run.folder, name)) for name in ("ema.params", "last.params"))
     assert len(seen) == 13
     for name, parameter in run.net._collect_params_with_prefix().items():

@@ -13,7 +13,7 @@ from resattnet.data.dali import DaliLoader
 from resattnet.data.datasets import ImageSet
 from resattnet.system.errors import InputError
 from resattnet.data.loaders import ArrayLoader
-from resattnet.options import TrainingOptions
+from resattnet.training.options import TrainingOptions
 from test_cli import refused, script
 
 COUNTS = {"train": 103, "test": 23}

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from resattnet.runs import states
-from resattnet import training
+from resattnet.training import loop
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.data.transforms import smooth
-from resattnet.distillation import DistillationLoss, Teacher
+from resattnet.training.distillation import DistillationLoss, Teacher
 from resattnet.system.errors import InputError
 from resattnet.system.files import digest, write_json
 from resattnet.models.network import get_attention_cifar
-from resattnet.options import TrainingOptions
+from resattnet.training.options import TrainingOptions
 from test_training import elsewhere, resume, values
 
 
@@ -54,11 +54,11 @@ def test_loss_and_gradient(weight, temperature, sparse):
 @pytest.fixture
 def teacher(options):
     """Parameters of a run of one epoch."""
-    return os.path.join(training.train(elsewhere(options, "teacher", epochs=1, seed=5)).folder, "best.params")
+    return os.path.join(loop.train(elsewhere(options, "teacher", epochs=1, seed=5)).folder, "best.params")
 
 
 def test_a_run_learns_from_the_teacher_as_it_answers_in_testing(options, teacher):
-    run = training.Run(elsewhere(options, "student", teacher=teacher, temperature=3.0, epsilon=0.1), [mx.cpu()])
+    run = loop.Run(elsewhere(options, "student", teacher=teacher, temperature=3.0, epsilon=0.1), [mx.cpu()])
     plain = get_attention_cifar(**run.network)
     parameters.load_parameters(plain, teacher, [mx.cpu()])
     before = {name: p.data().asnumpy() for name, p in run.teacher._net._collect_params_with_prefix().items()}
@@ -82,12 +82,12 @@ def test_a_run_learns_from_the_teacher_as_it_answers_in_testing(options, teacher
 
 
 def test_a_distilled_run_resumes_with_its_teacher_only(options, teacher):
-    run = training.train(elsewhere(options, "run", epochs=1, lr_schedule="step", lr_steps=(50,), teacher=teacher))
+    run = loop.train(elsewhere(options, "run", epochs=1, lr_schedule="step", lr_steps=(50,), teacher=teacher))
     assert run.progress.teacher == parameters.read_description(teacher)["sha256"]
     own = os.path.join(run.folder, "last.params")
     with pytest.raises(InputError, match="is not the network that the run began with"):
         resume(run.options, epochs=2, teacher=own)
-    whole = training.train(elsewhere(run.options, "whole", epochs=2))
+    whole = loop.train(elsewhere(run.options, "whole", epochs=2))
     again = resume(run.options, epochs=2)
     assert all((value == values(whole)[name]).all() for name, value in values(again).items())
     assert states.load_state(run.folder).progress["teacher"] == run.progress.teacher

@@ -9,7 +9,8 @@ import pytest
 from test_training import assert_equal_runs, elsewhere, resume, stop_at, values
 
 from resattnet.data import datasets
-from resattnet import export, training
+from resattnet import export
+from resattnet.training import loop
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.system.devices import choose_devices
@@ -23,7 +24,7 @@ CPU = [mx.cpu(0)]
 @pytest.fixture
 def first(options):
     """A run that has ended."""
-    return training.train(elsewhere(options, "first", epochs=1))
+    return loop.train(elsewhere(options, "first", epochs=1))
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def redescribe(path, **changes):
 def refusal(options, path, **changes):
     """The line with which a run from parameters is refused; it leaves no folder."""
     with pytest.raises(InputError) as error:
-        training.Run(elsewhere(options, "tuned", params=path, **changes), CPU)
+        loop.Run(elsewhere(options, "tuned", params=path, **changes), CPU)
     assert not os.path.exists(os.path.join(options.model_dir, "tuned"))
     line = str(error.value)
     assert line.startswith("--params: ") and "\n" not in line
@@ -54,7 +55,7 @@ def refusal(options, path, **changes):
 @pytest.mark.parametrize("num_cpus", [1, 2])
 def test_a_run_has_the_parameters_that_it_starts_from(options, first, path, num_cpus):
     options = dataclasses.replace(options, name="tuned", params=path, num_cpus=num_cpus, ema=0.9)
-    run, theirs = training.Run(options, choose_devices(0, num_cpus)[0]), values(first)
+    run, theirs = loop.Run(options, choose_devices(0, num_cpus)[0]), values(first)
     for name, parameter in run.net._collect_params_with_prefix().items():
         assert len(parameter.list_data()) == num_cpus
         assert all((copy.asnumpy() == theirs[name]).all() for copy in parameter.list_data())
@@ -63,7 +64,7 @@ def test_a_run_has_the_parameters_that_it_starts_from(options, first, path, num_
 
 
 def test_a_run_says_and_keeps_what_it_started_from(options, path, capsys):
-    run = training.train(elsewhere(options, "tuned", params=path))
+    run = loop.train(elsewhere(options, "tuned", params=path))
     assert "note: starts from %s\n" % path in capsys.readouterr().out
     told = parameters.read_description(os.path.join(run.folder, "best.params"))
     assert told["started_from"] == parameters.read_description(path)["sha256"]
@@ -72,10 +73,10 @@ def test_a_run_says_and_keeps_what_it_started_from(options, path, capsys):
 
 def test_it_goes_on_without_the_file(options, path, monkeypatch):
     options = dataclasses.replace(options, params=path)
-    whole = training.train(elsewhere(options, "whole"))
+    whole = loop.train(elsewhere(options, "whole"))
     again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted):
-        training.train(options)
+        loop.train(options)
     again()
     os.remove(path)
     assert_equal_runs(resume(options), whole)
@@ -84,7 +85,7 @@ def test_it_goes_on_without_the_file(options, path, monkeypatch):
 def test_parameters_stored_in_float16_are_trained_in_float32(options, path):
     target = path[:-len(".params")] + "-half"
     (half, _), _, _ = export.export_parameters(path, ExportOptions(to="float16", output=target))
-    run = training.Run(elsewhere(options, "tuned", params=half), CPU)
+    run = loop.Run(elsewhere(options, "tuned", params=half), CPU)
     stored, found = mx.nd.load(half), values(run)
     assert stored["output.weight"].dtype == np.float16 and found["output.weight"].dtype == np.float32
     assert all((value.asnumpy() == found[name]).all() for name, value in stored.items())
@@ -92,8 +93,8 @@ def test_parameters_stored_in_float16_are_trained_in_float32(options, path):
 
 def test_the_last_layer_of_another_data_set_is_initialised_anew(options, first, path):
     redescribe(path, dataset="cifar10")
-    drawn, theirs = values(training.Run(elsewhere(options, "drawn"), CPU)), values(first)
-    run = training.Run(elsewhere(options, "tuned", params=path), CPU)
+    drawn, theirs = values(loop.Run(elsewhere(options, "drawn"), CPU)), values(first)
+    run = loop.Run(elsewhere(options, "tuned", params=path), CPU)
     assert run.remarks == ["starts from %s, trained on cifar10 with 10 classes: the last layer is initialised anew"
                            % path]
     for name, value in values(run).items():
@@ -103,7 +104,7 @@ def test_the_last_layer_of_another_data_set_is_initialised_anew(options, first, 
 def test_the_last_layer_may_have_other_classes(options, first, path, monkeypatch):
     describe = datasets.describe
     monkeypatch.setattr(datasets, "describe", lambda *args: describe(*args)._replace(classes=tuple("abcdefghijkl")))
-    run, theirs = training.Run(elsewhere(options, "tuned", params=path), CPU), values(first)
+    run, theirs = loop.Run(elsewhere(options, "tuned", params=path), CPU), values(first)
     found = values(run)
     assert found.pop("output.weight").shape[0] == found.pop("output.bias").shape[0] == 12
     assert all((value == theirs[name]).all() for name, value in found.items())

@@ -8,7 +8,8 @@ from test_network import difference, images, initialised
 
 import resattnet
 from resattnet.data import datasets
-from resattnet import options, script_options
+from resattnet.training import options
+from resattnet import script_options
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.assessment import assess_files
@@ -17,7 +18,7 @@ from resattnet.system.errors import InputError
 from resattnet.evaluation import evaluate
 from resattnet.models.graphs import fused, quantized
 from resattnet.data.loaders import ArrayLoader
-from resattnet.training import train
+from resattnet.training.loop import train
 
 
 def operators(block):

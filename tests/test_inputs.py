@@ -6,8 +6,8 @@ from resattnet.data import datasets, recordio
 from resattnet.system.mxnet import mx
 from resattnet.data.transforms import label_noise
 from resattnet.system.errors import InputError
-from resattnet.inputs import open_inputs
-from resattnet.options import TrainingOptions
+from resattnet.training.inputs import open_inputs
+from resattnet.training.options import TrainingOptions
 
 DEVICES = [mx.cpu()]
 

@@ -9,7 +9,8 @@ from test_board import read_board
 from test_training import TRICKS, assert_equal_runs, elsewhere, resume, stop_at
 
 from resattnet.data import datasets
-from resattnet import mask_figures, mask_log, training
+from resattnet import mask_figures, mask_log
+from resattnet.training import loop
 from resattnet.system.mxnet import mx
 from resattnet.data.transforms import Transform
 from resattnet.system.devices import check_type
@@ -17,7 +18,7 @@ from resattnet.system.errors import InputError
 from resattnet.system.signals import Interrupted
 from resattnet.data.loaders import ArrayLoader
 from resattnet.masks import soft_masks
-from resattnet.options import TrainingOptions
+from resattnet.training.options import TrainingOptions
 
 TAGS = ["masks/stage%d/module1" % stage for stage in (1, 2, 3)]
 
@@ -72,7 +73,7 @@ def test_training_is_as_without_them(options, variant):
             pytest.skip(str(reason))
     runs, states = [], []
     for name, masks in (("plain", {}), ("run", dict(mask_images=2))):
-        runs.append(training.train(elsewhere(options, name, epochs=2, **dict(variant, **masks))))
+        runs.append(loop.train(elsewhere(options, name, epochs=2, **dict(variant, **masks))))
         states.append((random.getstate(), str(np.random.get_state()), mx.nd.random.uniform(shape=4).asnumpy().tolist()))
     assert_equal_runs(*runs)
     assert states[0] == states[1]
@@ -94,7 +95,7 @@ def test_a_resumed_run_shows_each_once(options, dots, monkeypatch, step):
     """Stopped at the end of an epoch, before its validation, and within one."""
     again = stop_at(monkeypatch, step, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted):
-        training.train(elsewhere(options, "run", mask_images=2))
+        loop.train(elsewhere(options, "run", mask_images=2))
     again()
     resume(options)
     resume(options)  # is done: nothing is added
@@ -105,7 +106,7 @@ def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):
     """The images are those of the test set, and the last pictures those of the net at the end."""
     seen, draw = [], mask_figures.draw
     monkeypatch.setattr(mask_figures, "draw", lambda *args: seen.append(args) or draw(*args))
-    run = training.train(elsewhere(options, "run", mask_images=3, epochs=1))
+    run = loop.train(elsewhere(options, "run", mask_images=3, epochs=1))
     test_set = datasets.load("digits", None, "test")
     for label, row in enumerate(run.mask_log.rows):
         first = np.flatnonzero(test_set.labels == label)[0]
@@ -130,7 +131,7 @@ def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):
 
 def test_a_float16_net_is_shown_too(options):
     """On the CPU, where it cannot be trained: nearly as the same net in float32."""
-    run = training.Run(elsewhere(options, "run", mask_images=2), [mx.cpu()])
+    run = loop.Run(elsewhere(options, "run", mask_images=2), [mx.cpu()])
     half = run.copy()
     half.cast("float16")
     for name, picture in run.mask_log.pictures(run.copy()).items():

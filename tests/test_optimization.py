@@ -4,11 +4,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from resattnet import optimization, training
+from resattnet.training import optimizer, loop
 from resattnet.system.mxnet import mx
 from resattnet.system.devices import split_batch
 from resattnet.system.errors import InputError
-from resattnet.options import TrainingOptions
+from resattnet.training.options import TrainingOptions
 from test_training import elsewhere, fix_statistics, values
 
 DEVICES = ([mx.cpu(0)], [mx.cpu(0), mx.cpu(1)])
@@ -22,15 +22,15 @@ def test_clip_against_numpy(max_norm):
     arrays = [array for array in arrays if array.shape]
     norm = np.sqrt(sum((array.astype(np.float64) ** 2).sum() for array in arrays))
     assert 7 < norm < 1e4
-    optimization.clip(given, max_norm)
+    optimizer.clip(given, max_norm)
     for array, clipped in zip(arrays, given):
         assert np.allclose(clipped.asnumpy(), array * min(1, max_norm / norm), rtol=1e-5)
 
 
 def test_gradients_of_zero_stay_so_and_what_is_not_finite_is_not_hidden():
     zero, wrong = mx.nd.zeros(3), mx.nd.array([1, np.inf])
-    optimization.clip([zero], 1.0)
-    optimization.clip([wrong], 1.0)
+    optimizer.clip([zero], 1.0)
+    optimizer.clip([wrong], 1.0)
     assert zero.asnumpy().tolist() == [0, 0, 0] and not np.isfinite(wrong.asnumpy()).all()
 
 
@@ -38,7 +38,7 @@ def moves(options, devices, **changes):
     """How far plain SGD at a rate of 1 moves each learned parameter by one batch of 16: the gradient it applied."""
     changes = dict(dict(optimizer="sgd", momentum=0.0, wd=0.0, lr=1.0, warmup_epochs=0), **changes)
     size = 16 // len(devices) // changes.get("accumulate", 1)
-    run = training.Run(dataclasses.replace(options, batch_size=size, **changes), devices)
+    run = loop.Run(dataclasses.replace(options, batch_size=size, **changes), devices)
     fix_statistics(run.net)
     learned = [name for name, p in run.net._collect_params_with_prefix().items() if p.grad_req != "null"]
     rng = np.random.default_rng(0)
@@ -67,7 +67,7 @@ def test_gradients_are_summed_behind_casts_too():
     parameter.shape = (3, 4)
     block.initialize(mx.init.One())
     block.hybridize(static_alloc=True, static_shape=True)
-    total = optimization.GradientSum([parameter])
+    total = optimizer.GradientSum([parameter])
     for _ in range(2):
         for factor in (1, 2, 4):
             with mx.autograd.record():
@@ -80,7 +80,7 @@ def test_gradients_are_summed_behind_casts_too():
 
 def test_logits_in_float16_learn_from_mixed_labels(options):
     """Whose parts no whole number holds: the loss and its gradient are as of float32."""
-    run = training.Run(dataclasses.replace(options, mix_up=True), [mx.cpu()])
+    run = loop.Run(dataclasses.replace(options, mix_up=True), [mx.cpu()])
     rng = np.random.default_rng(0)
     batch = rng.normal(size=(16, 3, 16, 16)).astype(np.float32), rng.dirichlet(np.ones(10), 16).astype(np.float32)
     gradients = []
@@ -93,12 +93,12 @@ def test_logits_in_float16_learn_from_mixed_labels(options):
 
 @pytest.mark.parametrize("no_wd", [False, True])
 def test_only_weights_decay(options, no_wd):
-    run = training.Run(dataclasses.replace(options, optimizer="sgd", momentum=0.0, wd=0.5, lr=0.1, warmup_epochs=0,
+    run = loop.Run(dataclasses.replace(options, optimizer="sgd", momentum=0.0, wd=0.5, lr=0.1, warmup_epochs=0,
                                            no_wd=no_wd), [mx.cpu()])
     for parameter in run.trainer._params:
         parameter.set_data(mx.nd.ones(parameter.shape))
         parameter.list_data()[0]._fresh_grad = True  # the gradients are the zeros that they begin with
-    optimization.update(run.trainer, 1)
+    optimizer.update(run.trainer, 1)
     decayed = {name for name, value in values(run).items() if np.allclose(value, 1 - 0.1 * 0.5) and value.size}
     learned = {name for name, p in run.net._collect_params_with_prefix().items() if p.grad_req != "null"}
     weights = {name for name in learned if name.endswith("weight")}
@@ -113,7 +113,7 @@ def test_learning_rate_of_a_batch(options, devices, accumulate):
     given = dataclasses.replace(options, lr=None, lr_per_256=0.4, warmup_epochs=0, batch_size=batch,
                                 accumulate=accumulate)
     assert given.learning_rate(devices) == pytest.approx(0.4 * batch * devices * accumulate / 256)
-    run = training.Run(given, [mx.cpu(number) for number in range(devices)])
+    run = loop.Run(given, [mx.cpu(number) for number in range(devices)])
     assert run.schedule(0) == pytest.approx(0.4 * batch * devices * accumulate / 256)
 
 

@@ -2,7 +2,7 @@
 import pytest
 
 from resattnet.system.errors import InputError
-from resattnet.options import TrainingOptions
+from resattnet.training.options import TrainingOptions
 
 
 @pytest.mark.parametrize("given, message", [

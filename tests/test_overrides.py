@@ -5,8 +5,8 @@ import pytest
 
 from resattnet.runs import states
 from resattnet.system.errors import InputError
-from resattnet.options import TrainingOptions
-from resattnet.overrides import continued, override, resumed
+from resattnet.training.options import TrainingOptions
+from resattnet.training.resume import continued, override, resumed
 from resattnet.runs.progress import Progress
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from resattnet.data import datasets
-from resattnet import training
+from resattnet.training import loop
 from resattnet.system.mxnet import mx
 
 STEPS, BATCH, HIDDEN, CLASSES = 10, 16, 12, 10
@@ -90,10 +90,10 @@ class Peer:
 
 @pytest.mark.parametrize("no_wd, max_norm", [(False, None), (True, 3.5)])
 def test_ten_steps_of_a_second_implementation(options, monkeypatch, no_wd, max_norm):
-    monkeypatch.setattr(training.Run, "_make_net", two_layers)
+    monkeypatch.setattr(loop.Run, "_make_net", two_layers)
     given = dict(vars(options), seed=SEED, lr=LR, momentum=MOMENTUM, wd=WD, epsilon=EPSILON, alpha=ALPHA, mix_up=True,
                  no_wd=no_wd, clip_gradient=max_norm)
-    run = training.Run(type(options)(**given), [mx.cpu()])
+    run = loop.Run(type(options)(**given), [mx.cpu()])
     image_set = datasets.load("digits", None, "train")
 
     def values():
@@ -115,6 +115,6 @@ def test_one_seed_covers_python_numpy_and_mxnet(options):
     draws = []
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         random.random()
-        training.Run(type(options)(**dict(vars(options), name=name, seed=seed)), [mx.cpu()])
+        loop.Run(type(options)(**dict(vars(options), name=name, seed=seed)), [mx.cpu()])
         draws.append((random.random(), float(np.random.random()), float(mx.nd.random.uniform().asscalar())))
     assert draws[0] == draws[1] and all(a != b for a, b in zip(draws[0], draws[2]))

@@ -8,11 +8,11 @@ import pytest
 from test_network import images, initialised
 
 import resattnet
-from resattnet import training
+from resattnet.training import loop
 from resattnet.system.mxnet import mx
 from resattnet.system.devices import check_type, cpu_facts
 from resattnet.system.errors import InputError
-from resattnet.options import TrainingOptions
+from resattnet.training.options import TrainingOptions
 from resattnet.models.precision import mixed
 
 INSTRUCTIONS = cpu_facts()[1]
@@ -93,15 +93,15 @@ def test_a_run_in_bfloat16_learns_keeps_float32_and_resumes_bit_for_bit(tmp_path
 
     options = dict(dataset="digits", widths="thin", epochs=2, batch_size=64, warmup_epochs=1, dtype="bfloat16",
                    num_gpus=0, log_dir=str(tmp_path / "log"), model_dir=str(tmp_path / "models"))
-    whole = training.train(TrainingOptions(name="whole", **options))
+    whole = loop.train(TrainingOptions(name="whole", **options))
     assert whole.progress.history[1]["train_loss"] < whole.progress.history[0]["train_loss"]
     arrays = mx.nd.load(os.path.join(whole.folder, "last.params"))
     assert {array.dtype for array in arrays.values()} == {np.float32}
 
-    half = training.train(TrainingOptions(name="half", **dict(options, epochs=1, lr_schedule="step", lr_steps=(50,))))
+    half = loop.train(TrainingOptions(name="half", **dict(options, epochs=1, lr_schedule="step", lr_steps=(50,))))
     state = states.load_state(half.folder)
-    again = training.train(TrainingOptions(**dict(state.options, epochs=2)), state)
-    once = training.train(TrainingOptions(name="once", **dict(options, lr_schedule="step", lr_steps=(50,))))
+    again = loop.train(TrainingOptions(**dict(state.options, epochs=2)), state)
+    once = loop.train(TrainingOptions(name="once", **dict(options, lr_schedule="step", lr_steps=(50,))))
     for name, array in mx.nd.load(os.path.join(again.folder, "last.params")).items():
         other = mx.nd.load(os.path.join(once.folder, "last.params"))[name]
         assert (array == other).asnumpy().all(), name

@@ -17,14 +17,15 @@ from test_cli import ROOT, refused, script
 from test_training import stop_at
 
 from resattnet.runs import states
-from resattnet import recipes, reproduction, training
+from resattnet import recipes, reproduction
+from resattnet.training import loop
 from resattnet.data import recordio
 from resattnet.system import gpus
 from resattnet.data.datasets import ImageSet
 from resattnet.system.errors import InputError
 from resattnet.system.signals import Interrupted
-from resattnet.options import TrainingOptions
-from resattnet.overrides import continued, resumed
+from resattnet.training.options import TrainingOptions
+from resattnet.training.resume import continued, resumed
 from resattnet.script_options import ReproductionOptions
 
 HEAD = ",".join(recipes.Recipe._fields) + "\n"
@@ -276,7 +277,7 @@ def few(tmp_path, few_digits):
 
 def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
     options, training_options = few
-    history = training.train(training_options).progress.history
+    history = loop.train(training_options).progress.history
     errors = [100 * (1 - row["validation_top1"]) for row in history]
     reproduction.record(FEW, dataclasses.replace(options, note="sixteen pixels"))
     other, entered = recipes.read(options.recipes)
@@ -291,7 +292,7 @@ def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
 
 def test_a_note_stays_with_the_run_that_it_is_of(few):
     options, training_options = few
-    training.train(training_options)
+    loop.train(training_options)
     entered = reproduction.record(FEW, dataclasses.replace(options, note="sixteen pixels"))
     assert reproduction.record(entered, options) == entered
     another = entered._replace(conditions=entered.conditions.replace("seed 0", "seed 7"))
@@ -306,7 +307,7 @@ def test_a_note_stays_with_the_run_that_it_is_of(few):
 ])
 def test_a_run_with_other_flags_than_its_recipe_is_not_entered(few, changes, message):
     options, training_options = few
-    training.train(dataclasses.replace(training_options, epochs=3, **changes))
+    loop.train(dataclasses.replace(training_options, epochs=3, **changes))
     for act in (reproduction.record, reproduction.next_command):
         with pytest.raises(InputError, match=message):
             act(FEW, options)
@@ -315,7 +316,7 @@ def test_a_run_with_other_flags_than_its_recipe_is_not_entered(few, changes, mes
 def go_on(options, **changes):
     """Resume the run of `FEW` with other options."""
     state = states.load_state(os.path.join(options.model_dir, "few"))
-    return training.train(resumed(state.options, changes, state.progress["epoch"]), state)
+    return loop.train(resumed(state.options, changes, state.progress["epoch"]), state)
 
 
 @pytest.mark.parametrize("first, message", [
@@ -325,7 +326,7 @@ def test_a_run_that_had_other_flags_before_is_not_entered(few, monkeypatch, firs
     options, training_options = few
     again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
-        training.train(dataclasses.replace(training_options, **first))
+        loop.train(dataclasses.replace(training_options, **first))
     again()
     go_on(options, **{name: getattr(training_options, name) for name in first})
     for act in (reproduction.record, reproduction.next_command):
@@ -337,7 +338,7 @@ def test_a_run_that_showed_and_saved_otherwise_before_is_entered(few, monkeypatc
     options, training_options = few
     again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
-        training.train(training_options)
+        loop.train(training_options)
     again()
     assert go_on(options, log_interval=1, save_period=2).progress.changes[0]["step"] == 6
     assert reproduction.record(FEW, options).ours
@@ -345,7 +346,7 @@ def test_a_run_that_showed_and_saved_otherwise_before_is_entered(few, monkeypatc
 
 def test_the_run_of_another_version_is_one_line(few):
     options, training_options = few
-    run = training.train(training_options)
+    run = loop.train(training_options)
     progress = dict(dataclasses.asdict(run.progress), options=dict(dataclasses.asdict(run.options), depth_drop=0.1))
     states.save_state(run.folder, {}, progress)
     for act in (reproduction.record, reproduction.next_command):
@@ -355,7 +356,7 @@ def test_the_run_of_another_version_is_one_line(few):
 
 def test_a_row_that_was_edited_while_it_ran_keeps_what_was_edited(few, tmp_path):
     options, training_options = few
-    training.train(training_options)
+    loop.train(training_options)
     write_table(tmp_path, OTHER, FEW._replace(caveat="sixteen pixels", error="8.5"))
     entered = reproduction.record(FEW, options)
     row = recipes.read(options.recipes)[1]
@@ -368,7 +369,7 @@ def test_a_row_that_was_edited_while_it_ran_keeps_what_was_edited(few, tmp_path)
 def test_what_does_not_decide_may_differ(few):
     """Among it the seed, which the conditions name, unless the recipe has one; and defaults that are given."""
     options, training_options = few
-    training.train(dataclasses.replace(training_options, seed=3, log_interval=7, save_period=1, lr=0.1))
+    loop.train(dataclasses.replace(training_options, seed=3, log_interval=7, save_period=1, lr=0.1))
     assert "seed 3" in reproduction.record(FEW, options).conditions
     with pytest.raises(InputError, match="--seed 4 where it has 3"):
         reproduction.record(FEW._replace(flags=FEW.flags + " --seed 4"), options)
@@ -394,14 +395,14 @@ def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few, tmp_pa
         reproduction.next_command(more, options)
     again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
-        training.train(training_options)
+        loop.train(training_options)
     again()
     with pytest.raises(InputError, match="few/last.params, whose run has 1 of its 3 epochs: run that recipe before"):
         reproduction.next_command(more, options)
-    training.train(*continued(os.path.dirname(where), {}))
+    loop.train(*continued(os.path.dirname(where), {}))
     command = reproduction.next_command(more, options)
     assert command[command.index("--params") + 1] == where
-    training.train(dataclasses.replace(training_options, name="more", params=where))
+    loop.train(dataclasses.replace(training_options, name="more", params=where))
     assert reproduction.record(more, options).ours
     with open(where, "wb") as handle:
         handle.write(b"of another run")
@@ -418,21 +419,21 @@ def test_a_run_elsewhere_is_said_too(few, monkeypatch):
     options, training_options = few
     stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
-        training.train(training_options)
+        loop.train(training_options)
     for machine in ("another machine", "one where nothing was left to train"):
         state = states.load_state(os.path.join(options.model_dir, "few"))
-        monkeypatch.setattr(training, "machine", lambda devices: machine)
-        training.train(TrainingOptions(**state.options), state)
+        monkeypatch.setattr(loop, "machine", lambda devices: machine)
+        loop.train(TrainingOptions(**state.options), state)
     assert reproduction.record(FEW, options).conditions.endswith("; then another machine")
 
 
 def test_a_log_that_another_run_has_written_over_decides_nothing(few, tmp_path):
     options, training_options = few
-    history = training.train(training_options).progress.history
+    history = loop.train(training_options).progress.history
     other = dataclasses.replace(training_options, seed=3, model_dir=str(tmp_path / "other"))
     log = tmp_path / "log" / "csv" / "few.csv"
     before = log.read_bytes()
-    training.train(other)
+    loop.train(other)
     assert log.read_bytes() != before
     entered = reproduction.record(FEW, dataclasses.replace(options, keep=str(tmp_path / "kept")))
     assert entered.ours.startswith("%.2f, " % (100 * (1 - history[-1]["validation_top1"])))
@@ -441,7 +442,7 @@ def test_a_log_that_another_run_has_written_over_decides_nothing(few, tmp_path):
 
 def test_a_file_of_recipes_that_cannot_be_written_is_one_line(few, monkeypatch):
     options, training_options = few
-    training.train(training_options)
+    loop.train(training_options)
 
     def denied(*args):
         raise PermissionError(13, "Permission denied")
@@ -462,7 +463,7 @@ def test_what_is_not_the_ended_run_of_the_recipe_is_not_entered(few):
         return str(error.value)
 
     assert "no run of recipe few is there" in refusal()
-    run = training.train(training_options)
+    run = loop.train(training_options)
     assert reproduction.next_command(FEW, options) is None
     four = FEW._replace(flags=FEW.flags.replace("--epochs 3", "--epochs 4"))
     assert "was not run by recipe few, which has --epochs 4 where it has 3: move it away" in refusal(four)

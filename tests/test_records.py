@@ -19,7 +19,7 @@ from resattnet.data.transforms import Transform
 from resattnet.data.datasets import ImageSet
 from resattnet.system.errors import InputError
 from resattnet.data.loaders import ArrayLoader
-from resattnet.options import TrainingOptions
+from resattnet.training.options import TrainingOptions
 from resattnet.script_options import RecordsOptions
 from test_cli import ROOT, refused, script
 

@@ -16,13 +16,14 @@ from PIL import Image
 
 import small_digits
 from resattnet.runs import states, history
-from resattnet import evaluation, figures, html_parts, report, report_page, training
+from resattnet import evaluation, figures, html_parts, report, report_page
+from resattnet.training import loop
 from resattnet.data import datasets
 from resattnet.models import spec
 from resattnet.system.mxnet import mx
 from resattnet.system.errors import InputError
 from resattnet.models.network import get_attention_cifar
-from resattnet.options import TrainingOptions
+from resattnet.training.options import TrainingOptions
 from resattnet.runs.progress import Progress
 from resattnet.script_options import ReportOptions
 
@@ -40,10 +41,10 @@ def home(tmp_path_factory):
         patch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
         common = dict(dataset="digits", widths="thin", batch_size=25, warmup_epochs=0, num_gpus=0,
                       log_dir=str(folder / "log"), model_dir=str(folder / "models"))
-        training.train(TrainingOptions(name="plain", epochs=2, **common))
-        training.train(TrainingOptions(name=ODD, epochs=1, lr=0.05, **common))
+        loop.train(TrainingOptions(name="plain", epochs=2, **common))
+        loop.train(TrainingOptions(name=ODD, epochs=1, lr=0.05, **common))
         state = states.load_state(str(folder / "models" / ODD))
-        training.train(TrainingOptions(**dict(state.options, epochs=3, mix_up=True)), state)
+        loop.train(TrainingOptions(**dict(state.options, epochs=3, mix_up=True)), state)
         yield folder
 
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from resattnet.runs import states
-from resattnet import training
+from resattnet.training import loop
 from resattnet.data import recordio
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.data.datasets import ImageSet
 from resattnet.system.signals import Interrupted
 from resattnet.models.network import get_attention_cifar
-from resattnet.options import flag_name, flag_value
+from resattnet.training.options import flag_name, flag_value
 from test_cli import ROOT
 from test_training import CLOCK, assert_equal_runs, elsewhere, resume, stop_at
 
@@ -42,7 +42,7 @@ def test_cuts_at_random_steps_change_nothing(options, monkeypatch, tmp_path):
     """Twice a run dies, once it is asked to stop; a state is written at every step."""
     teacher = make_teacher(str(tmp_path / "teacher.params"), "digits", 10)
     options = elsewhere(options, "run", save_minutes=1e-9, teacher=teacher, **ALL)
-    whole = training.train(elsewhere(options, "whole"))
+    whole = loop.train(elsewhere(options, "whole"))
     cuts = sorted(random.Random(0).sample(range(1, 13), 3))
 
     def die():
@@ -51,7 +51,7 @@ def test_cuts_at_random_steps_change_nothing(options, monkeypatch, tmp_path):
     for number, cut in enumerate(cuts):
         again = stop_at(monkeypatch, cut, die if number % 2 == 0 else lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises((RuntimeError, Interrupted)):
-            training.train(options) if number == 0 else resume(options)
+            loop.train(options) if number == 0 else resume(options)
         again()
     run = resume(options)
     assert_equal_runs(run, whole)
@@ -64,10 +64,10 @@ def test_cuts_at_random_steps_change_nothing(options, monkeypatch, tmp_path):
 def test_several_devices_and_accumulation_too(options, monkeypatch, devices, accumulate):
     options = elsewhere(options, "run", num_cpus=devices, batch_size=8, accumulate=accumulate, epochs=2,
                         **dict(ALL, mixup_off_epochs=0))
-    whole = training.train(elsewhere(options, "whole"))
+    whole = loop.train(elsewhere(options, "whole"))
     again = stop_at(monkeypatch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted):
-        training.train(options)
+        loop.train(options)
     again()
     run = resume(options)
     assert_equal_runs(run, whole)

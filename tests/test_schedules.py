@@ -7,8 +7,8 @@ import pytest
 
 from resattnet.system.mxnet import mx
 from resattnet.system.errors import InputError
-from resattnet.options import TrainingOptions
-from resattnet.schedules import OptimizerSchedule, learning_rate_schedule
+from resattnet.training.options import TrainingOptions
+from resattnet.training.schedules import OptimizerSchedule, learning_rate_schedule
 
 
 @pytest.mark.parametrize("steps, warmup", [(100, 10), (100, 0), (7, 1), (2, 1), (1, 0), (5, 5), (1, 3)])
@@ -100,7 +100,7 @@ def test_the_optimizer_uses_step_k_of_the_schedule_for_its_kth_update():
 
 def test_a_pytorch_that_gluoncv_refuses_does_not_stand_in_the_way(tmp_path):
     (tmp_path / "torch.py").write_text("__version__ = '2.13.0'")
-    code = ("import sys; sys.path.insert(0, %r); import torch; from resattnet.schedules import learning_rate_schedule; "
+    code = ("import sys; sys.path.insert(0, %r); import torch; from resattnet.training.schedules import learning_rate_schedule; "
             "print(learning_rate_schedule('cosine', 0.1, 10)(0), sys.modules['torch'] is torch)" % str(tmp_path))
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, universal_newlines=True)
     assert done.stdout.split() == ["0.1", "True"]
@@ -108,7 +108,7 @@ def test_a_pytorch_that_gluoncv_refuses_does_not_stand_in_the_way(tmp_path):
 
 def test_gluoncv_leaves_pillow_as_it_was():
     """Its import has Pillow take the front of a cut image for all of it, and records with such images would pass."""
-    code = ("from PIL import ImageFile; from resattnet.schedules import learning_rate_schedule; "
+    code = ("from PIL import ImageFile; from resattnet.training.schedules import learning_rate_schedule; "
             "learning_rate_schedule('cosine', 0.1, 10); print(ImageFile.LOAD_TRUNCATED_IMAGES)")
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, universal_newlines=True)
     assert done.stdout == "False\n"

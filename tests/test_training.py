@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from resattnet.runs import states
-from resattnet import training
+from resattnet.training import loop
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.system.devices import average_running_statistics, choose_devices, split_batch
 from resattnet.system.errors import InputError
 from resattnet.system.signals import Interrupted
 from resattnet.models.network import get_attention_cifar
-from resattnet.overrides import resumed
+from resattnet.training.resume import resumed
 
 CLOCK = ("seconds", "samples_per_second")
 
@@ -46,27 +46,27 @@ def assert_equal_runs(a, b):
 
 def stop_at(monkeypatch, step, action):
     """Have `action` happen right after a step of the next run."""
-    train_step = training.Run.train_step
+    train_step = loop.Run.train_step
 
     def counted(run, *batch):
         train_step(run, *batch)
         if run.progress.step + 1 == step:
             action()
 
-    monkeypatch.setattr(training.Run, "train_step", counted)
-    return lambda: monkeypatch.setattr(training.Run, "train_step", train_step)
+    monkeypatch.setattr(loop.Run, "train_step", counted)
+    return lambda: monkeypatch.setattr(loop.Run, "train_step", train_step)
 
 
 def resume(options, **changes):
     state = states.load_state(os.path.join(options.model_dir, options.name))
-    return training.train(resumed(state.options, changes, state.progress["epoch"]), state)
+    return loop.train(resumed(state.options, changes, state.progress["epoch"]), state)
 
 
 TRICKS = dict(cutout=8, mix_up=True, epsilon=0.1, mixup_off_epochs=2)
 
 
 def test_a_run_leaves_its_logs_and_models(options, capsys):
-    run = training.train(elsewhere(options, "run", save_period=2))
+    run = loop.train(elsewhere(options, "run", save_period=2))
     assert sorted(os.listdir(run.folder)) == [
         "best.json", "best.params", "epoch-0002.json", "epoch-0002.params", "last.json", "last.params", "last.state",
         "previous.state"]
@@ -81,26 +81,26 @@ def test_a_run_leaves_its_logs_and_models(options, capsys):
 
 
 def test_training_learns(options):
-    history = training.train(elsewhere(options, "learns", epochs=10, lr=0.2)).progress.history
+    history = loop.train(elsewhere(options, "learns", epochs=10, lr=0.2)).progress.history
     assert history[-1]["train_loss"] < 0.9 * history[0]["train_loss"]
 
 
 @pytest.mark.parametrize("tricks", [{}, TRICKS])
 def test_same_seed_same_run(options, tricks):
-    runs = [training.train(elsewhere(options, name, workers=workers, **tricks))
+    runs = [loop.train(elsewhere(options, name, workers=workers, **tricks))
             for name, workers in (("a", 0), ("b", 2))]
     assert_equal_runs(*runs)
-    assert figures(training.train(elsewhere(options, "c", seed=1))) != figures(runs[0])
+    assert figures(loop.train(elsewhere(options, "c", seed=1))) != figures(runs[0])
 
 
 @pytest.mark.parametrize("signum, step, optimizer", [(signal.SIGINT, 12, "nag"), (signal.SIGTERM, 15, "sgd")])
 def test_three_and_three_epochs_equal_six(options, monkeypatch, signum, step, optimizer):
     """Stopped at the end of an epoch, before its validation, and in the middle of one."""
     options = dataclasses.replace(options, epochs=6, optimizer=optimizer, **TRICKS)
-    whole = training.train(elsewhere(options, "whole"))
+    whole = loop.train(elsewhere(options, "whole"))
     again = stop_at(monkeypatch, step, lambda: os.kill(os.getpid(), signum))
     with pytest.raises(Interrupted) as stop:
-        training.train(options)
+        loop.train(options)
     again()
     assert stop.value.exit_code == 128 + signum and "--resume" in str(stop.value)
     assert_equal_runs(resume(options), whole)
@@ -110,10 +110,10 @@ def test_three_and_three_epochs_equal_six(options, monkeypatch, signum, step, op
 
 def test_a_run_that_has_ended_goes_on_with_another_cosine(options):
     """As if the restart had been given from the first: that is what makes its command one that reproduces it."""
-    training.train(elsewhere(options, "run", epochs=2))
+    loop.train(elsewhere(options, "run", epochs=2))
     restarts = dict(epochs=4, lr_restarts=(2,), lr_restart_factor=0.5)
     run = resume(options, **restarts)
-    assert_equal_runs(run, training.train(elsewhere(options, "whole", **restarts)))
+    assert_equal_runs(run, loop.train(elsewhere(options, "whole", **restarts)))
     assert [row["learning_rate"] for row in run.progress.history][1::2] == [0, 0]
     assert run.schedule(8) == pytest.approx(0.5 * run.schedule(4))  # the first steps of the two cosines
 
@@ -121,7 +121,7 @@ def test_a_run_that_has_ended_goes_on_with_another_cosine(options):
 def test_a_restart_that_fewer_epochs_leave_out_is_said(options, monkeypatch, capsys):
     again = stop_at(monkeypatch, 1, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
-        training.train(elsewhere(options, "run", epochs=4, lr_restarts=(2, 3)))
+        loop.train(elsewhere(options, "run", epochs=4, lr_restarts=(2, 3)))
     again()
     resume(options, epochs=3)
     assert "note: the cosine does not begin anew after 3, as was planned before\n" in capsys.readouterr().out
@@ -131,14 +131,14 @@ def test_a_restart_that_fewer_epochs_leave_out_is_said(options, monkeypatch, cap
 def test_a_run_that_died_goes_on_from_its_last_state(options, monkeypatch, save_minutes, last):
     """As after SIGKILL: nothing was saved when it ended; states within an epoch, or at its end, were before."""
     options = dataclasses.replace(options, save_minutes=save_minutes)
-    whole = training.train(elsewhere(options, "whole"))
+    whole = loop.train(elsewhere(options, "whole"))
 
     def die():
         raise RuntimeError("power cut")
 
     again = stop_at(monkeypatch, 7, die)
     with pytest.raises(RuntimeError):
-        training.train(options)
+        loop.train(options)
     again()
     assert states.load_state(os.path.join(options.model_dir, "run")).progress["step"] == last
     assert_equal_runs(resume(options), whole)
@@ -146,10 +146,10 @@ def test_a_run_that_died_goes_on_from_its_last_state(options, monkeypatch, save_
 
 def test_a_worker_that_dies_loses_nothing(options, monkeypatch):
     options = dataclasses.replace(options, workers=1)
-    whole = training.train(elsewhere(options, "whole", workers=0))
+    whole = loop.train(elsewhere(options, "whole", workers=0))
     again = stop_at(monkeypatch, 6, lambda: [os.kill(child.pid, signal.SIGKILL) for child in active_children()])
     with pytest.raises(InputError, match="killed.*good state, of step [678], goes on with: --resume .*run$"):
-        training.train(options)
+        loop.train(options)
     again()
     assert states.load_state(os.path.join(options.model_dir, "run")).progress["step"] >= 6
     assert_equal_runs(resume(options), whole)
@@ -157,10 +157,10 @@ def test_a_worker_that_dies_loses_nothing(options, monkeypatch):
 
 def test_two_devices_resume_too(options, monkeypatch):
     options = dataclasses.replace(options, batch_size=8, num_cpus=2)
-    whole = training.train(elsewhere(options, "whole"))
+    whole = loop.train(elsewhere(options, "whole"))
     again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
-        training.train(options)
+        loop.train(options)
     again()
     assert_equal_runs(resume(options), whole)
 
@@ -168,24 +168,24 @@ def test_two_devices_resume_too(options, monkeypatch):
 def test_a_stop_while_three_devices_validate_changes_nothing(options, monkeypatch):
     """Whose running statistics are averaged by then, and would be again."""
     options = dataclasses.replace(options, batch_size=8, num_cpus=3, epochs=2)
-    whole = training.train(elsewhere(options, "whole"))
-    measure = training.Run._measure
+    whole = loop.train(elsewhere(options, "whole"))
+    measure = loop.Run._measure
 
     def stopped(run, *args):
         os.kill(os.getpid(), signal.SIGTERM)
         return measure(run, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.Run, "_measure", stopped)
+        patch.setattr(loop.Run, "_measure", stopped)
         with pytest.raises(Interrupted):
-            training.train(options)
+            loop.train(options)
     assert states.load_state(os.path.join(options.model_dir, "run")).progress["epoch"] == 0
     assert_equal_runs(resume(options), whole)
 
 
 def test_zero_gamma_is_asked_for_by_its_option(options):
     for zero_gamma in (False, True):
-        run = training.Run(elsewhere(options, "zero%d" % zero_gamma, zero_gamma=zero_gamma), [mx.cpu(0), mx.cpu(1)])
+        run = loop.Run(elsewhere(options, "zero%d" % zero_gamma, zero_gamma=zero_gamma), [mx.cpu(0), mx.cpu(1)])
         zeros = {name for name, parameter in run.net._collect_params_with_prefix().items() if name.endswith("weight")
                  and not any(data.asnumpy().any() for data in parameter.list_data())}
         lasts = {name for name in run.net._collect_params_with_prefix() if name.endswith("conv3.weight")}
@@ -195,7 +195,7 @@ def test_zero_gamma_is_asked_for_by_its_option(options):
 def test_options_that_a_run_had_before_are_known(options, monkeypatch):
     stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
-        training.train(options)
+        loop.train(options)
     assert resume(options).progress.changes == []  # the warm-up is a number now
     run = resume(options, epochs=4, cutout=2)
     assert run.progress.changes == [{"step": 12, "options": {"epochs": 3, "cutout": 0}}]
@@ -258,7 +258,7 @@ def test_accumulated_batches_give_the_update_of_one_large_batch(options, devices
     learned = []
     for name, accumulate in (("large", 1), ("small", 4)):
         size = 16 // len(devices) // accumulate
-        run = training.Run(elsewhere(options, name, accumulate=accumulate, batch_size=size), devices)
+        run = loop.Run(elsewhere(options, name, accumulate=accumulate, batch_size=size), devices)
         fix_statistics(run.net)
         assert len(run.train_loader) == 4  # 64 images, 16 a step
         for batch in batches:
@@ -266,7 +266,7 @@ def test_accumulated_batches_give_the_update_of_one_large_batch(options, devices
         run.collect()
         assert run.meter.samples == 48
         learned.append(dict(values(run), loss=np.float32(run.meter.mean_loss)))
-    start = values(training.Run(elsewhere(options, "start"), devices))
+    start = values(loop.Run(elsewhere(options, "start"), devices))
     for name, large in learned[0].items():
         moved = np.abs(large - start.get(name, 0)).max()
         assert np.abs(large - learned[1][name]).max() <= 1e-3 * moved, name
@@ -274,7 +274,7 @@ def test_accumulated_batches_give_the_update_of_one_large_batch(options, devices
 
 def test_an_accumulated_batch_larger_than_the_data_set_is_an_error(options):
     with pytest.raises(InputError, match="a batch of 80 is larger than the data set of 64 images"):
-        training.train(dataclasses.replace(options, accumulate=5))
+        loop.train(dataclasses.replace(options, accumulate=5))
 
 
 def test_running_statistics_are_averaged_over_devices():
@@ -290,7 +290,7 @@ def test_running_statistics_are_averaged_over_devices():
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(options):
     options = dataclasses.replace(options, lr=1e30, warmup_epochs=0, log_interval=1)
     with pytest.raises(InputError, match="the loss is not finite at .*lower --lr.*last good state, of step 0") as error:
-        training.train(options)
+        loop.train(options)
     assert "\n" not in str(error.value)
     state = states.load_state(os.path.join(options.model_dir, "run"))
     assert all(np.isfinite(array).all() for array in state.arrays.values())
@@ -306,7 +306,7 @@ def test_a_disk_that_is_full_for_a_while_does_not_end_the_run(options, monkeypat
         save_state(*args)
 
     monkeypatch.setattr(states, "save_state", full_once)
-    training.train(options)
+    loop.train(options)
     assert "warning: step 4 could not be saved" in capsys.readouterr().out
 
 
@@ -322,13 +322,13 @@ def test_a_stop_that_could_not_be_saved_does_not_say_that_it_was(options, monkey
     stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(InputError, match="^stopped after step 6; a later one could not be saved .*No space left.*; the "
                        "last good state, of step 4, goes on with: --resume .*run$"):
-        training.train(options)
+        loop.train(options)
 
 
 def test_the_best_is_one_whose_parameters_are_kept(options, monkeypatch, capsys):
     """A disk that is full when the best epoch ends does not leave another epoch's file under its figures."""
     accuracies = iter([0.5, 0.9, 0.7])
-    monkeypatch.setattr(training.Run, "_measure", lambda run, what, average=None: {
+    monkeypatch.setattr(loop.Run, "_measure", lambda run, what, average=None: {
         "validation_loss": 1.0, "validation_top1": next(accuracies), "validation_top5": 1.0})
     save_parameters = parameters.save_parameters
 
@@ -338,7 +338,7 @@ def test_the_best_is_one_whose_parameters_are_kept(options, monkeypatch, capsys)
         save_parameters(net, path, description)
 
     monkeypatch.setattr(parameters, "save_parameters", full_once)
-    run = training.train(options)
+    run = loop.train(options)
     path = os.path.join(run.folder, "best.params")
     assert run.progress.best == {"epoch": 3, "top1": 0.7}
     assert parameters.read_description(path)["epoch"] == 3
@@ -348,7 +348,7 @@ def test_the_best_is_one_whose_parameters_are_kept(options, monkeypatch, capsys)
 
 def test_only_training_is_timed(options, monkeypatch):
     """Neither what comes before a run's first step nor validation, which a signal may cut short."""
-    open_inputs = training.open_inputs
+    open_inputs = loop.open_inputs
 
     def slow(*args):
         time.sleep(3)
@@ -359,11 +359,11 @@ def test_only_training_is_timed(options, monkeypatch):
         os.kill(os.getpid(), signal.SIGTERM)
         run.leave_if_asked()
 
-    monkeypatch.setattr(training, "open_inputs", slow)
-    monkeypatch.setattr(training.Run, "_measure", measure)
+    monkeypatch.setattr(loop, "open_inputs", slow)
+    monkeypatch.setattr(loop.Run, "_measure", measure)
     begun = time.monotonic()
     with pytest.raises(Interrupted):
-        training.train(dataclasses.replace(options, epochs=1))
+        loop.train(dataclasses.replace(options, epochs=1))
     state = states.load_state(os.path.join(options.model_dir, "run"))
     assert 0 < state.progress["totals"]["seconds"] < time.monotonic() - begun - 6
 
@@ -374,16 +374,16 @@ def test_a_run_whose_end_could_not_be_saved_says_so(options, monkeypatch):
 
     monkeypatch.setattr(states, "save_state", full)
     with pytest.raises(InputError, match="its last state could not be saved"):
-        training.train(dataclasses.replace(options, epochs=1))
+        loop.train(dataclasses.replace(options, epochs=1))
 
 
 def test_training_accuracy_under_mixup_is_called_what_it_is(options):
-    row = training.train(elsewhere(options, "mixed", epochs=1, mix_up=True)).progress.history[0]
+    row = loop.train(elsewhere(options, "mixed", epochs=1, mix_up=True)).progress.history[0]
     assert "train_accuracy_heavier_label" in row and "train_accuracy" not in row
 
 
 def test_a_run_goes_on_with_mixup_and_its_csv_has_a_column_for_each_accuracy(options):
-    training.train(dataclasses.replace(options, epochs=1))
+    loop.train(dataclasses.replace(options, epochs=1))
     resume(options, epochs=2, mix_up=True)
     with open(os.path.join(options.log_dir, "csv", "run.csv")) as handle:
         rows = list(csv.DictReader(handle))
@@ -392,7 +392,7 @@ def test_a_run_goes_on_with_mixup_and_its_csv_has_a_column_for_each_accuracy(opt
 
 
 def test_a_run_that_goes_on_with_other_batches_says_what_that_means(options, capsys):
-    training.train(dataclasses.replace(options, epochs=1))
+    loop.train(dataclasses.replace(options, epochs=1))
     resume(options, epochs=2)
     assert "an update has not the images" not in capsys.readouterr().out
     resume(options, epochs=3, batch_size=8, num_cpus=4)
@@ -403,10 +403,10 @@ def test_a_run_that_goes_on_with_other_batches_says_what_that_means(options, cap
 def test_with_other_batches_the_schedule_goes_on_where_it_was(options, monkeypatch, step):
     """Twice the images of an update are half the steps: from there on all rates are those of a run of such steps."""
     large = dict(batch_size=16, num_cpus=2)
-    expected = training.train(elsewhere(options, "large", epochs=4, **large)).progress.history
+    expected = loop.train(elsewhere(options, "large", epochs=4, **large)).progress.history
     again = stop_at(monkeypatch, step, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
-        training.train(dataclasses.replace(options, epochs=4))
+        loop.train(dataclasses.replace(options, epochs=4))
     again()
     run = resume(options, **large)
     whole = step // 4
@@ -416,20 +416,20 @@ def test_with_other_batches_the_schedule_goes_on_where_it_was(options, monkeypat
 
 
 def test_cutout_erases_from_training_images_only(options):
-    run = training.Run(elsewhere(options, "cut", cutout=8), [mx.cpu()])
+    run = loop.Run(elsewhere(options, "cut", cutout=8), [mx.cpu()])
     images = np.concatenate([images for images, _ in run.train_loader.epoch(0)])
     assert ((images == 0).all(axis=1).sum(axis=(1, 2)) >= 4 * 4).all()  # a corner of the square at least
     assert not any((images == 0).any() for images, _ in run.validation_loader)
 
 
 def test_an_existing_run_is_not_written_over(options):
-    training.train(dataclasses.replace(options, epochs=1))
+    loop.train(dataclasses.replace(options, epochs=1))
     with pytest.raises(InputError, match="--resume"):
-        training.train(options)
+        loop.train(options)
 
 
 def test_states_hold_their_options(options):
-    training.train(dataclasses.replace(options, epochs=1, mix_up=True, alpha=0.3))
+    loop.train(dataclasses.replace(options, epochs=1, mix_up=True, alpha=0.3))
     state = states.load_state(os.path.join(options.model_dir, "run"))
     assert state.options["alpha"] == 0.3
     json.dumps(state.options)
@@ -447,7 +447,7 @@ def test_devices_demanded_and_not_there(monkeypatch):
 
 
 def test_a_run_that_another_process_trains_keeps_its_logs(options):
-    run = training.train(dataclasses.replace(options, epochs=1))
+    run = loop.train(dataclasses.replace(options, epochs=1))
     log = os.path.join(options.log_dir, "text", "run.log")
     with open(log) as handle:
         before = handle.read()
@@ -463,7 +463,7 @@ def test_a_run_that_another_process_trains_keeps_its_logs(options):
 
 
 def test_an_ended_run_says_so(options, capsys):
-    training.train(options)
+    loop.train(options)
     before = capsys.readouterr().out
     resume(options)
     out = capsys.readouterr().out
@@ -472,7 +472,7 @@ def test_an_ended_run_says_so(options, capsys):
 
 
 def test_an_epoch_shorter_than_the_interval_is_reported_once(options, capsys):
-    training.train(dataclasses.replace(options, log_interval=50, epochs=2))
+    loop.train(dataclasses.replace(options, log_interval=50, epochs=2))
     lines = [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("  step")]
     assert lines == ["4", "8"]
 
@@ -482,15 +482,15 @@ def test_a_place_that_is_none(options, tmp_path, place):
     """One line, and nothing is left that the corrected command would meet."""
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=re.escape("%s %s" % (place.replace("_", "-"), tmp_path / "file"))):
-        training.train(dataclasses.replace(options, **{place: str(tmp_path / "file")}))
+        loop.train(dataclasses.replace(options, **{place: str(tmp_path / "file")}))
     assert not os.path.exists(os.path.join(options.model_dir, "run"))
-    training.train(dataclasses.replace(options, epochs=1))
+    loop.train(dataclasses.replace(options, epochs=1))
 
 
 def test_the_text_log_has_the_arguments_and_why_it_ended(options, monkeypatch):
     again = stop_at(monkeypatch, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted) as stop:
-        training.train(options)
+        loop.train(options)
     again()
     with open(os.path.join(options.log_dir, "text", "run.log"), encoding="utf-8") as handle:
         lines = handle.read().splitlines()

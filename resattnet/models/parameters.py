@@ -8,7 +8,7 @@ from ..system.mxnet import mx
 from ..system.errors import InputError
 from ..system.files import digest, json_writer, write_together
 from .network import get_attention_cifar
-from ..options import TrainingOptions
+from ..training.options import TrainingOptions
 from .spec import CIFAR_WIDTHS, attention_net_spec
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "weights")  # of those that come with the package

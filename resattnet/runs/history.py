@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from . import states
 from ..system.errors import InputError
-from ..options import flag_name, flag_value
+from ..training.options import flag_name, flag_value
 
 LOG_DIR = "log"
 # Columns of the CSV that every run has; others may be there.

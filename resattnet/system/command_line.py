@@ -10,7 +10,7 @@ import typing
 
 from . import streams
 from .errors import InputError
-from ..options import flag_name
+from ..training.options import flag_name
 
 
 class ArgumentParser(argparse.ArgumentParser):

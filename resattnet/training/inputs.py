@@ -1,11 +1,11 @@
 """What a run reads: the transform of its training images, and the loaders of training and of validation."""
 from typing import Any, NamedTuple
 
-from .data import datasets, recordio
-from .data.transforms import Transform, label_noise
-from .data.dali import DaliLoader
-from .system.errors import InputError
-from .data.loaders import ArrayLoader
+from ..data import datasets, recordio
+from ..data.transforms import Transform, label_noise
+from ..data.dali import DaliLoader
+from ..system.errors import InputError
+from ..data.loaders import ArrayLoader
 
 
 class Inputs(NamedTuple):

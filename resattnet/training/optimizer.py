@@ -1,5 +1,5 @@
 """From gradients to new parameters: which decay, how gradients are summed and clipped, and the trainer of a run."""
-from .system.mxnet import mx
+from ..system.mxnet import mx
 from .schedules import OptimizerSchedule
 
 

@@ -1,8 +1,8 @@
 """Distillation (arXiv 1503.02531): to learn from a trained network's answers beside the labels."""
-from .models import parameters, pretrained
-from .system.mxnet import mx
-from .system.errors import InputError
-from .models.network import get_attention_cifar
+from ..models import parameters, pretrained
+from ..system.mxnet import mx
+from ..system.errors import InputError
+from ..models.network import get_attention_cifar
 
 
 class Teacher:

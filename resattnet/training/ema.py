@@ -1,5 +1,5 @@
 """An exponential moving average of the learned parameters, kept on the device beside them."""
-from .system.mxnet import mx
+from ..system.mxnet import mx
 
 
 class MovingAverage:

@@ -7,28 +7,28 @@ import time
 
 import numpy as np
 
-from .models import parameters
-from .runs import run_folders, run_lines
-from . import run_state
-from .system.mxnet import mx
-from .averaging import MovingAverage
-from .runs.logs import RunLog
-from .system.devices import average_running_statistics, check_type, choose_devices, machine, split_batch
+from ..models import parameters
+from ..runs import run_folders, run_lines
+from . import checkpoints
+from ..system.mxnet import mx
+from .ema import MovingAverage
+from ..runs.logs import RunLog
+from ..system.devices import average_running_statistics, check_type, choose_devices, machine, split_batch
 from .distillation import DistillationLoss, Teacher
-from .system.errors import InputError
-from .evaluation import evaluate
-from .finetuning import StartingPoint
+from ..system.errors import InputError
+from ..evaluation import evaluate
+from .initial_weights import StartingPoint
 from .inputs import open_inputs
-from .system.signals import Interrupted, StopSignals
-from .mask_log import MaskLog
+from ..system.signals import Interrupted, StopSignals
+from ..mask_log import MaskLog
 from .meters import Meter
-from .models.network import get_attention_cifar
-from .optimization import GradientSum, make_trainer, update
-from .overrides import known
-from .models.precision import mixed
-from .runs.progress import Progress
+from ..models.network import get_attention_cifar
+from .optimizer import GradientSum, make_trainer, update
+from .resume import known
+from ..models.precision import mixed
+from ..runs.progress import Progress
 from .schedules import learning_rate_schedule
-from .models.units import start_as_shortcuts
+from ..models.units import start_as_shortcuts
 
 # Steps given to the device ahead of the one it works on: it never waits for us, and the bar tells the truth.
 STEPS_AHEAD = 2
@@ -113,7 +113,7 @@ class Run:
         if state:
             self.saved_step = self.progress.step
             self.folder, self.name = state.folder, os.path.basename(os.path.abspath(state.folder))
-            run_state.restore_arrays(state.arrays, self.net, self.trainer, self.progress.step)
+            checkpoints.restore_arrays(state.arrays, self.net, self.trainer, self.progress.step)
             if self.average:
                 self.average.restore(state.arrays)
         else:
@@ -341,7 +341,7 @@ class Run:
         self.collect()
         self._check_finite("the parameters are", parameters.all_finite(self.net))
         try:
-            run_state.save(self, row)
+            checkpoints.save(self, row)
             self.saved_step, self.unsaved = self.progress.step, None
         except OSError as error:
             self.unsaved = error

@@ -1,10 +1,10 @@
 """Fine-tuning: to train on from the parameters of a trained network, on its own data set or another."""
 import numpy as np
 
-from .models import parameters, pretrained
-from .system.errors import InputError
+from ..models import parameters, pretrained
+from ..system.errors import InputError
 from .options import flag_name
-from .models.spec import DEFAULT_VARIANT
+from ..models.spec import DEFAULT_VARIANT
 
 
 class StartingPoint:

@@ -4,10 +4,10 @@ import os
 
 import numpy as np
 
-from .runs import states
-from .models import parameters
-from .system.mxnet import mx
-from .system.devices import wait_for_running_statistics
+from ..runs import states
+from ..models import parameters
+from ..system.mxnet import mx
+from ..system.devices import wait_for_running_statistics
 
 
 def save(run, row=None):

@@ -2,10 +2,10 @@
 import dataclasses
 import os
 
-from .runs import states, history
-from .system.errors import InputError
+from ..runs import states, history
+from ..system.errors import InputError
 from .options import EXCLUSIVE, NEEDS, TrainingOptions, flag_name, flag_value
-from .models.spec import NETWORK_OPTIONS
+from ..models.spec import NETWORK_OPTIONS
 
 OF_MASKS = ("attention_learning", "attention", "mask_images")  # what has no place where there are no masks
 

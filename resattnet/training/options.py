@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Optional, Tuple
 
-from .data.datasets import DATASETS, FORMATS, SIDE
-from .system.errors import InputError
-from .models.spec import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, MASKS, NETWORK_OPTIONS, attention_net_spec
+from ..data.datasets import DATASETS, FORMATS, SIDE
+from ..system.errors import InputError
+from ..models.spec import (ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, MASKS, NETWORK_OPTIONS, attention_net_spec)
 
 LEARNING_RATE = 0.1  # unless something else is given
 ALL_GPUS = "all that MXNet can use, else the CPU"  # what --num-gpus comes to where it is not given

@@ -4,8 +4,8 @@ import importlib
 
 from PIL import ImageFile
 
-from .system.mxnet import hidden, mx
-from .system.errors import InputError
+from ..system.mxnet import hidden, mx
+from ..system.errors import InputError
 
 
 @contextlib.contextmanager

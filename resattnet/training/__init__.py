@@ -1,0 +1,1 @@
+"""Training: options, optimizer, schedules, step, loop and checkpoints."""

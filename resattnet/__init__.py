@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 _MODULE_OF = {
     "AttentionNet": "models.network",
-    "Classifier": "classifier",
+    "Classifier": "evaluation.classifier",
     "attention_net_spec": "models.spec",
     "attention_net56": "models.network",
     "attention_net92": "models.network",
@@ -20,7 +20,7 @@ _MODULE_OF = {
     "export_onnx": "export",
     "get_attention_cifar": "models.network",
     "get_attention_net": "models.network",
-    "soft_masks": "masks",
+    "soft_masks": "evaluation.masks",
     "trunk_depth": "models.spec",
     "InputError": "system.errors",
 }

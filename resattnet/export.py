@@ -15,12 +15,12 @@ from .system.mxnet import mx
 from .system.cores import core_count
 from .system.devices import device_of
 from .system.errors import InputError
-from .evaluation import finite
+from .evaluation.metrics import finite
 from .system.files import digest, write_atomically, writing
 from .models.graphs import quantized
 from .models.network import get_attention_cifar
 from .onnx_model import compose, import_onnx, load, make_model
-from .trained import calibration_images, load_trained
+from .evaluation.model_file import calibration_images, load_trained
 
 TOLERANCE = 1e-4  # of a logit where the largest is 1 at most, else relative to the largest
 FLOAT16_TOLERANCE = 0.05  # its rounding, 5e-4 of each weight, adds up over the layers

@@ -7,9 +7,9 @@ from PIL import Image
 from .data import datasets
 from .system.devices import device_of
 from .system.errors import InputError
-from .evaluation import predict, rank
+from .evaluation.metrics import predict, rank
 from .mask_figures import Row, board_pictures
-from .masks import soft_masks
+from .evaluation.masks import soft_masks
 
 
 def one_of_each_class(batches, count, classes):

@@ -6,15 +6,15 @@ import numpy as np
 from PIL import Image
 
 from .runs.logs import open_board, put_pictures
-from .classifier import Classifier, open_image
+from .evaluation.classifier import Classifier, open_image
 from .system.devices import choose_devices
 from .system.errors import InputError
 from .system.files import write_atomically, writing
 from .data.image_files import find_images
 from .mask_figures import Row, board_pictures, draw
-from .masks import grad_cam, soft_masks
+from .evaluation.masks import grad_cam, soft_masks
 from .models.parameters import packaged_names
-from .trained import load_trained
+from .evaluation.model_file import load_trained
 
 
 def make_sheet(path, names, options):

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from typing import Any, NamedTuple, Optional
 
-from . import evaluation, trained
+from .evaluation import metrics, model_file
 from .runs import history
 from .system.devices import choose_devices
 from .system.errors import InputError
@@ -19,7 +19,7 @@ UNKNOWN = "unknown"
 class Outcome(NamedTuple):
     """What the best parameters of a run do on the test set: an `Evaluation`, class names, `evaluation.HardImage`s."""
 
-    evaluation: evaluation.Evaluation
+    evaluation: metrics.Evaluation
     classes: tuple
     hardest: list
 
@@ -148,12 +148,12 @@ def _evaluate(record, options, say):
     try:
         if say and os.path.exists(path):
             say("evaluating %s" % path)
-        logits, test_set, _ = trained.predict_parameters(path, testing, download=False)
+        logits, test_set, _ = model_file.predict_parameters(path, testing, download=False)
     except InputError as error:
         record.remarks.append("the best parameters could not be evaluated: %s" % error)
         return None
-    outcome = Outcome(evaluation.measure(logits, test_set.labels), test_set.classes,
-                      evaluation.hardest_images(logits, test_set, options.hardest))
+    outcome = Outcome(metrics.measure(logits, test_set.labels), test_set.classes,
+                      metrics.hardest_images(logits, test_set, options.hardest))
     top1 = outcome.evaluation.top1
     if record.best and abs(top1 - record.best["validation_top1"]) > 5e-5:
         record.remarks.append("best.params has top-1 %.4f on the test images that are here, the logs say %.4f"

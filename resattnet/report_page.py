@@ -6,7 +6,7 @@ import time
 from PIL import Image
 
 from . import figures
-from .evaluation import mistakes
+from .evaluation.metrics import mistakes
 from .html_parts import STYLE, duration, escape, folded, table
 from .report import compare_arguments
 

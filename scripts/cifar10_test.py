@@ -41,7 +41,7 @@ def main():
     options = TestingOptions(**given)
     divide_cores(options.num_cpus)
 
-    from resattnet import assessment, assessment_tables
+    from resattnet.evaluation import assessment, assessment_tables
 
     found = assessment.assess_files(paths, options)
     written = assessment.write(found, options.folder, options.hardest) if options.output else []

@@ -36,7 +36,7 @@ def main():
     options = PredictionOptions(**given)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it, as it ends others
 
-    from resattnet.predictions import predict_files
+    from resattnet.evaluation.prediction_files import predict_files
 
     return 1 if predict_files(path, images, options) else 0
 

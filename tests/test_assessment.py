@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resattnet import assessment, assessment_tables, figures
+from resattnet.evaluation import assessment, assessment_tables
+from resattnet import figures
 from resattnet.data import recordio
 from resattnet.models import parameters, spec
 from resattnet.system import files
 from resattnet.system.mxnet import mx
 from resattnet.data.datasets import ImageSet
-from resattnet.evaluation import reliability
+from resattnet.evaluation.metrics import reliability
 from resattnet.models.network import get_attention_cifar
 from resattnet.script_options import TestingOptions as Testing
-from resattnet.trained import open_parameters
+from resattnet.evaluation.model_file import open_parameters
 
 SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "cifar10_test.py")
 CLASSES = ("ant", "bee", "crocodile", "dog")

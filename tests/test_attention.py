@@ -11,7 +11,7 @@ from test_training import resume
 import resattnet
 from resattnet.training import loop
 from resattnet.system.mxnet import mx
-from resattnet.assessment import assess_files
+from resattnet.evaluation.assessment import assess_files
 from resattnet.models.attention import ATTENTION, EPSILON, AttentionModule, Hourglass, Interpolation, SoftMask
 from resattnet.system.errors import InputError
 from resattnet.models.graphs import fused

@@ -9,7 +9,7 @@ from resattnet.training import loop
 from resattnet.system.mxnet import mx
 from resattnet.training.ema import MovingAverage
 from resattnet.system.errors import InputError
-from resattnet.evaluation import evaluate
+from resattnet.evaluation.metrics import evaluate
 from resattnet.models.network import get_attention_cifar
 from resattnet.training.options import TrainingOptions
 from test_training import elsewhere, values

@@ -8,10 +8,10 @@ from resattnet.models import parameters
 from resattnet.data import recordio
 from resattnet import script_options
 from resattnet.system.mxnet import mx
-from resattnet.assessment import assess_files
+from resattnet.evaluation.assessment import assess_files
 from resattnet.data.transforms import Transform
 from resattnet.data.datasets import ImageSet
-from resattnet.evaluation import (compare_paired, evaluate, mean_probabilities, measure, measure_samples, predict, reliability, split_batch)
+from resattnet.evaluation.metrics import (compare_paired, evaluate, mean_probabilities, measure, measure_samples, predict, reliability, split_batch)
 from resattnet.data.loaders import ArrayLoader
 from resattnet.models.network import get_attention_cifar
 from test_cli import script

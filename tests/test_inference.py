@@ -12,10 +12,10 @@ from resattnet.training import options
 from resattnet import script_options
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
-from resattnet.assessment import assess_files
+from resattnet.evaluation.assessment import assess_files
 from resattnet.data.transforms import Transform
 from resattnet.system.errors import InputError
-from resattnet.evaluation import evaluate
+from resattnet.evaluation.metrics import evaluate
 from resattnet.models.graphs import fused, quantized
 from resattnet.data.loaders import ArrayLoader
 from resattnet.training.loop import train

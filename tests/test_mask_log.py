@@ -17,7 +17,7 @@ from resattnet.system.devices import check_type
 from resattnet.system.errors import InputError
 from resattnet.system.signals import Interrupted
 from resattnet.data.loaders import ArrayLoader
-from resattnet.masks import soft_masks
+from resattnet.evaluation.masks import soft_masks
 from resattnet.training.options import TrainingOptions
 
 TAGS = ["masks/stage%d/module1" % stage for stage in (1, 2, 3)]

@@ -10,12 +10,13 @@ from test_network import initialised
 from test_predict import save_net
 
 from resattnet.data import datasets
-from resattnet import mask_figures, masks
+from resattnet import mask_figures
+from resattnet.evaluation import masks
 from resattnet.models import spec
 from resattnet.system.mxnet import mx
 from resattnet.data.transforms import Transform
 from resattnet.system.errors import InputError
-from resattnet.evaluation import Prediction
+from resattnet.evaluation.metrics import Prediction
 from resattnet.models.network import AttentionNet, get_attention_cifar, get_attention_net
 
 LEARNING = [  # how a module weights its trunk, and with what: its formula, and arguments of the network

@@ -18,14 +18,15 @@ from test_network import initialised
 
 import resattnet
 from resattnet.data import datasets, recordio
-from resattnet import predictions, script_options
+from resattnet.evaluation import prediction_files
+from resattnet import script_options
 from resattnet.models import parameters, spec
 from resattnet.system.mxnet import mx
-from resattnet.assessment import assess_files
+from resattnet.evaluation.assessment import assess_files
 from resattnet.data.transforms import Transform
-from resattnet.classifier import Classifier
+from resattnet.evaluation.classifier import Classifier
 from resattnet.system.errors import InputError
-from resattnet.evaluation import Prediction
+from resattnet.evaluation.metrics import Prediction
 from resattnet.data.image_files import find_images, read_image, to_rgb
 from resattnet.models.network import get_attention_cifar
 from resattnet.script_options import PredictionOptions
@@ -303,7 +304,7 @@ def written(kind, top=2):
              Prediction(("mouse", "cat"), (1, 0), (0.99951, 1 / 3e6)),
              Prediction(("owl", "mouse"), (2, 1), (1.0, 0.0))]
     handle = io.StringIO()
-    predictions.REPORTS[kind](handle, zip(names, found), names, classes, top)
+    prediction_files.REPORTS[kind](handle, zip(names, found), names, classes, top)
     return names, found, handle.getvalue()
 
 
@@ -325,7 +326,7 @@ def test_json_read_back():
         assert [entry["label"] for entry in row["predictions"]] == list(prediction.labels)
         assert [entry["probability"] for entry in row["predictions"]] == list(prediction.probabilities)
     handle = io.StringIO()
-    predictions.report_json(handle, [], ["x"], ("a",), 1)
+    prediction_files.report_json(handle, [], ["x"], ("a",), 1)
     assert json.loads(handle.getvalue()) == []
 
 

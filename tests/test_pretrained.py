@@ -13,12 +13,12 @@ from resattnet.data import datasets
 from resattnet import export, recipes
 from resattnet.models import parameters, pretrained
 from resattnet.system.mxnet import mx
-from resattnet.classifier import Classifier
+from resattnet.evaluation.classifier import Classifier
 from resattnet.system.errors import InputError
 from resattnet.system.files import digest
 from resattnet.models.network import get_attention_cifar, get_attention_net
 from resattnet.script_options import ExportOptions, TrainedOptions
-from resattnet.trained import load_trained
+from resattnet.evaluation.model_file import load_trained
 
 NAME, RECIPE = "cifar10_attention56_thin", "thin56-proof"
 

@@ -16,7 +16,8 @@ from PIL import Image
 
 import small_digits
 from resattnet.runs import states, history
-from resattnet import evaluation, figures, html_parts, report, report_page
+from resattnet.evaluation import metrics
+from resattnet import figures, html_parts, report, report_page
 from resattnet.training import loop
 from resattnet.data import datasets
 from resattnet.models import spec
@@ -192,8 +193,8 @@ def test_outcome_and_hardest_images_by_another_computation(records):
 
 def test_mistakes_by_falling_number():
     confusion = np.array([[9, 2, 0], [0, 7, 5], [2, 0, 8]])
-    assert evaluation.mistakes(confusion) == [(1, 2, 5), (0, 1, 2), (2, 0, 2)]
-    assert evaluation.mistakes(confusion, 1) == [(1, 2, 5)] and evaluation.mistakes(np.eye(3, dtype=int)) == []
+    assert metrics.mistakes(confusion) == [(1, 2, 5), (0, 1, 2), (2, 0, 2)]
+    assert metrics.mistakes(confusion, 1) == [(1, 2, 5)] and metrics.mistakes(np.eye(3, dtype=int)) == []
 
 
 def test_runs_by_folder_by_name_and_twice(home):
@@ -274,7 +275,7 @@ def test_other_images_than_in_training_are_noticed(copied, monkeypatch):
 
 
 def test_evaluate_0_leaves_it_out_and_says_so(home, monkeypatch):
-    monkeypatch.setattr("resattnet.trained.predict_parameters", None)
+    monkeypatch.setattr("resattnet.evaluation.model_file.predict_parameters", None)
     record = collect_one(home, evaluate=False)
     assert record.outcome is None and record.remarks == []
     assert "--evaluate 0" in Reader(report_page.render([record], options_for(home, evaluate=False))).text

@@ -8,13 +8,14 @@ from PIL import Image
 from test_cli import refused, script
 
 from resattnet.data import datasets, recordio
-from resattnet import robustness, script_options
+from resattnet.evaluation import robustness
+from resattnet import script_options
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from resattnet.models.network import get_attention_cifar
-from resattnet.assessment_tables import means_table, robustness_table
-from resattnet.trained import open_parameters, predict_parameters
+from resattnet.evaluation.assessment_tables import means_table, robustness_table
+from resattnet.evaluation.model_file import open_parameters, predict_parameters
 
 
 @pytest.fixture(scope="module")

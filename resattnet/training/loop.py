@@ -16,7 +16,7 @@ from ..runs.logs import RunLog
 from ..system.devices import average_running_statistics, check_type, choose_devices, machine, split_batch
 from .distillation import DistillationLoss, Teacher
 from ..system.errors import InputError
-from ..evaluation import evaluate
+from ..evaluation.metrics import evaluate
 from .initial_weights import StartingPoint
 from .inputs import open_inputs
 from ..system.signals import Interrupted, StopSignals

@@ -5,14 +5,14 @@ import os
 import numpy as np
 from PIL import Image
 
-from .data import recordio
-from .data.datasets import SIDE
-from .system.devices import choose_devices
-from .system.errors import InputError
-from .evaluation import finite, predict, rank
-from .data.image_files import read_image, to_rgb
-from .script_options import TrainedOptions
-from .trained import load_trained
+from ..data import recordio
+from ..data.datasets import SIDE
+from ..system.devices import choose_devices
+from ..system.errors import InputError
+from .metrics import finite, predict, rank
+from ..data.image_files import read_image, to_rgb
+from ..script_options import TrainedOptions
+from .model_file import load_trained
 
 
 class Classifier:

@@ -4,18 +4,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .data import datasets
-from .models import parameters, pretrained
-from .system.mxnet import mx
-from .data.transforms import Transform
-from .system.devices import choose_devices
-from .system.errors import InputError
-from .evaluation import predict
-from .models.graphs import CALIBRATION_IMAGES, fused, quantized
-from .data.loaders import ArrayLoader
-from .models.network import get_attention_cifar
-from .training.options import flag_name
-from .models.spec import DEFAULT_VARIANT, NETWORK_OPTIONS
+from ..data import datasets
+from ..models import parameters, pretrained
+from ..system.mxnet import mx
+from ..data.transforms import Transform
+from ..system.devices import choose_devices
+from ..system.errors import InputError
+from .metrics import predict
+from ..models.graphs import CALIBRATION_IMAGES, fused, quantized
+from ..data.loaders import ArrayLoader
+from ..models.network import get_attention_cifar
+from ..training.options import flag_name
+from ..models.spec import DEFAULT_VARIANT, NETWORK_OPTIONS
 
 
 class Trained(NamedTuple):

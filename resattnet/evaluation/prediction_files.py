@@ -6,10 +6,10 @@ import sys
 from tqdm import tqdm
 
 from .classifier import Classifier
-from .system.devices import choose_devices
-from .system.files import write_atomically, writing
-from .data.image_files import find_images
-from .trained import load_trained
+from ..system.devices import choose_devices
+from ..system.files import write_atomically, writing
+from ..data.image_files import find_images
+from .model_file import load_trained
 
 
 def report_text(handle, results, names, classes, top):

@@ -2,9 +2,9 @@
 import numpy as np
 from tqdm import tqdm
 
-from . import figures
-from .data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from .evaluation import predict
+from .. import figures
+from ..data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from .metrics import predict
 
 SHOWN_CLASSES = 10
 

@@ -3,10 +3,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .system.mxnet import mx
-from .models.attention import AttentionModule
-from .system.devices import device_of
-from .system.errors import InputError
+from ..system.mxnet import mx
+from ..models.attention import AttentionModule
+from ..system.devices import device_of
+from ..system.errors import InputError
 
 BATCH_SIZE = 64
 

@@ -2,7 +2,7 @@
 import numpy as np
 
 from .assessment import class_rows, compare
-from .data.corruptions import STRENGTHS
+from ..data.corruptions import STRENGTHS
 
 COUNTED_CLASSES = 16  # of more, a matrix is wider than a page
 HEAD = 6  # letters of a class over its column

@@ -3,8 +3,8 @@ from typing import NamedTuple, Tuple
 
 import numpy as np
 
-from .system.devices import split_batch
-from .system.errors import InputError
+from ..system.devices import split_batch
+from ..system.errors import InputError
 
 
 class Evaluation(NamedTuple):

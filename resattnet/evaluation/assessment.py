@@ -7,14 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import evaluation, figures
-from .models import pretrained
-from .data.datasets import ImageSet
-from .system.errors import InputError
-from .evaluation import mean_probabilities
-from .system.files import digest, write_json, writing
+from . import metrics
+from .. import figures
+from ..models import pretrained
+from ..data.datasets import ImageSet
+from ..system.errors import InputError
+from .metrics import mean_probabilities
+from ..system.files import digest, write_json, writing
 from .robustness import measure_opened, sheet
-from .trained import open_parameters, predict_opened
+from .model_file import open_parameters, predict_opened
 
 HARDEST = 24
 
@@ -43,9 +44,9 @@ class Assessment(NamedTuple):
     facts: dict
     logits: np.ndarray
     test_set: ImageSet
-    evaluation: evaluation.Evaluation
-    samples: evaluation.Samples
-    reliability: evaluation.Reliability
+    evaluation: metrics.Evaluation
+    samples: metrics.Samples
+    reliability: metrics.Reliability
     mirrored: Any = None
     robustness: Any = None
 
@@ -57,10 +58,10 @@ class Assessment(NamedTuple):
 
 def assess(name, facts, logits, test_set, mirrored=None):
     """`Assessment` of logits (N, classes), and of those of the mirrored images, if given."""
-    samples = evaluation.measure_samples(logits, test_set.labels)
+    samples = metrics.measure_samples(logits, test_set.labels)
     return Assessment(
-        name, facts, logits, test_set, evaluation.measure(logits, test_set.labels), samples,
-        evaluation.reliability(samples.probability, samples.predicted == test_set.labels),
+        name, facts, logits, test_set, metrics.measure(logits, test_set.labels), samples,
+        metrics.reliability(samples.probability, samples.predicted == test_set.labels),
         None if mirrored is None else assess(name, facts, mean_probabilities(logits, mirrored), test_set))
 
 
@@ -136,7 +137,7 @@ def class_rows(found):
     from sklearn.metrics import precision_recall_fscore_support  # here, since it is slow to import
 
     classes, taken = found.test_set.classes, {}
-    for true, predicted, count in evaluation.mistakes(found.evaluation.confusion, found.evaluation.confusion.size):
+    for true, predicted, count in metrics.mistakes(found.evaluation.confusion, found.evaluation.confusion.size):
         taken.setdefault(true, {"label": predicted, "class": classes[predicted], "images": count})
     columns = precision_recall_fscore_support(found.test_set.labels, found.samples.predicted,
                                               labels=list(range(len(classes))), zero_division=0)
@@ -173,12 +174,12 @@ def as_json(found, hardest=None):
         hardest=[{"index": image.index, "label": int(labels[image.index]),
                   "predicted": int(found.samples.predicted[image.index]),
                   "probability": _number(image.probability), "loss": _number(image.loss)}
-                 for image in evaluation.hardest_images(found.logits, found.test_set, hardest or HARDEST)])
+                 for image in metrics.hardest_images(found.logits, found.test_set, hardest or HARDEST)])
 
 
 def compare(assessments):
     """`evaluation.Paired` of the first with each of the others."""
-    return [evaluation.compare_paired(assessments[0].right, other.right) for other in assessments[1:]]
+    return [metrics.compare_paired(assessments[0].right, other.right) for other in assessments[1:]]
 
 
 def outcome(assessments, hardest=None):
@@ -250,7 +251,7 @@ def _part(number, found):
 def _figures(found, hardest):
     """Names and figures of an assessment."""
     classes = found.test_set.classes
-    images = evaluation.hardest_images(found.logits, found.test_set, hardest or HARDEST)
+    images = metrics.hardest_images(found.logits, found.test_set, hardest or HARDEST)
     yield "confusion.png", figures.confusion_matrix(found.evaluation.confusion, classes)
     yield "hardest.png", figures.image_sheet([image.image for image in images], [
         "true: %s\npredicted: %s %.2f" % (image.true, image.predicted, image.probability) for image in images])

@@ -17,7 +17,7 @@ _MODULE_OF = {
     "attention_net164": "models.network",
     "attention_net236": "models.network",
     "attention_net452": "models.network",
-    "export_onnx": "export",
+    "export_onnx": "export.targets",
     "get_attention_cifar": "models.network",
     "get_attention_net": "models.network",
     "soft_masks": "evaluation.masks",

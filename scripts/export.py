@@ -31,7 +31,7 @@ def main():
     path = given.pop("params")
     options = ExportOptions(**given)
 
-    from resattnet.export import export_parameters
+    from resattnet.export.targets import export_parameters
 
     paths, comparison, what = export_parameters(path, options)
     for name in paths:

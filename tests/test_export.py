@@ -15,7 +15,7 @@ from test_network import difference, images, initialised
 
 import resattnet
 from resattnet.data import datasets
-from resattnet import export, onnx_model
+from resattnet.export import targets, onnx_graph
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.data.transforms import Transform
@@ -66,7 +66,7 @@ def assert_same(given, expected):
 def test_onnx_gives_the_logits_of_the_network(depth, variant, tmp_path):
     path, x = str(tmp_path / "net.onnx"), digits(8)
     net = initialised(get_attention_cifar(10, depth, widths="thin", **variant))
-    comparison = export.export_onnx(net, path, images=x)
+    comparison = targets.export_onnx(net, path, images=x)
     expected = net(mx.nd.array(x)).asnumpy()
     for count in (1, 3, 8):  # any batch size
         assert_same(run(path, x[:count]), expected[:count])
@@ -83,7 +83,7 @@ def test_onnx_gives_the_logits_of_the_network(depth, variant, tmp_path):
 def test_sizes_that_do_not_divide(size, tmp_path):
     net, path = initialised(get_attention_cifar(10, 56, widths="thin")), str(tmp_path / "net.onnx")
     x = images(2, 3, *np.broadcast_to(size, 2))
-    export.export_onnx(net, path, size, images=x.asnumpy())
+    targets.export_onnx(net, path, size, images=x.asnumpy())
     assert_same(run(path, x.asnumpy()), net(x).asnumpy())
 
 
@@ -93,7 +93,7 @@ def test_scales_round_down_to_the_sizes(size, levels):
         small = tuple((side + 1) // 2 for side in size)
         graph = json.loads(mx.sym.contrib.BilinearResize2D(mx.sym.zeros((1, 2) + small, name="small"), mx.sym.var(
             "images"), mode="like", name="resize").tojson())
-        scales = onnx_model._fix_sizes(graph, (1, 2) + size)["resize"]
+        scales = onnx_graph._fix_sizes(graph, (1, 2) + size)["resize"]
         assert scales.dtype == np.float32
         for scale, before, after in zip(scales, (1, 2) + small, (1, 2) + size):
             assert int(np.float32(scale) * np.float32(before)) == int(float(scale) * before) == after
@@ -105,7 +105,7 @@ def test_another_interpolation_is_caught(tmp_path, monkeypatch):
     net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(4)
 
     def wrong_model(*args):
-        model = onnx_model.make_model(*args)
+        model = onnx_graph.make_model(*args)
         for node in model.graph.node:
             for attribute in node.attribute:
                 if attribute.name == "coordinate_transformation_mode":
@@ -115,11 +115,11 @@ def test_another_interpolation_is_caught(tmp_path, monkeypatch):
 
     path = str(tmp_path / "wrong.onnx")
     onnx.save(wrong_model(net, 32, 32), path)
-    wrong = export.compare(run(path, x), net(mx.nd.array(x)).asnumpy())
-    assert wrong.error > 100 * export.TOLERANCE * wrong.largest
-    monkeypatch.setattr(export, "make_model", wrong_model)
+    wrong = targets.compare(run(path, x), net(mx.nd.array(x)).asnumpy())
+    assert wrong.error > 100 * targets.TOLERANCE * wrong.largest
+    monkeypatch.setattr(targets, "make_model", wrong_model)
     with pytest.raises(RuntimeError, match="net.onnx is not written: its logits are not the network's"):
-        export.export_onnx(net, str(tmp_path / "net.onnx"), images=x)
+        targets.export_onnx(net, str(tmp_path / "net.onnx"), images=x)
     assert os.listdir(str(tmp_path)) == ["wrong.onnx"]
 
 
@@ -133,13 +133,13 @@ def test_another_interpolation_is_caught(tmp_path, monkeypatch):
 def test_onnx_of_every_depth_and_stem(build, depth, widths, size, tmp_path):
     net, path = tame(initialised(build(10, depth, widths=widths))), str(tmp_path / "net.onnx")
     x = images(2, 3, size, size)
-    assert export.export_onnx(net, path, images=x.asnumpy()).agreeing == 2  # after the checker
+    assert targets.export_onnx(net, path, images=x.asnumpy()).agreeing == 2  # after the checker
     assert_same(run(path, x.asnumpy()), net(x).asnumpy())
 
 
 def test_the_size_that_a_stem_is_for():
-    assert export.default_size(get_attention_cifar(10, 56)) == 32
-    assert export.default_size(get_attention_net(10, 56)) == 224
+    assert targets.default_size(get_attention_cifar(10, 56)) == 32
+    assert targets.default_size(get_attention_net(10, 56)) == 224
 
 
 def test_an_export_leaves_the_network_and_the_logging_as_they_were(tmp_path, capfd):
@@ -153,7 +153,7 @@ def test_an_export_leaves_the_network_and_the_logging_as_they_were(tmp_path, cap
     again = get_attention_cifar(10, 56, widths="thin")
     again.initialize()
     parameters.copy(net, again)
-    export.export_onnx(again, str(tmp_path / "again.onnx"), images=digits(2))
+    targets.export_onnx(again, str(tmp_path / "again.onnx"), images=digits(2))
     assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "net.onnx").read_bytes()
     names = {tensor.name for tensor in onnx.load(path).graph.initializer}
     assert set(net._collect_params_with_prefix()) <= names
@@ -194,7 +194,7 @@ def test_the_script_writes_what_a_user_has_to_know(saved, tmp_path):
 
 def test_another_image_size(saved, tmp_path):
     target = str(tmp_path / "net.onnx")
-    _, comparison, what = export.export_parameters(saved[0], ExportOptions(output=target, image_size=48))
+    _, comparison, what = targets.export_parameters(saved[0], ExportOptions(output=target, image_size=48))
     assert what == "%d test images" % comparison.images and comparison.images == 28
     x = images(2, 3, 48, 48)
     assert_same(run(target, x.asnumpy()), saved[1](x).asnumpy())
@@ -202,7 +202,7 @@ def test_another_image_size(saved, tmp_path):
 
 def test_noise_where_the_data_set_is_absent(saved, tmp_path):
     options = ExportOptions(output=str(tmp_path / "net.onnx"), dataset="cifar10", data_dir=str(tmp_path))
-    _, comparison, what = export.export_parameters(saved[0], options)
+    _, comparison, what = targets.export_parameters(saved[0], options)
     assert comparison.images == 64 and "noise, for want of test images (CIFAR-10 is not in" in what
     known = {item.key: item.value for item in onnx.load(str(tmp_path / "net.onnx")).metadata_props}
     assert json.loads(known["classes"])[0] == "airplane"
@@ -213,7 +213,7 @@ def test_symbols_are_read_again_at_any_size(saved, target, tmp_path, capfd):
     path, net = saved
     prefix = str(tmp_path / "net")
     options = ExportOptions(to=target, output=prefix, calibration_images=64 if target == "int8" else None)
-    paths, comparison, _ = export.export_parameters(path, options)
+    paths, comparison, _ = targets.export_parameters(path, options)
     assert capfd.readouterr().err == "" and sorted(os.listdir(str(tmp_path))) == ["net-0000.params", "net-symbol.json"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MXNet's own, of the type of the data
@@ -230,18 +230,18 @@ def test_symbols_are_read_again_at_any_size(saved, target, tmp_path, capfd):
 
 
 def test_default_names_stand_beside_the_parameters(saved, monkeypatch):
-    monkeypatch.setattr(export, "export_onnx", lambda net, path, **kwargs: path)
-    monkeypatch.setattr(export, "export_symbol", lambda net, prefix, x: (prefix,))
-    monkeypatch.setattr(export, "quantized", lambda net, x: net)
+    monkeypatch.setattr(targets, "export_onnx", lambda net, path, **kwargs: path)
+    monkeypatch.setattr(targets, "export_symbol", lambda net, prefix, x: (prefix,))
+    monkeypatch.setattr(targets, "quantized", lambda net, x: net)
     stem = os.path.splitext(saved[0])[0]
     for target, expected in (("onnx", ".onnx"), ("symbol", ""), ("int8", "-int8")):
-        assert export.export_parameters(saved[0], ExportOptions(to=target))[0] == (stem + expected,)
+        assert targets.export_parameters(saved[0], ExportOptions(to=target))[0] == (stem + expected,)
 
 
 def test_a_symbol_of_other_logits_leaves_no_file(saved, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "load", lambda graph: onnx_model.load(graph) * 2)
+    monkeypatch.setattr(targets, "load", lambda graph: onnx_graph.load(graph) * 2)
     with pytest.raises(RuntimeError, match="net-symbol.json is not written: its logits are not the network's"):
-        export.export_symbol(saved[1], str(tmp_path / "net"), digits(2))
+        targets.export_symbol(saved[1], str(tmp_path / "net"), digits(2))
     assert os.listdir(str(tmp_path)) == []
 
 
@@ -272,9 +272,9 @@ def test_targets_that_cannot_be_written(saved, name, tmp_path):
     for taken in ("taken.onnx", "taken-symbol.json"):
         (tmp_path / taken).mkdir()
     with pytest.raises(InputError, match=name + ".onnx cannot be written"):
-        export.export_onnx(saved[1], str(tmp_path / name) + ".onnx", images=digits(2))
+        targets.export_onnx(saved[1], str(tmp_path / name) + ".onnx", images=digits(2))
     with pytest.raises(InputError, match=name + ".* cannot be written"):
-        export.export_symbol(saved[1], str(tmp_path / name), digits(2))
+        targets.export_symbol(saved[1], str(tmp_path / name), digits(2))
     assert sorted(os.listdir(str(tmp_path))) == ["taken-symbol.json", "taken.onnx"]
 
 
@@ -282,7 +282,7 @@ def test_targets_that_cannot_be_written(saved, name, tmp_path):
 def test_without_the_packages_one_line_says_how_to_get_them(saved, package, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match="python -m pip install -e '.\\[onnx\\]'") as raised:
-        export.export_parameters(saved[0], ExportOptions(output=str(tmp_path / "net.onnx")))
+        targets.export_parameters(saved[0], ExportOptions(output=str(tmp_path / "net.onnx")))
     assert "\n" not in str(raised.value)
 
 
@@ -291,7 +291,7 @@ def test_parameters_that_are_not_finite(saved, tmp_path):
     net.initialize()
     net.output.bias.set_data(net.output.bias.data() * np.nan)
     with pytest.raises(InputError, match="logits are not finite"):
-        export.export_onnx(net, str(tmp_path / "net.onnx"), images=digits(2))
+        targets.export_onnx(net, str(tmp_path / "net.onnx"), images=digits(2))
 
 
 def example():
@@ -306,7 +306,7 @@ def test_the_readme_example_needs_no_mxnet(saved, tmp_path):
 
     path, net = saved
     target = str(tmp_path / "net.onnx")
-    export.export_parameters(path, ExportOptions(output=target))
+    targets.export_parameters(path, ExportOptions(output=target))
     program = tmp_path / "predict_onnx.py"
     program.write_text("import sys\nsys.modules['mxnet'] = sys.modules['resattnet'] = None\n" + example())
     test_set, answers = datasets.load("digits", None, "test"), set()

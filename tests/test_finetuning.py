@@ -9,7 +9,7 @@ import pytest
 from test_training import assert_equal_runs, elsewhere, resume, stop_at, values
 
 from resattnet.data import datasets
-from resattnet import export
+from resattnet.export import targets
 from resattnet.training import loop
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
@@ -84,7 +84,7 @@ def test_it_goes_on_without_the_file(options, path, monkeypatch):
 
 def test_parameters_stored_in_float16_are_trained_in_float32(options, path):
     target = path[:-len(".params")] + "-half"
-    (half, _), _, _ = export.export_parameters(path, ExportOptions(to="float16", output=target))
+    (half, _), _, _ = targets.export_parameters(path, ExportOptions(to="float16", output=target))
     run = loop.Run(elsewhere(options, "tuned", params=half), CPU)
     stored, found = mx.nd.load(half), values(run)
     assert stored["output.weight"].dtype == np.float16 and found["output.weight"].dtype == np.float32

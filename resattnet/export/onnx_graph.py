@@ -6,10 +6,10 @@ import warnings
 
 import numpy as np
 
-from . import __version__
-from .system.mxnet import mx
-from .models.attention import Interpolation
-from .system.errors import InputError
+from .. import __version__
+from ..system.mxnet import mx
+from ..models.attention import Interpolation
+from ..system.errors import InputError
 
 OPSET, IR_VERSION = 13, 7  # the newest operators that MXNet's exporter knows, and the file format of their time
 

@@ -9,18 +9,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import __version__
-from .models import parameters, pretrained
-from .system.mxnet import mx
-from .system.cores import core_count
-from .system.devices import device_of
-from .system.errors import InputError
-from .evaluation.metrics import finite
-from .system.files import digest, write_atomically, writing
-from .models.graphs import quantized
-from .models.network import get_attention_cifar
-from .onnx_model import compose, import_onnx, load, make_model
-from .evaluation.model_file import calibration_images, load_trained
+from .. import __version__
+from ..models import parameters, pretrained
+from ..system.mxnet import mx
+from ..system.cores import core_count
+from ..system.devices import device_of
+from ..system.errors import InputError
+from ..evaluation.metrics import finite
+from ..system.files import digest, write_atomically, writing
+from ..models.graphs import quantized
+from ..models.network import get_attention_cifar
+from .onnx_graph import compose, import_onnx, load, make_model
+from ..evaluation.model_file import calibration_images, load_trained
 
 TOLERANCE = 1e-4  # of a logit where the largest is 1 at most, else relative to the largest
 FLOAT16_TOLERANCE = 0.05  # its rounding, 5e-4 of each weight, adds up over the layers

@@ -9,7 +9,7 @@ import sys
 from .runs import states, run_folders
 from . import recipes
 from .system.errors import InputError
-from .figures import curves, save
+from .reports.figures import curves, save
 from .system.files import digest, write_csv, writing
 from .system.gpus import gpus
 from .system.signals import Interrupted, StopSignals

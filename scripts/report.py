@@ -30,9 +30,9 @@ def main():
     options = ReportOptions(**given)
 
     from resattnet.system import files
-    from resattnet import report, report_page
+    from resattnet.reports import run_report, report_page
 
-    records = report.collect(runs, options, say=lambda line: print(line, flush=True))
+    records = run_report.collect(runs, options, say=lambda line: print(line, flush=True))
     for record in records:
         for remark in record.remarks:
             print("note: %s: %s" % (record.label, remark))

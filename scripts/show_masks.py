@@ -35,7 +35,7 @@ def main():
     if not images and not options.from_test:
         parser.error("give images, or --from-test 6 for test images of the data set")
 
-    from resattnet.mask_sheet import make_sheet
+    from resattnet.reports.mask_sheet import make_sheet
 
     output, predictions, attentions = make_sheet(path, images, options)
     for row, prediction in predictions:

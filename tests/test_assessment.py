@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from resattnet.evaluation import assessment, assessment_tables
-from resattnet import figures
+from resattnet.reports import figures
 from resattnet.data import recordio
 from resattnet.models import parameters, spec
 from resattnet.system import files

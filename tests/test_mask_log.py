@@ -9,7 +9,7 @@ from test_board import read_board
 from test_training import TRICKS, assert_equal_runs, elsewhere, resume, stop_at
 
 from resattnet.data import datasets
-from resattnet import mask_figures, mask_log
+from resattnet.reports import mask_figures, mask_log
 from resattnet.training import loop
 from resattnet.system.mxnet import mx
 from resattnet.data.transforms import Transform

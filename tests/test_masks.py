@@ -10,7 +10,7 @@ from test_network import initialised
 from test_predict import save_net
 
 from resattnet.data import datasets
-from resattnet import mask_figures
+from resattnet.reports import mask_figures
 from resattnet.evaluation import masks
 from resattnet.models import spec
 from resattnet.system.mxnet import mx

@@ -17,7 +17,7 @@ from PIL import Image
 import small_digits
 from resattnet.runs import states, history
 from resattnet.evaluation import metrics
-from resattnet import figures, html_parts, report, report_page
+from resattnet.reports import figures, html_parts, run_report, report_page
 from resattnet.training import loop
 from resattnet.data import datasets
 from resattnet.models import spec
@@ -62,13 +62,13 @@ def options_for(home, **changes):
 
 @pytest.fixture(scope="module")
 def records(home):
-    return report.collect(["plain", ODD], options_for(home))
+    return run_report.collect(["plain", ODD], options_for(home))
 
 
 def made_up(label="run", **changes):
     """A record of one epoch without files."""
     row = dict.fromkeys(history.FIGURES, 0.5)
-    return report.RunRecord(label, None, [dict(row, epoch=1)], None, [])._replace(**changes)
+    return run_report.RunRecord(label, None, [dict(row, epoch=1)], None, [])._replace(**changes)
 
 
 class Reader(html.parser.HTMLParser):
@@ -128,7 +128,7 @@ def test_best_is_the_first_of_equal_ones():
 
 
 def test_arguments_that_differ_are_exactly_those(records):
-    differing, common = report.compare_arguments(records)
+    differing, common = run_report.compare_arguments(records)
     assert differing == {"--lr": ["0.1", "0.05"], "--epochs": ["2", "3"], "--mix-up": ["0", "1"]}
     assert common["--dataset"] == "digits" and common["--lr-steps"] == "default" and common["--float16"] == "0"
     assert common["--params"] == common["--ema"] == "none"
@@ -140,7 +140,7 @@ def test_a_default_is_what_it_comes_to(records):
     """As where a run was resumed, whose warm-up is then a number."""
     options = dict(lr_schedule="step", epochs=30)
     same = [made_up(options=dict(options, **more)) for more in ({}, dict(lr=0.1, warmup_epochs=5, lr_steps=[12, 18]))]
-    differing, common = report.compare_arguments(same)
+    differing, common = run_report.compare_arguments(same)
     assert differing == {}
     assert (common["--warmup-epochs"], common["--lr-steps"], common["--lr"]) == ("5", "12,18", "0.1")
 
@@ -148,7 +148,7 @@ def test_a_default_is_what_it_comes_to(records):
 def test_a_state_older_than_an_option_has_its_default():
     step = {"lr": 0.1, "lr_schedule": "step"}
     older, newer = made_up(options=step), made_up(options=dict(step, cutout=8, lr_steps=[60, 120]))
-    differing, common = report.compare_arguments([older, newer, made_up()])
+    differing, common = run_report.compare_arguments([older, newer, made_up()])
     assert differing == {"--cutout": ["0", "8", "unknown"], "--lr-steps": ["80,120", "60,120", "unknown"]}
     assert common["--lr"] == "0.1"
 
@@ -156,7 +156,7 @@ def test_a_state_older_than_an_option_has_its_default():
 def test_a_state_that_is_refused_now_has_what_it_says():
     """As one of another version: an option that is unknown here, or two that do not go together any more."""
     for options in ({"stochastic_depth": 0.5}, {"lr_steps": [80, 120]}):
-        differing, common = report.compare_arguments([made_up(options=dict(options, cutout=size)) for size in (0, 8)])
+        differing, common = run_report.compare_arguments([made_up(options=dict(options, cutout=size)) for size in (0, 8)])
         assert differing == {"--cutout": ["0", "8"]} and common["--epochs"] == "200"
         (name, value), = options.items()
         assert common["--" + name.replace("_", "-")] == (str(value) if value == 0.5 else "80,120")
@@ -200,13 +200,13 @@ def test_mistakes_by_falling_number():
 def test_runs_by_folder_by_name_and_twice(home):
     folder = os.path.join(str(home / "models"), "plain")
     options = ReportOptions(model_dir=str(home / "models"), evaluate=False)
-    found = report.collect([folder, "plain", folder + "/"], options)
+    found = run_report.collect([folder, "plain", folder + "/"], options)
     assert [record.label for record in found] == ["plain"] and len(found[0].rows) == 2  # its state says where logs are
 
 
 def test_runs_of_one_name_are_told_apart(home, copied):
     folders = [os.path.join(str(place), "models", "plain") for place in (home, copied)]
-    records = report.collect(folders, options_for(home, evaluate=False))
+    records = run_report.collect(folders, options_for(home, evaluate=False))
     assert [record.label for record in records] == folders
 
 
@@ -214,7 +214,7 @@ def test_runs_of_one_name_are_told_apart(home, copied):
 
 
 def collect_one(home, **changes):
-    return report.collect(["plain"], options_for(home, **changes))[0]
+    return run_report.collect(["plain"], options_for(home, **changes))[0]
 
 
 def test_without_csv_the_figures_are_the_states(copied, records):
@@ -291,7 +291,7 @@ def test_a_run_without_a_whole_epoch(tmp_path):
     options = dict(TrainingOptions(dataset="digits").__dict__)
     os.makedirs(str(tmp_path / "models" / "new"))
     states.save_state(str(tmp_path / "models" / "new"), {}, dict(Progress().__dict__, options=options))
-    record, = report.collect(["new"], options_for(tmp_path))
+    record, = run_report.collect(["new"], options_for(tmp_path))
     assert record.rows == [] and "no epoch" in record.remarks[0]
     text = Reader(report_page.render([record, made_up()], options_for(tmp_path))).text
     assert "no epoch yet" in text and "Curves" in text
@@ -303,7 +303,7 @@ def test_what_a_run_was_trained_with_before_is_said(tmp_path):
     os.makedirs(str(tmp_path / "models" / "new"))
     states.save_state(str(tmp_path / "models" / "new"), {}, dict(
         progress.__dict__, options=dict(TrainingOptions(dataset="digits").__dict__)))
-    record, = report.collect(["new"], options_for(tmp_path))
+    record, = run_report.collect(["new"], options_for(tmp_path))
     assert record.remarks[0] == "until step 12 it had --lr-steps 1,2, --ema none"
     assert record.remarks[0] in Reader(report_page.render([record, made_up()], options_for(tmp_path))).text
 
@@ -316,10 +316,10 @@ def test_the_csv_of_an_earlier_run_of_the_name_is_not_this_runs(copied):
     path = str(copied / "log" / "csv" / "new.csv")
     shutil.copy(str(copied / "log" / "csv" / "plain.csv"), path)
     os.utime(path, (1, 1))
-    record, = report.collect(["new"], options_for(copied))
+    record, = run_report.collect(["new"], options_for(copied))
     assert record.rows == [] and "new.csv has other rows than the run's state" in record.remarks[0]
     os.utime(path)  # written with the state or after it: of this run, whose later states could not be saved
-    record, = report.collect(["new"], options_for(copied))
+    record, = run_report.collect(["new"], options_for(copied))
     assert len(record.rows) == 2 and not any("new.csv" in remark for remark in record.remarks)
 
 
@@ -347,7 +347,7 @@ def script(*args):
 ])
 def test_a_run_that_is_not_there_names_the_nearest(home, run, message):
     with pytest.raises(InputError) as error:
-        report.collect([run.format(models=home / "models")], options_for(home))
+        run_report.collect([run.format(models=home / "models")], options_for(home))
     assert message.format(models=home / "models") in str(error.value) and "\n" not in str(error.value)
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import metrics
-from .. import figures
+from ..reports import figures
 from ..models import pretrained
 from ..data.datasets import ImageSet
 from ..system.errors import InputError

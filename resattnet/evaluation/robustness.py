@@ -2,7 +2,7 @@
 import numpy as np
 from tqdm import tqdm
 
-from .. import figures
+from ..reports import figures
 from ..data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from .metrics import predict
 

@@ -20,7 +20,7 @@ from ..evaluation.metrics import evaluate
 from .initial_weights import StartingPoint
 from .inputs import open_inputs
 from ..system.signals import Interrupted, StopSignals
-from ..mask_log import MaskLog
+from ..reports.mask_log import MaskLog
 from .meters import Meter
 from ..models.network import get_attention_cifar
 from .optimizer import GradientSum, make_trainer, update

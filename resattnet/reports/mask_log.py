@@ -4,12 +4,12 @@ import collections
 import numpy as np
 from PIL import Image
 
-from .data import datasets
-from .system.devices import device_of
-from .system.errors import InputError
-from .evaluation.metrics import predict, rank
+from ..data import datasets
+from ..system.devices import device_of
+from ..system.errors import InputError
+from ..evaluation.metrics import predict, rank
 from .mask_figures import Row, board_pictures
-from .evaluation.masks import soft_masks
+from ..evaluation.masks import soft_masks
 
 
 def one_of_each_class(batches, count, classes):

@@ -6,12 +6,12 @@ import dataclasses
 import os
 from typing import Any, NamedTuple, Optional
 
-from .evaluation import metrics, model_file
-from .runs import history
-from .system.devices import choose_devices
-from .system.errors import InputError
-from .training.options import TrainingOptions, flag_name, flag_value
-from .script_options import TestingOptions
+from ..evaluation import metrics, model_file
+from ..runs import history
+from ..system.devices import choose_devices
+from ..system.errors import InputError
+from ..training.options import TrainingOptions, flag_name, flag_value
+from ..script_options import TestingOptions
 
 UNKNOWN = "unknown"
 

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from .system.files import write_atomically
+from ..system.files import write_atomically
 
 # Okabe and Ito's, which people who see few colours tell apart, darker or lighter where the background asks for it.
 _COLOURS = (("#0072b2", "#56b4e9"), ("#c44e00", "#ff8c42"), ("#00805f", "#2fc79b"), ("#a8558a", "#e08cc0"),

@@ -5,16 +5,16 @@ import os
 import numpy as np
 from PIL import Image
 
-from .runs.logs import open_board, put_pictures
-from .evaluation.classifier import Classifier, open_image
-from .system.devices import choose_devices
-from .system.errors import InputError
-from .system.files import write_atomically, writing
-from .data.image_files import find_images
+from ..runs.logs import open_board, put_pictures
+from ..evaluation.classifier import Classifier, open_image
+from ..system.devices import choose_devices
+from ..system.errors import InputError
+from ..system.files import write_atomically, writing
+from ..data.image_files import find_images
 from .mask_figures import Row, board_pictures, draw
-from .evaluation.masks import grad_cam, soft_masks
-from .models.parameters import packaged_names
-from .evaluation.model_file import load_trained
+from ..evaluation.masks import grad_cam, soft_masks
+from ..models.parameters import packaged_names
+from ..evaluation.model_file import load_trained
 
 
 def make_sheet(path, names, options):

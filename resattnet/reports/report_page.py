@@ -6,9 +6,9 @@ import time
 from PIL import Image
 
 from . import figures
-from .evaluation.metrics import mistakes
+from ..evaluation.metrics import mistakes
 from .html_parts import STYLE, duration, escape, folded, table
-from .report import compare_arguments
+from .run_report import compare_arguments
 
 PICTURE = 128  # pixels at most of a side of a hard image
 FOLDED = 20  # tables of more classes are folded away

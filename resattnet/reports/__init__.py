@@ -1,0 +1,1 @@
+"""Figures, tables, run reports and sheets of masks."""

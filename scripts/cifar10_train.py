@@ -16,7 +16,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
 from resattnet.system import command_line  # noqa: E402
-from resattnet import recipes  # noqa: E402
+from resattnet.experiments import recipes  # noqa: E402
 from resattnet.system.cores import divide_cores  # noqa: E402
 from resattnet.system.errors import InputError  # noqa: E402
 from resattnet.training.options import TrainingOptions  # noqa: E402

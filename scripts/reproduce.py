@@ -19,7 +19,7 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
 sys.path.insert(0, ROOT)
 
 from resattnet.system import command_line  # noqa: E402
-from resattnet import recipes, reproduction  # noqa: E402
+from resattnet.experiments import recipes, reproduce  # noqa: E402
 from resattnet.system.errors import InputError  # noqa: E402
 from resattnet.script_options import ReproductionOptions  # noqa: E402
 
@@ -50,9 +50,9 @@ def main():
     codes = []
     for recipe in chosen:
         if options.write:
-            print("%s: %s" % (recipe.name, reproduction.record(recipe, options).ours))
+            print("%s: %s" % (recipe.name, reproduce.record(recipe, options).ours))
         else:
-            codes.append(reproduction.reproduce(recipe, options))
+            codes.append(reproduce.reproduce(recipe, options))
     if options.readme:
         recipes.update_readme(os.path.join(ROOT, "README.md"), recipes.read(options.recipes))
     if not names and not options.print and not options.readme:

@@ -11,7 +11,7 @@ from test_cli import ROOT, script
 
 from resattnet.data import datasets
 from resattnet.export import targets
-from resattnet import recipes
+from resattnet.experiments import recipes
 from resattnet.models import parameters, pretrained
 from resattnet.system.mxnet import mx
 from resattnet.evaluation.classifier import Classifier

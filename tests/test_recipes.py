@@ -17,7 +17,7 @@ from test_cli import ROOT, refused, script
 from test_training import stop_at
 
 from resattnet.runs import states
-from resattnet import recipes, reproduction
+from resattnet.experiments import recipes, reproduce
 from resattnet.training import loop
 from resattnet.data import recordio
 from resattnet.system import gpus
@@ -279,7 +279,7 @@ def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
     options, training_options = few
     history = loop.train(training_options).progress.history
     errors = [100 * (1 - row["validation_top1"]) for row in history]
-    reproduction.record(FEW, dataclasses.replace(options, note="sixteen pixels"))
+    reproduce.record(FEW, dataclasses.replace(options, note="sixteen pixels"))
     other, entered = recipes.read(options.recipes)
     assert other == OTHER and entered[:5] == FEW[:5]
     assert entered.ours == "%.2f, best %.2f" % (errors[-1], min(errors))
@@ -287,16 +287,16 @@ def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
         errors.index(min(errors)) + 1)
     assert entered.conditions.startswith(words) and entered.conditions.endswith("; sixteen pixels")
     assert re.search(r"Python \d.* MXNet 1\.9\.1, resattnet \d", entered.conditions)
-    assert reproduction.next_command(entered, options) is None
+    assert reproduce.next_command(entered, options) is None
 
 
 def test_a_note_stays_with_the_run_that_it_is_of(few):
     options, training_options = few
     loop.train(training_options)
-    entered = reproduction.record(FEW, dataclasses.replace(options, note="sixteen pixels"))
-    assert reproduction.record(entered, options) == entered
+    entered = reproduce.record(FEW, dataclasses.replace(options, note="sixteen pixels"))
+    assert reproduce.record(entered, options) == entered
     another = entered._replace(conditions=entered.conditions.replace("seed 0", "seed 7"))
-    assert not reproduction.record(another, options).conditions.endswith("sixteen pixels")
+    assert not reproduce.record(another, options).conditions.endswith("sixteen pixels")
 
 
 @pytest.mark.parametrize("changes, message", [
@@ -308,7 +308,7 @@ def test_a_note_stays_with_the_run_that_it_is_of(few):
 def test_a_run_with_other_flags_than_its_recipe_is_not_entered(few, changes, message):
     options, training_options = few
     loop.train(dataclasses.replace(training_options, epochs=3, **changes))
-    for act in (reproduction.record, reproduction.next_command):
+    for act in (reproduce.record, reproduce.next_command):
         with pytest.raises(InputError, match=message):
             act(FEW, options)
 
@@ -329,7 +329,7 @@ def test_a_run_that_had_other_flags_before_is_not_entered(few, monkeypatch, firs
         loop.train(dataclasses.replace(training_options, **first))
     again()
     go_on(options, **{name: getattr(training_options, name) for name in first})
-    for act in (reproduction.record, reproduction.next_command):
+    for act in (reproduce.record, reproduce.next_command):
         with pytest.raises(InputError, match=message):
             act(FEW, options)
 
@@ -341,7 +341,7 @@ def test_a_run_that_showed_and_saved_otherwise_before_is_entered(few, monkeypatc
         loop.train(training_options)
     again()
     assert go_on(options, log_interval=1, save_period=2).progress.changes[0]["step"] == 6
-    assert reproduction.record(FEW, options).ours
+    assert reproduce.record(FEW, options).ours
 
 
 def test_the_run_of_another_version_is_one_line(few):
@@ -349,7 +349,7 @@ def test_the_run_of_another_version_is_one_line(few):
     run = loop.train(training_options)
     progress = dict(dataclasses.asdict(run.progress), options=dict(dataclasses.asdict(run.options), depth_drop=0.1))
     states.save_state(run.folder, {}, progress)
-    for act in (reproduction.record, reproduction.next_command):
+    for act in (reproduce.record, reproduce.next_command):
         with pytest.raises(InputError, match="models/few: the run is of another version of resattnet: --depth-drop is"):
             act(FEW, options)
 
@@ -358,28 +358,28 @@ def test_a_row_that_was_edited_while_it_ran_keeps_what_was_edited(few, tmp_path)
     options, training_options = few
     loop.train(training_options)
     write_table(tmp_path, OTHER, FEW._replace(caveat="sixteen pixels", error="8.5"))
-    entered = reproduction.record(FEW, options)
+    entered = reproduce.record(FEW, options)
     row = recipes.read(options.recipes)[1]
     assert (row.caveat, row.error, row.ours) == ("sixteen pixels", "8.5", entered.ours) and row.ours
     write_table(tmp_path, OTHER, FEW._replace(flags=FEW.flags + " --cutout 8"))
     with pytest.raises(InputError, match="recipe few has other flags in .*recipes.csv than it was run with"):
-        reproduction.record(FEW, options)
+        reproduce.record(FEW, options)
 
 
 def test_what_does_not_decide_may_differ(few):
     """Among it the seed, which the conditions name, unless the recipe has one; and defaults that are given."""
     options, training_options = few
     loop.train(dataclasses.replace(training_options, seed=3, log_interval=7, save_period=1, lr=0.1))
-    assert "seed 3" in reproduction.record(FEW, options).conditions
+    assert "seed 3" in reproduce.record(FEW, options).conditions
     with pytest.raises(InputError, match="--seed 4 where it has 3"):
-        reproduction.record(FEW._replace(flags=FEW.flags + " --seed 4"), options)
+        reproduce.record(FEW._replace(flags=FEW.flags + " --seed 4"), options)
 
 
 @pytest.mark.parametrize("usable, flags, added", [([], "", False), ([0], "", False), ([0, 1, 3], "", True),
                                                   ([0, 1], "--num-cpus 2", False), ([0, 1], "--num-gpus 2", False)])
 def test_a_recipe_is_run_on_one_device_unless_it_says_otherwise(few, monkeypatch, usable, flags, added):
-    monkeypatch.setattr(reproduction, "gpus", lambda: gpus.Gpus(usable, []))
-    command = reproduction.next_command(FEW._replace(flags=FEW.flags + " " + flags), few[0])
+    monkeypatch.setattr(reproduce, "gpus", lambda: gpus.Gpus(usable, []))
+    command = reproduce.next_command(FEW._replace(flags=FEW.flags + " " + flags), few[0])
     assert ("--num-gpus 1" in " ".join(command)) == added
 
 
@@ -392,27 +392,27 @@ def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few, tmp_pa
     where = os.path.join(options.model_dir, "few", "last.params")
     with pytest.raises(InputError, match="recipe more starts from .*few/last.params, which is not there: run that "
                        "recipe before, as by scripts/reproduce.py few more"):
-        reproduction.next_command(more, options)
+        reproduce.next_command(more, options)
     again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
         loop.train(training_options)
     again()
     with pytest.raises(InputError, match="few/last.params, whose run has 1 of its 3 epochs: run that recipe before"):
-        reproduction.next_command(more, options)
+        reproduce.next_command(more, options)
     loop.train(*continued(os.path.dirname(where), {}))
-    command = reproduction.next_command(more, options)
+    command = reproduce.next_command(more, options)
     assert command[command.index("--params") + 1] == where
     loop.train(dataclasses.replace(training_options, name="more", params=where))
-    assert reproduction.record(more, options).ours
+    assert reproduce.record(more, options).ours
     with open(where, "wb") as handle:
         handle.write(b"of another run")
     with pytest.raises(InputError, match="models.*/more began with other parameters than those of .*few/last.params"):
-        reproduction.record(more, options)
+        reproduce.record(more, options)
     os.remove(where)
-    assert reproduction.record(more, options).ours
+    assert reproduce.record(more, options).ours
     other = more._replace(flags=more.flags.replace("few/last", "few/best"))
     with pytest.raises(InputError, match="was not run by recipe more, which has --params .*few/best.params where"):
-        reproduction.record(other, options)
+        reproduce.record(other, options)
 
 
 def test_a_run_elsewhere_is_said_too(few, monkeypatch):
@@ -424,7 +424,7 @@ def test_a_run_elsewhere_is_said_too(few, monkeypatch):
         state = states.load_state(os.path.join(options.model_dir, "few"))
         monkeypatch.setattr(loop, "machine", lambda devices: machine)
         loop.train(TrainingOptions(**state.options), state)
-    assert reproduction.record(FEW, options).conditions.endswith("; then another machine")
+    assert reproduce.record(FEW, options).conditions.endswith("; then another machine")
 
 
 def test_a_log_that_another_run_has_written_over_decides_nothing(few, tmp_path):
@@ -435,7 +435,7 @@ def test_a_log_that_another_run_has_written_over_decides_nothing(few, tmp_path):
     before = log.read_bytes()
     loop.train(other)
     assert log.read_bytes() != before
-    entered = reproduction.record(FEW, dataclasses.replace(options, keep=str(tmp_path / "kept")))
+    entered = reproduce.record(FEW, dataclasses.replace(options, keep=str(tmp_path / "kept")))
     assert entered.ours.startswith("%.2f, " % (100 * (1 - history[-1]["validation_top1"])))
     assert (tmp_path / "kept" / "few.csv").read_bytes() == before
 
@@ -449,7 +449,7 @@ def test_a_file_of_recipes_that_cannot_be_written_is_one_line(few, monkeypatch):
 
     monkeypatch.setattr(recipes, "write_csv", denied)
     with pytest.raises(InputError, match="recipes.csv cannot be written .Permission denied"):
-        reproduction.record(FEW, options)
+        reproduce.record(FEW, options)
 
 
 def test_what_is_not_the_ended_run_of_the_recipe_is_not_entered(few):
@@ -458,19 +458,19 @@ def test_what_is_not_the_ended_run_of_the_recipe_is_not_entered(few):
 
     def refusal(recipe=FEW):
         with pytest.raises(InputError) as error:
-            reproduction.record(recipe, options)
+            reproduce.record(recipe, options)
         assert recipes.read(options.recipes) == before
         return str(error.value)
 
     assert "no run of recipe few is there" in refusal()
     run = loop.train(training_options)
-    assert reproduction.next_command(FEW, options) is None
+    assert reproduce.next_command(FEW, options) is None
     four = FEW._replace(flags=FEW.flags.replace("--epochs 3", "--epochs 4"))
     assert "was not run by recipe few, which has --epochs 4 where it has 3: move it away" in refusal(four)
     progress = dict(dataclasses.asdict(run.progress), epoch=2, options=dataclasses.asdict(training_options))
     states.save_state(run.folder, {}, progress)
     assert "has 2 of its 3 epochs: scripts/reproduce.py few goes on" in refusal()
-    assert reproduction.next_command(FEW, options)[2:4] == ["--resume", run.folder]
+    assert reproduce.next_command(FEW, options)[2:4] == ["--resume", run.folder]
 
 
 def test_a_run_killed_before_its_first_state_begins_again(few):
@@ -478,10 +478,10 @@ def test_a_run_killed_before_its_first_state_begins_again(few):
     folder = os.path.join(options.model_dir, "few")
     os.makedirs(folder)
     open(os.path.join(folder, "last.state.tmp"), "w").close()
-    assert "--recipe" in reproduction.next_command(FEW, options) and not os.path.exists(folder)
+    assert "--recipe" in reproduce.next_command(FEW, options) and not os.path.exists(folder)
     os.makedirs(folder)
     open(os.path.join(folder, "best.params"), "w").close()
-    assert "--recipe" in reproduction.next_command(FEW, options) and os.path.exists(folder)
+    assert "--recipe" in reproduce.next_command(FEW, options) and os.path.exists(folder)
 
 
 @pytest.fixture

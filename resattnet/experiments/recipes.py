@@ -5,12 +5,12 @@ import os
 import shlex
 from typing import NamedTuple
 
-from .system import command_line
-from .system.errors import InputError
-from .system.files import write_csv, write_text, writing
-from .training.options import TrainingOptions
+from ..system import command_line
+from ..system.errors import InputError
+from ..system.files import write_csv, write_text, writing
+from ..training.options import TrainingOptions
 
-PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data", "recipes.csv")
+PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "recipes.csv")
 MARKERS = ("<!-- recipes -->", "<!-- /recipes -->")
 
 

@@ -6,18 +6,18 @@ import signal
 import subprocess
 import sys
 
-from .runs import states, run_folders
+from ..runs import states, run_folders
 from . import recipes
-from .system.errors import InputError
-from .reports.figures import curves, save
-from .system.files import digest, write_csv, writing
-from .system.gpus import gpus
-from .system.signals import Interrupted, StopSignals
-from .training.options import TrainingOptions, flag_name, flag_value
-from .training.resume import known
-from .runs.run_lines import accuracy_name
+from ..system.errors import InputError
+from ..reports.figures import curves, save
+from ..system.files import digest, write_csv, writing
+from ..system.gpus import gpus
+from ..system.signals import Interrupted, StopSignals
+from ..training.options import TrainingOptions, flag_name, flag_value
+from ..training.resume import known
+from ..runs.run_lines import accuracy_name
 
-TRAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "cifar10_train.py")
+TRAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "scripts", "cifar10_train.py")
 # What a recipe's run may have otherwise: where things lie, what is shown and saved, and, unless the recipe has its own,
 # what the conditions name.
 NOT_COMPARED = ("name", "data_dir", "log_dir", "model_dir", "workers", "log_interval", "save_period", "save_minutes",

@@ -1,0 +1,1 @@
+"""Recipes of reported results, and their reproduction."""

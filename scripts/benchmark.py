@@ -92,37 +92,37 @@ def profile_table(rows):
 
 def measure_costs(options):
     """Measure and print row by row; what is too large for this machine is said and left out."""
-    from resattnet import costs
+    from resattnet.benchmark import scaling
 
     rows = []
-    for load in costs.LOADS:
+    for load in scaling.LOADS:
         try:
-            rows.append(costs.measure(load, options.widths, options.repeats, options.dtype))
+            rows.append(scaling.measure(load, options.widths, options.repeats, options.dtype))
         except InputError as error:
             print("note: %s" % error, flush=True)
             continue
         print("  ".join("%s %s" % (name, "%.1f" % value if isinstance(value, float) else value)
                         for name, value in rows[-1]._asdict().items()), flush=True)
-        costs.write_table(options.cost + ".csv", rows)
+        scaling.write_table(options.cost + ".csv", rows)
     if not rows:
         raise InputError("--cost %s: none of the loads could be measured on this machine" % options.cost)
-    costs.draw(options.cost + ".png", rows)
+    scaling.draw(options.cost + ".png", rows)
 
 
 def main():
     """Measure."""
     options, parts = parse()
-    from resattnet import benchmarks, contenders
+    from resattnet.benchmark import measure, cases
     from resattnet.system.files import write_json, writing
 
-    report = {"conditions": benchmarks.conditions(options), "notes": [], "results": []}
+    report = {"conditions": measure.conditions(options), "notes": [], "results": []}
     print("\n".join(head(report["conditions"])), flush=True)
     if options.cost:
         return measure_costs(options)
     print(describe_conditions(report["conditions"]), flush=True)
     for part in parts:
-        chosen = [contender for contender in contenders.CONTENDERS if contender.part == part]
-        results, notes = benchmarks.measure(chosen, options)
+        chosen = [contender for contender in cases.CONTENDERS if contender.part == part]
+        results, notes = measure.measure(chosen, options)
         report["results"] += [result.summary() for result in results]
         print("\n".join(table(part, results)), flush=True)
         for note in notes + emulation(report["conditions"], results):
@@ -130,7 +130,7 @@ def main():
                 print("note: " + note)
                 report["notes"].append(note)
     if options.profile:
-        rows = benchmarks.profile(options)
+        rows = measure.profile(options)
         report["profile"] = [row._asdict() for row in rows]
         print("\n".join(profile_table(rows)))
     if options.json:

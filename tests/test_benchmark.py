@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import resattnet
-from resattnet import benchmarks, contenders
+from resattnet.benchmark import measure, cases
 from resattnet.data import datasets
 from resattnet.system.mxnet import mx
-from resattnet.contenders import Contender, Unavailable
+from resattnet.benchmark.cases import Contender, Unavailable
 from resattnet.system.errors import InputError
 from resattnet.script_options import BENCHMARK_PARTS, BenchmarkOptions
 
@@ -25,7 +25,7 @@ TINY = BenchmarkOptions(widths="thin", batch_size=2, steps=1, repeats=1)
 @pytest.fixture(scope="module")
 def torch_network():
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[bench]'")
-    from resattnet import torch_network
+    from resattnet.benchmark import torch_network
     return torch_network
 
 
@@ -44,14 +44,14 @@ def test_contenders_take_turns_and_warm_up_is_not_counted():
         speeds = iter(speeds)
         return lambda: order.append(name) or next(speeds)
 
-    speeds = benchmarks.interleave([contender("a", [9, 10, 20]), contender("b", [9, 5, 40])], 2, warm_up=1)
+    speeds = measure.interleave([contender("a", [9, 10, 20]), contender("b", [9, 5, 40])], 2, warm_up=1)
     assert order == list("ababab")
     assert speeds.tolist() == [[10, 5], [20, 40]]
 
 
 def test_ratios_are_taken_within_a_round():
     chosen = [Contender("train", name, None, rival=rival) for name, rival in (("a", "p"), ("b", None), ("p", "p"))]
-    a, b, p = benchmarks.compare(chosen, np.array([[10., 5, 20], [20, 40, 10], [30, 30, 30]]))
+    a, b, p = measure.compare(chosen, np.array([[10., 5, 20], [20, 40, 10], [30, 30, 30]]))
     assert a.speeds == [10, 20, 30] and a.ratios_to_first == [1, 1, 1] and a.ratios_to_pytorch == [0.5, 2, 1]
     assert b.ratios_to_first == [0.5, 2, 1] and b.ratios_to_pytorch is None
     assert p.ratios_to_first == [2, 0.5, 1] and p.ratios_to_pytorch == [1, 1, 1]
@@ -61,25 +61,25 @@ def test_ratios_are_taken_within_a_round():
 
 
 def test_an_absent_rival_leaves_no_ratio():
-    (result,) = benchmarks.compare([Contender("train", "a", None, rival="PyTorch")], np.ones((2, 1)))
+    (result,) = measure.compare([Contender("train", "a", None, rival="PyTorch")], np.ones((2, 1)))
     assert result.ratios_to_pytorch is None
 
 
 def test_median_of_an_even_number_is_between():
-    assert benchmarks.median_and_range([4, 1, 2, 9]) == {"median": 3, "min": 1, "max": 9}
+    assert measure.median_and_range([4, 1, 2, 9]) == {"median": 3, "min": 1, "max": 9}
 
 
 def test_operator_times_are_shares_and_per_step():
-    rows = benchmarks.operator_times({"a": {"Total": 2, "Count": 4}, "b": {"Total": 6, "Count": 2}}, 2)
+    rows = measure.operator_times({"a": {"Total": 2, "Count": 4}, "b": {"Total": 6, "Count": 2}}, 2)
     assert rows == [("b", 0.75, 3, 1), ("a", 0.25, 1, 2)]
 
 
 def test_threads_are_those_of_the_environment(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
-    assert contenders.threads() == 3
+    assert cases.threads() == 3
     monkeypatch.setenv("OMP_NUM_THREADS", "all")
     with pytest.raises(InputError, match="OMP_NUM_THREADS all: give a whole number"):
-        contenders.threads()
+        cases.threads()
 
 
 # ---- processes; these builders run in them ----
@@ -108,7 +108,7 @@ def test_contenders_run_in_processes_and_those_that_cannot_are_left_out():
     chosen = [Contender("x", "gone", build_missing),
               Contender("x", "one", build_counter, dict(shared=1), process="both"),
               Contender("x", "two", build_counter, dict(shared=2), process="both")]
-    results, notes = benchmarks.measure(chosen, dataclasses.replace(TINY, repeats=2))
+    results, notes = measure.measure(chosen, dataclasses.replace(TINY, repeats=2))
     assert [result.name for result in results] == ["one", "two"] and notes == ["a part is not here"]
     assert all(len(result.speeds) == 2 and min(result.speeds) > 0 for result in results)
 
@@ -120,7 +120,7 @@ def test_a_contender_finds_its_environment(monkeypatch):
     for arguments, environment, found in (({}, {}, "6 None"), (dict(devices=2), {}, "3 64"),
                                           (dict(devices=2), {"MXNET_CPU_TEMP_COPY": "4"}, "3 4")):
         with pytest.raises(InputError, match="^%s$" % found):
-            benchmarks.measure([Contender("x", "one", build_told, arguments, environment=environment)], TINY)
+            measure.measure([Contender("x", "one", build_told, arguments, environment=environment)], TINY)
     assert os.environ == before
 
 
@@ -134,12 +134,12 @@ def test_a_contender_keeps_the_scratch_memories_that_the_user_chose(monkeypatch)
 def test_a_contender_whose_devices_cannot_share_the_threads_is_left_out(monkeypatch, count, words):
     monkeypatch.setenv("OMP_NUM_THREADS", str(count))
     chosen = [Contender("x", "one", build_counter, dict(shared=1)), Contender("x", "two", build_told, dict(devices=2))]
-    results, notes = benchmarks.measure(chosen, TINY)
+    results, notes = measure.measure(chosen, TINY)
     assert [result.name for result in results] == ["one"]
     assert notes == ["two: left out, since its devices cannot share %s evenly" % words]
 
 
-@pytest.mark.parametrize("build", [contenders.training, contenders.inference])
+@pytest.mark.parametrize("build", [cases.training, cases.inference])
 def test_devices_share_the_batch(build):
     assert build(TINY, devices=2)() == build(TINY)() == TINY.batch_size
     with pytest.raises(Unavailable, match="2 CPU devices are left out: a batch of 3"):
@@ -150,7 +150,7 @@ def test_devices_share_the_batch(build):
     (build_wrong, "--steps 1: too many"), (build_killed, "some contender: killed")])
 def test_a_contender_that_fails_ends_the_measurement(build, message):
     with pytest.raises(InputError, match=message):
-        benchmarks.measure([Contender("x", "some contender", build)], TINY)
+        measure.measure([Contender("x", "some contender", build)], TINY)
 
 
 # ---- the PyTorch rival ----
@@ -244,34 +244,34 @@ def test_weights_of_another_net_are_refused(torch_network):
 # ---- what is measured ----
 
 def test_each_part_of_the_script_has_contenders():
-    assert tuple(dict.fromkeys(contender.part for contender in contenders.CONTENDERS)) == BENCHMARK_PARTS
+    assert tuple(dict.fromkeys(contender.part for contender in cases.CONTENDERS)) == BENCHMARK_PARTS
 
 
 def test_the_reference_chain_normalises_as_our_transform():
     images = datasets.load("digits", "", "test").images[:3]
-    transform = contenders.plain_transform(BenchmarkOptions(dataset="cifar10"))
-    chain = contenders.reference_chain(transform.mean, transform.std, pad=0, flip=False)
+    transform = cases.plain_transform(BenchmarkOptions(dataset="cifar10"))
+    chain = cases.reference_chain(transform.mean, transform.std, pad=0, flip=False)
     ours, _ = transform(images, np.zeros(3, np.int32))
     theirs = [chain(mx.nd.array(image, dtype="uint8")).asnumpy() for image in images]
     assert np.abs(ours - np.stack(theirs)).max() < 1e-5
 
 
 def test_the_reference_chain_crops_and_flips():
-    chain = contenders.reference_chain((0.5,) * 3, (0.25,) * 3)
+    chain = cases.reference_chain((0.5,) * 3, (0.25,) * 3)
     image = mx.nd.array(datasets.load("digits", "", "test").images[0], dtype="uint8")
     made = [chain(image).asnumpy() for _ in range(4)]
     assert {one.shape for one in made} == {(3, 32, 32)} and any((one != made[0]).any() for one in made)
 
 
-@pytest.mark.parametrize("contender", [contender for contender in contenders.CONTENDERS if contender.part == "input"],
+@pytest.mark.parametrize("contender", [contender for contender in cases.CONTENDERS if contender.part == "input"],
                          ids=lambda contender: contender.name)
 def test_input_contenders_say_how_many_images_they_made(contender):
-    assert contender.build(TINY, **contender.arguments)() in (2, 2 * contenders.INPUT_FACTOR)
+    assert contender.build(TINY, **contender.arguments)() in (2, 2 * cases.INPUT_FACTOR)
 
 
 def test_an_epoch_of_more_batches_than_there_are_is_refused():
     with pytest.raises(InputError, match="--steps 800: 800 batches of 2 are more than the 1437 images of digits"):
-        contenders._run_on_data(dataclasses.replace(TINY, steps=800))
+        cases._run_on_data(dataclasses.replace(TINY, steps=800))
 
 
 # ---- the script ----

@@ -20,12 +20,12 @@ from typing import List, NamedTuple, Optional
 
 import numpy as np
 
-from . import __version__
-from .system.mxnet import installed, mx
-from .contenders import Unavailable, make_run, random_batch, repeated, threads
-from .system.cores import core_count
-from .system.devices import cpu_facts
-from .system.errors import InputError
+from .. import __version__
+from ..system.mxnet import installed, mx
+from .cases import Unavailable, make_run, random_batch, repeated, threads
+from ..system.cores import core_count
+from ..system.devices import cpu_facts
+from ..system.errors import InputError
 
 WARM_UP_ROUNDS = 2  # the first step plans memory, the second finds its weights in the layouts of the first
 

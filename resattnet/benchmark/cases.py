@@ -11,18 +11,18 @@ from typing import Callable, NamedTuple, Optional
 
 import numpy as np
 
-from .data import datasets
-from .system.mxnet import SPIN_COUNT, mx
-from .data.transforms import Transform
-from .system.cores import SCRATCH_PER_DEVICE
-from .system.devices import check_type, choose_devices, cpu_facts
-from .system.errors import InputError
-from .models.graphs import fused, quantized
-from .data.loaders import ArrayLoader
-from .models.network import get_attention_cifar
-from .training.options import TrainingOptions
-from .training.schedules import importing_gluoncv
-from .training.loop import Run
+from ..data import datasets
+from ..system.mxnet import SPIN_COUNT, mx
+from ..data.transforms import Transform
+from ..system.cores import SCRATCH_PER_DEVICE
+from ..system.devices import check_type, choose_devices, cpu_facts
+from ..system.errors import InputError
+from ..models.graphs import fused, quantized
+from ..data.loaders import ArrayLoader
+from ..models.network import get_attention_cifar
+from ..training.options import TrainingOptions
+from ..training.schedules import importing_gluoncv
+from ..training.loop import Run
 
 INPUT_FACTOR = 20  # batches made by array for each made image by image: both then take a time that can be measured
 

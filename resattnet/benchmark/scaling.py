@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .system.cores import core_count
-from .benchmarks import WARM_UP_ROUNDS, ContenderProcess
-from .contenders import Contender, training
-from .system.files import write_csv, writing
-from .script_options import BenchmarkOptions
-from .models.spec import attention_net_spec
+from ..system.cores import core_count
+from .measure import WARM_UP_ROUNDS, ContenderProcess
+from .cases import Contender, training
+from ..system.files import write_csv, writing
+from ..script_options import BenchmarkOptions
+from ..models.spec import attention_net_spec
 
 
 class Load(NamedTuple):

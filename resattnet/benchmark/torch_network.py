@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .models.spec import CIFAR_WIDTHS, IMAGENET_WIDTHS, MASK_LEVELS, TAIL_UNITS, attention_net_spec, choose
+from ..models.spec import CIFAR_WIDTHS, IMAGENET_WIDTHS, MASK_LEVELS, TAIL_UNITS, attention_net_spec, choose
 
 _TORCH_NAMES = {"gamma": "weight", "beta": "bias"}
 

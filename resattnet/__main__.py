@@ -11,7 +11,7 @@ import sys
 
 from . import __version__
 from .system import command_line
-from .script_options import SummaryOptions
+from .commands.script_options import SummaryOptions
 
 EXTRAS = {"onnx": ("onnx", "onnxruntime"), "bench": ("torch",), "dali": ("nvidia-dali-cuda120",)}
 

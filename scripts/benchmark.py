@@ -28,7 +28,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.p
 
 from resattnet.system import command_line  # noqa: E402
 from resattnet.system.errors import InputError  # noqa: E402
-from resattnet.script_options import BENCHMARK_PARTS, BenchmarkOptions  # noqa: E402
+from resattnet.commands.script_options import BENCHMARK_PARTS, BenchmarkOptions  # noqa: E402
 
 
 def parse():

@@ -21,7 +21,7 @@ sys.path.insert(0, ROOT)
 from resattnet.system import command_line  # noqa: E402
 from resattnet.experiments import recipes, reproduce  # noqa: E402
 from resattnet.system.errors import InputError  # noqa: E402
-from resattnet.script_options import ReproductionOptions  # noqa: E402
+from resattnet.commands.script_options import ReproductionOptions  # noqa: E402
 
 
 def parse():

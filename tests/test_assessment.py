@@ -17,7 +17,7 @@ from resattnet.system.mxnet import mx
 from resattnet.data.datasets import ImageSet
 from resattnet.evaluation.metrics import reliability
 from resattnet.models.network import get_attention_cifar
-from resattnet.script_options import TestingOptions as Testing
+from resattnet.commands.script_options import TestingOptions as Testing
 from resattnet.evaluation.model_file import open_parameters
 
 SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "cifar10_test.py")

@@ -18,7 +18,7 @@ from resattnet.models.graphs import fused
 from resattnet.training.options import TrainingOptions
 from resattnet.models.parameters import load_parameters
 from resattnet.models.precision import mixed
-from resattnet.script_options import TestingOptions as Testing
+from resattnet.commands.script_options import TestingOptions as Testing
 from resattnet.models.spec import ATTENTION_TYPES, MASKS
 from resattnet.models.units import Anchor, Bottleneck
 

@@ -16,7 +16,7 @@ from resattnet.data import datasets
 from resattnet.system.mxnet import mx
 from resattnet.benchmark.cases import Contender, Unavailable
 from resattnet.system.errors import InputError
-from resattnet.script_options import BENCHMARK_PARTS, BenchmarkOptions
+from resattnet.commands.script_options import BENCHMARK_PARTS, BenchmarkOptions
 
 SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "benchmark.py")
 TINY = BenchmarkOptions(widths="thin", batch_size=2, steps=1, repeats=1)

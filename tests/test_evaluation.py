@@ -6,7 +6,7 @@ import pytest
 
 from resattnet.models import parameters
 from resattnet.data import recordio
-from resattnet import script_options
+from resattnet.commands import script_options
 from resattnet.system.mxnet import mx
 from resattnet.evaluation.assessment import assess_files
 from resattnet.data.transforms import Transform

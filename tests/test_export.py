@@ -22,7 +22,7 @@ from resattnet.data.transforms import Transform
 from resattnet.system.errors import InputError
 from resattnet.models.graphs import quantized
 from resattnet.models.network import get_attention_cifar, get_attention_net
-from resattnet.script_options import ExportOptions
+from resattnet.commands.script_options import ExportOptions
 from resattnet.evaluation.model_file import calibration_images
 
 onnx = pytest.importorskip("onnx", reason="python -m pip install -e '.[onnx]'")

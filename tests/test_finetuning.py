@@ -16,7 +16,7 @@ from resattnet.system.mxnet import mx
 from resattnet.system.devices import choose_devices
 from resattnet.system.errors import InputError
 from resattnet.system.signals import Interrupted
-from resattnet.script_options import ExportOptions
+from resattnet.commands.script_options import ExportOptions
 
 CPU = [mx.cpu(0)]
 

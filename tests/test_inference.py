@@ -9,7 +9,7 @@ from test_network import difference, images, initialised
 import resattnet
 from resattnet.data import datasets
 from resattnet.training import options
-from resattnet import script_options
+from resattnet.commands import script_options
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.evaluation.assessment import assess_files

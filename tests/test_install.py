@@ -80,7 +80,7 @@ def test_import_does_not_load_what_it_does_not_need_and_leaves_it_usable(before)
     assert (run.stdout, run.stderr) == ("%s 0.5 1.0 0.5\n" % bool(before), "")
 
 
-@pytest.mark.parametrize("what", ["", ".training.options", ".script_options", ".experiments.recipes", ".runs.states", ".runs.run_folders",
+@pytest.mark.parametrize("what", ["", ".training.options", ".commands.script_options", ".experiments.recipes", ".runs.states", ".runs.run_folders",
                                   ".system.cores"])
 def test_what_is_needed_before_the_threads_are_set_does_not_load_mxnet(what):
     run = python("-c", "import resattnet%s, sys; print('mxnet' in sys.modules)" % what)

@@ -19,7 +19,7 @@ from test_network import initialised
 import resattnet
 from resattnet.data import datasets, recordio
 from resattnet.evaluation import prediction_files
-from resattnet import script_options
+from resattnet.commands import script_options
 from resattnet.models import parameters, spec
 from resattnet.system.mxnet import mx
 from resattnet.evaluation.assessment import assess_files
@@ -29,7 +29,7 @@ from resattnet.system.errors import InputError
 from resattnet.evaluation.metrics import Prediction
 from resattnet.data.image_files import find_images, read_image, to_rgb
 from resattnet.models.network import get_attention_cifar
-from resattnet.script_options import PredictionOptions
+from resattnet.commands.script_options import PredictionOptions
 
 GREY = np.arange(256, dtype=np.uint8).reshape(8, 32)
 COLOUR = np.dstack([GREY, GREY[::-1], GREY[:, ::-1]])

@@ -18,7 +18,7 @@ from resattnet.evaluation.classifier import Classifier
 from resattnet.system.errors import InputError
 from resattnet.system.files import digest
 from resattnet.models.network import get_attention_cifar, get_attention_net
-from resattnet.script_options import ExportOptions, TrainedOptions
+from resattnet.commands.script_options import ExportOptions, TrainedOptions
 from resattnet.evaluation.model_file import load_trained
 
 NAME, RECIPE = "cifar10_attention56_thin", "thin56-proof"

@@ -26,7 +26,7 @@ from resattnet.system.errors import InputError
 from resattnet.system.signals import Interrupted
 from resattnet.training.options import TrainingOptions
 from resattnet.training.resume import continued, resumed
-from resattnet.script_options import ReproductionOptions
+from resattnet.commands.script_options import ReproductionOptions
 
 HEAD = ",".join(recipes.Recipe._fields) + "\n"
 TABLE = recipes.read()

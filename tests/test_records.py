@@ -20,7 +20,7 @@ from resattnet.data.datasets import ImageSet
 from resattnet.system.errors import InputError
 from resattnet.data.loaders import ArrayLoader
 from resattnet.training.options import TrainingOptions
-from resattnet.script_options import RecordsOptions
+from resattnet.commands.script_options import RecordsOptions
 from test_cli import ROOT, refused, script
 
 CLASSES = ("cat", "dog", "owl")

@@ -26,7 +26,7 @@ from resattnet.system.errors import InputError
 from resattnet.models.network import get_attention_cifar
 from resattnet.training.options import TrainingOptions
 from resattnet.runs.progress import Progress
-from resattnet.script_options import ReportOptions
+from resattnet.commands.script_options import ReportOptions
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ODD = '<b> & "q" $x$'

@@ -9,7 +9,7 @@ from test_cli import refused, script
 
 from resattnet.data import datasets, recordio
 from resattnet.evaluation import robustness
-from resattnet import script_options
+from resattnet.commands import script_options
 from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt

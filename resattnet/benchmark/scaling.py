@@ -10,7 +10,7 @@ from ..system.cores import core_count
 from .measure import WARM_UP_ROUNDS, ContenderProcess
 from .cases import Contender, training
 from ..system.files import write_csv, writing
-from ..script_options import BenchmarkOptions
+from ..commands.script_options import BenchmarkOptions
 from ..models.spec import attention_net_spec
 
 

@@ -11,7 +11,7 @@ from ..system.devices import choose_devices
 from ..system.errors import InputError
 from .metrics import finite, predict, rank
 from ..data.image_files import read_image, to_rgb
-from ..script_options import TrainedOptions
+from ..commands.script_options import TrainedOptions
 from .model_file import load_trained
 
 

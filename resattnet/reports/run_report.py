@@ -11,7 +11,7 @@ from ..runs import history
 from ..system.devices import choose_devices
 from ..system.errors import InputError
 from ..training.options import TrainingOptions, flag_name, flag_value
-from ..script_options import TestingOptions
+from ..commands.script_options import TestingOptions
 
 UNKNOWN = "unknown"
 

@@ -3,11 +3,11 @@ import os
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
-from .data.corruptions import CORRUPTIONS, parse_names
-from .data.datasets import DATASETS, FORMATS
-from .system.errors import InputError
-from .training.options import ALL_GPUS, Options, check_name, flag_name, option
-from .models.spec import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, MASKS, attention_net_spec
+from ..data.corruptions import CORRUPTIONS, parse_names
+from ..data.datasets import DATASETS, FORMATS
+from ..system.errors import InputError
+from ..training.options import ALL_GPUS, Options, check_name, flag_name, option
+from ..models.spec import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, MASKS, attention_net_spec
 
 GRAPHS = ("plain", "fused", "int8")
 EXPORT_FORMATS = ("onnx", "symbol", "int8", "float16")

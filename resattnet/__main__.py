@@ -18,16 +18,16 @@ EXTRAS = {"onnx": ("onnx", "onnxruntime"), "bench": ("torch",), "dali": ("nvidia
 
 def versions():
     """Lines: this package, Python and MXNet; optional packages that are here or not."""
-    from .system.mxnet import BUILDS, installed, mx
+    from .system.mxnet import BUILDS, installed_version, mx
 
-    build = next((name for name in BUILDS if installed(name)), "not installed by pip")
+    build = next((name for name in BUILDS if installed_version(name)), "not installed by pip")
     enabled = [name for name in ("CUDA", "CUDNN", "NCCL", "MKLDNN", "OPENCV", "DIST_KVSTORE")
                if mx.runtime.Features().is_enabled(name)]
     yield "resattnet %s, Python %s, MXNet %s (%s; %s)" % (
         __version__, platform.python_version(), mx.__version__, build, ", ".join(enabled))
     for extra, names in EXTRAS.items():
-        missing = [name for name in names if not installed(name)]
-        found = ", ".join("%s %s" % (name, installed(name)) for name in names if installed(name))
+        missing = [name for name in names if not installed_version(name)]
+        found = ", ".join("%s %s" % (name, installed_version(name)) for name in names if installed_version(name))
         yield "  extra %-5s  %s" % (extra, "missing %s: python -m pip install -e '.[%s]'" % (
             ", ".join(missing), extra) if missing else found)
 
@@ -74,10 +74,10 @@ def networks():
 def trained():
     """Lines: the trained parameters that come with the package."""
     from .models.parameters import packaged_names
-    from .models.pretrained import describe
+    from .models.pretrained import describe_pretrained
 
     for name in packaged_names():
-        told = describe(name)
+        told = describe_pretrained(name)
         yield "--params %s: trained on %s, top-1 %.4f" % (name, told["dataset"], told["validation_top1"])
 
 

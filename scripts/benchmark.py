@@ -97,7 +97,7 @@ def measure_costs(options):
     rows = []
     for load in scaling.LOADS:
         try:
-            rows.append(scaling.measure(load, options.widths, options.repeats, options.dtype))
+            rows.append(scaling.measure_cost(load, options.widths, options.repeats, options.dtype))
         except InputError as error:
             print("note: %s" % error, flush=True)
             continue
@@ -122,7 +122,7 @@ def main():
     print(describe_conditions(report["conditions"]), flush=True)
     for part in parts:
         chosen = [contender for contender in cases.CONTENDERS if contender.part == part]
-        results, notes = measure.measure(chosen, options)
+        results, notes = measure.measure_speed(chosen, options)
         report["results"] += [result.summary() for result in results]
         print("\n".join(table(part, results)), flush=True)
         for note in notes + emulation(report["conditions"], results):

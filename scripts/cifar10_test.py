@@ -27,19 +27,19 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
 from resattnet.system import command_line  # noqa: E402
-from resattnet.system.cores import divide_cores  # noqa: E402
-from resattnet.commands.script_options import TestingOptions  # noqa: E402
+from resattnet.system.cores import split_cores  # noqa: E402
+from resattnet.commands.script_options import TestOptions  # noqa: E402
 
 
 def main():
     """Evaluate."""
     parser = command_line.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command_line.add_params(parser, nargs="+")
-    command_line.add_options(parser, TestingOptions)
+    command_line.add_options(parser, TestOptions)
     given = vars(parser.parse_args())
     paths = given.pop("params")
-    options = TestingOptions(**given)
-    divide_cores(options.num_cpus)
+    options = TestOptions(**given)
+    split_cores(options.num_cpus)
 
     from resattnet.evaluation import assessment, assessment_tables
 

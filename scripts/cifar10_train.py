@@ -17,10 +17,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.p
 
 from resattnet.system import command_line  # noqa: E402
 from resattnet.experiments import recipes  # noqa: E402
-from resattnet.system.cores import divide_cores  # noqa: E402
+from resattnet.system.cores import split_cores  # noqa: E402
 from resattnet.system.errors import InputError  # noqa: E402
 from resattnet.training.options import TrainingOptions  # noqa: E402
-from resattnet.training.resume import continued, override  # noqa: E402
+from resattnet.training.resume import load_for_resume, merge_options  # noqa: E402
 
 
 def parse():
@@ -41,17 +41,17 @@ def parse():
         raise InputError("--recipe %s --resume %s: a run has its own arguments; leave --recipe out"
                          % (recipe, resume))
     if recipe is not None:
-        found = recipes.find(recipe, recipes.read(recipes.PATH if table is None else table))
-        return override(recipes.options(found), given), None
+        found = recipes.find_recipe(recipe, recipes.read_recipes(recipes.PATH if table is None else table))
+        return merge_options(recipes.options(found), given), None
     if resume is None:
         return TrainingOptions(**given), None
-    return continued(resume, given)
+    return load_for_resume(resume, given)
 
 
 def main():
     """Train."""
     options, state = parse()
-    divide_cores(options.num_cpus)
+    split_cores(options.num_cpus)
     from resattnet.training.loop import train
 
     train(options, state)

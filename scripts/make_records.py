@@ -37,8 +37,8 @@ def read(options):
                                          options.seed)
         mean, std = recordio.statistics(sets["train"].images)
         return sets, dict(source="images of " + options.images, mean=mean, std=std, flip=options.flip is not False)
-    facts = datasets.describe(options.dataset)
-    sets = {split: datasets.load(options.dataset, options.data_dir, split) for split in facts.samples}
+    facts = datasets.describe_data(options.dataset)
+    sets = {split: datasets.load_images(options.dataset, options.data_dir, split) for split in facts.samples}
     return sets, dict(source=facts.title, mean=facts.mean, std=facts.std, flip=facts.flip)
 
 
@@ -53,7 +53,7 @@ def main():
 
     recordio.check_output(options.output, options.title, options.overwrite)
     sets, facts = read(options)
-    recordio.write(options.output, options.title, sets, overwrite=options.overwrite, **facts)
+    recordio.write_records(options.output, options.title, sets, overwrite=options.overwrite, **facts)
     for split, image_set in sets.items():
         path = recordio.paths(options.output, options.title, split)[0]
         height, width = image_set.images.shape[1:3]

@@ -36,25 +36,25 @@ def parse():
 def main():
     """List, print, run, enter or write."""
     names, options = parse()
-    table = recipes.read(options.recipes)
-    chosen = [recipes.find(name, table) for name in names]
+    table = recipes.read_recipes(options.recipes)
+    chosen = [recipes.find_recipe(name, table) for name in names]
     if options.write and not names:
         raise InputError("--write 1: name the recipes whose runs are to be entered")
     if (options.note or options.keep) and not names:
         raise InputError("--note and --keep are of runs: name their recipes")
     if options.print:
-        recipe = recipes.find(options.print, table)
+        recipe = recipes.find_recipe(options.print, table)
         print(shlex.join(["python", "scripts/cifar10_train.py", "--name", recipe.name] + recipes.arguments(recipe)))
     for recipe in chosen:
         recipes.options(recipe)  # what cannot be run is said before the first is
     codes = []
     for recipe in chosen:
         if options.write:
-            print("%s: %s" % (recipe.name, reproduce.record(recipe, options).ours))
+            print("%s: %s" % (recipe.name, reproduce.save_result(recipe, options).ours))
         else:
             codes.append(reproduce.reproduce(recipe, options))
     if options.readme:
-        recipes.update_readme(os.path.join(ROOT, "README.md"), recipes.read(options.recipes))
+        recipes.update_readme(os.path.join(ROOT, "README.md"), recipes.read_recipes(options.recipes))
     if not names and not options.print and not options.readme:
         print("\n".join(recipes.listing(table)))
     return next(filter(None, codes), 0)

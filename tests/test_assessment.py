@@ -17,8 +17,8 @@ from resattnet.system.mxnet import mx
 from resattnet.data.datasets import ImageSet
 from resattnet.evaluation.metrics import reliability
 from resattnet.models.network import get_attention_cifar
-from resattnet.commands.script_options import TestingOptions as Testing
-from resattnet.evaluation.model_file import open_parameters
+from resattnet.commands.script_options import TestOptions as Testing
+from resattnet.evaluation.model_file import open_model
 
 SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "cifar10_test.py")
 CLASSES = ("ant", "bee", "crocodile", "dog")
@@ -42,7 +42,7 @@ def write_noise(folder, seed, classes):
     sets = {split: ImageSet(rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8),
                             rng.integers(0, len(classes), 40).astype(np.int32), classes) for split in ("train", "test")}
     folder.mkdir()
-    recordio.write(str(folder), "noise", sets, "noise", (0.5,) * 3, (0.25,) * 3, True)
+    recordio.write_records(str(folder), "noise", sets, "noise", (0.5,) * 3, (0.25,) * 3, True)
     return sets["test"]
 
 
@@ -211,7 +211,7 @@ def test_a_network_with_itself_is_itself(home):
     assert both.evaluation.top1 == alone.evaluation.top1 and (both.samples.predicted == alone.samples.predicted).all()
     assert both.samples.loss == pytest.approx(alone.samples.loss) and both.reliability.error == pytest.approx(
         alone.reliability.error)
-    assert assessment.compare([alone, again, both]) == [(0, 0, 1.0)] * 2
+    assert assessment.compare_results([alone, again, both]) == [(0, 0, 1.0)] * 2
 
 
 def test_other_graphs_of_several_files(home):
@@ -270,7 +270,7 @@ def test_several_cpu_devices_measure_as_one(home, call, monkeypatch):
     monkeypatch.setenv("MXNET_CPU_TEMP_COPY", "8")  # the script sets it where it is not set
     args = "--params", home.path("a"), "--format", "json", "--batch-size", 7  # 40 images: the last batch is uneven
     one, three = (json.loads(call(*args, "--num-cpus", devices)) for devices in (1, 3))
-    devices = open_parameters(home.path("a"), Testing(num_gpus=0, num_cpus=3))[1]
+    devices = open_model(home.path("a"), Testing(num_gpus=0, num_cpus=3))[1]
     assert devices == [mx.cpu(index) for index in range(3)]
     assert three["confusion"] == one["confusion"] and three["loss"] == pytest.approx(one["loss"], rel=1e-5)
 

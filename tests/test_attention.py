@@ -14,13 +14,13 @@ from resattnet.system.mxnet import mx
 from resattnet.evaluation.assessment import assess_files
 from resattnet.models.attention import ATTENTION, EPSILON, AttentionModule, Hourglass, Interpolation, SoftMask
 from resattnet.system.errors import InputError
-from resattnet.models.graphs import fused
+from resattnet.models.graphs import fuse
 from resattnet.training.options import TrainingOptions
 from resattnet.models.parameters import load_parameters
-from resattnet.models.precision import mixed
-from resattnet.commands.script_options import TestingOptions as Testing
+from resattnet.models.precision import to_bfloat16
+from resattnet.commands.script_options import TestOptions as Testing
 from resattnet.models.spec import ATTENTION_TYPES, MASKS
-from resattnet.models.units import Anchor, Bottleneck
+from resattnet.models.units import LayoutAnchor, Bottleneck
 
 VARIANTS = [dict(attention="channel"), dict(attention="spatial"), dict(mask="local"), dict(mask="none"),
             dict(attention="spatial", attention_learning="nal", mask="local")]
@@ -145,7 +145,7 @@ def test_a_module_without_mask_is_its_units_in_a_row():
     x = images(2, 16, 9, 7)
     assert difference(module(x), module.last(module.trunk(module.first(x)))) == 0
     assert sum(isinstance(block, Bottleneck) for block in blocks_of(module)) == 4
-    assert not any(isinstance(block, Anchor) for block in blocks_of(module))
+    assert not any(isinstance(block, LayoutAnchor) for block in blocks_of(module))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -156,14 +156,14 @@ def test_any_size_hybridised_as_imperative(variant):
         assert expected.shape == (2, 10)
         net.hybridize(static_alloc=True, static_shape=True)
         assert difference(net(x), expected) < 1e-5
-    assert difference(fused(initialised(thin(**variant)))(x), expected) < 1e-4
+    assert difference(fuse(initialised(thin(**variant)))(x), expected) < 1e-4
     assert initialised(resattnet.attention_net56(10, **variant))(images(1, 3, 64, 48)).shape == (1, 10)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_what_is_bfloat16_in_the_graphs(variant):
     net = initialised(thin(**variant))
-    found = graph_types(mixed(net)(mx.sym.var("data")))
+    found = graph_types(to_bfloat16(net)(mx.sym.var("data")))
     assert set(found["Convolution"]) == {2, 4} and found["Convolution"][4] == 1
     assert set(found["square"]) <= {4} and set(found["mean"]) <= {4} and set(found["elemwise_add"]) == {2}
     assert ("dot" in found) == (variant.get("mask", "hourglass") == "hourglass")
@@ -173,7 +173,7 @@ def test_what_is_bfloat16_in_the_graphs(variant):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_bfloat16_graphs_compute_the_same(variant):
     net = initialised(thin(**variant))
-    graph, x, y = mixed(net), images(8, 3, 32, 32), mx.nd.arange(8)
+    graph, x, y = to_bfloat16(net), images(8, 3, 32, 32), mx.nd.arange(8)
     results = []
     for block in (net, graph):
         with mx.autograd.record():

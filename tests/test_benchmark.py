@@ -51,7 +51,7 @@ def test_contenders_take_turns_and_warm_up_is_not_counted():
 
 def test_ratios_are_taken_within_a_round():
     chosen = [Contender("train", name, None, rival=rival) for name, rival in (("a", "p"), ("b", None), ("p", "p"))]
-    a, b, p = measure.compare(chosen, np.array([[10., 5, 20], [20, 40, 10], [30, 30, 30]]))
+    a, b, p = measure.compare_speeds(chosen, np.array([[10., 5, 20], [20, 40, 10], [30, 30, 30]]))
     assert a.speeds == [10, 20, 30] and a.ratios_to_first == [1, 1, 1] and a.ratios_to_pytorch == [0.5, 2, 1]
     assert b.ratios_to_first == [0.5, 2, 1] and b.ratios_to_pytorch is None
     assert p.ratios_to_first == [2, 0.5, 1] and p.ratios_to_pytorch == [1, 1, 1]
@@ -61,7 +61,7 @@ def test_ratios_are_taken_within_a_round():
 
 
 def test_an_absent_rival_leaves_no_ratio():
-    (result,) = measure.compare([Contender("train", "a", None, rival="PyTorch")], np.ones((2, 1)))
+    (result,) = measure.compare_speeds([Contender("train", "a", None, rival="PyTorch")], np.ones((2, 1)))
     assert result.ratios_to_pytorch is None
 
 
@@ -108,7 +108,7 @@ def test_contenders_run_in_processes_and_those_that_cannot_are_left_out():
     chosen = [Contender("x", "gone", build_missing),
               Contender("x", "one", build_counter, dict(shared=1), process="both"),
               Contender("x", "two", build_counter, dict(shared=2), process="both")]
-    results, notes = measure.measure(chosen, dataclasses.replace(TINY, repeats=2))
+    results, notes = measure.measure_speed(chosen, dataclasses.replace(TINY, repeats=2))
     assert [result.name for result in results] == ["one", "two"] and notes == ["a part is not here"]
     assert all(len(result.speeds) == 2 and min(result.speeds) > 0 for result in results)
 
@@ -120,7 +120,7 @@ def test_a_contender_finds_its_environment(monkeypatch):
     for arguments, environment, found in (({}, {}, "6 None"), (dict(devices=2), {}, "3 64"),
                                           (dict(devices=2), {"MXNET_CPU_TEMP_COPY": "4"}, "3 4")):
         with pytest.raises(InputError, match="^%s$" % found):
-            measure.measure([Contender("x", "one", build_told, arguments, environment=environment)], TINY)
+            measure.measure_speed([Contender("x", "one", build_told, arguments, environment=environment)], TINY)
     assert os.environ == before
 
 
@@ -134,7 +134,7 @@ def test_a_contender_keeps_the_scratch_memories_that_the_user_chose(monkeypatch)
 def test_a_contender_whose_devices_cannot_share_the_threads_is_left_out(monkeypatch, count, words):
     monkeypatch.setenv("OMP_NUM_THREADS", str(count))
     chosen = [Contender("x", "one", build_counter, dict(shared=1)), Contender("x", "two", build_told, dict(devices=2))]
-    results, notes = measure.measure(chosen, TINY)
+    results, notes = measure.measure_speed(chosen, TINY)
     assert [result.name for result in results] == ["one"]
     assert notes == ["two: left out, since its devices cannot share %s evenly" % words]
 
@@ -150,7 +150,7 @@ def test_devices_share_the_batch(build):
     (build_wrong, "--steps 1: too many"), (build_killed, "some contender: killed")])
 def test_a_contender_that_fails_ends_the_measurement(build, message):
     with pytest.raises(InputError, match=message):
-        measure.measure([Contender("x", "some contender", build)], TINY)
+        measure.measure_speed([Contender("x", "some contender", build)], TINY)
 
 
 # ---- the PyTorch rival ----
@@ -248,7 +248,7 @@ def test_each_part_of_the_script_has_contenders():
 
 
 def test_the_reference_chain_normalises_as_our_transform():
-    images = datasets.load("digits", "", "test").images[:3]
+    images = datasets.load_images("digits", "", "test").images[:3]
     transform = cases.plain_transform(BenchmarkOptions(dataset="cifar10"))
     chain = cases.reference_chain(transform.mean, transform.std, pad=0, flip=False)
     ours, _ = transform(images, np.zeros(3, np.int32))
@@ -258,7 +258,7 @@ def test_the_reference_chain_normalises_as_our_transform():
 
 def test_the_reference_chain_crops_and_flips():
     chain = cases.reference_chain((0.5,) * 3, (0.25,) * 3)
-    image = mx.nd.array(datasets.load("digits", "", "test").images[0], dtype="uint8")
+    image = mx.nd.array(datasets.load_images("digits", "", "test").images[0], dtype="uint8")
     made = [chain(image).asnumpy() for _ in range(4)]
     assert {one.shape for one in made} == {(3, 32, 32)} and any((one != made[0]).any() for one in made)
 

@@ -22,7 +22,7 @@ def random_images(count=6, height=32, width=32):
 
 @pytest.fixture(scope="module")
 def digits():
-    return datasets.load("digits", None, "test").images[:60]
+    return datasets.load_images("digits", None, "test").images[:60]
 
 
 def grow(images, name):
@@ -38,7 +38,7 @@ def test_each_strength_is_further_from_digits(name, digits):
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_each_strength_is_further_from_photographs(name, cifar10_dir):
-    grow(datasets.load("cifar10", cifar10_dir, "test").images[:100], name)
+    grow(datasets.load_images("cifar10", cifar10_dir, "test").images[:100], name)
 
 
 @pytest.mark.parametrize("name, strength", CASES)

@@ -26,15 +26,15 @@ def test_memory_size_is_the_systems_or_a_containers_part_of_it():
 
 @pytest.mark.slow
 def test_accumulating_takes_less_memory_than_the_batch_it_stands_for():
-    large = scaling.measure(Load(batch_size=64), "thin", 1)
-    parts = scaling.measure(Load(batch_size=16, accumulate=4), "thin", 1)
+    large = scaling.measure_cost(Load(batch_size=64), "thin", 1)
+    parts = scaling.measure_cost(Load(batch_size=16, accumulate=4), "thin", 1)
     assert parts.memory < 0.8 * large.memory
     assert large.images_per_second > 0 and 0 < large.busy_cores < core_count() + 0.5
 
 
 @pytest.mark.slow
 def test_two_processes_hold_the_memory_of_both():
-    one, two = (scaling.measure(Load(batch_size=2, processes=count), "thin", 1) for count in (1, 2))
+    one, two = (scaling.measure_cost(Load(batch_size=2, processes=count), "thin", 1) for count in (1, 2))
     assert 1.5 * one.memory < two.memory < 2.5 * one.memory
 
 

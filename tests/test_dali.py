@@ -37,16 +37,16 @@ def folder(tmp_path_factory):
     path, rng = tmp_path_factory.mktemp("records"), np.random.default_rng(0)
     sets = {split: ImageSet(rng.integers(0, 256, (count, 9, 7, 3), np.uint8), np.arange(count, dtype=np.int32), CLASSES)
             for split, count in COUNTS.items()}
-    recordio.write(str(path), "noise", sets, source="noise", mean=MEAN, std=STD, flip=True)
+    recordio.write_records(str(path), "noise", sets, source="noise", mean=MEAN, std=STD, flip=True)
     return str(path)
 
 
 def locate(folder, split="train"):
-    return recordio.locate(recordio.describe("noise", folder), folder, split)
+    return recordio.locate(recordio.describe_records("noise", folder), folder, split)
 
 
 def load(folder, split="train"):
-    return datasets.load("noise", folder, split, data_format="rec")
+    return datasets.load_images("noise", folder, split, data_format="rec")
 
 
 def train_loader(folder, transform=CROPS, seed=1, workers=0):
@@ -225,11 +225,11 @@ def test_a_gpu_that_dali_cannot_use_is_one_line(folder):
 @needs_dali
 @pytest.mark.slow
 def test_training_from_records_by_dali(tmp_path):
-    digits = {split: datasets.load("digits", "", split) for split in ("train", "test")}
-    facts = datasets.describe("digits")
+    digits = {split: datasets.load_images("digits", "", split) for split in ("train", "test")}
+    facts = datasets.describe_data("digits")
     few = {split: ImageSet(images[:count], labels[:count], classes) for count, (split, (images, labels, classes))
            in zip((50, 21), digits.items())}
-    recordio.write(str(tmp_path / "data"), "digits", few, facts.title, facts.mean, facts.std, facts.flip)
+    recordio.write_records(str(tmp_path / "data"), "digits", few, facts.title, facts.mean, facts.std, facts.flip)
     done = script("cifar10_train.py", "--dataset", "digits", "--data-format", "rec", "--loader", "dali", "-b", 16,
                   "--widths", "thin", "--epochs", 1, "--cutout", 8, "--mix-up", 1, "--num-gpus", 0, "--name", "run",
                   cwd=str(tmp_path))

@@ -46,7 +46,7 @@ def write_cifar10(folder):
 def message(*args, **kwargs):
     """The one line with which `load` refuses."""
     with pytest.raises(InputError) as caught:
-        datasets.load(*args, **kwargs)
+        datasets.load_images(*args, **kwargs)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -55,27 +55,27 @@ def message(*args, **kwargs):
 
 def test_every_set_is_described_without_files():
     assert datasets.DATASETS == ("digits", "cifar10", "cifar100")
-    assert [len(datasets.describe(name).classes) for name in datasets.DATASETS] == [10, 10, 100]
+    assert [len(datasets.describe_data(name).classes) for name in datasets.DATASETS] == [10, 10, 100]
     for name in datasets.DATASETS:
-        data_set = datasets.describe(name)
+        data_set = datasets.describe_data(name)
         assert len(set(data_set.classes)) == len(data_set.classes)
         assert len(data_set.mean) == len(data_set.std) == 3
-    assert [datasets.describe(name).flip for name in datasets.DATASETS] == [False, True, True]
-    assert list(datasets.describe("cifar100").classes) == sorted(datasets.describe("cifar100").classes)
+    assert [datasets.describe_data(name).flip for name in datasets.DATASETS] == [False, True, True]
+    assert list(datasets.describe_data("cifar100").classes) == sorted(datasets.describe_data("cifar100").classes)
 
 
 def test_unknown_names_list_the_choices():
     assert message("mnist", "data", "train") == "data set 'mnist': choose from digits, cifar10, cifar100"
     assert message("digits", "data", "validation") == "split 'validation': choose from train, test"
     with pytest.raises(InputError, match="choose from digits"):
-        datasets.describe("mnist")
+        datasets.describe_data("mnist")
 
 
 # Digits
 
 @pytest.mark.parametrize("split, count", [("train", 1437), ("test", 360)])
 def test_digits_shapes_and_types(split, count):
-    images, labels, classes = datasets.load("digits", None, split)
+    images, labels, classes = datasets.load_images("digits", None, split)
     assert images.shape == (count, 32, 32, 3) and images.dtype == np.uint8 and images.flags.c_contiguous
     assert labels.shape == (count,) and labels.dtype == np.int32
     assert classes == tuple("0123456789") and set(labels) == set(range(10))
@@ -84,8 +84,8 @@ def test_digits_shapes_and_types(split, count):
 
 
 def test_digits_statistics_are_those_of_train():
-    pixels = datasets.load("digits", None, "train").images / 255.0
-    data_set = datasets.describe("digits")
+    pixels = datasets.load_images("digits", None, "train").images / 255.0
+    data_set = datasets.describe_data("digits")
     np.testing.assert_allclose(pixels.mean((0, 1, 2)), data_set.mean, atol=5e-5)
     np.testing.assert_allclose(pixels.std((0, 1, 2)), data_set.std, atol=5e-5)
 
@@ -94,7 +94,7 @@ def test_digits_load_at_once():
     times = []
     for _ in range(3):
         start = time.process_time()
-        datasets.load("digits", None, "train")
+        datasets.load_images("digits", None, "train")
         times.append(time.process_time() - start)
     assert min(times) < 0.5
 
@@ -103,7 +103,7 @@ def test_digits_are_those_of_scikit_learn():
     source = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed").load_digits()
     with np.load(os.path.join(os.path.dirname(datasets.__file__), "digits.npz"), allow_pickle=False) as file:
         np.testing.assert_array_equal(file["images"], source.images)
-    labels = [datasets.load("digits", None, split).labels for split in ("train", "test")]
+    labels = [datasets.load_images("digits", None, split).labels for split in ("train", "test")]
     np.testing.assert_array_equal(np.concatenate(labels), source.target)
 
 
@@ -121,7 +121,7 @@ def test_magnify_is_bilinear():
 
 def test_planes_become_channels(small, tmp_path):
     folder = write_cifar10(tmp_path / "cifar-10-batches-bin")
-    images, labels, classes = datasets.load("cifar10", tmp_path, "train")
+    images, labels, classes = datasets.load_images("cifar10", tmp_path, "train")
     assert images.shape == (5 * COUNT, 32, 32, 3) and images.dtype == np.uint8 and images.flags.c_contiguous
     assert labels.dtype == np.int32 and labels.tolist() == [i + j for i in range(5) for j in range(COUNT)]
     raw = (folder / "data_batch_3.bin").read_bytes()
@@ -136,7 +136,7 @@ def test_cifar100_gives_the_fine_label(small, tmp_path):
     folder.mkdir()
     raw = make_records([[19, 99], [0, 1], [5, 20], [7, 0]])
     (folder / "test.bin").write_bytes(raw)
-    images, labels, classes = datasets.load("cifar100", tmp_path, "test")
+    images, labels, classes = datasets.load_images("cifar100", tmp_path, "test")
     assert labels.tolist() == [99, 1, 20, 0]
     assert (classes[0], classes[1], classes[99]) == ("apple", "aquarium_fish", "worm")
     assert images[1, 0, 0].tolist() == [raw[3074 + 2 + plane * 1024] for plane in range(3)]
@@ -146,13 +146,13 @@ def test_cifar100_gives_the_fine_label(small, tmp_path):
 def test_data_dir_holds_the_folder_or_is_it(small, tmp_path, inside):
     folder = write_cifar10(tmp_path / (inside or "cifar-10-batches-bin"))
     data_dir = folder if inside else tmp_path
-    assert len(datasets.load("cifar10", str(data_dir), "test").labels) == COUNT
+    assert len(datasets.load_images("cifar10", str(data_dir), "test").labels) == COUNT
 
 
 def test_class_names_come_from_the_sets_own_file(small, tmp_path):
     folder = write_cifar10(tmp_path / "cifar-10-batches-bin")
     (folder / "batches.meta.txt").write_text("\n".join("abcdefghij") + "\n\n")
-    assert datasets.load("cifar10", tmp_path, "test").classes == tuple("abcdefghij")
+    assert datasets.load_images("cifar10", tmp_path, "test").classes == tuple("abcdefghij")
     (folder / "batches.meta.txt").write_text("a\nb\n")
     assert "batches.meta.txt: 2 class names, expected 10" in message("cifar10", tmp_path, "test")
 
@@ -221,7 +221,7 @@ def test_absent_file_is_named(small, tmp_path, folder):
     (tmp_path / folder / "data_batch_4.bin").unlink()
     assert message("cifar10", tmp_path, "train", False).startswith(
         "CIFAR-10 lacks data_batch_4.bin in %s: put " % (tmp_path / folder))
-    assert len(datasets.load("cifar10", tmp_path, "test", False).labels) == COUNT
+    assert len(datasets.load_images("cifar10", tmp_path, "test", False).labels) == COUNT
 
 
 def pack(path, folder, names=None):
@@ -234,7 +234,7 @@ def pack(path, folder, names=None):
 def test_archive_put_there_by_hand_is_used(small, tmp_path, data_dir):
     (tmp_path / "data").mkdir()
     pack(tmp_path / "data" / "cifar-10-binary.tar.gz", write_cifar10(tmp_path / "cifar-10-batches-bin"))
-    assert len(datasets.load("cifar10", tmp_path / data_dir, "train", False).labels) == 5 * COUNT
+    assert len(datasets.load_images("cifar10", tmp_path / data_dir, "train", False).labels) == 5 * COUNT
     assert len(os.listdir(str(tmp_path / "data" / "cifar-10-batches-bin"))) == 6
 
 
@@ -244,7 +244,7 @@ def test_archive_mends_a_lost_file_and_keeps_the_others(small, tmp_path):
     (folder / "test_batch.bin").unlink()
     own = make_records([[9]] * COUNT)
     (folder / "data_batch_1.bin").write_bytes(own)
-    assert datasets.load("cifar10", tmp_path, "test").labels.tolist() == [5, 6, 7, 8]
+    assert datasets.load_images("cifar10", tmp_path, "test").labels.tolist() == [5, 6, 7, 8]
     assert (folder / "data_batch_1.bin").read_bytes() == own
 
 
@@ -269,7 +269,7 @@ def test_absent_set_is_downloaded_and_unpacked(small, tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "fetch", fetch)
     (tmp_path / "data").mkdir()
     for _ in range(2):
-        assert len(datasets.load("cifar10", tmp_path / "data", "test").labels) == COUNT
+        assert len(datasets.load_images("cifar10", tmp_path / "data", "test").labels) == COUNT
     assert asked == [("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", "cifar-10-binary.tar.gz", 170052171,
                       "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
                       "c32a1d4ab5d03f1284b67883e8d87530")]
@@ -285,9 +285,9 @@ def test_reading_needs_no_mxnet():
 # The real thing
 
 def test_real_cifar10(cifar10_dir):
-    data_set = datasets.describe("cifar10")
+    data_set = datasets.describe_data("cifar10")
     for split, each in [("train", 5000), ("test", 1000)]:
-        images, labels, classes = datasets.load("cifar10", cifar10_dir, split, download=False)
+        images, labels, classes = datasets.load_images("cifar10", cifar10_dir, split, download=False)
         assert images.shape == (data_set.samples[split], 32, 32, 3)
         assert np.bincount(labels).tolist() == [each] * 10
         assert classes == data_set.classes

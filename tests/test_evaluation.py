@@ -11,7 +11,7 @@ from resattnet.system.mxnet import mx
 from resattnet.evaluation.assessment import assess_files
 from resattnet.data.transforms import Transform
 from resattnet.data.datasets import ImageSet
-from resattnet.evaluation.metrics import (compare_paired, evaluate, mean_probabilities, measure, measure_samples, predict, reliability, split_batch)
+from resattnet.evaluation.metrics import (compare_paired, evaluate, mean_probabilities, evaluate_logits, measure_samples, compute_logits, reliability, split_batch)
 from resattnet.data.loaders import ArrayLoader
 from resattnet.models.network import get_attention_cifar
 from test_cli import script
@@ -20,7 +20,7 @@ from test_cli import script
 def test_measure_against_a_loop():
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(200, 7)).astype(np.float32), rng.integers(0, 7, 200)
-    result = measure(logits, labels)
+    result = evaluate_logits(logits, labels)
     loss = top1 = top5 = 0
     for row, label in zip(logits.astype(float), labels):
         loss -= np.log(np.exp(row[label]) / np.exp(row).sum()) / 200
@@ -44,7 +44,7 @@ def test_each_sample_against_a_loop():
         losses.append(-np.log(shares[label]))
         assert samples.predicted[index] == shares.index(max(shares))
         assert samples.probability[index] == pytest.approx(max(shares))
-    assert samples.loss == pytest.approx(losses) and samples.loss.mean() == measure(logits, labels).loss
+    assert samples.loss == pytest.approx(losses) and samples.loss.mean() == evaluate_logits(logits, labels).loss
     assert samples.hardest(9).tolist() == sorted(range(60), key=lambda index: -samples.loss[index])[:9]
     assert len(samples.hardest(100)) == 60
 
@@ -55,12 +55,12 @@ def test_loss_of_huge_logits_is_finite():
 
 
 def test_equal_logits_are_not_all_right():
-    result = measure(np.zeros((10, 10), np.float32), np.arange(10))
+    result = evaluate_logits(np.zeros((10, 10), np.float32), np.arange(10))
     assert result.top1 == 0.1 and result.top5 == 0.5 and result.loss == pytest.approx(np.log(10))
 
 
 def test_fewer_than_five_classes_and_a_class_without_samples():
-    result = measure(np.eye(3, dtype=np.float32)[[0, 1]], np.array([0, 2]))
+    result = evaluate_logits(np.eye(3, dtype=np.float32)[[0, 1]], np.array([0, 2]))
     assert result.top5 == 1 and result.class_accuracy[0] == 1 and np.isnan(result.class_accuracy[1])
 
 
@@ -96,7 +96,7 @@ def test_mean_of_probabilities():
         parts = [np.exp(part[i].astype(float)) / np.exp(part[i].astype(float)).sum() for part in logits]
         assert np.allclose(np.exp(row), (parts[0] + parts[1]) / 2, rtol=1e-6)
     far = mean_probabilities(np.array([[0.0, 5000.0]]), np.array([[0.0, 5000.0]]))
-    assert np.isfinite(far).all() and np.isfinite(measure(far, np.array([0])).loss)
+    assert np.isfinite(far).all() and np.isfinite(evaluate_logits(far, np.array([0])).loss)
 
 
 class Corner(mx.gluon.HybridBlock):
@@ -111,7 +111,7 @@ def test_predict_mirrors_left_and_right():
     loader = ArrayLoader(ImageSet(images, np.arange(7, dtype=np.int32), tuple("abcdefg")),
                          Transform((0.0,) * 3, (1.0,) * 3, 7), 3)
     for mirror, column in ((False, 0), (True, 4)):
-        logits, labels = predict(Corner(), loader, [mx.cpu()], mirror=mirror)
+        logits, labels = compute_logits(Corner(), loader, [mx.cpu()], mirror=mirror)
         expected = images[:, :, column].transpose(0, 2, 1).reshape(7, -1) / 255
         assert np.allclose(logits, expected, atol=1e-6) and labels.tolist() == list(range(7))
 
@@ -120,7 +120,7 @@ def test_mirrored_images_are_measured_beside_the_plain_ones(tmp_path):
     rng = np.random.default_rng(1)
     sets = {split: ImageSet(rng.integers(0, 256, (30, 8, 8, 3), dtype=np.uint8),
                             rng.integers(0, 3, 30).astype(np.int32), tuple("abc")) for split in ("train", "test")}
-    recordio.write(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.25,) * 3, True)
+    recordio.write_records(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.25,) * 3, True)
     net, path = get_attention_cifar(3, 56, "thin"), str(tmp_path / "net.params")
     net.initialize()
     images = (sets["test"].images.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.25
@@ -128,8 +128,8 @@ def test_mirrored_images_are_measured_beside_the_plain_ones(tmp_path):
     parameters.save_parameters(net, path, dict(
         network=dict(num_layers=56, widths="thin", classes=3, attention_learning="arl"), dataset="noise",
         data_format="rec", data_dir=str(tmp_path)))
-    plain, = assess_files([path], script_options.TestingOptions(num_gpus=0))
-    both, = assess_files([path], script_options.TestingOptions(num_gpus=0, flip=True))
+    plain, = assess_files([path], script_options.TestOptions(num_gpus=0))
+    both, = assess_files([path], script_options.TestOptions(num_gpus=0, flip=True))
     assert plain.mirrored is None and both.evaluation[:3] == plain.evaluation[:3]
     total = 0
     for part in (images, images[..., ::-1]):

@@ -20,7 +20,7 @@ from resattnet.models import parameters
 from resattnet.system.mxnet import mx
 from resattnet.data.transforms import Transform
 from resattnet.system.errors import InputError
-from resattnet.models.graphs import quantized
+from resattnet.models.graphs import quantize
 from resattnet.models.network import get_attention_cifar, get_attention_net
 from resattnet.commands.script_options import ExportOptions
 from resattnet.evaluation.model_file import calibration_images
@@ -40,7 +40,7 @@ VARIANTS = [  # of the network's own arguments: a line each
 
 def digits(count):
     """Test images of the digits, as a network is given them."""
-    facts, test_set = datasets.describe("digits"), datasets.load("digits", None, "test")
+    facts, test_set = datasets.describe_data("digits"), datasets.load_images("digits", None, "test")
     return Transform(facts.mean, facts.std, 10)(test_set.images[:count], test_set.labels[:count])[0]
 
 
@@ -115,7 +115,7 @@ def test_another_interpolation_is_caught(tmp_path, monkeypatch):
 
     path = str(tmp_path / "wrong.onnx")
     onnx.save(wrong_model(net, 32, 32), path)
-    wrong = targets.compare(run(path, x), net(mx.nd.array(x)).asnumpy())
+    wrong = targets.compare_logits(run(path, x), net(mx.nd.array(x)).asnumpy())
     assert wrong.error > 100 * targets.TOLERANCE * wrong.largest
     monkeypatch.setattr(targets, "make_model", wrong_model)
     with pytest.raises(RuntimeError, match="net.onnx is not written: its logits are not the network's"):
@@ -181,7 +181,7 @@ def test_the_script_writes_what_a_user_has_to_know(saved, tmp_path):
     texts = dict(layout="NCHW", channels="RGB", dataset="digits", resattnet_version=resattnet.__version__,
                  params_sha256=parameters.read_description(path)["sha256"])
     assert {name: known[name] for name in texts} == texts
-    facts = datasets.describe("digits")
+    facts = datasets.describe_data("digits")
     assert [json.loads(known[name]) for name in ("mean", "std", "classes", "image_size", "top1")] == [
         list(facts.mean), list(facts.std), list("0123456789"), [32, 32], 0.125]
     assert json.loads(known["network"]) == dict(
@@ -224,15 +224,15 @@ def test_symbols_are_read_again_at_any_size(saved, target, tmp_path, capfd):
         return
     assert comparison.error > 0 and comparison.images == 64
     assert operators(again)["_sg_mkldnn_conv"] and not operators(again)["Convolution"]
-    train_set, facts = datasets.load("digits", None, "train"), datasets.describe("digits")
-    graph = quantized(net, calibration_images(train_set, Transform(facts.mean, facts.std, 10), 64))
+    train_set, facts = datasets.load_images("digits", None, "train"), datasets.describe_data("digits")
+    graph = quantize(net, calibration_images(train_set, Transform(facts.mean, facts.std, 10), 64))
     assert difference(again(x), graph(x)) < 1e-4 * float(abs(net(x)).max().asscalar())
 
 
 def test_default_names_stand_beside_the_parameters(saved, monkeypatch):
     monkeypatch.setattr(targets, "export_onnx", lambda net, path, **kwargs: path)
     monkeypatch.setattr(targets, "export_symbol", lambda net, prefix, x: (prefix,))
-    monkeypatch.setattr(targets, "quantized", lambda net, x: net)
+    monkeypatch.setattr(targets, "quantize", lambda net, x: net)
     stem = os.path.splitext(saved[0])[0]
     for target, expected in (("onnx", ".onnx"), ("symbol", ""), ("int8", "-int8")):
         assert targets.export_parameters(saved[0], ExportOptions(to=target))[0] == (stem + expected,)
@@ -309,7 +309,7 @@ def test_the_readme_example_needs_no_mxnet(saved, tmp_path):
     targets.export_parameters(path, ExportOptions(output=target))
     program = tmp_path / "predict_onnx.py"
     program.write_text("import sys\nsys.modules['mxnet'] = sys.modules['resattnet'] = None\n" + example())
-    test_set, answers = datasets.load("digits", None, "test"), set()
+    test_set, answers = datasets.load_images("digits", None, "test"), set()
     for row, logits in enumerate(net(mx.nd.array(digits(3)))):
         picture = str(tmp_path / "digit.png")
         Image.fromarray(test_set.images[row]).save(picture)

@@ -102,8 +102,8 @@ def test_the_last_layer_of_another_data_set_is_initialised_anew(options, first, 
 
 
 def test_the_last_layer_may_have_other_classes(options, first, path, monkeypatch):
-    describe = datasets.describe
-    monkeypatch.setattr(datasets, "describe", lambda *args: describe(*args)._replace(classes=tuple("abcdefghijkl")))
+    describe = datasets.describe_data
+    monkeypatch.setattr(datasets, "describe_data", lambda *args: describe(*args)._replace(classes=tuple("abcdefghijkl")))
     run, theirs = loop.Run(elsewhere(options, "tuned", params=path), CPU), values(first)
     found = values(run)
     assert found.pop("output.weight").shape[0] == found.pop("output.bias").shape[0] == 12
@@ -113,7 +113,7 @@ def test_the_last_layer_may_have_other_classes(options, first, path, monkeypatch
 
 
 def test_what_is_not_there_is_said_before_the_data_is_looked_for(options, path, monkeypatch):
-    monkeypatch.setattr(datasets, "load", None)
+    monkeypatch.setattr(datasets, "load_images", None)
     assert "lost.params: no such parameter file; did you mean" in refusal(options, path.replace("last", "lost"))
     with open(path, "r+b") as handle:
         handle.write(b"damage")

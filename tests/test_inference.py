@@ -16,7 +16,7 @@ from resattnet.evaluation.assessment import assess_files
 from resattnet.data.transforms import Transform
 from resattnet.system.errors import InputError
 from resattnet.evaluation.metrics import evaluate
-from resattnet.models.graphs import fused, quantized
+from resattnet.models.graphs import fuse, quantize
 from resattnet.data.loaders import ArrayLoader
 from resattnet.training.loop import train
 
@@ -31,7 +31,7 @@ def operators(block):
 def test_fused_gives_the_same_logits(build, depth, learning):
     widths = "thin" if build is resattnet.get_attention_cifar else "full"
     net = initialised(build(10, depth, widths=widths, attention_learning=learning))
-    graph = fused(net)
+    graph = fuse(net)
     for shape in ((3, 3, 32, 32), (1, 3, 37, 50), (3, 3, 32, 32)):
         x = images(*shape)
         expected = net(x)
@@ -41,7 +41,7 @@ def test_fused_gives_the_same_logits(build, depth, learning):
 
 def test_fused_leaves_no_convolution_alone():
     net = initialised(resattnet.get_attention_cifar(10, 56, widths="thin"))
-    graph = fused(net)
+    graph = fuse(net)
     graph(images(2, 3, 32, 32))
     found = operators(graph)
     assert found["_sg_mkldnn_conv"] == 110 and not found["Convolution"]
@@ -55,18 +55,18 @@ def test_fused_of_the_deepest():
         parameter.set_data(parameter.data() / 2)  # as initialised, its logits are 1e15, and all error
     x = images(1, 3, 32, 32)
     expected = net(x)
-    assert difference(fused(net)(x), expected) < 1e-4 * float(abs(expected).max().asscalar())
+    assert difference(fuse(net)(x), expected) < 1e-4 * float(abs(expected).max().asscalar())
 
 
 def test_fused_follows_the_parameters_of_its_net():
     net = initialised(resattnet.get_attention_cifar(10, 56, widths="thin"))
-    graph, x = fused(net), images(2, 3, 32, 32)
+    graph, x = fuse(net), images(2, 3, 32, 32)
     net.output.bias.set_data(net.output.bias.data() + 1)
     assert difference(graph(x), net(x)) < 1e-4 * float(abs(net(x)).max().asscalar())
 
 
 def test_fused_exported_and_imported_gives_the_same(tmp_path):
-    graph, x = fused(initialised(resattnet.get_attention_cifar(10, 56, widths="thin"))), images(2, 3, 32, 32)
+    graph, x = fuse(initialised(resattnet.get_attention_cifar(10, 56, widths="thin"))), images(2, 3, 32, 32)
     expected = graph(x)
     graph.export(str(tmp_path / "net"))
     again = mx.gluon.SymbolBlock.imports(str(tmp_path / "net-symbol.json"), ["data"], str(tmp_path / "net-0000.params"))
@@ -87,10 +87,10 @@ def trained(tmp_path_factory):
 def test_int8_computes_in_int8_and_sees_what_float32_sees(trained, capfd):
     net = resattnet.get_attention_cifar(10, 56, widths="thin")
     parameters.load_parameters(net, trained, [mx.cpu()])
-    facts = datasets.describe("digits")
+    facts = datasets.describe_data("digits")
     transform = Transform(facts.mean, facts.std, 10)
-    train_set, test_set = (datasets.load("digits", None, split) for split in ("train", "test"))
-    graph = quantized(net, transform(train_set.images[:100], train_set.labels[:100])[0])
+    train_set, test_set = (datasets.load_images("digits", None, split) for split in ("train", "test"))
+    graph = quantize(net, transform(train_set.images[:100], train_set.labels[:100])[0])
     assert capfd.readouterr().err == ""
     found = operators(graph)
     assert found["_contrib_quantized_batch_norm"] == found["_contrib_quantized_act"] == 37
@@ -107,8 +107,8 @@ def test_int8_computes_in_int8_and_sees_what_float32_sees(trained, capfd):
 
 @pytest.mark.parametrize("given", [dict(graph="fused"), dict(graph="int8", calibration_images=64)])
 def test_a_parameter_file_is_measured_with_the_graph_asked_for(trained, given):
-    plain = assess_files([trained], script_options.TestingOptions(num_gpus=0))[0].evaluation
-    other = assess_files([trained], script_options.TestingOptions(num_gpus=0, **given))[0].evaluation
+    plain = assess_files([trained], script_options.TestOptions(num_gpus=0))[0].evaluation
+    other = assess_files([trained], script_options.TestOptions(num_gpus=0, **given))[0].evaluation
     assert other.samples == plain.samples == 360 and abs(other.top1 - plain.top1) < 0.03
     assert other.loss != plain.loss
 
@@ -122,9 +122,9 @@ def test_a_parameter_file_is_measured_with_the_graph_asked_for(trained, given):
 ])
 def test_options_that_do_not_go_together(given, message):
     with pytest.raises(InputError, match=message):
-        script_options.TestingOptions(**given)
+        script_options.TestOptions(**given)
 
 
 def test_more_calibration_images_than_there_are(trained):
     with pytest.raises(InputError, match="--calibration-images 2000: the data set has 1437 training images"):
-        assess_files([trained], script_options.TestingOptions(graph="int8", calibration_images=2000))
+        assess_files([trained], script_options.TestOptions(graph="int8", calibration_images=2000))

@@ -14,9 +14,9 @@ DEVICES = [mx.cpu()]
 
 @pytest.mark.parametrize("data_format", ["bin", "rec"])
 def test_label_noise(few_digits, tmp_path, data_format):
-    sets = {split: datasets.load("digits", None, split) for split in ("train", "test")}
+    sets = {split: datasets.load_images("digits", None, split) for split in ("train", "test")}
     if data_format == "rec":
-        recordio.write(str(tmp_path), "digits", sets, "digits", (0.3,) * 3, (0.3,) * 3, False)
+        recordio.write_records(str(tmp_path), "digits", sets, "digits", (0.3,) * 3, (0.3,) * 3, False)
     given = dict(dataset="digits", data_format=data_format, data_dir=str(tmp_path), batch_size=64, seed=3)
     plain, noisy, again, other = (open_inputs(TrainingOptions(**dict(given, **changes)), DEVICES) for changes in (
         {}, dict(label_noise=0.4), dict(label_noise=0.4), dict(label_noise=0.4, seed=4)))

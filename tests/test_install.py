@@ -140,12 +140,12 @@ def test_core_count(monkeypatch, cpus, siblings, quota, expected):
 def test_devices_divide_the_cores(monkeypatch, devices, threads):
     monkeypatch.setattr(cores, "core_count", lambda: 6)
     monkeypatch.setattr(os, "environ", {})
-    cores.divide_cores(devices)
+    cores.split_cores(devices)
     set_by_us = dict(os.environ)
     assert set_by_us.pop("MXNET_CPU_TEMP_COPY", None) == (None if devices == 1 else str(32 * devices))
     assert set_by_us == {"OMP_NUM_THREADS": threads}
     before = dict(os.environ)
-    cores.divide_cores(1)
+    cores.split_cores(1)
     assert os.environ == before, "what is set stays"
 
 

@@ -107,7 +107,7 @@ def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):
     seen, draw = [], mask_figures.draw
     monkeypatch.setattr(mask_figures, "draw", lambda *args: seen.append(args) or draw(*args))
     run = loop.train(elsewhere(options, "run", mask_images=3, epochs=1))
-    test_set = datasets.load("digits", None, "test")
+    test_set = datasets.load_images("digits", None, "test")
     for label, row in enumerate(run.mask_log.rows):
         first = np.flatnonzero(test_set.labels == label)[0]
         assert row.title == "no. %d: %d" % (first, label)
@@ -139,7 +139,7 @@ def test_a_float16_net_is_shown_too(options):
 
 
 def test_more_images_than_there_are():
-    facts, test_set = datasets.describe("digits"), datasets.load("digits", None, "test")
+    facts, test_set = datasets.describe_data("digits"), datasets.load_images("digits", None, "test")
     few = test_set._replace(images=test_set.images[:9], labels=test_set.labels[:9])
     loader = ArrayLoader(few, Transform(facts.mean, facts.std, 10), 4)
     with pytest.raises(InputError, match="--mask-images 10: the data set has 9 test images"):

@@ -36,7 +36,7 @@ def small(monkeypatch):
 
 
 def digits(count):
-    facts, test_set = datasets.describe("digits"), datasets.load("digits", None, "test")
+    facts, test_set = datasets.describe_data("digits"), datasets.load_images("digits", None, "test")
     return Transform(facts.mean, facts.std, 10)(test_set.images[:count], test_set.labels[:count])[0]
 
 
@@ -172,7 +172,7 @@ def test_the_sheet_shows_the_masks(channels, small):
     """Every panel is the map that it should be; a module's before and after are of one scale."""
     net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(2)
     found, cams = masks.soft_masks(net, x), masks.grad_cam(net, x)
-    pixels = datasets.load("digits", None, "test").images
+    pixels = datasets.load_images("digits", None, "test").images
     rows = [mask_figures.Row("picture %d" % n, Image.fromarray(pixels[n]).resize((64, 48)), pixels[n])
             for n in range(2)]
     guesses = [Prediction(("cat",), (0,), (0.5,)), Prediction(("owl",), (1,), (0.75,))]

@@ -7,7 +7,7 @@ from resattnet.system.mxnet import mx
 from resattnet.models.attention import AttentionModule, Interpolation, SoftMask
 from resattnet.system.errors import InputError
 from resattnet.models.spec import CIFAR_WIDTHS, attention_net_spec, trunk_depth
-from resattnet.models.units import Bottleneck, start_as_shortcuts
+from resattnet.models.units import Bottleneck, zero_init_residual
 
 CIFAR_PARAMETERS = {56: 7467370, 92: 12646506, 128: 13905770, 164: 17124970, 236: 23563370, 452: 43783274}
 IMAGENET_PARAMETERS = {56: 31810728, 92: 52466344, 128: 57467048, 164: 70295208, 236: 95951528, 452: 176499368}
@@ -264,7 +264,7 @@ def units_of(net):
 def test_zero_gamma_starts_each_unit_as_its_shortcut_and_lets_it_learn():
     """The last convolutions get gradients at once, what is before them as soon as these have left 0."""
     net = initialised(resattnet.get_attention_cifar(10, 56, "thin"))
-    start_as_shortcuts(net)
+    zero_init_residual(net)
     units = units_of(net)
     assert len(units) == 33
     x = images(2, units[1].conv1.weight.shape[1], 4, 4)
@@ -289,7 +289,7 @@ def test_zero_gamma_starts_each_unit_as_its_shortcut_and_lets_it_learn():
 
 
 def test_a_gamma_of_zero_within_a_pre_activation_unit_would_stop_its_branch_for_good():
-    """Why `start_as_shortcut` is what it is: ReLU has no gradient at 0."""
+    """Why `zero_init_branch` is what it is: ReLU has no gradient at 0."""
     unit = Bottleneck(16, 16)
     unit.initialize(mx.init.MSRAPrelu())
     unit.bn3.gamma.set_data(mx.nd.zeros((4,)))

@@ -6,13 +6,13 @@ import pytest
 from resattnet.runs import states
 from resattnet.system.errors import InputError
 from resattnet.training.options import TrainingOptions
-from resattnet.training.resume import continued, override, resumed
+from resattnet.training.resume import load_for_resume, merge_options, options_for_resume
 from resattnet.runs.progress import Progress
 
 
 def after(before, epochs_done=0, **given):
     """The options of a run that goes on with what is given."""
-    return resumed(dataclasses.asdict(TrainingOptions(**before)), given, epochs_done)
+    return options_for_resume(dataclasses.asdict(TrainingOptions(**before)), given, epochs_done)
 
 
 def test_what_is_given_wins_and_the_rest_stays():
@@ -76,13 +76,13 @@ def test_what_excludes_the_other_takes_its_place():
     (dict(mask="none"), dict(mask_images=4)), (dict(mask_images=4), dict(mask="none")),
     (dict(num_cpus=2), dict(float16=True))])
 def test_beside_a_recipe_what_is_given_takes_the_place_of_what_excludes_it(own, given):
-    options = override(TrainingOptions(**own), given)
+    options = merge_options(TrainingOptions(**own), given)
     assert all(getattr(options, name) == value for name, value in given.items())
 
 
 def test_a_type_takes_the_place_of_devices_that_do_not_compute_in_it():
-    assert override(TrainingOptions(num_gpus=0), dict(float16=True)).num_gpus is None
-    assert override(TrainingOptions(num_gpus=1), dict(dtype="bfloat16")).num_gpus == 0
+    assert merge_options(TrainingOptions(num_gpus=0), dict(float16=True)).num_gpus is None
+    assert merge_options(TrainingOptions(num_gpus=1), dict(dtype="bfloat16")).num_gpus == 0
 
 
 @pytest.mark.parametrize("before, given, message", [
@@ -98,7 +98,7 @@ def test_what_was_given_is_named(before, given, message):
 
 def test_a_run_of_another_version_says_so():
     with pytest.raises(InputError, match="of another version of resattnet: --stochastic-depth is unknown here"):
-        resumed(dict(dataclasses.asdict(TrainingOptions()), stochastic_depth=0.1), {}, 0)
+        options_for_resume(dict(dataclasses.asdict(TrainingOptions()), stochastic_depth=0.1), {}, 0)
 
 
 def test_the_warm_up_keeps_its_length():
@@ -110,7 +110,7 @@ def test_the_warm_up_keeps_its_length():
 def test_a_state_of_before_an_option_was_there():
     before = dataclasses.asdict(TrainingOptions(epochs=30))
     del before["lr_restarts"], before["params"]
-    assert resumed(before, dict(epochs=60), 30).lr_restarts is None
+    assert options_for_resume(before, dict(epochs=60), 30).lr_restarts is None
 
 
 def test_what_goes_with_an_option_goes_with_it():
@@ -127,11 +127,11 @@ def test_a_run_goes_on_from_python_too(tmp_path):
                                                  options=dataclasses.asdict(TrainingOptions(epochs=3, lr=0.2))))
     given = dict(epochs=6, model_dir=str(tmp_path / "models"))
     for run in ("run", str(folder), str(folder / "last.state")):
-        options, state = continued(run, given)
+        options, state = load_for_resume(run, given)
         assert (options.epochs, options.lr, state.progress["step"], given["epochs"]) == (6, 0.2, 8, 6)
         assert state.folder == str(folder)
     with pytest.raises(InputError, match="--epochs 1: the run to resume has done 2"):
-        continued(str(folder), dict(epochs=1))
+        load_for_resume(str(folder), dict(epochs=1))
 
 
 def test_steps_after_the_end_stay():

@@ -94,7 +94,7 @@ def test_ten_steps_of_a_second_implementation(options, monkeypatch, no_wd, max_n
     given = dict(vars(options), seed=SEED, lr=LR, momentum=MOMENTUM, wd=WD, epsilon=EPSILON, alpha=ALPHA, mix_up=True,
                  no_wd=no_wd, clip_gradient=max_norm)
     run = loop.Run(type(options)(**given), [mx.cpu()])
-    image_set = datasets.load("digits", None, "train")
+    image_set = datasets.load_images("digits", None, "train")
 
     def values():
         return {name: p.data().asnumpy() for name, p in run.net._collect_params_with_prefix().items()}

@@ -13,7 +13,7 @@ from resattnet.system.mxnet import mx
 from resattnet.system.devices import check_type, cpu_facts
 from resattnet.system.errors import InputError
 from resattnet.training.options import TrainingOptions
-from resattnet.models.precision import mixed
+from resattnet.models.precision import to_bfloat16
 
 INSTRUCTIONS = cpu_facts()[1]
 needs_avx512 = pytest.mark.skipif(bool(INSTRUCTIONS) and "avx512f" not in INSTRUCTIONS,
@@ -59,7 +59,7 @@ def graph_types(symbol):
 def test_what_is_bfloat16_in_the_graph(depth, learning):
     net = initialised(resattnet.get_attention_cifar(10, depth, widths="thin", attention_learning=learning))
     plain = net(mx.sym.var("data")).tojson()
-    found = graph_types(mixed(net)(mx.sym.var("data")))
+    found = graph_types(to_bfloat16(net)(mx.sym.var("data")))
     convolutions = sum(node["op"] == "Convolution" for node in json.loads(plain)["nodes"])
     assert found["Convolution"] == {2: convolutions - 1, 4: 1}  # the first one is of three channels
     assert found["FullyConnected"] == {2: 1} and set(found["dot"]) == {4} and set(found["elemwise_add"]) == {2}
@@ -73,7 +73,7 @@ def test_what_is_bfloat16_in_the_graph(depth, learning):
 def test_the_bfloat16_graph_computes_the_same(learning):
     """Logits and gradients to the precision of bfloat16, 2^-8, which grows over a hundred layers, the more in NAL."""
     net = initialised(resattnet.get_attention_cifar(10, 56, widths="thin", attention_learning=learning))
-    graph, x, y = mixed(net), images(8, 3, 32, 32), mx.nd.arange(8)
+    graph, x, y = to_bfloat16(net), images(8, 3, 32, 32), mx.nd.arange(8)
     loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()
     results = []
     for block in (net, graph):

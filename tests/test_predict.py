@@ -40,7 +40,7 @@ DESCRIPTION = {"dataset": "digits", "data_format": "bin"}
 def save_net(folder, widths="thin", classes=10, **description):
     """Parameters of a network in a folder that gives each image another answer, and their description."""
     net = initialised(get_attention_cifar(classes, 56, widths=widths))
-    test_set, facts = datasets.load("digits", None, "test"), datasets.describe("digits")
+    test_set, facts = datasets.load_images("digits", None, "test"), datasets.describe_data("digits")
     x, _ = Transform(facts.mean, facts.std, 10)(test_set.images[:50], test_set.labels[:50])
     net.output.bias.set_data(-net(mx.nd.array(x)).mean(axis=0))
     network = dict(classes=classes, num_layers=56, widths=widths, attention_learning="arl")
@@ -65,7 +65,7 @@ def thin(tmp_path_factory):
     """A parameter file for the scripts, and images beside it."""
     folder = tmp_path_factory.mktemp("thin")
     save_net(folder)
-    test_set = datasets.load("digits", None, "test")
+    test_set = datasets.load_images("digits", None, "test")
     for number in range(5):
         Image.fromarray(test_set.images[number]).save(str(folder / ("%d.png" % number)))
     return folder
@@ -211,9 +211,9 @@ def test_any_size_is_scaled_whole(size, params):
 
 
 def test_probabilities_against_numpy(params, tmp_path):
-    test_set = datasets.load("digits", None, "test")
+    test_set = datasets.load_images("digits", None, "test")
     classifier = resattnet.Classifier.load(params, batch_size=4)
-    net, facts = classifier.net, datasets.describe("digits")
+    net, facts = classifier.net, datasets.describe_data("digits")
     x = ((test_set.images[:9] / 255.0 - facts.mean) / facts.std).transpose(0, 3, 1, 2)
     logits = net(mx.nd.array(x)).asnumpy().astype(float)
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -236,7 +236,7 @@ def test_classes_of_ones_own_names(params, tmp_path):
     names = "naught one two three four five six seven eight nine"
     (tmp_path / "names.txt").write_text(names.replace(" ", "\n") + "\n\n")
     named = Classifier.load(params, classes=str(tmp_path / "names.txt"))
-    image = datasets.load("digits", None, "test").images[:1]
+    image = datasets.load_images("digits", None, "test").images[:1]
     (plain,), (found,) = Classifier.load(params).predict(image), named.predict(image)
     assert found.labels == plain.labels and found.classes[0] == named.classes[plain.labels[0]] != plain.classes[0]
     assert named.trained.images("test").classes == named.classes
@@ -255,13 +255,13 @@ def test_lists_of_classes_that_cannot_be(params, tmp_path, names, message):
 
 
 def test_the_test_set_as_png_gives_what_evaluation_gives(params, tmp_path):
-    test_set = datasets.load("digits", None, "test")
+    test_set = datasets.load_images("digits", None, "test")
     names = []
     for number, image in enumerate(test_set.images):
         names.append(str(tmp_path / ("%03d.png" % number)))
         Image.fromarray(image).save(names[-1])
     labels = [prediction.labels[0] for prediction in Classifier.load(params).predict(names, top=1)]
-    evaluation = assess_files([params], script_options.TestingOptions(num_gpus=0))[0].evaluation
+    evaluation = assess_files([params], script_options.TestOptions(num_gpus=0))[0].evaluation
     confusion = np.zeros((10, 10), int)
     np.add.at(confusion, (test_set.labels, labels), 1)
     assert (confusion == evaluation.confusion).all() and len(set(labels)) > 3
@@ -278,7 +278,7 @@ def test_records_know_their_size(tmp_path, small):
     rng = np.random.default_rng(0)
     sets = {split: datasets.ImageSet(rng.integers(0, 256, (4, 20, 24, 3), np.uint8), np.arange(4, dtype=np.int32) % 3,
                                      ("cat", "dog", "owl")) for split in recordio.SPLITS}
-    recordio.write(str(tmp_path), "pets", sets, "noise", (0.5, 0.5, 0.5), (0.2, 0.3, 0.4), True)
+    recordio.write_records(str(tmp_path), "pets", sets, "noise", (0.5, 0.5, 0.5), (0.2, 0.3, 0.4), True)
     path = save_net(tmp_path, classes=3, **{"data_dir": str(tmp_path)})
     classifier = Classifier.load(path, dataset="pets", data_format="rec")
     assert classifier.size == (20, 24) and classifier.pixels(np.zeros((90, 90, 3), np.uint8)).shape == (20, 24, 3)

@@ -18,8 +18,8 @@ from resattnet.evaluation.classifier import Classifier
 from resattnet.system.errors import InputError
 from resattnet.system.files import digest
 from resattnet.models.network import get_attention_cifar, get_attention_net
-from resattnet.commands.script_options import ExportOptions, TrainedOptions
-from resattnet.evaluation.model_file import load_trained
+from resattnet.commands.script_options import ExportOptions, ModelFileOptions
+from resattnet.evaluation.model_file import load_model
 
 NAME, RECIPE = "cifar10_attention56_thin", "thin56-proof"
 
@@ -76,7 +76,7 @@ def test_a_damaged_description_says_where_it_came_from(folder, text, message):
     else:
         with open(path, "w") as handle:
             handle.write(text.replace("%s", digest(os.path.join(folder[1], "some.params"))))
-    for act in (lambda: get_attention_cifar(10, 56, "thin", pretrained=True), lambda: pretrained.describe("some")):
+    for act in (lambda: get_attention_cifar(10, 56, "thin", pretrained=True), lambda: pretrained.describe_pretrained("some")):
         with pytest.raises(InputError, match=message + ".*it came with the package: install that again") as error:
             act()
         assert "\n" not in str(error.value)
@@ -113,14 +113,14 @@ def test_their_names_serve_as_paths_unless_a_file_has_it(folder, tmp_path, monke
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "some").mkdir(parents=True)
     monkeypatch.chdir(elsewhere)
-    assert load_trained("some", TrainedOptions(), [mx.cpu()]).network["attention_learning"] == "nal"
+    assert load_model("some", ModelFileOptions(), [mx.cpu()]).network["attention_learning"] == "nal"
     with pytest.raises(InputError, match="sone: no such parameter file; did you mean some?"):
-        load_trained("sone", TrainedOptions(), [mx.cpu()])
+        load_model("sone", ModelFileOptions(), [mx.cpu()])
     (elsewhere / "some").rmdir()
     shutil.copy(os.path.join(folder[1], "some.params"), str(elsewhere / "some"))
-    assert pretrained.resolve("some") == "some"
+    assert pretrained.resolve_path("some") == "some"
     with pytest.raises(InputError, match="some has no description beside it"):
-        load_trained("some", TrainedOptions(), [mx.cpu()])
+        load_model("some", ModelFileOptions(), [mx.cpu()])
 
 
 def test_float16_is_half_the_size_and_nearly_the_same(folder, tmp_path):
@@ -131,7 +131,7 @@ def test_float16_is_half_the_size_and_nearly_the_same(folder, tmp_path):
     for name, value in mx.nd.load(paths[0]).items():
         assert value.dtype == (np.float16 if value.ndim > 1 or name == "output.bias" else np.float32)  # Gluon's cast
         assert (value.asnumpy() == net._collect_params_with_prefix()[name].data().asnumpy().astype(value.dtype)).all()
-    again = load_trained(paths[0], TrainedOptions(), [mx.cpu()])
+    again = load_model(paths[0], ModelFileOptions(), [mx.cpu()])
     assert again.description["dtype"] == "float16" and again.net.output.weight.data().dtype == np.float32
     assert 0 < comparison.error < 0.01 * comparison.largest
 
@@ -161,7 +161,7 @@ def test_what_float16_cannot_hold(folder, tmp_path):
 
 
 def test_it_is_the_run_of_the_recipe():
-    told, recipe = pretrained.describe(NAME), recipes.find(RECIPE, recipes.read(recipes.PATH))
+    told, recipe = pretrained.describe_pretrained(NAME), recipes.find_recipe(RECIPE, recipes.read_recipes(recipes.PATH))
     given = recipes.options(recipe)
     assert told["run"] == RECIPE and told["dataset"] == given.dataset
     assert {name: told["network"][name] for name in ("num_layers", "widths")} == {
@@ -182,7 +182,7 @@ def test_it_reaches_its_accuracy_on_real_images(cifar10_dir):
     Of those that it was measured on, the JPEG re-encoding, it is right on 1,824: no two of their highest logits are
     within a hundredth of each other, so that no CPU decides otherwise.
     """
-    test_set, share = datasets.load("cifar10", cifar10_dir, "test"), pretrained.describe(NAME)["validation_top1"]
+    test_set, share = datasets.load_images("cifar10", cifar10_dir, "test"), pretrained.describe_pretrained(NAME)["validation_top1"]
     images = test_set.images[:2000]
     found = Classifier.load(NAME).predict(images, top=1)
     hits = np.array([prediction.labels[0] for prediction in found]) == test_set.labels[:2000]
@@ -194,7 +194,7 @@ def test_it_reaches_its_accuracy_on_real_images(cifar10_dir):
 def test_builder_and_classifier_have_the_same_network():
     builder = get_attention_cifar(10, 56, widths="thin", pretrained=True)
     np.testing.assert_allclose(logits(builder), logits(Classifier.load(NAME).net), rtol=1e-4, atol=1e-4)
-    assert parameters.read_description(pretrained.resolve(NAME))["dtype"] == "float16"
+    assert parameters.read_description(pretrained.resolve_path(NAME))["dtype"] == "float16"
 
 
 def test_scripts_take_its_name(tmp_path):

@@ -11,7 +11,7 @@ OWN, OTHER = dict(lr=0.1, lr_steps=(1, 2)), dict(lr=5.0, lr_steps=(1, 2))
 def resumed(progress, options, before):
     """A run's progress, as of its state on the disk, that goes on."""
     again = Progress(**json.loads(json.dumps(progress.__dict__)))
-    again.go_on_with(options, before)
+    again.record_changes(options, before)
     return again
 
 

@@ -25,16 +25,16 @@ from resattnet.data.datasets import ImageSet
 from resattnet.system.errors import InputError
 from resattnet.system.signals import Interrupted
 from resattnet.training.options import TrainingOptions
-from resattnet.training.resume import continued, resumed
+from resattnet.training.resume import load_for_resume, options_for_resume
 from resattnet.commands.script_options import ReproductionOptions
 
 HEAD = ",".join(recipes.Recipe._fields) + "\n"
-TABLE = recipes.read()
+TABLE = recipes.read_recipes()
 NAMES = [recipe.name for recipe in TABLE]
 
 
 def by_name(name):
-    return recipes.find(name, TABLE)
+    return recipes.find_recipe(name, TABLE)
 
 
 @pytest.mark.parametrize("name", [recipe.name for recipe in TABLE if recipe.flags])
@@ -159,12 +159,12 @@ def test_unknown_names_come_with_the_nearest():
 def test_files_that_are_not_recipes(tmp_path, text, message):
     path = tmp_path / "recipes.csv"
     with pytest.raises(InputError, match="no such file of recipes"):
-        recipes.read(str(path))
+        recipes.read_recipes(str(path))
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(InputError, match=message):
-        recipes.read(str(path))
+        recipes.read_recipes(str(path))
     with pytest.raises(InputError, match="cannot be read as a file of recipes"):
-        recipes.read(str(tmp_path))
+        recipes.read_recipes(str(tmp_path))
 
 
 @pytest.mark.parametrize("flags, message", [
@@ -279,8 +279,8 @@ def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
     options, training_options = few
     history = loop.train(training_options).progress.history
     errors = [100 * (1 - row["validation_top1"]) for row in history]
-    reproduce.record(FEW, dataclasses.replace(options, note="sixteen pixels"))
-    other, entered = recipes.read(options.recipes)
+    reproduce.save_result(FEW, dataclasses.replace(options, note="sixteen pixels"))
+    other, entered = recipes.read_recipes(options.recipes)
     assert other == OTHER and entered[:5] == FEW[:5]
     assert entered.ours == "%.2f, best %.2f" % (errors[-1], min(errors))
     words = "digits, 3 epochs, best after %d, seed 0, float32, 0 min of training; CPU (" % (
@@ -293,10 +293,10 @@ def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
 def test_a_note_stays_with_the_run_that_it_is_of(few):
     options, training_options = few
     loop.train(training_options)
-    entered = reproduce.record(FEW, dataclasses.replace(options, note="sixteen pixels"))
-    assert reproduce.record(entered, options) == entered
+    entered = reproduce.save_result(FEW, dataclasses.replace(options, note="sixteen pixels"))
+    assert reproduce.save_result(entered, options) == entered
     another = entered._replace(conditions=entered.conditions.replace("seed 0", "seed 7"))
-    assert not reproduce.record(another, options).conditions.endswith("sixteen pixels")
+    assert not reproduce.save_result(another, options).conditions.endswith("sixteen pixels")
 
 
 @pytest.mark.parametrize("changes, message", [
@@ -308,7 +308,7 @@ def test_a_note_stays_with_the_run_that_it_is_of(few):
 def test_a_run_with_other_flags_than_its_recipe_is_not_entered(few, changes, message):
     options, training_options = few
     loop.train(dataclasses.replace(training_options, epochs=3, **changes))
-    for act in (reproduce.record, reproduce.next_command):
+    for act in (reproduce.save_result, reproduce.next_command):
         with pytest.raises(InputError, match=message):
             act(FEW, options)
 
@@ -316,7 +316,7 @@ def test_a_run_with_other_flags_than_its_recipe_is_not_entered(few, changes, mes
 def go_on(options, **changes):
     """Resume the run of `FEW` with other options."""
     state = states.load_state(os.path.join(options.model_dir, "few"))
-    return loop.train(resumed(state.options, changes, state.progress["epoch"]), state)
+    return loop.train(options_for_resume(state.options, changes, state.progress["epoch"]), state)
 
 
 @pytest.mark.parametrize("first, message", [
@@ -329,7 +329,7 @@ def test_a_run_that_had_other_flags_before_is_not_entered(few, monkeypatch, firs
         loop.train(dataclasses.replace(training_options, **first))
     again()
     go_on(options, **{name: getattr(training_options, name) for name in first})
-    for act in (reproduce.record, reproduce.next_command):
+    for act in (reproduce.save_result, reproduce.next_command):
         with pytest.raises(InputError, match=message):
             act(FEW, options)
 
@@ -341,7 +341,7 @@ def test_a_run_that_showed_and_saved_otherwise_before_is_entered(few, monkeypatc
         loop.train(training_options)
     again()
     assert go_on(options, log_interval=1, save_period=2).progress.changes[0]["step"] == 6
-    assert reproduce.record(FEW, options).ours
+    assert reproduce.save_result(FEW, options).ours
 
 
 def test_the_run_of_another_version_is_one_line(few):
@@ -349,7 +349,7 @@ def test_the_run_of_another_version_is_one_line(few):
     run = loop.train(training_options)
     progress = dict(dataclasses.asdict(run.progress), options=dict(dataclasses.asdict(run.options), depth_drop=0.1))
     states.save_state(run.folder, {}, progress)
-    for act in (reproduce.record, reproduce.next_command):
+    for act in (reproduce.save_result, reproduce.next_command):
         with pytest.raises(InputError, match="models/few: the run is of another version of resattnet: --depth-drop is"):
             act(FEW, options)
 
@@ -358,21 +358,21 @@ def test_a_row_that_was_edited_while_it_ran_keeps_what_was_edited(few, tmp_path)
     options, training_options = few
     loop.train(training_options)
     write_table(tmp_path, OTHER, FEW._replace(caveat="sixteen pixels", error="8.5"))
-    entered = reproduce.record(FEW, options)
-    row = recipes.read(options.recipes)[1]
+    entered = reproduce.save_result(FEW, options)
+    row = recipes.read_recipes(options.recipes)[1]
     assert (row.caveat, row.error, row.ours) == ("sixteen pixels", "8.5", entered.ours) and row.ours
     write_table(tmp_path, OTHER, FEW._replace(flags=FEW.flags + " --cutout 8"))
     with pytest.raises(InputError, match="recipe few has other flags in .*recipes.csv than it was run with"):
-        reproduce.record(FEW, options)
+        reproduce.save_result(FEW, options)
 
 
 def test_what_does_not_decide_may_differ(few):
     """Among it the seed, which the conditions name, unless the recipe has one; and defaults that are given."""
     options, training_options = few
     loop.train(dataclasses.replace(training_options, seed=3, log_interval=7, save_period=1, lr=0.1))
-    assert "seed 3" in reproduce.record(FEW, options).conditions
+    assert "seed 3" in reproduce.save_result(FEW, options).conditions
     with pytest.raises(InputError, match="--seed 4 where it has 3"):
-        reproduce.record(FEW._replace(flags=FEW.flags + " --seed 4"), options)
+        reproduce.save_result(FEW._replace(flags=FEW.flags + " --seed 4"), options)
 
 
 @pytest.mark.parametrize("usable, flags, added", [([], "", False), ([0], "", False), ([0, 1, 3], "", True),
@@ -399,20 +399,20 @@ def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few, tmp_pa
     again()
     with pytest.raises(InputError, match="few/last.params, whose run has 1 of its 3 epochs: run that recipe before"):
         reproduce.next_command(more, options)
-    loop.train(*continued(os.path.dirname(where), {}))
+    loop.train(*load_for_resume(os.path.dirname(where), {}))
     command = reproduce.next_command(more, options)
     assert command[command.index("--params") + 1] == where
     loop.train(dataclasses.replace(training_options, name="more", params=where))
-    assert reproduce.record(more, options).ours
+    assert reproduce.save_result(more, options).ours
     with open(where, "wb") as handle:
         handle.write(b"of another run")
     with pytest.raises(InputError, match="models.*/more began with other parameters than those of .*few/last.params"):
-        reproduce.record(more, options)
+        reproduce.save_result(more, options)
     os.remove(where)
-    assert reproduce.record(more, options).ours
+    assert reproduce.save_result(more, options).ours
     other = more._replace(flags=more.flags.replace("few/last", "few/best"))
     with pytest.raises(InputError, match="was not run by recipe more, which has --params .*few/best.params where"):
-        reproduce.record(other, options)
+        reproduce.save_result(other, options)
 
 
 def test_a_run_elsewhere_is_said_too(few, monkeypatch):
@@ -424,7 +424,7 @@ def test_a_run_elsewhere_is_said_too(few, monkeypatch):
         state = states.load_state(os.path.join(options.model_dir, "few"))
         monkeypatch.setattr(loop, "machine", lambda devices: machine)
         loop.train(TrainingOptions(**state.options), state)
-    assert reproduce.record(FEW, options).conditions.endswith("; then another machine")
+    assert reproduce.save_result(FEW, options).conditions.endswith("; then another machine")
 
 
 def test_a_log_that_another_run_has_written_over_decides_nothing(few, tmp_path):
@@ -435,7 +435,7 @@ def test_a_log_that_another_run_has_written_over_decides_nothing(few, tmp_path):
     before = log.read_bytes()
     loop.train(other)
     assert log.read_bytes() != before
-    entered = reproduce.record(FEW, dataclasses.replace(options, keep=str(tmp_path / "kept")))
+    entered = reproduce.save_result(FEW, dataclasses.replace(options, keep=str(tmp_path / "kept")))
     assert entered.ours.startswith("%.2f, " % (100 * (1 - history[-1]["validation_top1"])))
     assert (tmp_path / "kept" / "few.csv").read_bytes() == before
 
@@ -449,17 +449,17 @@ def test_a_file_of_recipes_that_cannot_be_written_is_one_line(few, monkeypatch):
 
     monkeypatch.setattr(recipes, "write_csv", denied)
     with pytest.raises(InputError, match="recipes.csv cannot be written .Permission denied"):
-        reproduce.record(FEW, options)
+        reproduce.save_result(FEW, options)
 
 
 def test_what_is_not_the_ended_run_of_the_recipe_is_not_entered(few):
     options, training_options = few
-    before = recipes.read(options.recipes)
+    before = recipes.read_recipes(options.recipes)
 
     def refusal(recipe=FEW):
         with pytest.raises(InputError) as error:
-            reproduce.record(recipe, options)
-        assert recipes.read(options.recipes) == before
+            reproduce.save_result(recipe, options)
+        assert recipes.read_recipes(options.recipes) == before
         return str(error.value)
 
     assert "no run of recipe few is there" in refusal()
@@ -491,7 +491,7 @@ def tiny(tmp_path):
     sets = {split: ImageSet(rng.integers(0, 256, (count, 8, 8, 3)).astype(np.uint8),
                             np.arange(count, dtype=np.int32) % 2, ("a", "b"))
             for split, count in (("train", 32), ("test", 8))}
-    recordio.write(str(tmp_path / "data"), "tiny", sets, "noise", mean=(0.5,) * 3, std=(0.3,) * 3, flip=False)
+    recordio.write_records(str(tmp_path / "data"), "tiny", sets, "noise", mean=(0.5,) * 3, std=(0.3,) * 3, flip=False)
     flags = "--dataset tiny --data-format rec --widths thin --batch-size 8 --epochs 8 --warmup-epochs 0 --num-gpus 0"
     write_table(tmp_path, recipes.Recipe("tiny", flags, "", "", "noise"))
     return tmp_path
@@ -544,7 +544,7 @@ def test_a_reproduction_stopped_and_killed_goes_on_to_its_end(tiny):
 
     done = script("reproduce.py", "tiny", "--recipes", "recipes.csv", cwd=str(tiny))
     assert done.returncode == 0 and "--resume models/tiny" in done.stdout, done
-    (entered,) = recipes.read(str(tiny / "recipes.csv"))
+    (entered,) = recipes.read_recipes(str(tiny / "recipes.csv"))
     with open(str(tiny / "models" / "tiny" / "last.json")) as handle:
         last = json.load(handle)["validation_top1"]
     assert entered.ours.startswith("%.2f, best " % (100 * (1 - last)))
@@ -552,7 +552,7 @@ def test_a_reproduction_stopped_and_killed_goes_on_to_its_end(tiny):
         assert len(handle.readlines()) == 9
     again = script("reproduce.py", "tiny", "--recipes", "recipes.csv", "--note", "x", cwd=str(tiny))
     assert again.returncode == 0 and "tiny: done before" in again.stdout and "--resume" not in again.stdout
-    assert recipes.read(str(tiny / "recipes.csv")) == [entered._replace(conditions=entered.conditions + "; x")]
+    assert recipes.read_recipes(str(tiny / "recipes.csv")) == [entered._replace(conditions=entered.conditions + "; x")]
     kept = script("reproduce.py", "tiny", "--recipes", "recipes.csv", "--write", "1", "--keep", "kept", cwd=str(tiny))
     assert kept.returncode == 0, kept
     assert (tiny / "kept" / "tiny.csv").read_bytes() == (tiny / "log" / "csv" / "tiny.csv").read_bytes()

@@ -39,12 +39,12 @@ def splits(seed=0):
 def write(folder, sets=None, **kwargs):
     sets = sets or splits()
     mean, std = recordio.statistics(sets["train"].images)
-    recordio.write(str(folder), "small", sets, source="noise", mean=mean, std=std, flip=False, **kwargs)
+    recordio.write_records(str(folder), "small", sets, source="noise", mean=mean, std=std, flip=False, **kwargs)
     return sets
 
 
 def load(folder, split="train", name="small"):
-    return datasets.load(name, str(folder), split, data_format="rec")
+    return datasets.load_images(name, str(folder), split, data_format="rec")
 
 
 def assert_same(found, written):
@@ -68,7 +68,7 @@ def test_what_is_written_is_what_is_read(tmp_path):
     assert sorted(os.listdir(str(tmp_path / "new"))) == FILES
     for split, written in sets.items():
         assert_same(load(tmp_path / "new", split), written)
-    facts = datasets.describe("small", str(tmp_path / "new"), "rec")
+    facts = datasets.describe_data("small", str(tmp_path / "new"), "rec")
     assert (facts.title, facts.classes, facts.samples) == ("noise", CLASSES, {"train": 9, "test": 4})
     pixels = sets["train"].images / 255.0
     np.testing.assert_allclose(facts.mean, pixels.mean((0, 1, 2)), atol=6e-5)
@@ -95,12 +95,12 @@ def test_one_even_colour_has_a_deviation_to_divide_by():
 
 def assert_same_batches(name, data_dir, folder, count=None):
     """Images, and so many batches of training and of validation from the records are those from the set's own files."""
-    facts, sets, loaders = datasets.describe(name), [], []
-    assert datasets.describe(name, folder, "rec")[1:6] == facts[1:6]
+    facts, sets, loaders = datasets.describe_data(name), [], []
+    assert datasets.describe_data(name, folder, "rec")[1:6] == facts[1:6]
     plain = Transform(facts.mean, facts.std, len(facts.classes))
     transform = plain._replace(pad=4, flip=True, alpha=1.0, epsilon=0.1, seed=3)
     for place, data_format in ((data_dir, "bin"), (folder, "rec")):
-        train, test = (datasets.load(name, place, split, data_format=data_format) for split in ("train", "test"))
+        train, test = (datasets.load_images(name, place, split, data_format=data_format) for split in ("train", "test"))
         sets.append((train, test))
         loaders.append((ArrayLoader(train, transform, 64, 3), ArrayLoader(test, plain, 64)))
     for ours, theirs in zip(*sets):

@@ -166,7 +166,7 @@ def logits_of(folder):
     """By the plain network, one image at a time, normalised here; with the images and labels."""
     net = get_attention_cifar(10, 56, "thin")
     net.load_parameters(os.path.join(folder, "best.params"))
-    images, labels, _ = datasets.load("digits", None, "test")
+    images, labels, _ = datasets.load_images("digits", None, "test")
     facts = datasets.SETS["digits"]
     normalised = ((images / 255 - facts.mean) / facts.std).transpose(0, 3, 1, 2)
     return np.concatenate([net(mx.nd.array(image[None])).asnumpy() for image in normalised]).astype(float), labels
@@ -183,7 +183,7 @@ def test_outcome_and_hardest_images_by_another_computation(records):
             assert image.loss == pytest.approx(losses[image.index], rel=1e-4)
             assert image.true == str(labels[image.index]) and image.predicted == str(logits[image.index].argmax())
             assert image.probability == pytest.approx(shares[image.index].max(), rel=1e-4)
-            assert (image.image == datasets.load("digits", None, "test").images[image.index]).all()
+            assert (image.image == datasets.load_images("digits", None, "test").images[image.index]).all()
         confusion = record.outcome.evaluation.confusion
         for true in range(10):
             for predicted in range(10):
@@ -268,14 +268,14 @@ def describe(folder, **changes):
 
 
 def test_other_images_than_in_training_are_noticed(copied, monkeypatch):
-    load = datasets.load
-    monkeypatch.setattr(datasets, "load", lambda *args, **kwargs: load(*args, **kwargs)._replace(
+    load = datasets.load_images
+    monkeypatch.setattr(datasets, "load_images", lambda *args, **kwargs: load(*args, **kwargs)._replace(
         labels=np.full(50, 3, np.int32)))
     assert "best.params has top-1" in collect_one(copied).remarks[0]
 
 
 def test_evaluate_0_leaves_it_out_and_says_so(home, monkeypatch):
-    monkeypatch.setattr("resattnet.evaluation.model_file.predict_parameters", None)
+    monkeypatch.setattr("resattnet.evaluation.model_file.compute_test_logits", None)
     record = collect_one(home, evaluate=False)
     assert record.outcome is None and record.remarks == []
     assert "--evaluate 0" in Reader(report_page.render([record], options_for(home, evaluate=False))).text

@@ -82,7 +82,7 @@ def noise_records(tmp_path):
     sets = {split: ImageSet(rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8),
                             rng.integers(0, 5, count).astype(np.int32), tuple("abcde"))
             for split, count in (("train", 64), ("test", 20))}
-    recordio.write(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
+    recordio.write_records(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
     make_teacher(str(tmp_path / "teacher.params"), "noise", 5)
     return str(tmp_path)
 

@@ -15,18 +15,18 @@ from resattnet.system.mxnet import mx
 from resattnet.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from resattnet.models.network import get_attention_cifar
 from resattnet.evaluation.assessment_tables import means_table, robustness_table
-from resattnet.evaluation.model_file import open_parameters, predict_parameters
+from resattnet.evaluation.model_file import open_model, compute_test_logits
 
 
 @pytest.fixture(scope="module")
 def digits():
-    return datasets.load("digits", None, "test")
+    return datasets.load_images("digits", None, "test")
 
 
 @pytest.fixture(scope="module")
 def linear():
     """A linear classifier of the digits, by least squares: images to logits."""
-    train_set = datasets.load("digits", None, "train")
+    train_set = datasets.load_images("digits", None, "train")
 
     def features(images):
         return np.concatenate([images.reshape(len(images), -1) / 255, np.ones((len(images), 1))], axis=1)
@@ -76,7 +76,7 @@ def test_the_table():
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     """A parameter file for the digits: the features as initialised, and the output fitted to them."""
-    train_set, facts = datasets.load("digits", None, "train"), datasets.describe("digits")
+    train_set, facts = datasets.load_images("digits", None, "train"), datasets.describe_data("digits")
     mx.random.seed(0)
     net, path = get_attention_cifar(10, 56, "thin"), str(tmp_path_factory.mktemp("net") / "net.params")
     net.initialize(mx.init.Xavier())
@@ -95,16 +95,16 @@ def path(tmp_path_factory):
 
 
 def measured(path, options):
-    trained, devices = open_parameters(path, options)
+    trained, devices = open_model(path, options)
     return robustness.measure_opened(trained, devices, trained.images("test"), options)
 
 
 @pytest.mark.parametrize("graph", ["plain", "fused", "int8"])
 def test_a_parameter_file_with_each_graph(graph, path):
-    options = script_options.TestingOptions(num_gpus=0, graph=graph, corruptions="contrast", corruption_images=60,
+    options = script_options.TestOptions(num_gpus=0, graph=graph, corruptions="contrast", corruption_images=60,
                                             batch_size=60, calibration_images=32 if graph == "int8" else None)
     result = measured(path, options)
-    logits, test_set, _ = predict_parameters(path, options)
+    logits, test_set, _ = compute_test_logits(path, options)
     assert result["images"] == 60 and result["clean"] > 0.4
     assert result["clean"] == (logits[:60].argmax(axis=1) == test_set.labels[:60]).mean()
     assert result["top1"]["contrast"][4] < result["clean"] - 0.1
@@ -112,11 +112,11 @@ def test_a_parameter_file_with_each_graph(graph, path):
 
 def test_records_give_the_same(path, digits, tmp_path):
     few = digits._replace(images=digits.images[:20], labels=digits.labels[:20])
-    facts = datasets.describe("digits")
-    recordio.write(str(tmp_path), "mine", {"train": few, "test": few}, "mine", facts.mean, facts.std, False)
+    facts = datasets.describe_data("digits")
+    recordio.write_records(str(tmp_path), "mine", {"train": few, "test": few}, "mine", facts.mean, facts.std, False)
     known = dict(num_gpus=0, corruptions="noise", batch_size=20)
-    expected = measured(path, script_options.TestingOptions(corruption_images=20, **known))
-    assert expected == measured(path, script_options.TestingOptions(
+    expected = measured(path, script_options.TestOptions(corruption_images=20, **known))
+    assert expected == measured(path, script_options.TestOptions(
         dataset="mine", data_format="rec", data_dir=str(tmp_path), **known))
 
 
@@ -124,7 +124,7 @@ def test_the_script(path, tmp_path):
     given = ["--params", path, "--num-gpus", 0, "--corruptions", "noise,brightness", "--corruption-images", 40]
     done = script("cifar10_test.py", *given)
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    result = measured(path, script_options.TestingOptions(
+    result = measured(path, script_options.TestOptions(
         num_gpus=0, corruptions="noise,brightness", corruption_images=40))
     assert result["images"] == 40
     assert done.stdout.splitlines()[-5:] == robustness_table(result).splitlines()

@@ -15,9 +15,9 @@ LOG = SimpleNamespace(text_path="log/text/r.log", csv_path="log/csv/r.csv", boar
 def told(rows):
     progress = Progress(epoch=0)
     for row in rows:
-        progress.note(row)
+        progress.end_epoch(row)
         for which in filter(lambda which: progress.surpasses(which, row), BEST):
-            progress.keep(which, row)
+            progress.set_best(which, row)
         yield progress, row
 
 

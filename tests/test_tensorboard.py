@@ -52,7 +52,7 @@ def home(tmp_path_factory):
     sets = {split: ImageSet(rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8),
                             np.arange(count, dtype=np.int32) % 5, tuple("abcde"))
             for split, count in (("train", 16 * STEPS), ("test", 20))}
-    recordio.write(folder, "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
+    recordio.write_records(folder, "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
     done = script("cifar10_train.py", *(
         "--dataset noise --data-format rec --data-dir . --widths thin -b 16 --epochs %d --log-interval 2 --num-gpus 0 "
         "--lr 0.01 --name run --mask-images 3" % EPOCHS).split(), cwd=folder)

@@ -21,7 +21,7 @@ from resattnet.system.devices import average_running_statistics, choose_devices,
 from resattnet.system.errors import InputError
 from resattnet.system.signals import Interrupted
 from resattnet.models.network import get_attention_cifar
-from resattnet.training.resume import resumed
+from resattnet.training.resume import options_for_resume
 
 CLOCK = ("seconds", "samples_per_second")
 
@@ -59,7 +59,7 @@ def stop_at(monkeypatch, step, action):
 
 def resume(options, **changes):
     state = states.load_state(os.path.join(options.model_dir, options.name))
-    return loop.train(resumed(state.options, changes, state.progress["epoch"]), state)
+    return loop.train(options_for_resume(state.options, changes, state.progress["epoch"]), state)
 
 
 TRICKS = dict(cutout=8, mix_up=True, epsilon=0.1, mixup_off_epochs=2)

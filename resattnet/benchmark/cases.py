@@ -17,7 +17,7 @@ from ..data.transforms import Transform
 from ..system.cores import SCRATCH_PER_DEVICE
 from ..system.devices import check_type, choose_devices, cpu_facts
 from ..system.errors import InputError
-from ..models.graphs import fused, quantized
+from ..models.graphs import fuse, quantize
 from ..data.loaders import ArrayLoader
 from ..models.network import get_attention_cifar
 from ..training.options import TrainingOptions
@@ -121,7 +121,7 @@ def training(options, accumulate=1, dtype=None, devices=1):
 def _run_on_data(options):
     run = make_run(options, dataset=options.dataset)
     samples = options.steps * options.batch_size
-    image_set = datasets.load(options.dataset, options.data_dir, "train")
+    image_set = datasets.load_images(options.dataset, options.data_dir, "train")
     if samples > len(image_set.labels):
         raise InputError("--steps %d: %d batches of %d are more than the %d images of %s"
                          % (options.steps, options.steps, options.batch_size, len(image_set.labels), options.dataset))
@@ -176,7 +176,7 @@ def inference(options, graph=None, devices=1):
 
 def int8(net):
     """The network in INT8, its ranges taken from noise: good enough for its speed."""
-    return quantized(net, np.random.default_rng(1).normal(size=(64, 3, 32, 32)).astype(np.float32))
+    return quantize(net, np.random.default_rng(1).normal(size=(64, 3, 32, 32)).astype(np.float32))
 
 
 def torch_twin(options, dtype):
@@ -211,7 +211,7 @@ def torch_inference(options, dtype):
 
 def plain_transform(options):
     """The transform of the data set, without randomness."""
-    facts = datasets.describe(options.dataset)
+    facts = datasets.describe_data(options.dataset)
     return Transform(facts.mean, facts.std, len(facts.classes))
 
 
@@ -227,7 +227,7 @@ def reference_chain(mean, std, pad=4, flip=True):
 
 def image_input(options):
     """Batches made image by image: crop, flip, normalise."""
-    transform, image_set = plain_transform(options), datasets.load(options.dataset, options.data_dir, "train")
+    transform, image_set = plain_transform(options), datasets.load_images(options.dataset, options.data_dir, "train")
     chain, images = reference_chain(transform.mean, transform.std), mx.nd.array(image_set.images, dtype="uint8")
     draws = np.random.default_rng(0)
 
@@ -239,7 +239,7 @@ def image_input(options):
 def batch_input(options, **extra):
     """Batches made by `augment.Transform`: crop, flip, normalise and what else is asked for."""
     transform = plain_transform(options)._replace(pad=4, flip=True, **extra)
-    image_set = datasets.load(options.dataset, options.data_dir, "train")
+    image_set = datasets.load_images(options.dataset, options.data_dir, "train")
     draws = np.random.default_rng(0)
 
     def step():
@@ -256,7 +256,7 @@ CONTENDERS = (
     Contender("train", "PyTorch float32", torch_training, dict(dtype="float32"), "PyTorch float32"),
     Contender("train", "PyTorch bfloat16", torch_training, dict(dtype="bfloat16"), "PyTorch bfloat16"),
     Contender("inference", "ours float32", inference, {}, "PyTorch float32"),
-    Contender("inference", "ours float32, fused", inference, dict(graph=fused), "PyTorch float32"),
+    Contender("inference", "ours float32, fused", inference, dict(graph=fuse), "PyTorch float32"),
     Contender("inference", "ours float32, 2 CPU devices", inference, dict(devices=2), "PyTorch float32"),
     Contender("inference", "ours float32, 2 CPU devices, 4 scratch pieces", inference, dict(devices=2),
               "PyTorch float32", environment={"MXNET_CPU_TEMP_COPY": "4"}),

@@ -21,7 +21,7 @@ from typing import List, NamedTuple, Optional
 import numpy as np
 
 from .. import __version__
-from ..system.mxnet import installed, mx
+from ..system.mxnet import installed_version, mx
 from .cases import Unavailable, make_run, random_batch, repeated, threads
 from ..system.cores import core_count
 from ..system.devices import cpu_facts
@@ -80,7 +80,7 @@ def interleave(turns, repeats, warm_up=WARM_UP_ROUNDS):
     return np.array([[turn() for turn in turns] for _ in range(warm_up + repeats)])[warm_up:]
 
 
-def compare(contenders, speeds):
+def compare_speeds(contenders, speeds):
     """Results of the contenders of one part.
 
     Parameters
@@ -234,7 +234,7 @@ class ContenderProcess:
         return answer
 
 
-def measure(contenders, options):
+def measure_speed(contenders, options):
     """Measure contenders of one part against each other.
 
     Parameters
@@ -265,7 +265,7 @@ def measure(contenders, options):
                 continue
             running += group
             turns += [functools.partial(_speed, process, index) for index in range(len(group))]
-        return compare(running, interleave(turns, options.repeats)), list(dict.fromkeys(notes))
+        return compare_speeds(running, interleave(turns, options.repeats)), list(dict.fromkeys(notes))
 
 
 def _speed(process, index):
@@ -324,7 +324,7 @@ def profile(options):
 def conditions(options):
     """What the figures depend on, as a dict of JSON types."""
     model, instructions = cpu_facts()
-    versions = {name: installed(name) for name in ("mxnet", "torch", "numpy", "gluoncv")}
+    versions = {name: installed_version(name) for name in ("mxnet", "torch", "numpy", "gluoncv")}
     return dict(dataclasses.asdict(options), cpu=model, instructions=instructions, cores=core_count(),
                 threads=threads(), load=os.getloadavg()[0], python=platform.python_version(),
                 versions=dict(versions, resattnet=__version__), system=platform.platform(),

@@ -89,7 +89,7 @@ def limit(busy_cores, memory, cores, available):
     return "cores" if busy_cores > 0.9 * cores else "waiting"
 
 
-def measure(load, widths, repeats, dtype="float32"):
+def measure_cost(load, widths, repeats, dtype="float32"):
     """The `Cost` of a load, over so many turns of one step.
 
     Raises

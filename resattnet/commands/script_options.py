@@ -30,7 +30,7 @@ def _resolve_output(options, name, a_folder_is_none=True):
 
 
 @dataclass(frozen=True)
-class TrainedOptions(Options):
+class ModelFileOptions(Options):
     """What a parameter file is of: for the scripts that read one.
 
     Where the first seven are not given, they are read from the description beside the parameters; so is
@@ -55,7 +55,7 @@ class TrainedOptions(Options):
 
 
 @dataclass(frozen=True)
-class TestingOptions(TrainedOptions):
+class TestOptions(ModelFileOptions):
     """Arguments of a measurement; each is the flag of the same name of `scripts/cifar10_test.py`."""
 
     batch_size: int = option(250, "images of a batch on each device", low=1, short="-b")
@@ -116,7 +116,7 @@ class TestingOptions(TrainedOptions):
 
 
 @dataclass(frozen=True)
-class ExportOptions(TrainedOptions):
+class ExportOptions(ModelFileOptions):
     """Arguments of an export; each is the flag of the same name of `scripts/export.py`."""
 
     to: str = option("onnx", "onnx: one file for ONNX runtimes, of one image size; symbol: Gluon's symbol.json and "
@@ -149,7 +149,7 @@ _ENDINGS = {"": "text", "txt": "text", "csv": "csv", "json": "json"}  # of an ou
 
 
 @dataclass(frozen=True)
-class PredictionOptions(TrainedOptions):
+class PredictionOptions(ModelFileOptions):
     """Arguments of a prediction; each is the flag of the same name of `scripts/predict.py`."""
 
     top: int = option(5, "how many classes of each image, the most probable first", low=1, short="-k")
@@ -175,7 +175,7 @@ class PredictionOptions(TrainedOptions):
 
 
 @dataclass(frozen=True)
-class MaskOptions(TrainedOptions):
+class MaskOptions(ModelFileOptions):
     """Arguments of a sheet of soft masks; each is the flag of the same name of `scripts/show_masks.py`."""
 
     from_test: int = option(0, "also show the first so many test images of the data set", low=0)

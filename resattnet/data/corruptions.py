@@ -141,7 +141,7 @@ def corrupt(images, name, strength, seed=0, first=0):
     InputError
         If there is no such corruption or strength.
     """
-    find(name)
+    check_name(name)
     if strength not in STRENGTHS:
         raise InputError("strength %s: choose from %s" % (strength, ", ".join(map(str, STRENGTHS))))
     function, amounts, _, random = CORRUPTIONS[name]
@@ -151,7 +151,7 @@ def corrupt(images, name, strength, seed=0, first=0):
     return function(images, amount, (np.random.default_rng((seed, first + row)) for row in range(len(images))))
 
 
-def find(name, flag=""):
+def check_name(name, flag=""):
     """The name itself; an InputError with the nearest ones, that begins with `flag`, if there is no such corruption."""
     if name in CORRUPTIONS:
         return name
@@ -164,4 +164,4 @@ def parse_names(text):
     """The corruptions that `--corruptions` names, each once: 0 none, 1 all, else names with commas between."""
     if text in ("0", "1"):
         return tuple(CORRUPTIONS) if text == "1" else ()
-    return tuple(dict.fromkeys(find(name.strip(), "--corruptions ") for name in text.split(",")))
+    return tuple(dict.fromkeys(check_name(name.strip(), "--corruptions ") for name in text.split(",")))

@@ -62,7 +62,7 @@ class DataSet(NamedTuple):
     files: Any = None  # where `read` finds them and what it knows of them
 
 
-def load(name, data_dir, split, download=True, data_format="bin"):
+def load_images(name, data_dir, split, download=True, data_format="bin"):
     """Read one split of a data set.
 
     Parameters
@@ -91,18 +91,18 @@ def load(name, data_dir, split, download=True, data_format="bin"):
         length or with a label out of range.
     """
     data_dir = os.path.expanduser(str(data_dir))
-    data_set = describe(name, data_dir, data_format)
+    data_set = describe_data(name, data_dir, data_format)
     if split not in data_set.samples:
         raise InputError("split %r: choose from %s" % (split, ", ".join(data_set.samples)))
     return data_set.read(data_set, data_dir, split, download)
 
 
-def describe(name, data_dir=None, data_format="bin"):
+def describe_data(name, data_dir=None, data_format="bin"):
     """The `DataSet` called `name`, no image being read; InputError for an unknown one."""
     if data_format == "rec":
         from . import recordio  # here, since it is built on this file and MXNet
 
-        return recordio.describe(name, os.path.expanduser(str(data_dir)))
+        return recordio.describe_records(name, os.path.expanduser(str(data_dir)))
     if name not in SETS:
         raise InputError("data set %r: choose from %s" % (name, ", ".join(DATASETS)))
     return SETS[name]

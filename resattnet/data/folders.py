@@ -42,7 +42,7 @@ def read_folder(folder, size=None, test_share=None, seed=0):
     if not os.path.isdir(folder):
         raise InputError("--images %s: no such folder" % folder)
     rng = np.random.default_rng(seed)
-    train, test = _share(folder, test_share, rng) if test_share else _splits(folder)
+    train, test = _split_by_fraction(folder, test_share, rng) if test_share else _splits(folder)
     classes = tuple(train)
     if len(classes) < 2:
         raise InputError("%s: one class only (%s): there is nothing to tell apart" % (folder, classes[0]))
@@ -79,7 +79,7 @@ def _splits(folder):
     return found
 
 
-def _share(folder, share, rng):
+def _split_by_fraction(folder, share, rng):
     """The files by class of a folder of classes, `share` of each drawn for test."""
     train, test = _classes(folder), {}
     if "train" in train:

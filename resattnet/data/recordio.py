@@ -83,7 +83,7 @@ def check_output(directory, name, overwrite=False):
         raise InputError("%s is there already: give another folder or name, or --overwrite 1" % there)
 
 
-def write(directory, name, splits, source, mean, std, flip, overwrite=False):
+def write_records(directory, name, splits, source, mean, std, flip, overwrite=False):
     """Write a set, read it back, and put it in place once every record is found to be right.
 
     Parameters
@@ -146,7 +146,7 @@ def _write_split(directory, name, split, image_set):
 
 
 def _verify(directory, name, splits):
-    facts = describe(name, directory)
+    facts = describe_records(name, directory)
     for split, written in splits.items():
         found = facts.read(facts, directory, split, False)
         if not (np.array_equal(found.images, written.images) and np.array_equal(found.labels, written.labels)
@@ -167,7 +167,7 @@ def _put_in_place(workshop, directory, name):
 
 # ---- reading ----
 
-def describe(name, data_dir):
+def describe_records(name, data_dir):
     """The `datasets.DataSet` of the records called `name` in a folder, no image being read.
 
     Raises
@@ -207,7 +207,7 @@ def locate(data_set, data_dir, split):
     Parameters
     ----------
     data_set : datasets.DataSet
-        As `describe` gives it.
+        As `describe_records` gives it.
     data_dir : str
     split : str
         'train' or 'test'.

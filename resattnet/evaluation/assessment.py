@@ -15,7 +15,7 @@ from ..system.errors import InputError
 from .metrics import mean_probabilities
 from ..system.files import digest, write_json, writing
 from .robustness import measure_opened, sheet
-from .model_file import open_parameters, predict_opened
+from .model_file import open_model, predict_test_set
 
 HARDEST = 24
 
@@ -60,7 +60,7 @@ def assess(name, facts, logits, test_set, mirrored=None):
     """`Assessment` of logits (N, classes), and of those of the mirrored images, if given."""
     samples = metrics.measure_samples(logits, test_set.labels)
     return Assessment(
-        name, facts, logits, test_set, metrics.measure(logits, test_set.labels), samples,
+        name, facts, logits, test_set, metrics.evaluate_logits(logits, test_set.labels), samples,
         metrics.reliability(samples.probability, samples.predicted == test_set.labels),
         None if mirrored is None else assess(name, facts, mean_probabilities(logits, mirrored), test_set))
 
@@ -86,17 +86,17 @@ def assess_files(paths, options):
     """
     if options.ensemble and len(paths) == 1:
         raise InputError("--ensemble 1: it takes several files; give --params more of them, or leave it out")
-    opened = [open_parameters(path, options) for path in paths]
+    opened = [open_model(path, options) for path in paths]
     _check_same_classes(paths, [network for network, _ in opened])
     if options.folder:
         _make(options.folder)  # before what takes long
     facts, predictions, robust = [], [], []
     for path in paths:
         network, devices = opened.pop(0)  # with it, the memory that measuring takes is free for the next
-        facts.append(dict(params=path, sha256=digest(pretrained.resolve(path)), network=network.network,
+        facts.append(dict(params=path, sha256=digest(pretrained.resolve_path(path)), network=network.network,
                           dataset=network.source["name"], data_format=network.source["data_format"],
                           graph=options.graph))
-        predictions.append(predict_opened(network, devices, options))
+        predictions.append(predict_test_set(network, devices, options))
         _check_same_images(paths[0], predictions[0].test_set, path, predictions[-1].test_set)
         predictions[-1] = predictions[-1]._replace(test_set=predictions[0].test_set)  # one copy of the images
         robust.append(measure_opened(network, devices, predictions[0].test_set, options)
@@ -177,7 +177,7 @@ def as_json(found, hardest=None):
                  for image in metrics.hardest_images(found.logits, found.test_set, hardest or HARDEST)])
 
 
-def compare(assessments):
+def compare_results(assessments):
     """`evaluation.Paired` of the first with each of the others."""
     return [metrics.compare_paired(assessments[0].right, other.right) for other in assessments[1:]]
 
@@ -189,7 +189,7 @@ def outcome(assessments, hardest=None):
     return {"evaluations": [as_json(found, hardest) for found in assessments],
             "comparisons": [{"first": assessments[0].facts["params"], "second": other.facts["params"],
                              "only_first": paired.only_first, "only_second": paired.only_second, "p": paired.p}
-                            for other, paired in zip(assessments[1:], compare(assessments))]}
+                            for other, paired in zip(assessments[1:], compare_results(assessments))]}
 
 
 # ---- as files ----
@@ -244,7 +244,7 @@ def _part(number, found):
     """The folder of one of several: its number makes it unlike any other, whatever the files are called."""
     if isinstance(found.facts["params"], list):
         return "ensemble"
-    folder, name = os.path.split(os.path.abspath(pretrained.resolve(found.facts["params"])))
+    folder, name = os.path.split(os.path.abspath(pretrained.resolve_path(found.facts["params"])))
     return "%d_%s_%s" % (number, os.path.basename(folder), os.path.splitext(name)[0])
 
 

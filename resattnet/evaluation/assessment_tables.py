@@ -1,7 +1,7 @@
 """Assessments as text: the tables that `scripts/cifar10_test.py` prints."""
 import numpy as np
 
-from .assessment import class_rows, compare
+from .assessment import class_rows, compare_results
 from ..data.corruptions import STRENGTHS
 
 COUNTED_CLASSES = 16  # of more, a matrix is wider than a page
@@ -89,7 +89,7 @@ def comparison_table(assessments):
     return "against %s, image by image\n" % assessments[0].name + _columns(
         [["file", "only it is right", "only the first", "p (McNemar, exact)"]]
         + [[other.name, str(paired.only_second), str(paired.only_first), "%.3g" % paired.p]
-           for other, paired in zip(assessments[1:], compare(assessments))])
+           for other, paired in zip(assessments[1:], compare_results(assessments))])
 
 
 def robustness_table(measured):

@@ -9,10 +9,10 @@ from ..data import recordio
 from ..data.datasets import SIDE
 from ..system.devices import choose_devices
 from ..system.errors import InputError
-from .metrics import finite, predict, rank
+from .metrics import finite, compute_logits, rank
 from ..data.image_files import read_image, to_rgb
-from ..commands.script_options import TrainedOptions
-from .model_file import load_trained
+from ..commands.script_options import ModelFileOptions
+from .model_file import load_model
 
 
 class Classifier:
@@ -59,7 +59,7 @@ class Classifier:
         batch_size : int
             Images of a batch on each device.
         **what
-            Of `script_options.TrainedOptions`, in place of what the description beside the file says: what the
+            Of `script_options.ModelFileOptions`, in place of what the description beside the file says: what the
             parameters are of, and `classes`, a file with their names.
 
         Returns
@@ -72,7 +72,7 @@ class Classifier:
             As `trained.load_trained` and `devices.choose_devices`.
         """
         devices, _ = choose_devices(num_gpus)
-        return cls(load_trained(path, TrainedOptions(**what), devices), devices, batch_size)
+        return cls(load_model(path, ModelFileOptions(**what), devices), devices, batch_size)
 
     def predict(self, images, top=5):
         """The most probable classes of each image.
@@ -149,7 +149,7 @@ class Classifier:
             If they are not finite.
         """
         batch = self.normalised(pixels), np.zeros(len(pixels), np.int32)
-        return finite(predict(self.net, [batch], self._devices)[0])
+        return finite(compute_logits(self.net, [batch], self._devices)[0])
 
 
 def open_image(image, name="image"):

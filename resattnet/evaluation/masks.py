@@ -11,7 +11,7 @@ from ..system.errors import InputError
 BATCH_SIZE = 64
 
 
-class Attention(NamedTuple):
+class AttentionMaps(NamedTuple):
     """What an attention module did to a batch of images.
 
     Attributes
@@ -87,10 +87,10 @@ def soft_masks(net, images):
     finally:
         for handle in handles:
             handle.detach()
-    keys = [(index, what) for index, _, _, _ in modules for what in Attention._fields[3:]]
+    keys = [(index, what) for index, _, _, _ in modules for what in AttentionMaps._fields[3:]]
     graph = mx.gluon.SymbolBlock([noted[key] for key in keys], data, params=net.collect_params())
     arrays = dict(zip(keys, _in_batches(graph, images, device_of(net))))
-    return [Attention("features.%d" % index, stage, number, *(arrays[index, what] for what in Attention._fields[3:]))
+    return [AttentionMaps("features.%d" % index, stage, number, *(arrays[index, what] for what in AttentionMaps._fields[3:]))
             for index, stage, number, _ in modules]
 
 

@@ -76,11 +76,11 @@ class Prediction(NamedTuple):
 
 
 def evaluate(net, loader, devices, dtype="float32", watch=None):
-    """Loss, top-1, top-5 and confusion of a network over all samples of a loader; arguments as of `predict`."""
-    return measure(*predict(net, loader, devices, dtype, watch))
+    """Loss, top-1, top-5 and confusion of a network over all samples of a loader; arguments as of `compute_logits`."""
+    return evaluate_logits(*compute_logits(net, loader, devices, dtype, watch))
 
 
-def predict(net, loader, devices, dtype="float32", watch=None, mirror=False):
+def compute_logits(net, loader, devices, dtype="float32", watch=None, mirror=False):
     """Logits of a network and labels over all samples of a loader.
 
     Parameters
@@ -138,7 +138,7 @@ def rank(logits, classes, top):
         yield Prediction(tuple(classes[label] for label in order), tuple(order.tolist()), tuple(row[order].tolist()))
 
 
-def measure(logits, labels):
+def evaluate_logits(logits, labels):
     """Evaluation of logits (N, classes) against int labels (N,); of equal logits the lower class comes first."""
     classes = logits.shape[1]
     ranking = np.argsort(-logits, axis=1, kind="stable")

@@ -10,15 +10,15 @@ from ..system.mxnet import mx
 from ..data.transforms import Transform
 from ..system.devices import choose_devices
 from ..system.errors import InputError
-from .metrics import predict
-from ..models.graphs import CALIBRATION_IMAGES, fused, quantized
+from .metrics import compute_logits
+from ..models.graphs import CALIBRATION_IMAGES, fuse, quantize
 from ..data.loaders import ArrayLoader
 from ..models.network import get_attention_cifar
 from ..training.options import flag_name
 from ..models.spec import DEFAULT_VARIANT, NETWORK_OPTIONS
 
 
-class Trained(NamedTuple):
+class LoadedModel(NamedTuple):
     """A parameter file, read, and what it is of.
 
     Attributes
@@ -30,7 +30,7 @@ class Trained(NamedTuple):
     facts : datasets.DataSet
         Of its data set.
     source : dict
-        Arguments of `datasets.load`: name, data_dir and data_format.
+        Arguments of `datasets.load_images`: name, data_dir and data_format.
     description : dict
         What the file beside the parameters says; empty if there is none.
     """
@@ -48,7 +48,7 @@ class Trained(NamedTuple):
 
     def images(self, split, download=True):
         """The `datasets.ImageSet` of a split of its data set."""
-        return datasets.load(split=split, download=download, **self.source)._replace(classes=self.facts.classes)
+        return datasets.load_images(split=split, download=download, **self.source)._replace(classes=self.facts.classes)
 
 
 class TestOutput(NamedTuple):
@@ -62,7 +62,7 @@ class TestOutput(NamedTuple):
     mirrored: Any = None
 
 
-def load_trained(path, options, devices):
+def load_model(path, options, devices):
     """Read a parameter file into the network that it is of.
 
     Parameters
@@ -82,7 +82,7 @@ def load_trained(path, options, devices):
     InputError
         If a file is missing or damaged, is of another network, or what is left out has no description.
     """
-    path = pretrained.resolve(path)
+    path = pretrained.resolve_path(path)
     description = parameters.read_description(path) or {"network": {}}
     known = dict({name: DEFAULT_VARIANT[name] for name in ("attention", "mask")}, **description["network"])
     known.update(dataset=description.get("dataset"), data_format=description.get("data_format", "bin"))
@@ -93,7 +93,7 @@ def load_trained(path, options, devices):
         raise InputError("%s has no description beside it: give %s" % (path, ", ".join(missing)))
     dataset, data_format = known.pop("dataset"), known.pop("data_format")
     data_dir = options.data_dir or _data_dir(description)
-    facts = datasets.describe(dataset, data_dir, data_format)
+    facts = datasets.describe_data(dataset, data_dir, data_format)
     classes = known.setdefault("classes", len(facts.classes))
     if classes != len(facts.classes):
         raise InputError("--dataset %s has %d classes, the network of %s has %d" % (
@@ -103,7 +103,7 @@ def load_trained(path, options, devices):
     net = get_attention_cifar(**known)
     parameters.load_parameters(net, path, devices)
     net.hybridize(static_alloc=True, static_shape=True)
-    return Trained(net, known, facts, dict(name=dataset, data_dir=data_dir, data_format=data_format), description)
+    return LoadedModel(net, known, facts, dict(name=dataset, data_dir=data_dir, data_format=data_format), description)
 
 
 def _read_classes(names_path, path, classes):
@@ -119,10 +119,10 @@ def _read_classes(names_path, path, classes):
     return names
 
 
-def open_parameters(path, options, download=True):
-    """A parameter file as `load_trained` reads it, its net being the graph that is asked for, and its devices.
+def open_model(path, options, download=True):
+    """A parameter file as `load_model` reads it, its net being the graph that is asked for, and its devices.
 
-    Parameters, and what it raises: see `predict_parameters`.
+    Parameters, and what it raises: see `compute_test_logits`.
 
     Returns
     -------
@@ -130,22 +130,22 @@ def open_parameters(path, options, download=True):
     devices : list of mx.Context
     """
     devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0, options.num_cpus)
-    trained = load_trained(path, options, devices)
+    trained = load_model(path, options, devices)
     name, total, count = trained.source["name"], trained.facts.samples["test"], options.corruption_images
     if options.flip and not trained.facts.flip:
         raise InputError("--flip 1: a mirrored image of %s does not show its class; leave it out" % name)
     if count and count > total:
         raise InputError("--corruption-images %d: %s has %d test images" % (count, name, total))
     if options.graph == "fused":
-        return trained._replace(net=fused(trained.net)), devices
+        return trained._replace(net=fuse(trained.net)), devices
     if options.graph == "int8":
         train_set = trained.images("train", download)
         images = calibration_images(train_set, trained.transform, options.calibration_images)
-        return trained._replace(net=quantized(trained.net, images)), devices
+        return trained._replace(net=quantize(trained.net, images)), devices
     return trained, devices
 
 
-def predict_parameters(path, options, download=True):
+def compute_test_logits(path, options, download=True):
     """`TestOutput` of a parameter file on all test images of its data set.
 
     Parameters
@@ -164,17 +164,17 @@ def predict_parameters(path, options, download=True):
     Raises
     ------
     InputError
-        As `load_trained`; or if images are to be mirrored that then do not show their class, or more are to be
+        As `load_model`; or if images are to be mirrored that then do not show their class, or more are to be
         corrupted than there are.
     """
-    return predict_opened(*open_parameters(path, options, download), options, download)
+    return predict_test_set(*open_model(path, options, download), options, download)
 
 
-def predict_opened(trained, devices, options, download=True):
-    """`TestOutput` of what `open_parameters` gave."""
+def predict_test_set(trained, devices, options, download=True):
+    """`TestOutput` of what `open_model` gave."""
     test_set = trained.images("test", download)
     loader = ArrayLoader(test_set, trained.transform, options.batch_size * len(devices), workers=options.workers)
-    logits, mirrored = (predict(trained.net, loader.epoch(0), devices, mirror=mirror)[0] if wanted else None
+    logits, mirrored = (compute_logits(trained.net, loader.epoch(0), devices, mirror=mirror)[0] if wanted else None
                         for mirror, wanted in ((False, True), (True, options.flip)))
     return TestOutput(logits, test_set, mirrored)
 

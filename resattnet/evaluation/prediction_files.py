@@ -9,7 +9,7 @@ from .classifier import Classifier
 from ..system.devices import choose_devices
 from ..system.files import write_atomically, writing
 from ..data.image_files import find_images
-from .model_file import load_trained
+from .model_file import load_model
 
 
 def report_text(handle, results, names, classes, top):
@@ -67,7 +67,7 @@ def predict_files(path, names, options):
     """
     names = find_images(names)
     devices, _ = choose_devices(options.num_gpus)
-    classifier = Classifier(load_trained(path, options, devices), devices, options.batch_size)
+    classifier = Classifier(load_model(path, options, devices), devices, options.batch_size)
     failures = []
 
     def failed(error):

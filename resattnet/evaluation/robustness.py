@@ -4,7 +4,7 @@ from tqdm import tqdm
 
 from ..reports import figures
 from ..data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from .metrics import predict
+from .metrics import compute_logits
 
 SHOWN_CLASSES = 10
 
@@ -54,7 +54,7 @@ def measure_opened(trained, devices, test_set, options):
     """
     def logits_of(images):
         batch = trained.transform(images, np.zeros(len(images), np.int32))
-        return predict(trained.net, [batch], devices)[0]
+        return compute_logits(trained.net, [batch], devices)[0]
     count = options.corruption_images
     return robustness(logits_of, test_set.images[:count], test_set.labels[:count], options.corruption_names,
                       options.batch_size * len(devices))

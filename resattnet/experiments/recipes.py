@@ -39,7 +39,7 @@ class Recipe(NamedTuple):
     conditions: str = ""
 
 
-def read(path=PATH):
+def read_recipes(path=PATH):
     """The recipes of a file, in its order.
 
     Raises
@@ -68,7 +68,7 @@ def read(path=PATH):
     return [Recipe(*cells) for _, cells in numbered[1:]]
 
 
-def find(name, table):
+def find_recipe(name, table):
     """The recipe called so; an InputError with the nearest names if there is none."""
     for recipe in table:
         if recipe.name == name:
@@ -107,8 +107,8 @@ def enter(path, recipe):
     InputError
         If there is no such row any more, it has other flags by now, or the file cannot be written.
     """
-    table = read(path)
-    if find(recipe.name, table).flags != recipe.flags:
+    table = read_recipes(path)
+    if find_recipe(recipe.name, table).flags != recipe.flags:
         raise InputError("recipe %s has other flags in %s than it was run with: give it another name" % (
             recipe.name, path))
     rows = [row._replace(ours=recipe.ours, conditions=recipe.conditions) if row.name == recipe.name else row

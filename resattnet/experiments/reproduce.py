@@ -14,7 +14,7 @@ from ..system.files import digest, write_csv, writing
 from ..system.gpus import gpus
 from ..system.signals import Interrupted, StopSignals
 from ..training.options import TrainingOptions, flag_name, flag_value
-from ..training.resume import known
+from ..training.resume import options_from_state
 from ..runs.run_lines import accuracy_name
 
 TRAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "scripts", "cifar10_train.py")
@@ -55,7 +55,7 @@ def reproduce(recipe, options):
         print("%s: %s" % (recipe.name, shlex.join(command)), flush=True)
         code, signum = run_passing_signals(command)
     if code == 0:
-        entered = record(recipe, options)
+        entered = save_result(recipe, options)
         print("%s: %s (%s)" % (recipe.name, entered.ours, entered.conditions), flush=True)
     if signum:
         raise Interrupted("stopped in %s; the same command goes on" % recipe.name, signum)
@@ -84,7 +84,7 @@ def _state(recipe, folder):
         return None
     state = states.load_state(folder)
     try:
-        options = known(state.options).effective
+        options = options_from_state(state.options).effective
     except InputError as error:
         raise InputError("%s: %s" % (folder, error)) from error
     own = recipes.options(recipe).effective
@@ -200,7 +200,7 @@ def _end_with_parent():
     return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def record(recipe, options):
+def save_result(recipe, options):
     """Enter in the file of recipes what the ended run of one gave, from its own state.
 
     The state has the rows of the run's CSV, which another run of the name may have written over since.

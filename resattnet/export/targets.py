@@ -17,10 +17,10 @@ from ..system.devices import device_of
 from ..system.errors import InputError
 from ..evaluation.metrics import finite
 from ..system.files import digest, write_atomically, writing
-from ..models.graphs import quantized
+from ..models.graphs import quantize
 from ..models.network import get_attention_cifar
 from .onnx_graph import compose, import_onnx, load, make_model
-from ..evaluation.model_file import calibration_images, load_trained
+from ..evaluation.model_file import calibration_images, load_model
 
 TOLERANCE = 1e-4  # of a logit where the largest is 1 at most, else relative to the largest
 FLOAT16_TOLERANCE = 0.05  # its rounding, 5e-4 of each weight, adds up over the layers
@@ -48,14 +48,14 @@ class Comparison(NamedTuple):
     images: int
 
 
-def compare(given, expected):
+def compare_logits(given, expected):
     """`Comparison` of an export's logits with those of its network, arrays (N, classes)."""
     return Comparison(float(np.abs(given - expected).max()), float(np.abs(expected).max()),
                       int((given.argmax(1) == expected.argmax(1)).sum()), len(expected))
 
 
 def _checked(path, given, expected, tolerance=TOLERANCE):
-    comparison = compare(given, expected)
+    comparison = compare_logits(given, expected)
     if not comparison.error <= tolerance * max(1, comparison.largest):
         raise RuntimeError("%s is not written: its logits are not the network's (largest error %.2g, largest logit "
                            "%.3g, same top-1 on %d of %d images)" % ((path,) + comparison))
@@ -266,25 +266,25 @@ def export_parameters(path, options):
     """
     if options.to == "onnx":
         import_onnx()
-    trained = load_trained(path, options, [mx.cpu()])
+    trained = load_model(path, options, [mx.cpu()])
     images, what, classes = _test_images(trained, options.image_size)
     output = os.path.expanduser(options.output or os.path.splitext(path)[0])
     if options.to == "onnx":
         target = output if options.output else output + ".onnx"
-        metadata = _metadata(trained, classes, digest(pretrained.resolve(path)))
+        metadata = _metadata(trained, classes, digest(pretrained.resolve_path(path)))
         return (target,), export_onnx(trained.net, target, images=images, metadata=metadata), what
     net = trained.net
     if options.to == "float16":
         prefix = output if options.output else output + "-float16"
-        if os.path.exists(prefix + ".params") and os.path.samefile(prefix + ".params", pretrained.resolve(path)):
+        if os.path.exists(prefix + ".params") and os.path.samefile(prefix + ".params", pretrained.resolve_path(path)):
             raise InputError("--output %s: that would replace %s itself; give another name" % (options.output, path))
         paths, comparison = export_float16(trained, prefix, images)
         return paths, comparison, what
     if options.to == "int8":
         output += "" if options.output else "-int8"
-        net = quantized(net, calibration_images(trained.images("train"), trained.transform, options.calibration_images))
+        net = quantize(net, calibration_images(trained.images("train"), trained.transform, options.calibration_images))
     paths = export_symbol(net, output, images)
-    return paths, compare(_logits(net, images), _logits(trained.net, images)), what
+    return paths, compare_logits(_logits(net, images), _logits(trained.net, images)), what
 
 
 def _test_images(trained, side):

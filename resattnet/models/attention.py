@@ -1,7 +1,7 @@
 """The attention module: a trunk of residual units, weighted by a soft mask (section 3 of the paper)."""
 from ..system.mxnet import mx
 from .spec import check_variant
-from .units import Anchor, relu, unit_sequence
+from .units import LayoutAnchor, relu, unit_sequence
 
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
 
@@ -93,9 +93,9 @@ class Hourglass(HybridBlock):
             if levels > 1:
                 self.skip = unit_sequence(1, channels)
                 self.inner = Hourglass(channels, levels - 1, r, sampling)
-                self.anchor = Anchor()
+                self.anchor = LayoutAnchor()
             self.up = unit_sequence(r, channels)
-            self.small_anchor = Anchor()
+            self.small_anchor = LayoutAnchor()
             self.interpolation = Interpolation() if sampling else None
 
     def hybrid_forward(self, F, x):
@@ -168,7 +168,7 @@ class AttentionModule(HybridBlock):
             self.mask = None
             if mask != "none":
                 self.mask = SoftMask(channels, levels, r, attention, mask == "hourglass")
-                self.factor_anchor, self.term_anchor, self.anchor = Anchor("avg"), Anchor("max"), Anchor("avg")
+                self.factor_anchor, self.term_anchor, self.anchor = LayoutAnchor("avg"), LayoutAnchor("max"), LayoutAnchor("avg")
             self.last = unit_sequence(p, channels)
 
     def hybrid_forward(self, F, x):

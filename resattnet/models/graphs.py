@@ -13,7 +13,7 @@ CALIBRATION_IMAGES = 256
 BATCH_SIZE = 64  # of calibration
 
 
-def fused(net):
+def fuse(net):
     """A graph of the network for inference in which oneDNN computes neighbouring layers in one.
 
     Parameters
@@ -31,7 +31,7 @@ def fused(net):
     return block
 
 
-def quantized(net, images):
+def quantize(net, images):
     """The network in INT8: convolutions, normalisations, ReLUs, poolings and the dense layer on whole numbers.
 
     What stays in float32 is the mask's sigmoid, its interpolations and its product with the trunk: in INT8 the

@@ -142,9 +142,9 @@ def get_attention_cifar(classes, num_layers, widths="full", pretrained=False, ct
 
 def _trained(net, builder, pretrained, ctx, classes, num_layers, widths, kwargs):
     if pretrained:
-        from .pretrained import load  # it compares files with networks built here
+        from .pretrained import load_pretrained  # it compares files with networks built here
 
-        load(net, builder, ctx, classes=classes, num_layers=num_layers, widths=widths, **kwargs)
+        load_pretrained(net, builder, ctx, classes=classes, num_layers=num_layers, widths=widths, **kwargs)
     return net
 
 

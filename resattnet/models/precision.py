@@ -3,19 +3,19 @@ import importlib
 import json
 
 from ..system.mxnet import mx
-from .units import Anchor
+from .units import LayoutAnchor
 
 # What the last step of channel and spatial attention first takes from a convolution: MXNet has neither in bfloat16.
 ATTENTION_OPS = ["square", "mean"]
 
 
-def mixed(net):
+def to_bfloat16(net):
     """A graph of a network that computes in bfloat16, for training; the network itself stays float32.
 
     MXNet's automatic mixed precision puts the casts. Convolutions, normalisations, ReLUs, poolings, the sums of the
     units and the dense layer take bfloat16; the last step of the masks, whatever the attention's type, the product
     with them, the interpolation and the first convolution, whose three channels oneDNN has no bfloat16 kernel for,
-    stay float32. `units.Anchor` leads back to bfloat16 after these.
+    stay float32. `units.LayoutAnchor` leads back to bfloat16 after these.
 
     Parameters
     ----------
@@ -47,6 +47,6 @@ def mixed(net):
 
 def _set_anchor(active):
     def apply(block):
-        if isinstance(block, Anchor):
+        if isinstance(block, LayoutAnchor):
             block.active = active
     return apply

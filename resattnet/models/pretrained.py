@@ -10,15 +10,15 @@ _POSITIONAL = {"classes", "num_layers"}
 _NETWORK = {"classes", "stage_strides"} | set(NETWORK_OPTIONS)  # what a description may have of a network
 
 
-def describe(name):
+def describe_pretrained(name):
     """The description of the parameters of that name: network, data set, figures, SHA-256.
 
     Raises
     ------
     InputError
-        As `described`.
+        As `describe_file`.
     """
-    path, description = described(_packaged(name))
+    path, description = describe_file(_packaged(name))
     if "validation_top1" not in description:
         raise InputError("%s: the description beside it lacks validation_top1: %s" % (path, parameters.INSTALL_AGAIN))
     return description
@@ -28,22 +28,22 @@ def _packaged(name):
     return os.path.join(parameters.FOLDER, name + ".params")
 
 
-def resolve(path):
+def resolve_path(path):
     """The path of a parameter file: as given, or of the parameters of that name where no such file is."""
     if os.path.isfile(path) or path not in parameters.packaged_names():
         return path
     return _packaged(path)
 
 
-def described(path):
-    """A parameter file as a run has saved it: its path, by `resolve`, and its description.
+def describe_file(path):
+    """A parameter file as a run has saved it: its path, by `resolve_path`, and its description.
 
     Raises
     ------
     InputError
         If the file is missing or damaged, or the description is, or does not say what network and data it is of.
     """
-    path = resolve(path)
+    path = resolve_path(path)
     way_out = parameters.INSTALL_AGAIN if parameters.is_packaged(path) else "give parameters as a run has saved them"
     description = parameters.read_description(path)
     if description is None:
@@ -55,7 +55,7 @@ def described(path):
     return path, description
 
 
-def load(net, builder, devices=None, **network):
+def load_pretrained(net, builder, devices=None, **network):
     """Give a network the parameters that are here for it.
 
     Parameters
@@ -75,13 +75,13 @@ def load(net, builder, devices=None, **network):
     """
     network = {name: value for name, value in dict(DEFAULT_VARIANT, **network).items() if name not in _NAMING}
     for name in parameters.packaged_names():
-        if builder == "get_attention_cifar" and describe(name)["network"] == network:
+        if builder == "get_attention_cifar" and describe_pretrained(name)["network"] == network:
             return parameters.load_parameters(net, _packaged(name), devices)
     raise InputError("no trained parameters are here for %s; there are some for %s"
                      % (_call(builder, network), ", ".join(
                          "%s (%s, top-1 %.4f)" % (_call("get_attention_cifar", told["network"]), told["dataset"],
                                                   told["validation_top1"])
-                         for told in map(describe, parameters.packaged_names())) or "none"))
+                         for told in map(describe_pretrained, parameters.packaged_names())) or "none"))
 
 
 def _call(builder, network):

@@ -9,7 +9,7 @@ def relu(F, x):
     return F.Activation(x, act_type="relu")
 
 
-class Anchor(HybridBlock):
+class LayoutAnchor(HybridBlock):
     """The identity, and in a graph of mixed precision a mark: here the network's own type and layout resume.
 
     It is then a pooling of single points, for oneDNN's poolings come in bfloat16, and give gradients in the layout
@@ -62,7 +62,7 @@ class Bottleneck(HybridBlock):
             if channels != in_channels or stride != 1:
                 self.projection = nn.Conv2D(channels, 1, stride, use_bias=False, in_channels=in_channels)
 
-    def start_as_shortcut(self):
+    def zero_init_branch(self):
         """Have the branch, once initialised, give 0: zero-initialised gamma (arXiv 1812.01187) for this kind of unit.
 
         Not by the gamma of `bn3`: the ReLU behind it would pass no gradient, so that it and all of the branch stayed
@@ -89,6 +89,6 @@ def unit_sequence(count, channels):
     return units
 
 
-def start_as_shortcuts(net):
+def zero_init_residual(net):
     """Have each residual unit of an initialised network start as its shortcut."""
-    net.apply(lambda block: block.start_as_shortcut() if hasattr(block, "start_as_shortcut") else None)
+    net.apply(lambda block: block.zero_init_branch() if hasattr(block, "zero_init_branch") else None)

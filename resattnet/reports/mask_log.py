@@ -7,7 +7,7 @@ from PIL import Image
 from ..data import datasets
 from ..system.devices import device_of
 from ..system.errors import InputError
-from ..evaluation.metrics import predict, rank
+from ..evaluation.metrics import compute_logits, rank
 from .mask_figures import Row, board_pictures
 from ..evaluation.masks import soft_masks
 
@@ -59,7 +59,7 @@ class MaskLog:
     """
 
     def __init__(self, options, loader):
-        facts = datasets.describe(options.dataset, options.data_dir, options.data_format)
+        facts = datasets.describe_data(options.dataset, options.data_dir, options.data_format)
         chosen = one_of_each_class(loader.epoch(0), options.mask_images, len(facts.classes))
         if len(chosen) < options.mask_images:
             raise InputError("--mask-images %d: the data set has %d test images" % (options.mask_images, len(chosen)))
@@ -76,6 +76,6 @@ class MaskLog:
         It is made float32: float16 masks are not to be had from a graph for float32 images.
         """
         net.cast("float32")
-        logits, _ = predict(net, [(self._images, self._labels)], [device_of(net)])
+        logits, _ = compute_logits(net, [(self._images, self._labels)], [device_of(net)])
         predictions = list(rank(logits, self._classes, 1))
         return board_pictures(self.rows, predictions, soft_masks(net, self._images), None, None, self._network)

@@ -14,7 +14,7 @@ from ..data.image_files import find_images
 from .mask_figures import Row, board_pictures, draw
 from ..evaluation.masks import grad_cam, soft_masks
 from ..models.parameters import packaged_names
-from ..evaluation.model_file import load_trained
+from ..evaluation.model_file import load_model
 
 
 def make_sheet(path, names, options):
@@ -42,7 +42,7 @@ def make_sheet(path, names, options):
         be written.
     """
     devices, _ = choose_devices(0)
-    classifier = Classifier(load_trained(path, options, devices), devices)
+    classifier = Classifier(load_model(path, options, devices), devices)
     rows = read_rows(classifier, names, options.from_test)
     x = classifier.normalised(np.stack([row.pixels for row in rows]))
     attentions = soft_masks(classifier.net, x)

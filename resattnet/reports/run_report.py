@@ -11,7 +11,7 @@ from ..runs import history
 from ..system.devices import choose_devices
 from ..system.errors import InputError
 from ..training.options import TrainingOptions, flag_name, flag_value
-from ..commands.script_options import TestingOptions
+from ..commands.script_options import TestOptions
 
 UNKNOWN = "unknown"
 
@@ -88,7 +88,7 @@ def collect(names, options, say=None):
     """
     found = {}
     for run in names:
-        name, folder = history.find(run, options.log_dir, options.model_dir)
+        name, folder = history.find_run(run, options.log_dir, options.model_dir)
         found.setdefault(os.path.realpath(folder) if folder else name, (name, folder))
     if options.evaluate:
         choose_devices(options.num_gpus)
@@ -96,7 +96,7 @@ def collect(names, options, say=None):
     records = []
     for name, folder in found.values():
         label = name if names.count(name) == 1 else folder or name + ", logs only"
-        record = RunRecord(label, folder, *history.read_logs(name, folder, options.log_dir))
+        record = RunRecord(label, folder, *history.read_history(name, folder, options.log_dir))
         if options.evaluate and folder:
             record = record._replace(outcome=_evaluate(record, options, say))
         records.append(record)
@@ -144,15 +144,15 @@ def compare_arguments(records):
 def _evaluate(record, options, say):
     """The `Outcome` of a run's best parameters; None, and a remark, where that cannot be had."""
     path = os.path.join(record.folder, "best.params")
-    testing = TestingOptions(data_dir=options.data_dir, batch_size=options.batch_size, num_gpus=options.num_gpus)
+    testing = TestOptions(data_dir=options.data_dir, batch_size=options.batch_size, num_gpus=options.num_gpus)
     try:
         if say and os.path.exists(path):
             say("evaluating %s" % path)
-        logits, test_set, _ = model_file.predict_parameters(path, testing, download=False)
+        logits, test_set, _ = model_file.compute_test_logits(path, testing, download=False)
     except InputError as error:
         record.remarks.append("the best parameters could not be evaluated: %s" % error)
         return None
-    outcome = Outcome(metrics.measure(logits, test_set.labels), test_set.classes,
+    outcome = Outcome(metrics.evaluate_logits(logits, test_set.labels), test_set.classes,
                       metrics.hardest_images(logits, test_set, options.hardest))
     top1 = outcome.evaluation.top1
     if record.best and abs(top1 - record.best["validation_top1"]) > 5e-5:

@@ -14,7 +14,7 @@ FIGURES = ("epoch", "learning_rate", "train_loss", "validation_loss", "validatio
            "samples_per_second", "seconds")
 
 
-class Logs(NamedTuple):
+class RunHistory(NamedTuple):
     """What the logs and states of a run say.
 
     Attributes
@@ -32,7 +32,7 @@ class Logs(NamedTuple):
     remarks: list
 
 
-def find(run, log_dir, model_dir):
+def find_run(run, log_dir, model_dir):
     """Name and folder (None if only its CSV is there) of a run given by its folder or name.
 
     Raises
@@ -75,8 +75,8 @@ def _csv_path(name, log_dir):
     return os.path.join(log_dir, "csv", name + ".csv")
 
 
-def read_logs(name, folder, log_dir=None):
-    """`Logs` of a run that `find` found; without `log_dir` they are looked for where the run's state says, then in log.
+def read_history(name, folder, log_dir=None):
+    """`RunHistory` of a run that `find_run` found; without `log_dir` they are looked for where the run's state says, then in log.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def read_logs(name, folder, log_dir=None):
         history = rows
     if not history:
         remarks.append("no epoch of it is whole yet, or it has neither CSV nor state: there are no figures")
-    return Logs(history, state and state.options, remarks)
+    return RunHistory(history, state and state.options, remarks)
 
 
 def _same(rows, others):

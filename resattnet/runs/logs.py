@@ -148,7 +148,7 @@ class RunLog:
             tqdm.write(text, file=stream)
             stream.flush()
         except OSError:
-            streams.lost(stream)
+            streams.flush_or_discard(stream)
             raise
 
     def scalars(self, step, values):

@@ -46,7 +46,7 @@ class Progress:
     machines: list = dataclasses.field(default_factory=list)
     changes: list = dataclasses.field(default_factory=list)
 
-    def note(self, row):
+    def end_epoch(self, row):
         """Begin the next epoch, after the one of this row."""
         self.history.append(row)
         self.epoch, self.batch = row["epoch"], 0
@@ -56,11 +56,11 @@ class Progress:
         best, top1 = getattr(self, which), BEST[which]
         return top1 in row and (best is None or row[top1] > best["top1"])
 
-    def keep(self, which, row):
+    def set_best(self, which, row):
         """Have an epoch's row be the best so far, once its parameters are kept."""
         setattr(self, which, {"epoch": row["epoch"], "top1": row[BEST[which]]})
 
-    def go_on_with(self, options, before):
+    def record_changes(self, options, before):
         """Note which options, as of `TrainingOptions.effective`, the steps until now had that are others."""
         if self.changes and self.changes[-1]["step"] == self.step:  # with what came after these none was
             before = dict(before, **{name: tuple(value) if isinstance(value, list) else value
@@ -69,7 +69,7 @@ class Progress:
         if changed and self.step:
             self.changes.append({"step": self.step, "options": changed})
 
-    def count_by(self, epoch_steps):
+    def rescale_steps(self, epoch_steps):
         """Go on where it is with epochs of so many steps, as other batches make them; True if they were others.
 
         The steps before are counted as if they had been of the new batches: the schedule goes on where it was.

@@ -92,10 +92,10 @@ def run(main):
     try:
         code = _exit_code(main)
     finally:
-        lost = streams.lost(sys.stdout)
+        lost = streams.flush_or_discard(sys.stdout)
     if lost and not code:
         code = _output_is_lost(lost)
-    streams.lost(sys.stderr)
+    streams.flush_or_discard(sys.stderr)
     sys.exit(code)
 
 
@@ -118,7 +118,7 @@ def _exit_code(main):
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _is_closed(sys.stdout):
             return 141
-        lost = streams.lost(sys.stdout)
+        lost = streams.flush_or_discard(sys.stdout)
         if not lost:
             raise  # of another file: our bug
         return _output_is_lost(lost)

@@ -40,7 +40,7 @@ def core_count(siblings=thread_siblings, quota=container_cpus):
     return max(1, min(cores, math.ceil(min(quota(), cores))))
 
 
-def divide_cores(devices):
+def split_cores(devices):
     """Have MXNet compute on so many devices side by side, each with as many threads as its part of the cores.
 
     The user's own `OMP_NUM_THREADS` and `MXNET_CPU_TEMP_COPY` win. To be called before MXNet is imported.

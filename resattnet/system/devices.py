@@ -18,7 +18,7 @@ def choose_devices(num_gpus=None, num_cpus=1):
     num_gpus : int or None
         Demands so many GPUs; 0 demands the CPU.
     num_cpus : int
-        Devices that the CPU is divided into. They share the cores only where `cores.divide_cores` was called before
+        Devices that the CPU is divided into. They share the cores only where `cores.split_cores` was called before
         MXNet was imported, as the scripts do; else each takes all.
 
     Returns

@@ -13,7 +13,7 @@ import sys
 import types
 import warnings
 
-from resattnet.system.cores import divide_cores
+from resattnet.system.cores import split_cores
 from resattnet.system.errors import InputError
 
 BUILDS = ("mxnet", "mxnet-cu101", "mxnet-cu102", "mxnet-cu110", "mxnet-cu112", "mxnet-cu117")
@@ -128,10 +128,10 @@ def check_board(mxboard, protobuf, implementation):
 
 def check_protobuf():
     """Raise `MXNetUnavailable` unless `import mxboard` will work; to be called before it."""
-    check_board(installed("mxboard"), installed("protobuf"), os.environ.get("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"))
+    check_board(installed_version("mxboard"), installed_version("protobuf"), os.environ.get("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"))
 
 
-def installed(name):
+def installed_version(name):
     """Return the version of the distribution `name`, or None."""
     from importlib import metadata  # here, since Python 3.7 lacks it and gets `check_python`'s line first
     try:
@@ -166,9 +166,9 @@ def add_numpy_aliases(namespace):
 def prepare():
     """Make `import mxnet` work, or raise `MXNetUnavailable`."""
     check_python(sys.version_info)
-    builds = [name for name in BUILDS if installed(name)]
+    builds = [name for name in BUILDS if installed_version(name)]
     check_builds(builds, importable=package_folders("mxnet")[1])
-    divide_cores(1)
+    split_cores(1)
     # Threads that wait for each other spin, then sleep. Where a core is taken away for a moment (a shared or virtual
     # machine) spinning burns the time of the others, and sleeping at once costs a third of the speed of an idle one.
     if "OMP_WAIT_POLICY" not in os.environ:
@@ -189,7 +189,7 @@ def prepare():
 
 
 @contextlib.contextmanager
-def hidden(name):
+def hide_module(name):
     """A context in which `import name` fails, as where that package is not installed."""
     module = sys.modules.get(name)
     sys.modules[name] = None
@@ -201,7 +201,7 @@ def hidden(name):
             sys.modules[name] = module
 
 
-class Later(types.ModuleType):
+class LazyModule(types.ModuleType):
     """A module that is imported when something of it is asked for first."""
 
     def __getattr__(self, name):
@@ -215,11 +215,11 @@ def import_mxnet():
         if "mxnet" not in sys.modules:
             prepare()
         # A sixth of MXNet's import, for the base class of one model and one kind of calibration, neither used here.
-        with hidden("sklearn"), hidden("scipy.stats"):
+        with hide_module("sklearn"), hide_module("scipy.stats"):
             module = importlib.import_module("mxnet")
     for user, name in ((module.contrib.quantization, "stats"), (module.test_utils, "ss")):
         if getattr(user, name) is None:  # who uses MXNet beside this package has it all the same
-            setattr(user, name, Later("scipy.stats"))
+            setattr(user, name, LazyModule("scipy.stats"))
     return module
 
 

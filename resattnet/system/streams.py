@@ -2,7 +2,7 @@
 import os
 
 
-def lost(stream):
+def flush_or_discard(stream):
     """Flush a standard stream, and have it lead nowhere if it cannot be written to any more.
 
     Else Python would try again as it ends, complain, and leave with 120.

@@ -38,7 +38,7 @@ def _save_net(run, net, names, best, row, prefix, **facts):
     for name in names + [best.replace("_", "-")] * surpasses:
         parameters.save_parameters(net, os.path.join(run.folder, name + ".params"), description)
     if surpasses:
-        run.progress.keep(best, row)
+        run.progress.set_best(best, row)
 
 
 def state_arrays(net, trainer):

@@ -33,7 +33,7 @@ class Teacher:
 
     def __init__(self, path, dataset, classes, devices, dtype="float32"):
         try:
-            path, description = pretrained.described(path)
+            path, description = pretrained.describe_file(path)
             network, trained_on = description["network"], description["dataset"]
             if (trained_on, network["classes"]) != (dataset, classes):
                 raise InputError("%s was trained on %s (%d classes), this run is on %s (%d classes)"

@@ -7,7 +7,7 @@ from .options import flag_name
 from ..models.spec import DEFAULT_VARIANT
 
 
-class StartingPoint:
+class InitialWeights:
     """Parameters of a trained network that a run starts from, in place of random ones.
 
     Parameters
@@ -30,7 +30,7 @@ class StartingPoint:
 
     def __init__(self, path, network):
         try:
-            self._path, self._description = pretrained.described(path)
+            self._path, self._description = pretrained.describe_file(path)
             theirs = dict(DEFAULT_VARIANT, **self._description["network"])
             for name in sorted(set(theirs) - {"classes"}):
                 if theirs[name] != network.get(name):

@@ -30,7 +30,7 @@ def open_inputs(options, devices):
     InputError
         If the data set is absent or damaged, or does not go with the options.
     """
-    facts = datasets.describe(options.dataset, options.data_dir, options.data_format)
+    facts = datasets.describe_data(options.dataset, options.data_dir, options.data_format)
     classes = len(facts.classes)
     plain = Transform(facts.mean, facts.std, classes)
     transform = plain._replace(
@@ -47,7 +47,7 @@ def _make_loader(options, devices, facts, split, transform, batch_size, shuffle_
     if options.loader == "dali":
         record_file = recordio.locate(facts, options.data_dir, split)
         return DaliLoader(record_file, transform, batch_size, shuffle_seed, options.workers, devices[0])
-    image_set = datasets.load(options.dataset, options.data_dir, split, data_format=options.data_format)
+    image_set = datasets.load_images(options.dataset, options.data_dir, split, data_format=options.data_format)
     if split == "train" and options.label_noise:
         if transform.classes < 2:
             raise InputError("--label-noise %g: %s has one class only" % (options.label_noise, options.dataset))

@@ -17,18 +17,18 @@ from ..system.devices import average_running_statistics, check_type, choose_devi
 from .distillation import DistillationLoss, Teacher
 from ..system.errors import InputError
 from ..evaluation.metrics import evaluate
-from .initial_weights import StartingPoint
+from .initial_weights import InitialWeights
 from .inputs import open_inputs
 from ..system.signals import Interrupted, StopSignals
 from ..reports.mask_log import MaskLog
 from .meters import Meter
 from ..models.network import get_attention_cifar
 from .optimizer import GradientSum, make_trainer, update
-from .resume import known
-from ..models.precision import mixed
+from .resume import options_from_state
+from ..models.precision import to_bfloat16
 from ..runs.progress import Progress
 from .schedules import learning_rate_schedule
-from ..models.units import start_as_shortcuts
+from ..models.units import zero_init_residual
 
 # Steps given to the device ahead of the one it works on: it never waits for us, and the bar tells the truth.
 STEPS_AHEAD = 2
@@ -96,16 +96,16 @@ class Run:
         self.progress = Progress(**state.progress) if state else Progress()
         self.meter = Meter(**self.progress.totals)
         self.unsaved, self.saved_step = None, None
-        start = StartingPoint(options.params, options.network) if options.params and not state else None
+        start = InitialWeights(options.params, options.network) if options.params and not state else None
         random.seed(options.seed)
         np.random.seed(options.seed)
         mx.random.seed(options.seed)
         self.classes, self.transform, self.train_loader, self.validation_loader = open_inputs(options, devices)
-        if self.progress.count_by(len(self.train_loader)):
+        if self.progress.rescale_steps(len(self.train_loader)):
             self.remarks.append("an update has not the images that it had before: the place in the epoch and in the "
                                 "schedule stays, the steps are counted as if all had been of the new number")
         if state:
-            self._go_on_from(known(state.options))
+            self._go_on_from(options_from_state(state.options))
         self.mask_log = MaskLog(options, self.validation_loader) if options.mask_images else None
         self.network = dict(options.network, classes=self.classes)
         self._build_network(start)
@@ -122,7 +122,7 @@ class Run:
 
     def _go_on_from(self, before):
         """Note what a run that goes on was trained with before."""
-        self.progress.go_on_with(self.options.effective, before.effective)
+        self.progress.record_changes(self.options.effective, before.effective)
         dropped = sorted(set(before.lr_restarts or ()) - set(self.options.lr_restarts or ()))
         if dropped:
             self.remarks.append("the cosine does not begin anew after %s, as was planned before"
@@ -132,12 +132,12 @@ class Run:
         options, steps = self.options, len(self.train_loader)
         self.net = self.graph = self._make_net(mx.init.MSRAPrelu())
         if options.zero_gamma:
-            start_as_shortcuts(self.net)
+            zero_init_residual(self.net)
         if start:
             self.remarks.append(start.load_into(self.net, options.dataset, self.classes, self.devices))
             self.progress.started_from = start.sha256
         if options.dtype == "bfloat16":
-            self.graph = mixed(self.net)
+            self.graph = to_bfloat16(self.net)
         rate = options.learning_rate(len(self.devices))
         if options.lr_per_256:
             self.remarks.append("--lr-per-256 %g: the highest learning rate is %g" % (options.lr_per_256, rate))
@@ -229,7 +229,7 @@ class Run:
             if self.gradient_sum:
                 self.gradient_sum.add()
         if self.gradient_sum:
-            self.gradient_sum.take()
+            self.gradient_sum.write_back()
         update(self.trainer, len(images), self.options.clip_gradient)
         if self.average:
             self.average.update(self.progress.step + 1)
@@ -247,7 +247,7 @@ class Run:
             heavier = y.argmax(axis=1) if self.transform.soft_labels else y.astype("float32")
             hits = output.argmax(axis=1).astype("float32") == heavier
             self.meter.add(loss.sum(), hits.sum(), len(loss))
-        self.meter.wait(STEPS_AHEAD * len(parts))
+        self.meter.limit_pending(STEPS_AHEAD * len(parts))
 
     def validate(self):
         """Measure the epoch just trained, keep its parameters if they are the best, and begin the next."""
@@ -259,7 +259,7 @@ class Run:
         if self.average:
             row.update(self._measure("validation_ema", self.average))
         row.update(samples_per_second=meter.speed, seconds=meter.seconds)
-        progress.note(row)
+        progress.end_epoch(row)
         self.meter = Meter()
         self.save(row)
         self.log.table(progress.history)

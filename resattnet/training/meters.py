@@ -33,7 +33,7 @@ class Meter:
         """Note one part of a step: NDArrays of the sums of loss and hits, and over how many samples."""
         self._pending.append((loss, hits, samples))
 
-    def wait(self, parts):
+    def limit_pending(self, parts):
         """Wait until the device is at most so many noted parts behind."""
         if len(self._pending) > parts:
             self._pending[-parts - 1][0].wait_to_read()

@@ -33,7 +33,7 @@ def make_trainer(net, options, schedule):
 class GradientSum:
     """The sum of the gradients of several backward passes, one after another.
 
-    Not MXNet's own, `grad_req = "add"`: behind a cast, as of `precision.mixed`, oneDNN's part of it gives zeros.
+    Not MXNet's own, `grad_req = "add"`: behind a cast, as of `precision.to_bfloat16`, oneDNN's part of it gives zeros.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class GradientSum:
         for gradient, total in self._pairs:
             total += gradient
 
-    def take(self):
+    def write_back(self):
         """Put the sum in the place of the gradients, and begin a new one."""
         for gradient, total in self._pairs:
             total.copyto(gradient)
@@ -78,11 +78,11 @@ def update(trainer, samples, max_norm=None):
     trainer.allreduce_grads()
     # The devices have the same gradients now, and each finds the same factor by itself.
     for gradients in zip(*(parameter.list_grad() for parameter in trainer._params)):
-        clip(gradients, max_norm * samples)
+        clip_by_norm(gradients, max_norm * samples)
     trainer.update(samples)
 
 
-def clip(gradients, max_norm):
+def clip_by_norm(gradients, max_norm):
     """Scale arrays of one device, in place, so that the norm of them all together is at most `max_norm`."""
     # Not by `multi_sum_sq`: its threads add in any order, and the last bits change from run to run.
     squares = sum(gradient.astype("float32", copy=False).square().sum() for gradient in gradients)

@@ -10,7 +10,7 @@ from ..models.spec import NETWORK_OPTIONS
 OF_MASKS = ("attention_learning", "attention", "mask_images")  # what has no place where there are no masks
 
 
-def override(own, given):
+def merge_options(own, given):
     """Options but for those given, which win.
 
     What of the others has no place beside those is left out: the other one of two that exclude each other; devices that
@@ -88,7 +88,7 @@ KEPT_ON_RESUME = ("dataset",) + NETWORK_OPTIONS + (
     "optimizer", "float16", "seed", "loader", "label_noise", "zero_gamma", "ema", "params", "name")
 
 
-def known(before):
+def options_from_state(before):
     """The `TrainingOptions` of a run, from those in its state, by name; an InputError if it is of another version."""
     unknown = sorted(set(before) - {spec.name for spec in dataclasses.fields(TrainingOptions)})
     if unknown:
@@ -97,8 +97,8 @@ def known(before):
     return TrainingOptions(**before)
 
 
-def resumed(before, given, epochs_done):
-    """The options with which a run goes on: its own, but for those given now, as by `override`.
+def options_for_resume(before, given, epochs_done):
+    """The options with which a run goes on: its own, but for those given now, as by `merge_options`.
 
     The length of its warm-up stays. `training.Run` remarks on restarts that are left out.
 
@@ -121,13 +121,13 @@ def resumed(before, given, epochs_done):
         If a value is wrong, or is of one that has to stay, or there are fewer epochs than are done, or the restarts
         given are not, in the epochs done, those that there were.
     """
-    own = known(before)
+    own = options_from_state(before)
     kept = {name: getattr(own, name) for name in KEPT_ON_RESUME}
     for name, value in kept.items():
         if given.get(name, value) != value:
             raise InputError("%s %s: the run to resume has %s, and keeps it"
                              % (flag_name(name), flag_value(given[name]), flag_value(value)))
-    merged = override(dataclasses.replace(own, warmup_epochs=own.warmup), dict(given, **kept))
+    merged = merge_options(dataclasses.replace(own, warmup_epochs=own.warmup), dict(given, **kept))
     if merged.epochs < epochs_done:
         raise InputError("--epochs %d: the run to resume has done %d" % (merged.epochs, epochs_done))
     if merged.lr_schedule == "cosine" and "lr_restarts" in given:
@@ -135,7 +135,7 @@ def resumed(before, given, epochs_done):
     return merged
 
 
-def continued(run, given):
+def load_for_resume(run, given):
     """With what a run goes on: `training.train(*continued("models/RUN", {"epochs": 60}))`.
 
     Parameters
@@ -153,18 +153,18 @@ def continued(run, given):
     Raises
     ------
     InputError
-        If there is no such run, its state cannot be read, or as `resumed`.
+        If there is no such run, its state cannot be read, or as `options_for_resume`.
     """
     given = dict(given)
     model_dir = given.pop("model_dir", None)
     if not os.path.isfile(run):
-        run = history.find(run, given.get("log_dir"), model_dir or TrainingOptions.model_dir)[1] or run
+        run = history.find_run(run, given.get("log_dir"), model_dir or TrainingOptions.model_dir)[1] or run
     state = states.load_state(run)
     home = os.path.dirname(os.path.abspath(state.folder))
     if model_dir is not None and os.path.abspath(model_dir) != home:
         raise InputError("--model-dir %s: the run to resume is in %s, and stays there; leave it out"
                          % (model_dir, home))
-    return resumed(state.options, given, state.progress["epoch"]), state
+    return options_for_resume(state.options, given, state.progress["epoch"]), state
 
 
 def _check_past_restarts(own, new, epochs_done):

@@ -4,7 +4,7 @@ import importlib
 
 from PIL import ImageFile
 
-from ..system.mxnet import hidden, mx
+from ..system.mxnet import hide_module, mx
 from ..system.errors import InputError
 
 
@@ -16,7 +16,7 @@ def importing_gluoncv():
     """
     truncated = ImageFile.LOAD_TRUNCATED_IMAGES
     try:
-        with hidden("torch"):
+        with hide_module("torch"):
             yield
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = truncated

@@ -1,4 +1,5 @@
 """Packaging. Versions of the base and of both MXNets are in the requirements files beside this file, others here."""
+
 import os
 import re
 
@@ -26,8 +27,11 @@ setup(
     description="Residual Attention Network (arXiv 1704.06904) for Apache MXNet Gluon",
     license="MIT",
     packages=find_packages(include=["resattnet", "resattnet.*"]),
-    package_data={"resattnet.data": ["digits.npz", "digits.md"], "resattnet.models": ["weights/*"],
-                  "resattnet.experiments": ["recipes.csv"]},
+    package_data={
+        "resattnet.data": ["digits.npz", "digits.md"],
+        "resattnet.models": ["weights/*"],
+        "resattnet.experiments": ["recipes.csv"],
+    },
     python_requires=">=3.8,<3.13",  # MXNet 1.9.1 needs NumPy 1, which has no wheels for Python 3.13
     install_requires=requirements("requirements-base.txt"),
     extras_require={

@@ -3,6 +3,7 @@
 The public names are loaded at first use, so that `import resattnet` and every script's `--help`
 answer at once, also where MXNet is missing.
 """
+
 import importlib
 
 __version__ = "0.1.0"
@@ -29,7 +30,7 @@ __all__ = sorted(_MODULE_OF)
 
 def __getattr__(name):
     if name not in _MODULE_OF:
-        raise AttributeError("module 'resattnet' has no attribute %r" % name)
+        raise AttributeError(f"module 'resattnet' has no attribute {name!r}")
     value = getattr(importlib.import_module("resattnet." + _MODULE_OF[name]), name)
     globals()[name] = value
     return value

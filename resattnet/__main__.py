@@ -1,17 +1,18 @@
 """What is here: `python -m resattnet` for versions, devices and networks, `... summary` for the layers of one.
 
-    python -m resattnet
-    python -m resattnet summary --num-layers 92 --widths thin
-    python -m resattnet summary --num-layers 56 --stem imagenet
+python -m resattnet
+python -m resattnet summary --num-layers 92 --widths thin
+python -m resattnet summary --num-layers 56 --stem imagenet
 """
+
 import argparse
 import os
 import platform
 import sys
 
 from . import __version__
-from .system import command_line
 from .commands.script_options import SummaryOptions
+from .system import command_line
 
 EXTRAS = {"onnx": ("onnx", "onnxruntime"), "bench": ("torch",), "dali": ("nvidia-dali-cuda120",)}
 
@@ -21,37 +22,45 @@ def versions():
     from .system.mxnet import BUILDS, installed_version, mx
 
     build = next((name for name in BUILDS if installed_version(name)), "not installed by pip")
-    enabled = [name for name in ("CUDA", "CUDNN", "NCCL", "MKLDNN", "OPENCV", "DIST_KVSTORE")
-               if mx.runtime.Features().is_enabled(name)]
-    yield "resattnet %s, Python %s, MXNet %s (%s; %s)" % (
-        __version__, platform.python_version(), mx.__version__, build, ", ".join(enabled))
+    enabled = [
+        name
+        for name in ("CUDA", "CUDNN", "NCCL", "MKLDNN", "OPENCV", "DIST_KVSTORE")
+        if mx.runtime.Features().is_enabled(name)
+    ]
+    yield (
+        f"resattnet {__version__}, Python {platform.python_version()}, MXNet {mx.__version__} ({build}; "
+        f"{', '.join(enabled)})"
+    )
     for extra, names in EXTRAS.items():
         missing = [name for name in names if not installed_version(name)]
-        found = ", ".join("%s %s" % (name, installed_version(name)) for name in names if installed_version(name))
-        yield "  extra %-5s  %s" % (extra, "missing %s: python -m pip install -e '.[%s]'" % (
-            ", ".join(missing), extra) if missing else found)
+        found = ", ".join(f"{name} {installed_version(name)}" for name in names if installed_version(name))
+        yield "  extra %-5s  %s" % (
+            extra,
+            f"missing {', '.join(missing)}: python -m pip install -e '.[{extra}]'" if missing else found,
+        )
 
 
 def devices():
     """Lines: what can be computed on, and why on nothing else."""
-    from .system.gpus import gpus
     from .system.devices import check_type, cpu_facts
     from .system.errors import InputError
+    from .system.gpus import gpus
     from .system.mxnet import mx
 
     model, instructions = cpu_facts()
-    yield "CPU  %s (%s), %s threads" % (model, " ".join(instructions) or "instructions unknown",
-                                        os.environ["OMP_NUM_THREADS"])
+    yield (
+        f"CPU  {model} ({' '.join(instructions) or 'instructions unknown'}), {os.environ['OMP_NUM_THREADS']} threads"
+    )
     try:
         for remark in check_type("bfloat16", [mx.cpu()]) or ["--dtype bfloat16 can be used"]:
             yield "     " + remark
     except InputError as reason:
-        yield "     %s" % reason
+        yield f"     {reason}"
     usable, reasons = gpus()
     for index in usable:
-        yield "GPU %d can be used" % index
+        yield f"GPU {index} can be used"
     for reason in reasons:
-        yield "no GPU: %s" % reason if not usable else reason
+        yield f"no GPU: {reason}" if not usable else reason
 
 
 def networks():
@@ -60,15 +69,18 @@ def networks():
     from .models.spec import attention_net_spec
     from .models.summary import layers, total
 
-    kinds = (("CIFAR-10, thin", get_attention_cifar, 10, "thin", 32), ("CIFAR-10", get_attention_cifar, 10, "full", 32),
-             ("ImageNet", get_attention_net, 1000, "full", 224))
-    yield ("depth  " + "  ".join("%-28s" % name for name, _, _, _, _ in kinds)).rstrip()
+    kinds = (
+        ("CIFAR-10, thin", get_attention_cifar, 10, "thin", 32),
+        ("CIFAR-10", get_attention_cifar, 10, "full", 32),
+        ("ImageNet", get_attention_net, 1000, "full", 224),
+    )
+    yield ("depth  " + "  ".join(f"{name:<28}" for name, _, _, _, _ in kinds)).rstrip()
     for depth in attention_net_spec:
         cells = []
         for _, build, classes, widths, side in kinds:
             parameters, macs = total(layers(build(classes, depth, widths), side, side))
-            cells.append("{:>11,}  {:7.3f} GMACs".format(parameters, macs / 1e9).ljust(28))
-        yield ("%5d  " % depth + "  ".join(cells)).rstrip()
+            cells.append(f"{parameters:>11,}  {macs / 1e9:7.3f} GMACs".ljust(28))
+        yield (f"{depth:5d}  " + "  ".join(cells)).rstrip()
 
 
 def trained():
@@ -78,16 +90,18 @@ def trained():
 
     for name in packaged_names():
         told = describe_pretrained(name)
-        yield "--params %s: trained on %s, top-1 %.4f" % (name, told["dataset"], told["validation_top1"])
+        yield f"--params {name}: trained on {told['dataset']}, top-1 {told['validation_top1']:.4f}"
 
 
 def main():
     """Tell."""
-    parser = command_line.ArgumentParser(prog="python -m resattnet", description=__doc__,
-                                formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.ArgumentParser(
+        prog="python -m resattnet", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", metavar="summary")
-    command_line.add_options(commands.add_parser("summary", help="the layers of a network, their parameters and MACs"),
-                    SummaryOptions)
+    command_line.add_options(
+        commands.add_parser("summary", help="the layers of a network, their parameters and MACs"), SummaryOptions
+    )
     given = vars(parser.parse_args())
     if given.pop("command") is None:
         for lines in (versions(), devices(), networks(), trained()):

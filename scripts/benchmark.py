@@ -20,58 +20,69 @@ part's first row and to the PyTorch row of the same type. PyTorch is optional (`
 runs a net of the same layers and weights in channels_last; bfloat16 there is autocast. Other work on the machine
 disturbs: the load at the start is in the table's head.
 """
+
 import argparse
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
+from resattnet.commands.script_options import BENCHMARK_PARTS, BenchmarkOptions  # noqa: E402
 from resattnet.system import command_line  # noqa: E402
 from resattnet.system.errors import InputError  # noqa: E402
-from resattnet.commands.script_options import BENCHMARK_PARTS, BenchmarkOptions  # noqa: E402
 
 
 def parse():
     """Return the options and the parts to measure, in their order."""
     parser = command_line.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", metavar="PART",
-                        help="parts to measure: %s (default: all)" % ", ".join(BENCHMARK_PARTS))
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"parts to measure: {', '.join(BENCHMARK_PARTS)} (default: all)"
+    )
     command_line.add_options(parser, BenchmarkOptions)
     given = vars(parser.parse_args())
     parts = given.pop("parts")
     for part in parts:
         if part not in BENCHMARK_PARTS:
-            raise InputError("%s: choose the parts from %s" % (part, ", ".join(BENCHMARK_PARTS)))
+            raise InputError(f"{part}: choose the parts from {', '.join(BENCHMARK_PARTS)}")
     if parts and given.get("cost") is not None:
-        raise InputError("--cost %s: it measures instead of the parts; leave %s out" % (given["cost"], " ".join(parts)))
+        raise InputError(f"--cost {given['cost']}: it measures instead of the parts; leave {' '.join(parts)} out")
     return BenchmarkOptions(**given), [part for part in BENCHMARK_PARTS if part in parts or not parts]
 
 
 def head(facts):
     """The conditions, as lines."""
-    versions = "  ".join("%s %s" % item for item in sorted(facts["versions"].items()) if item[1])
-    yield "%s (%s), %d cores, %d threads, load %.1f" % (
-        facts["cpu"], " ".join(facts["instructions"]) or "instructions unknown", facts["cores"], facts["threads"],
-        facts["load"])
-    yield "Python %s  %s" % (facts["python"], versions)
+    versions = "  ".join("{} {}".format(*item) for item in sorted(facts["versions"].items()) if item[1])
+    yield (
+        f"{facts['cpu']} ({' '.join(facts['instructions']) or 'instructions unknown'}), {facts['cores']} cores, "
+        f"{facts['threads']} threads, load {facts['load']:.1f}"
+    )
+    yield f"Python {facts['python']}  {versions}"
 
 
 def describe_conditions(facts):
     """What the parts are measured on, as a line."""
-    return "Attention-%d (%s), batch %d, %d repeats of %d steps, %s" % (
-        facts["num_layers"], facts["widths"], facts["batch_size"], facts["repeats"], facts["steps"], facts["date"])
+    return (
+        f"Attention-{facts['num_layers']} ({facts['widths']}), batch {facts['batch_size']}, {facts['repeats']} "
+        f"repeats of {facts['steps']} steps, {facts['date']}"
+    )
 
 
 def table(part, results):
     """The rows of one part."""
     width = max(len(result.name) for result in results)
-    yield "\n%-*s  images/s       min - max        vs first  vs PyTorch" % (width, part)
+    yield f"\n{part:<{width}}  images/s       min - max        vs first  vs PyTorch"
     for result in results:
         row = result.summary()
         speed, rival = row["images_per_second"], row["ratio_to_pytorch"]
         yield "%-*s  %8.1f  %8.1f - %-8.1f  %8.3f  %10s" % (
-            width, result.name, speed["median"], speed["min"], speed["max"], row["ratio_to_first"]["median"],
-            "%.3f" % rival["median"] if rival else "-")
+            width,
+            result.name,
+            speed["median"],
+            speed["min"],
+            speed["max"],
+            row["ratio_to_first"]["median"],
+            f"{rival['median']:.3f}" if rival else "-",
+        )
 
 
 def emulation(facts, results):
@@ -79,15 +90,16 @@ def emulation(facts, results):
     if not facts["instructions"] or any("bf16" in name for name in facts["instructions"]):
         return []
     return ["this CPU has no bfloat16 instructions: it is emulated, and slower than float32"] * any(
-        "bfloat16" in result.name for result in results)
+        "bfloat16" in result.name for result in results
+    )
 
 
 def profile_table(rows):
     """The rows of a profile."""
     width = max(len(row.name) for row in rows)
-    yield "\n%-*s  %% of time  ms per step  calls per step" % (width, "training step")
+    yield f"\n{'training step':<{width}}  % of time  ms per step  calls per step"
     for row in rows:
-        yield "%-*s  %9.1f  %11.2f  %14.1f" % (width, row.name, 100 * row.share, row.milliseconds, row.calls)
+        yield f"{row.name:<{width}}  {100 * row.share:9.1f}  {row.milliseconds:11.2f}  {row.calls:14.1f}"
 
 
 def measure_costs(options):
@@ -99,20 +111,25 @@ def measure_costs(options):
         try:
             rows.append(scaling.measure_cost(load, options.widths, options.repeats, options.dtype))
         except InputError as error:
-            print("note: %s" % error, flush=True)
+            print(f"note: {error}", flush=True)
             continue
-        print("  ".join("%s %s" % (name, "%.1f" % value if isinstance(value, float) else value)
-                        for name, value in rows[-1]._asdict().items()), flush=True)
+        print(
+            "  ".join(
+                f"{name} {(f'{value:.1f}' if isinstance(value, float) else value)}"
+                for name, value in rows[-1]._asdict().items()
+            ),
+            flush=True,
+        )
         scaling.write_table(options.cost + ".csv", rows)
     if not rows:
-        raise InputError("--cost %s: none of the loads could be measured on this machine" % options.cost)
+        raise InputError(f"--cost {options.cost}: none of the loads could be measured on this machine")
     scaling.draw(options.cost + ".png", rows)
 
 
 def main():
     """Measure."""
     options, parts = parse()
-    from resattnet.benchmark import measure, cases
+    from resattnet.benchmark import cases, measure
     from resattnet.system.files import write_json, writing
 
     report = {"conditions": measure.conditions(options), "notes": [], "results": []}
@@ -134,7 +151,7 @@ def main():
         report["profile"] = [row._asdict() for row in rows]
         print("\n".join(profile_table(rows)))
     if options.json:
-        with writing("--json %s" % options.json):
+        with writing(f"--json {options.json}"):
             write_json(options.json, report)
 
 

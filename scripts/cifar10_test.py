@@ -19,6 +19,7 @@ several files comparison.json, and a folder of these for each file. --format jso
 Depth, widths and data set are read from the .json beside the parameters; only where that is missing do they have to be
 given. Exit codes: 0 done; 2 wrong arguments or input.
 """
+
 import argparse
 import json
 import os
@@ -26,9 +27,9 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
+from resattnet.commands.script_options import TestOptions  # noqa: E402
 from resattnet.system import command_line  # noqa: E402
 from resattnet.system.cores import split_cores  # noqa: E402
-from resattnet.commands.script_options import TestOptions  # noqa: E402
 
 
 def main():
@@ -50,7 +51,7 @@ def main():
     else:
         print(assessment_tables.outcome_text(found))
         if written:
-            print("\nwritten to %s: %s" % (options.output, ", ".join(written)))
+            print(f"\nwritten to {options.output}: {', '.join(written)}")
 
 
 if __name__ == "__main__":

@@ -9,14 +9,15 @@
 A run writes log/board/RUN (TensorBoard), log/text/RUN.log, log/csv/RUN.csv and models/RUN. Ctrl-C saves
 and leaves. Exit codes: 0 done; 2 wrong arguments or input; 130, 143 stopped after saving.
 """
+
 import argparse
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet.system import command_line  # noqa: E402
 from resattnet.experiments import recipes  # noqa: E402
+from resattnet.system import command_line  # noqa: E402
 from resattnet.system.cores import split_cores  # noqa: E402
 from resattnet.system.errors import InputError  # noqa: E402
 from resattnet.training.options import TrainingOptions  # noqa: E402
@@ -27,19 +28,26 @@ def parse():
     """Return the options of the run, and the state it goes on from or None."""
     parser = command_line.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command_line.add_options(parser, TrainingOptions)
-    parser.add_argument("--resume", metavar="RUN", help="folder, state or name of a run to go on with, under its own "
-                        "arguments; flags given beside it win where they leave the network and the data as they are")
-    parser.add_argument("--recipe", metavar="NAME", help="take the flags of a recipe of data/recipes.csv, which "
-                        "scripts/reproduce.py lists; flags given beside it win, and what of its own has no place "
-                        "beside them is left out")
+    parser.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="folder, state or name of a run to go on with, under its own "
+        "arguments; flags given beside it win where they leave the network and the data as they are",
+    )
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="take the flags of a recipe of data/recipes.csv, which "
+        "scripts/reproduce.py lists; flags given beside it win, and what of its own has no place "
+        "beside them is left out",
+    )
     parser.add_argument("--recipes", metavar="FILE", help="with --recipe: another file of recipes")
     given = vars(parser.parse_args())
     resume, recipe, table = (given.pop(name) for name in ("resume", "recipe", "recipes"))
     if table is not None and recipe is None:
-        raise InputError("--recipes %s: give --recipe beside it" % table)
+        raise InputError(f"--recipes {table}: give --recipe beside it")
     if recipe is not None and resume is not None:
-        raise InputError("--recipe %s --resume %s: a run has its own arguments; leave --recipe out"
-                         % (recipe, resume))
+        raise InputError(f"--recipe {recipe} --resume {resume}: a run has its own arguments; leave --recipe out")
     if recipe is not None:
         found = recipes.find_recipe(recipe, recipes.read_recipes(recipes.PATH if table is None else table))
         return merge_options(recipes.options(found), given), None

@@ -12,14 +12,15 @@ What is written is read again and compared with the network, on test images wher
 logits, that is an error, and no file is left. Depth, widths and data set are read from the .json beside the parameters;
 only where that is missing do they have to be given.
 """
+
 import argparse
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet.system import command_line  # noqa: E402
 from resattnet.commands.script_options import ExportOptions  # noqa: E402
+from resattnet.system import command_line  # noqa: E402
 
 
 def main():
@@ -35,9 +36,11 @@ def main():
 
     paths, comparison, what = export_parameters(path, options)
     for name in paths:
-        print("%s: %.1f MB" % (name, os.path.getsize(name) / 1e6))
-    print("compared with the float32 network on %s: largest error %.2g (largest logit %.3g), same top-1 on %d of %d" % (
-        what, comparison.error, comparison.largest, comparison.agreeing, comparison.images))
+        print(f"{name}: {os.path.getsize(name) / 1e6:.1f} MB")
+    print(
+        f"compared with the float32 network on {what}: largest error {comparison.error:.2g} (largest logit "
+        f"{comparison.largest:.3g}), same top-1 on {comparison.agreeing} of {comparison.images}"
+    )
 
 
 if __name__ == "__main__":

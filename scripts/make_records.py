@@ -12,6 +12,7 @@ Class names, source, mean and standard deviation of the training images go to da
 read back and compared, pixel by pixel, before it is put in place; an interrupted writing leaves nothing.
 Exit codes: 0 done; 2 wrong arguments or input; 130, 143 interrupted.
 """
+
 import argparse
 import os
 import signal
@@ -19,8 +20,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet.system import command_line  # noqa: E402
 from resattnet.commands.script_options import RecordsOptions  # noqa: E402
+from resattnet.system import command_line  # noqa: E402
 
 
 def stop(signum, _):
@@ -33,8 +34,7 @@ def read(options):
     from resattnet.data import datasets, folders, recordio
 
     if options.images:
-        sets = folders.read_folder(os.path.expanduser(options.images), options.size, options.test_share,
-                                         options.seed)
+        sets = folders.read_folder(os.path.expanduser(options.images), options.size, options.test_share, options.seed)
         mean, std = recordio.statistics(sets["train"].images)
         return sets, dict(source="images of " + options.images, mean=mean, std=std, flip=options.flip is not False)
     facts = datasets.describe_data(options.dataset)
@@ -57,8 +57,10 @@ def main():
     for split, image_set in sets.items():
         path = recordio.paths(options.output, options.title, split)[0]
         height, width = image_set.images.shape[1:3]
-        print("%s: %d images of %dx%d pixels, %d classes, %.1f MB" % (
-            path, len(image_set.labels), width, height, len(image_set.classes), os.path.getsize(path) / 1e6))
+        print(
+            f"{path}: {len(image_set.labels)} images of {width}x{height} pixels, {len(image_set.classes)} "
+            f"classes, {os.path.getsize(path) / 1000000.0:.1f} MB"
+        )
 
 
 if __name__ == "__main__":

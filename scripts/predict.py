@@ -13,6 +13,7 @@ images in a file the first is taken; colour profiles are not applied.
 What the parameters are of is read from the .json beside them. A file that cannot be read is named on stderr and left
 out, and the others go on. Exit codes: 0 done; 1 some could not be read; 2 wrong arguments or input; 130 interrupted.
 """
+
 import argparse
 import os
 import signal
@@ -20,16 +21,21 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet.system import command_line  # noqa: E402
 from resattnet.commands.script_options import PredictionOptions  # noqa: E402
+from resattnet.system import command_line  # noqa: E402
 
 
 def main():
     """Predict."""
     parser = command_line.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command_line.add_params(parser)
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a file, a folder whose images are taken, those of "
-                        "its sub-folders too, or - for names of these on stdin, one a line")
+    parser.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="a file, a folder whose images are taken, those of "
+        "its sub-folders too, or - for names of these on stdin, one a line",
+    )
     command_line.add_options(parser, PredictionOptions)
     given = vars(parser.parse_args())
     path, images = given.pop("params"), given.pop("images")

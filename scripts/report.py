@@ -10,14 +10,15 @@ an evaluation of their best parameters on the test images, confusion matrices, a
 of the highest loss. What is missing of a run is said on the page, and the rest is there; nothing is downloaded.
 Exit codes: 0 done; 2 wrong arguments, or a run that is not there or whose CSV is damaged.
 """
+
 import argparse
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet.system import command_line  # noqa: E402
 from resattnet.commands.script_options import ReportOptions  # noqa: E402
+from resattnet.system import command_line  # noqa: E402
 
 
 def main():
@@ -29,16 +30,18 @@ def main():
     runs = given.pop("runs")
     options = ReportOptions(**given)
 
+    from resattnet.reports import report_page, run_report
     from resattnet.system import files
-    from resattnet.reports import run_report, report_page
 
     records = run_report.collect(runs, options, say=lambda line: print(line, flush=True))
     for record in records:
         for remark in record.remarks:
-            print("note: %s: %s" % (record.label, remark))
+            print(f"note: {record.label}: {remark}")
     files.write_text(options.output, report_page.render(records, options))
-    print("%s: %d run%s, %.0f kB" % (options.output, len(records), "s" * (len(records) > 1),
-                                     os.path.getsize(options.output) / 1e3))
+    print(
+        f"{options.output}: {len(records)} run{'s' * (len(records) > 1)}, "
+        f"{os.path.getsize(options.output) / 1000.0:.0f} kB"
+    )
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ it was, one that is done is not run again. What a run gave is entered in the fil
 the log of its epochs in its state. Ctrl-C saves and leaves. Exit codes: 0 done; 2 wrong arguments or input; 130, 143
 stopped after saving.
 """
+
 import argparse
 import os
 import shlex
@@ -18,10 +19,10 @@ import sys
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
 sys.path.insert(0, ROOT)
 
-from resattnet.system import command_line  # noqa: E402
-from resattnet.experiments import recipes, reproduce  # noqa: E402
-from resattnet.system.errors import InputError  # noqa: E402
 from resattnet.commands.script_options import ReproductionOptions  # noqa: E402
+from resattnet.experiments import recipes, reproduce  # noqa: E402
+from resattnet.system import command_line  # noqa: E402
+from resattnet.system.errors import InputError  # noqa: E402
 
 
 def parse():
@@ -50,7 +51,7 @@ def main():
     codes = []
     for recipe in chosen:
         if options.write:
-            print("%s: %s" % (recipe.name, reproduce.save_result(recipe, options).ours))
+            print(f"{recipe.name}: {reproduce.save_result(recipe, options).ours}")
         else:
             codes.append(reproduce.reproduce(recipe, options))
     if options.readme:

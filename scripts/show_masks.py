@@ -12,22 +12,28 @@ its features before and after another. Images are read as by scripts/predict.py.
 
 What the parameters are of is read from the .json beside them. As arrays: `resattnet.soft_masks(net, images)`.
 """
+
 import argparse
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet.system import command_line  # noqa: E402
 from resattnet.commands.script_options import MaskOptions  # noqa: E402
+from resattnet.system import command_line  # noqa: E402
 
 
 def main():
     """Draw the sheet."""
     parser = command_line.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command_line.add_params(parser)
-    parser.add_argument("images", nargs="*", metavar="IMAGE", help="a file, a folder whose images are taken, those of "
-                        "its sub-folders too, or - for names of these on stdin, one a line")
+    parser.add_argument(
+        "images",
+        nargs="*",
+        metavar="IMAGE",
+        help="a file, a folder whose images are taken, those of "
+        "its sub-folders too, or - for names of these on stdin, one a line",
+    )
     command_line.add_options(parser, MaskOptions)
     given = vars(parser.parse_args())
     path, images = given.pop("params"), given.pop("images")
@@ -39,14 +45,16 @@ def main():
 
     output, predictions, attentions = make_sheet(path, images, options)
     for row, prediction in predictions:
-        print("%s -> %s (%.1f %%)" % (row.title, prediction.classes[0], 100 * prediction.probabilities[0]))
+        print(f"{row.title} -> {prediction.classes[0]} ({100 * prediction.probabilities[0]:.1f} %)")
     for attention in attentions:
         mask = attention.mask
-        print("%s, stage %d, module %d: masks of %d channels, %d x %d, from %.3f to %.3f, mean %.3f" % (
-            attention[:3] + mask.shape[1:] + (mask.min(), mask.max(), mask.mean())))
-    print("sheet: %s" % output)
+        print(
+            "%s, stage %d, module %d: masks of %d channels, %d x %d, from %.3f to %.3f, mean %.3f"
+            % (attention[:3] + mask.shape[1:] + (mask.min(), mask.max(), mask.mean()))
+        )
+    print(f"sheet: {output}")
     if options.board:
-        print("board: tensorboard --logdir %s" % options.board)
+        print(f"board: tensorboard --logdir {options.board}")
 
 
 if __name__ == "__main__":

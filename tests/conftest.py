@@ -1,4 +1,5 @@
 """What all tests share. MXNet comes through the package's own door, before anything can import it otherwise."""
+
 import os
 
 import pytest
@@ -11,15 +12,28 @@ for name in [name for name in os.environ if name.startswith("MXNET_")]:
     del os.environ[name]  # the user's own: some have MXNet say so, where a test asks that nothing is said
 
 import headless  # noqa: E402
-import small_digits  # noqa: E402
-from resattnet.system.mxnet import mx  # noqa: F401,E402
-from resattnet.models import spec  # noqa: E402
-from resattnet.training.options import TrainingOptions  # noqa: E402
 import matplotlib.font_manager  # noqa: F401,E402  # what it says, once, of fonts and a folder for them, it says here
+import small_digits  # noqa: E402
+
+from resattnet.models import spec  # noqa: E402
+from resattnet.system.mxnet import mx  # noqa: F401,E402
+from resattnet.training.options import TrainingOptions  # noqa: E402
 
 # By their time, the longest first: else one process still works through one of them when the others are done.
-LONG = ("test_training", "test_resume", "test_inference", "test_recipes", "test_export", "test_benchmark",
-        "test_network", "test_cli", "test_robustness", "test_mask_log", "test_precision", "test_finetuning")
+LONG = (
+    "test_training",
+    "test_resume",
+    "test_inference",
+    "test_recipes",
+    "test_export",
+    "test_benchmark",
+    "test_network",
+    "test_cli",
+    "test_robustness",
+    "test_mask_log",
+    "test_precision",
+    "test_finetuning",
+)
 
 
 def pytest_configure(config):
@@ -42,8 +56,18 @@ def few_digits(monkeypatch):
 @pytest.fixture
 def options(tmp_path, few_digits):
     """Options of a run of three epochs on these, which takes a second or two."""
-    return TrainingOptions(dataset="digits", widths="thin", epochs=3, batch_size=16, warmup_epochs=1, log_interval=2,
-                           num_gpus=0, name="run", log_dir=str(tmp_path / "log"), model_dir=str(tmp_path / "models"))
+    return TrainingOptions(
+        dataset="digits",
+        widths="thin",
+        epochs=3,
+        batch_size=16,
+        warmup_epochs=1,
+        log_interval=2,
+        num_gpus=0,
+        name="run",
+        log_dir=str(tmp_path / "log"),
+        model_dir=str(tmp_path / "models"),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -52,9 +76,12 @@ def cifar10_dir():
     folder = os.environ.get("RESATTNET_CIFAR10")
     if not folder:
         pytest.skip("real CIFAR-10 is not here: set RESATTNET_CIFAR10 to the folder of cifar-10-batches-bin")
-    missing = [name for name in ["data_batch_%d.bin" % number for number in range(1, 6)] + ["test_batch.bin"]
-               if not os.path.isfile(os.path.join(folder, "cifar-10-batches-bin", name))]
-    assert not missing, "RESATTNET_CIFAR10=%s lacks %s" % (folder, ", ".join(missing))
+    missing = [
+        name
+        for name in [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin"]
+        if not os.path.isfile(os.path.join(folder, "cifar-10-batches-bin", name))
+    ]
+    assert not missing, f"RESATTNET_CIFAR10={folder} lacks {', '.join(missing)}"
     return folder
 
 

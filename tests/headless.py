@@ -1,4 +1,5 @@
 """A headless Chromium: called for what it prints, or steered over the DevTools protocol, with the standard library."""
+
 import contextlib
 import fcntl
 import functools
@@ -12,8 +13,18 @@ import sys
 import time
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-proxy-server",
+)
 
 LAUNCHER = """
 import os, sys
@@ -31,12 +42,19 @@ def find():
 @functools.lru_cache(maxsize=None)
 def _starts(path):
     """Whether it is a browser that reads our files: a snap does not, and its stand-in only says to install one."""
-    if (os.path.basename(os.path.realpath(path)) == "snap"
-            or os.path.basename(path) == "chromium-browser" and os.path.exists("/snap/bin/chromium")):
+    if (
+        os.path.basename(os.path.realpath(path)) == "snap"
+        or os.path.basename(path) == "chromium-browser"
+        and os.path.exists("/snap/bin/chromium")
+    ):
         return False
     try:
-        return subprocess.run([path, "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                              timeout=30).returncode == 0
+        return (
+            subprocess.run(
+                [path, "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30
+            ).returncode
+            == 0
+        )
     except OSError:
         return False
     except subprocess.TimeoutExpired:  # a slow one
@@ -54,16 +72,20 @@ class Browser:
     """
 
     def __init__(self, path, profile):
-        self._command = [path] + list(FLAGS) + ["--user-data-dir=%s" % profile]
+        self._command = [path] + list(FLAGS) + [f"--user-data-dir={profile}"]
 
     def prints(self, *flags):
         """What it prints when it is called with flags."""
-        return subprocess.run(self._command + list(flags), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=250,
-                              universal_newlines=True).stdout
+        return subprocess.run(
+            self._command + list(flags),
+            capture_output=True,
+            timeout=250,
+            text=True,
+        ).stdout
 
     def page(self, address, width=1200, height=900):
         """A `Page` at an address, for a `with`."""
-        return Page(self._command + ["--window-size=%d,%d" % (width, height)], address)
+        return Page(self._command + [f"--window-size={width},{height}"], address)
 
 
 class Page:
@@ -79,17 +101,26 @@ class Page:
         for end in ends:
             os.close(end)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", LAUNCHER, str(theirs_in), str(theirs_out)] + command
-            + ["--remote-debugging-pipe", address], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            pass_fds=(theirs_in, theirs_out), start_new_session=True)
+            [sys.executable, "-c", LAUNCHER, str(theirs_in), str(theirs_out)]
+            + command
+            + ["--remote-debugging-pipe", address],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(theirs_in, theirs_out),
+            start_new_session=True,
+        )
         os.close(theirs_in)
         os.close(theirs_out)
         self._number, self._read, self._session = 0, b"", None
 
     def __enter__(self):
         try:
-            page = self.wait(lambda: [target for target in self.call("Target.getTargets")["targetInfos"]
-                                      if target["type"] == "page"], 60)[0]
+            page = self.wait(
+                lambda: [
+                    target for target in self.call("Target.getTargets")["targetInfos"] if target["type"] == "page"
+                ],
+                60,
+            )[0]
             self._session = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
         except BaseException:
             self.__exit__()

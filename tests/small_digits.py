@@ -1,4 +1,5 @@
 """The digits at a quarter of their pixels, for tests that train: what they show does not depend on the size."""
+
 import numpy as np
 
 from resattnet.data import datasets

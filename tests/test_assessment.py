@@ -1,4 +1,5 @@
 """Assessments of parameter files: their figures by other computations, files that say what is printed, refusals."""
+
 import json
 import os
 import runpy
@@ -8,17 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resattnet.evaluation import assessment, assessment_tables
-from resattnet.reports import figures
+from resattnet.commands.script_options import TestOptions as Testing
 from resattnet.data import recordio
+from resattnet.data.datasets import ImageSet
+from resattnet.evaluation import assessment, assessment_tables
+from resattnet.evaluation.metrics import reliability
+from resattnet.evaluation.model_file import open_model
 from resattnet.models import parameters, spec
+from resattnet.models.network import get_attention_cifar
+from resattnet.reports import figures
 from resattnet.system import files
 from resattnet.system.mxnet import mx
-from resattnet.data.datasets import ImageSet
-from resattnet.evaluation.metrics import reliability
-from resattnet.models.network import get_attention_cifar
-from resattnet.commands.script_options import TestOptions as Testing
-from resattnet.evaluation.model_file import open_model
 
 SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "cifar10_test.py")
 CLASSES = ("ant", "bee", "crocodile", "dog")
@@ -32,15 +33,24 @@ def save(path, images, **facts):
     net.output.weight.set_data(net.output.weight.data() * 3 / net(images).asnumpy().std(axis=0).mean())
     net.output.bias.set_data(mx.nd.array(-net(images).asnumpy().mean(axis=0)))
     path.parent.mkdir()
-    parameters.save_parameters(net, str(path), dict(
-        facts, network=dict(num_layers=56, widths="thin", classes=classes, attention_learning="arl")))
+    parameters.save_parameters(
+        net,
+        str(path),
+        dict(facts, network=dict(num_layers=56, widths="thin", classes=classes, attention_learning="arl")),
+    )
     return net
 
 
 def write_noise(folder, seed, classes):
     rng = np.random.default_rng(seed)
-    sets = {split: ImageSet(rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8),
-                            rng.integers(0, len(classes), 40).astype(np.int32), classes) for split in ("train", "test")}
+    sets = {
+        split: ImageSet(
+            rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8),
+            rng.integers(0, len(classes), 40).astype(np.int32),
+            classes,
+        )
+        for split in ("train", "test")
+    }
     folder.mkdir()
     recordio.write_records(str(folder), "noise", sets, "noise", (0.5,) * 3, (0.25,) * 3, True)
     return sets["test"]
@@ -56,11 +66,13 @@ class Home:
         self.images = (self.test_set.images.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.25
         noise = dict(dataset="noise", data_format="rec")
         self.nets = []
-        for name, facts in (("a", dict(noise, data_dir=str(folder / "data"))),
-                            ("b", dict(noise, data_dir=str(folder / "data"))),
-                            ("three", dict(noise, data_dir=str(folder / "three"), classes=3)),
-                            ("others", dict(noise, data_dir=str(folder / "others"))),
-                            ("digits", dict(dataset="digits", classes=10))):
+        for name, facts in (
+            ("a", dict(noise, data_dir=str(folder / "data"))),
+            ("b", dict(noise, data_dir=str(folder / "data"))),
+            ("three", dict(noise, data_dir=str(folder / "three"), classes=3)),
+            ("others", dict(noise, data_dir=str(folder / "others"))),
+            ("digits", dict(dataset="digits", classes=10)),
+        ):
             (folder / name).mkdir(exist_ok=True) if name not in ("three", "others") else None
             self.nets.append(save(folder / name / "run" / "best.params", mx.nd.array(self.images), **facts))
 
@@ -84,6 +96,7 @@ def home(tmp_path_factory):
 @pytest.fixture
 def call(monkeypatch, capsys, home):
     """The script, in this process: what it printed, and of a refusal the one line."""
+
     def run(*args, code=0):
         monkeypatch.setattr(sys, "argv", [SCRIPT] + [str(arg) for arg in args] + ["--num-gpus", "0"])
         with pytest.raises(SystemExit) as left:
@@ -92,6 +105,7 @@ def call(monkeypatch, capsys, home):
         assert (left.value.code or 0) == code, err
         assert err.count("\n") == (code == 2) and not (code and out)
         return err if code else out
+
     return run
 
 
@@ -120,11 +134,13 @@ def test_figures_of_one_file_by_numpy(home, call):
         assert (row["label"], row["predicted"]) == (labels[row["index"]], predicted[row["index"]])
         assert row["loss"] == pytest.approx(losses[row["index"]], rel=1e-4)
         assert row["probability"] == pytest.approx(shares[row["index"]].max(), rel=1e-4)
-    gap = sum(row["images"] / 40 * abs(row["confidence"] - row["accuracy"]) for row in found["reliability"]
-              if row["images"])
+    gap = sum(
+        row["images"] / 40 * abs(row["confidence"] - row["accuracy"]) for row in found["reliability"] if row["images"]
+    )
     assert found["ece"] == pytest.approx(gap) and sum(row["images"] for row in found["reliability"]) == 40
     assert [row["accuracy"] is None for row in found["reliability"]] == [
-        not row["images"] for row in found["reliability"]]
+        not row["images"] for row in found["reliability"]
+    ]
     assert found["params"] == home.path("a") and found["sha256"] == files.digest(home.path("a"))
     assert (found["dataset"], found["data_format"], found["graph"]) == ("noise", "rec", "plain")
     assert found["network"]["num_layers"] == 56 and found["network"]["classes"] == 4 and found["mirrored"] is None
@@ -136,13 +152,14 @@ def test_text_and_files_say_the_same(home, call, tmp_path):
         written = handle.read()
     assert call("--params", home.path("a"), "--format", "json", "--hardest", 5) == written + "\n"
     found, lines = json.loads(written), text.splitlines()
-    assert lines[0] == "%s: 40 test images" % home.path("a")
-    assert lines[1] == "top-1 %.4f  top-5 %.4f  loss %.4f  ECE %.4f" % tuple(
-        found[name] for name in ("top1", "top5", "loss", "ece"))
+    assert lines[0] == f"{home.path('a')}: 40 test images"
+    assert lines[1] == "top-1 {:.4f}  top-5 {:.4f}  loss {:.4f}  ECE {:.4f}".format(
+        *tuple(found[name] for name in ("top1", "top5", "loss", "ece"))
+    )
     for line, row in zip(lines[4:8], found["classes"]):
         assert line.split() == [row["name"], str(row["images"])] + [
-            "%.4f" % row[name] for name in ("precision", "recall", "f1")] + [
-            row["taken_for"]["class"], "(%d)" % row["taken_for"]["images"]]
+            f"{row[name]:.4f}" for name in ("precision", "recall", "f1")
+        ] + [row["taken_for"]["class"], f"({row['taken_for']['images']})"]
     assert lines[10].split() == ["ant", "bee", "crocod", "dog"]
     for line, name, row in zip(lines[11:15], CLASSES, found["confusion"]):
         assert line.split() == [name] + [str(count or ".") for count in row]
@@ -162,12 +179,13 @@ def test_the_hardest_sheet_has_those_images(home, monkeypatch, tmp_path):
     found = assessment.assess_files([home.path("a")], Testing(num_gpus=0))
     assessment.write(found, str(tmp_path))
     rows = assessment.as_json(found[0])["hardest"]
-    (images, captions), = drawn
+    ((images, captions),) = drawn
     assert len(rows) == len(images) == 24
     for row, image, caption in zip(rows, images, captions):
         assert (image == home.test_set.images[row["index"]]).all()
-        assert caption == "true: %s\npredicted: %s %.2f" % (
-            CLASSES[row["label"]], CLASSES[row["predicted"]], row["probability"])
+        assert caption == (
+            f"true: {CLASSES[row['label']]}\npredicted: {CLASSES[row['predicted']]} {row['probability']:.2f}"
+        )
 
 
 def test_several_files_and_their_ensemble_by_numpy(home, call, tmp_path):
@@ -177,8 +195,9 @@ def test_several_files_and_their_ensemble_by_numpy(home, call, tmp_path):
         written = handle.read()
     assert call("--params", *paths, "--ensemble", 1, "--flip", 1, "--format", "json") == written + "\n"
     found = json.loads(written)
-    plain, mirrored = ([home.shares(net, images) for net in home.nets[:2]]
-                       for images in (home.images, home.images[..., ::-1]))
+    plain, mirrored = (
+        [home.shares(net, images) for net in home.nets[:2]] for images in (home.images, home.images[..., ::-1])
+    )
     for row, one, two in zip(found["evaluations"], plain + [sum(plain) / 2], mirrored + [sum(mirrored) / 2]):
         for figures_, shares in ((row, one), (row["mirrored"], (one + two) / 2)):
             assert figures_["top1"] == (shares.argmax(axis=1) == labels).mean()
@@ -187,7 +206,8 @@ def test_several_files_and_their_ensemble_by_numpy(home, call, tmp_path):
             assert figures_["ece"] == pytest.approx(reliability(shares.max(axis=1), right).error, rel=1e-3)
     first, second, together = (shares.argmax(axis=1) == labels for shares in plain + [sum(plain) / 2])
     assert [(row["only_first"], row["only_second"]) for row in found["comparisons"]] == [
-        ((first & ~other).sum(), (other & ~first).sum()) for other in (second, together)]
+        ((first & ~other).sum(), (other & ~first).sum()) for other in (second, together)
+    ]
     assert found["evaluations"][2]["params"] == found["comparisons"][1]["second"] == paths
     assert [row["params"] for row in found["evaluations"][:2]] == paths
     assert sorted(os.listdir(str(tmp_path))) == ["1_run_best", "2_run_best", "comparison.json", "ensemble"]
@@ -199,18 +219,19 @@ def test_several_files_and_their_ensemble_by_numpy(home, call, tmp_path):
     names, figures_ = paths + ["ensemble of 2"], ("top1", "top5", "loss", "ece")
     assert lines[0] == "40 test images of noise"
     for place, name, row in zip(range(3), names, found["evaluations"]):
-        assert lines[3 + place].split() == name.split() + ["%.4f" % row[key] for key in figures_]
-        assert lines[9 + place].split() == name.split() + ["%.4f" % row["mirrored"][key] for key in figures_]
-    assert lines[7].startswith("with mirrored images") and lines[13].startswith("against %s" % paths[0])
+        assert lines[3 + place].split() == name.split() + [f"{row[key]:.4f}" for key in figures_]
+        assert lines[9 + place].split() == name.split() + [f"{row['mirrored'][key]:.4f}" for key in figures_]
+    assert lines[7].startswith("with mirrored images") and lines[13].startswith(f"against {paths[0]}")
     for line, name, row in zip(lines[15:17], names[1:], found["comparisons"]):
-        assert line.split() == name.split() + [str(row["only_second"]), str(row["only_first"]), "%.3g" % row["p"]]
+        assert line.split() == name.split() + [str(row["only_second"]), str(row["only_first"]), f"{row['p']:.3g}"]
 
 
 def test_a_network_with_itself_is_itself(home):
     alone, again, both = assessment.assess_files([home.path("a")] * 2, Testing(num_gpus=0, ensemble=True))
     assert both.evaluation.top1 == alone.evaluation.top1 and (both.samples.predicted == alone.samples.predicted).all()
     assert both.samples.loss == pytest.approx(alone.samples.loss) and both.reliability.error == pytest.approx(
-        alone.reliability.error)
+        alone.reliability.error
+    )
     assert assessment.compare_results([alone, again, both]) == [(0, 0, 1.0)] * 2
 
 
@@ -227,8 +248,11 @@ def of_classes(count):
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(300, count)).astype(np.float32)
     logits[:, -1] -= 99
-    test_set = ImageSet(np.zeros((300, 4, 4, 3), np.uint8), rng.integers(0, count - 1, 300).astype(np.int32),
-                        tuple("class%d" % number for number in range(count)))
+    test_set = ImageSet(
+        np.zeros((300, 4, 4, 3), np.uint8),
+        rng.integers(0, count - 1, 300).astype(np.int32),
+        tuple(f"class{number}" for number in range(count)),
+    )
     return assessment.assess("x.params", {"dataset": "x"}, logits, test_set)
 
 
@@ -256,8 +280,10 @@ def test_a_network_of_nan_gives_json_without_it():
 def test_reliability_diagram_has_the_bins(tmp_path):
     figure = figures.reliability_diagram(reliability(np.array([0.5, 0.5, 0.99]), np.array([True, True, False])))
     upper, lower = figure.axes
-    bars = {label: [bar.get_height() for bar in container] for label, container in
-            zip(upper.get_legend_handles_labels()[1][-3:], upper.containers)}
+    bars = {
+        label: [bar.get_height() for bar in container]
+        for label, container in zip(upper.get_legend_handles_labels()[1][-3:], upper.containers)
+    }
     assert bars["right"] == [0.5, 0] and bars["right beyond their probability"] == [0.5, 0]
     assert bars["probable beyond what is right"] == [0, 0.99]
     assert upper.get_title() == "ECE 0.6633"  # (2 0.5 + 0.99) / 3
@@ -275,21 +301,28 @@ def test_several_cpu_devices_measure_as_one(home, call, monkeypatch):
     assert three["confusion"] == one["confusion"] and three["loss"] == pytest.approx(one["loss"], rel=1e-5)
 
 
-@pytest.mark.parametrize("names, args, message", [
-    ("a", "--ensemble 1", "--ensemble 1: it takes several files; give --params more of them"),
-    ("a", "--hardest 3", "--hardest 3: the images go to files or JSON; give --output or --format json"),
-    ("a", "--hardest 0 --format json", "--hardest 0: give a number at least 1"),
-    ("a", "--graph fused --num-cpus 2", "--graph fused --num-cpus 2: it runs on one device; leave one of them out"),
-    ("a", "--num-cpus 0", "--num-cpus 0: give a number at least 1"),
-    ("a", "--format csv", "--format csv: choose from text, json"),
-    ("a", "--output {home}/a/run/best.params", "best.params: that is a file; give a folder"),
-    ("a", "--output {home}/a/run/best.params/x", "best.params/x cannot be made (Not a directory)"),
-    ("a none", "", "none/run/best.params: no such parameter file"),
-    ("a three", "", "a/run/best.params is of noise with 4 classes, {home}/three/run/best.params of noise with 3;"),
-    ("a digits", "", "a/run/best.params is of noise with 4 classes, {home}/digits/run/best.params of digits with 10;"),
-    ("a others", "", "others/run/best.params have other test images under the same name; give one --data-dir"),
-    ("digits digits", "--flip 1", "--flip 1: a mirrored image of digits does not show its class"),
-])
+@pytest.mark.parametrize(
+    "names, args, message",
+    [
+        ("a", "--ensemble 1", "--ensemble 1: it takes several files; give --params more of them"),
+        ("a", "--hardest 3", "--hardest 3: the images go to files or JSON; give --output or --format json"),
+        ("a", "--hardest 0 --format json", "--hardest 0: give a number at least 1"),
+        ("a", "--graph fused --num-cpus 2", "--graph fused --num-cpus 2: it runs on one device; leave one of them out"),
+        ("a", "--num-cpus 0", "--num-cpus 0: give a number at least 1"),
+        ("a", "--format csv", "--format csv: choose from text, json"),
+        ("a", "--output {home}/a/run/best.params", "best.params: that is a file; give a folder"),
+        ("a", "--output {home}/a/run/best.params/x", "best.params/x cannot be made (Not a directory)"),
+        ("a none", "", "none/run/best.params: no such parameter file"),
+        ("a three", "", "a/run/best.params is of noise with 4 classes, {home}/three/run/best.params of noise with 3;"),
+        (
+            "a digits",
+            "",
+            "a/run/best.params is of noise with 4 classes, {home}/digits/run/best.params of digits with 10;",
+        ),
+        ("a others", "", "others/run/best.params have other test images under the same name; give one --data-dir"),
+        ("digits digits", "--flip 1", "--flip 1: a mirrored image of digits does not show its class"),
+    ],
+)
 def test_what_is_refused(names, args, message, home, call):
     args = [arg.format(home=home.folder) for arg in args.split()]
     line = call("--params", *map(home.path, names.split()), *args, code=2)

@@ -1,4 +1,5 @@
 """The attention's types and the masks: against their formulas, in all the ways a network is run."""
+
 import dataclasses
 import json
 
@@ -9,21 +10,26 @@ from test_precision import graph_types, needs_avx512
 from test_training import resume
 
 import resattnet
-from resattnet.training import loop
-from resattnet.system.mxnet import mx
+from resattnet.commands.script_options import TestOptions as Testing
 from resattnet.evaluation.assessment import assess_files
 from resattnet.models.attention import ATTENTION, EPSILON, AttentionModule, Hourglass, Interpolation, SoftMask
-from resattnet.system.errors import InputError
 from resattnet.models.graphs import fuse
-from resattnet.training.options import TrainingOptions
 from resattnet.models.parameters import load_parameters
 from resattnet.models.precision import to_bfloat16
-from resattnet.commands.script_options import TestOptions as Testing
 from resattnet.models.spec import ATTENTION_TYPES, MASKS
-from resattnet.models.units import LayoutAnchor, Bottleneck
+from resattnet.models.units import Bottleneck, LayoutAnchor
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
+from resattnet.training import loop
+from resattnet.training.options import TrainingOptions
 
-VARIANTS = [dict(attention="channel"), dict(attention="spatial"), dict(mask="local"), dict(mask="none"),
-            dict(attention="spatial", attention_learning="nal", mask="local")]
+VARIANTS = [
+    dict(attention="channel"),
+    dict(attention="spatial"),
+    dict(mask="local"),
+    dict(mask="none"),
+    dict(attention="spatial", attention_learning="nal", mask="local"),
+]
 
 
 def thin(classes=10, **variant):
@@ -43,9 +49,10 @@ def sigmoid(x):
 
 FORMULAS = {
     "mixed": sigmoid,
-    "channel": lambda x: x / np.sqrt((x ** 2).sum(axis=1, keepdims=True) + EPSILON),
-    "spatial": lambda x: sigmoid((x - x.mean(axis=(2, 3), keepdims=True))
-                                 / np.sqrt(x.var(axis=(2, 3), keepdims=True) + EPSILON)),
+    "channel": lambda x: x / np.sqrt((x**2).sum(axis=1, keepdims=True) + EPSILON),
+    "spatial": lambda x: sigmoid(
+        (x - x.mean(axis=(2, 3), keepdims=True)) / np.sqrt(x.var(axis=(2, 3), keepdims=True) + EPSILON)
+    ),
 }
 
 
@@ -75,8 +82,10 @@ def test_gradients_of_the_types_against_differences(attention):
         y = (ATTENTION[attention](mx.nd, x) * weights).sum()
     y.backward()
     step, formula = 1e-4, FORMULAS[attention]
-    ahead, behind = ((formula(x.asnumpy().astype(float) + side * step * direction.asnumpy()) * weights.asnumpy()).sum()
-                     for side in (1, -1))
+    ahead, behind = (
+        (formula(x.asnumpy().astype(float) + side * step * direction.asnumpy()) * weights.asnumpy()).sum()
+        for side in (1, -1)
+    )
     assert float((x.grad * direction).sum().asscalar()) == pytest.approx((ahead - behind) / (2 * step), rel=1e-3)
 
 
@@ -117,8 +126,10 @@ def test_the_local_mask_is_the_hourglass_without_sampling():
 @pytest.mark.parametrize("build", [resattnet.get_attention_cifar, resattnet.get_attention_net])
 def test_parameters_of_the_variants(build, depth):
     """Types and the local mask have as many as the hourglass; without masks those of all units but the masks'."""
-    nets = {variant: build(10, depth, **dict([variant])) for variant in
-            [("attention", name) for name in ATTENTION_TYPES] + [("mask", name) for name in MASKS]}
+    nets = {
+        variant: build(10, depth, **dict([variant]))
+        for variant in [("attention", name) for name in ATTENTION_TYPES] + [("mask", name) for name in MASKS]
+    }
     whole = nets["mask", "hourglass"]
     masks = sum(trainable(block.mask) for block in whole.features if isinstance(block, AttentionModule))
     counts = {variant: trainable(net) for variant, net in nets.items()}
@@ -128,6 +139,7 @@ def test_parameters_of_the_variants(build, depth):
 
 def test_parameters_without_masks_in_closed_form():
     """Stem, entry units, 4 units in each of the three modules, tail, dense layer, of full CIFAR width."""
+
     def unit(inputs, outputs, projection=False):
         inner = outputs // 4
         weights = inputs * inner + 9 * inner * inner + inner * outputs + projection * inputs * outputs
@@ -184,15 +196,18 @@ def test_the_bfloat16_graphs_compute_the_same(variant):
         assert 0 < np.abs(ours - other).max() and np.corrcoef(ours.ravel(), other.ravel())[0, 1] > 0.9
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda: thin(attention="x"), "attention 'x': choose from mixed, channel, spatial"),
-    (lambda: thin(mask="x"), "mask 'x': choose from hourglass, local, none"),
-    (lambda: thin(mask="none", attention="channel"), "attention channel: a network with mask none"),
-    (lambda: TrainingOptions(attention="x"), "--attention x: choose from mixed, channel, spatial"),
-    (lambda: Testing(mask="x"), "--mask x: choose from hourglass, local, none"),
-    (lambda: TrainingOptions(mask="none", attention="spatial"), "--mask none: there is .*--attention spatial"),
-    (lambda: TrainingOptions(mask="none", attention_learning="nal"), "--mask none: .* --attention-learning nal"),
-])
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: thin(attention="x"), "attention 'x': choose from mixed, channel, spatial"),
+        (lambda: thin(mask="x"), "mask 'x': choose from hourglass, local, none"),
+        (lambda: thin(mask="none", attention="channel"), "attention channel: a network with mask none"),
+        (lambda: TrainingOptions(attention="x"), "--attention x: choose from mixed, channel, spatial"),
+        (lambda: Testing(mask="x"), "--mask x: choose from hourglass, local, none"),
+        (lambda: TrainingOptions(mask="none", attention="spatial"), "--mask none: there is .*--attention spatial"),
+        (lambda: TrainingOptions(mask="none", attention_learning="nal"), "--mask none: .* --attention-learning nal"),
+    ],
+)
 def test_wrong_arguments_name_the_way_out(call, message):
     with pytest.raises(InputError, match=message):
         call()

@@ -1,8 +1,19 @@
 """Augmentation against its definition, written out image by image."""
+
 import numpy as np
 import pytest
 
-from resattnet.data.transforms import (Transform, cutmix, cutout, label_noise, mixup, normalise, random_crop, random_flip, smooth)
+from resattnet.data.transforms import (
+    Transform,
+    cutmix,
+    cutout,
+    label_noise,
+    mixup,
+    normalise,
+    random_crop,
+    random_flip,
+    smooth,
+)
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 
@@ -20,8 +31,12 @@ def test_each_crop_is_a_window_of_the_padded_image(batch):
     places = set()
     for image, crop in zip(images, cropped):
         padded = np.pad(image, ((2, 2), (2, 2), (0, 0)))
-        found = [(top, left) for top in range(5) for left in range(5)
-                 if (padded[top:top + 8, left:left + 6].transpose(2, 0, 1) == crop).all()]
+        found = [
+            (top, left)
+            for top in range(5)
+            for left in range(5)
+            if (padded[top : top + 8, left : left + 6].transpose(2, 0, 1) == crop).all()
+        ]
         assert len(found) == 1
         places.add(found[0])
     assert len(places) > 5
@@ -109,15 +124,20 @@ def test_mixup_against_its_definition(count):
     images = np.random.default_rng(4).normal(size=(count, 3, 4, 2)).astype(np.float32)
     targets = np.random.default_rng(5).random((count, 7)).astype(np.float32)
     weight = np.random.default_rng(6).beta(0.3, 0.3)
-    expected = [np.stack([weight * part[i] + (1 - weight) * part[-1 - i] for i in range(count)])
-                for part in (images, targets)]
+    expected = [
+        np.stack([weight * part[i] + (1 - weight) * part[-1 - i] for i in range(count)]) for part in (images, targets)
+    ]
     for part, other in zip(mixup(images, targets, 0.3, np.random.default_rng(6)), expected):
         assert part.dtype == np.float32 and np.allclose(part, other, atol=1e-6)
 
 
 def test_mixup_weight_follows_beta():
-    weights = [mixup(np.zeros((2, 1, 1, 1), np.float32), np.eye(2, dtype=np.float32), 0.5,
-                     np.random.default_rng(seed))[1][0, 0] for seed in range(4000)]
+    weights = [
+        mixup(np.zeros((2, 1, 1, 1), np.float32), np.eye(2, dtype=np.float32), 0.5, np.random.default_rng(seed))[1][
+            0, 0
+        ]
+        for seed in range(4000)
+    ]
     assert np.var(weights) == pytest.approx(1 / 8, rel=0.1)  # Beta(a, a) has variance 1 / (4 (2a + 1))
 
 
@@ -125,8 +145,11 @@ def test_transform_depends_on_seed_epoch_and_batch_only(batch):
     transform = Transform(MEAN, STD, 5, pad=2, flip=True, alpha=1.0, seed=7)
     first = transform(*batch, epoch=1, batch=2)
     assert all((a == b).all() for a, b in zip(first, transform(*batch, epoch=1, batch=2)))
-    for other in (transform(*batch, epoch=2, batch=2), transform(*batch, epoch=1, batch=3),
-                  transform._replace(seed=8)(*batch, epoch=1, batch=2)):
+    for other in (
+        transform(*batch, epoch=2, batch=2),
+        transform(*batch, epoch=1, batch=3),
+        transform._replace(seed=8)(*batch, epoch=1, batch=2),
+    ):
         assert (first[0] != other[0]).any()
 
 
@@ -158,8 +181,7 @@ def test_cutmix_pastes_one_box_and_blends_labels_by_its_area(count, size):
         for row in range(height):
             for column in range(width):
                 top, left = y - int(height * ratio) // 2, x - int(width * ratio) // 2
-                box[row, column] = (top <= row < top + int(height * ratio)
-                                    and left <= column < left + int(width * ratio))
+                box[row, column] = top <= row < top + int(height * ratio) and left <= column < left + int(width * ratio)
         areas.add(box.sum())
         kept = 1 - box.mean()
         mixed, labels = cutmix(images.copy(), targets.copy(), 1.0, np.random.default_rng(seed))
@@ -197,7 +219,8 @@ def test_with_both_each_batch_has_one_of_mixup_and_cutmix(batch):
     only = plain._replace(cut_alpha=1.0)
     assert only.soft_labels and all(
         ((only(*batch, batch=number)[0] == images) | (only(*batch, batch=number)[0] == images[::-1])).all()
-        for number in range(20))
+        for number in range(20)
+    )
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.3, 1.0])

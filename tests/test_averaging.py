@@ -1,18 +1,19 @@
 """The moving average against its recursion in NumPy, and what a run measures and saves of it."""
+
 import os
 
 import numpy as np
 import pytest
-
-from resattnet.models import parameters
-from resattnet.training import loop
-from resattnet.system.mxnet import mx
-from resattnet.training.ema import MovingAverage
-from resattnet.system.errors import InputError
-from resattnet.evaluation.metrics import evaluate
-from resattnet.models.network import get_attention_cifar
-from resattnet.training.options import TrainingOptions
 from test_training import elsewhere, values
+
+from resattnet.evaluation.metrics import evaluate
+from resattnet.models import parameters
+from resattnet.models.network import get_attention_cifar
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
+from resattnet.training import loop
+from resattnet.training.ema import MovingAverage
+from resattnet.training.options import TrainingOptions
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.99])
@@ -70,5 +71,5 @@ def test_a_run_averages_measures_and_saves_beside_its_own_parameters(options, mo
 
 @pytest.mark.parametrize("ema", [0.0, 1.0, -1.0])
 def test_decays_that_are_none(ema):
-    with pytest.raises(InputError, match="--ema %s: give a number (above 0|below 1)$" % ema):
+    with pytest.raises(InputError, match=f"--ema {ema}: give a number (above 0|below 1)$"):
         TrainingOptions(ema=ema)

@@ -1,4 +1,5 @@
 """The benchmark: its statistics, its rivals' equality with ours, and the script."""
+
 import dataclasses
 import json
 import os
@@ -11,12 +12,12 @@ import numpy as np
 import pytest
 
 import resattnet
-from resattnet.benchmark import measure, cases
-from resattnet.data import datasets
-from resattnet.system.mxnet import mx
+from resattnet.benchmark import cases, measure
 from resattnet.benchmark.cases import Contender, Unavailable
-from resattnet.system.errors import InputError
 from resattnet.commands.script_options import BENCHMARK_PARTS, BenchmarkOptions
+from resattnet.data import datasets
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
 
 SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "benchmark.py")
 TINY = BenchmarkOptions(widths="thin", batch_size=2, steps=1, repeats=1)
@@ -26,16 +27,23 @@ TINY = BenchmarkOptions(widths="thin", batch_size=2, steps=1, repeats=1)
 def torch_network():
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[bench]'")
     from resattnet.benchmark import torch_network
+
     return torch_network
 
 
 def script(*args, cwd=None, threads=1):
-    return subprocess.run([sys.executable, SCRIPT] + [str(arg) for arg in args], stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, universal_newlines=True, cwd=cwd, timeout=280,
-                          env=dict(os.environ, OMP_NUM_THREADS=str(threads)))
+    return subprocess.run(
+        [sys.executable, SCRIPT] + [str(arg) for arg in args],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=280,
+        env=dict(os.environ, OMP_NUM_THREADS=str(threads)),
+    )
 
 
 # ---- statistics ----
+
 
 def test_contenders_take_turns_and_warm_up_is_not_counted():
     order = []
@@ -51,7 +59,7 @@ def test_contenders_take_turns_and_warm_up_is_not_counted():
 
 def test_ratios_are_taken_within_a_round():
     chosen = [Contender("train", name, None, rival=rival) for name, rival in (("a", "p"), ("b", None), ("p", "p"))]
-    a, b, p = measure.compare_speeds(chosen, np.array([[10., 5, 20], [20, 40, 10], [30, 30, 30]]))
+    a, b, p = measure.compare_speeds(chosen, np.array([[10.0, 5, 20], [20, 40, 10], [30, 30, 30]]))
     assert a.speeds == [10, 20, 30] and a.ratios_to_first == [1, 1, 1] and a.ratios_to_pytorch == [0.5, 2, 1]
     assert b.ratios_to_first == [0.5, 2, 1] and b.ratios_to_pytorch is None
     assert p.ratios_to_first == [2, 0.5, 1] and p.ratios_to_pytorch == [1, 1, 1]
@@ -84,6 +92,7 @@ def test_threads_are_those_of_the_environment(monkeypatch):
 
 # ---- processes; these builders run in them ----
 
+
 def build_counter(options, shared):
     return lambda: options.steps
 
@@ -93,11 +102,11 @@ def build_missing(options):
 
 
 def build_wrong(options):
-    raise InputError("--steps %d: too many" % options.steps)
+    raise InputError(f"--steps {options.steps}: too many")
 
 
 def build_told(options, devices=1):
-    raise InputError("%s %s" % tuple(map(os.environ.get, ("OMP_NUM_THREADS", "MXNET_CPU_TEMP_COPY"))))
+    raise InputError("{} {}".format(*tuple(map(os.environ.get, ("OMP_NUM_THREADS", "MXNET_CPU_TEMP_COPY")))))
 
 
 def build_killed(options):
@@ -105,9 +114,11 @@ def build_killed(options):
 
 
 def test_contenders_run_in_processes_and_those_that_cannot_are_left_out():
-    chosen = [Contender("x", "gone", build_missing),
-              Contender("x", "one", build_counter, dict(shared=1), process="both"),
-              Contender("x", "two", build_counter, dict(shared=2), process="both")]
+    chosen = [
+        Contender("x", "gone", build_missing),
+        Contender("x", "one", build_counter, dict(shared=1), process="both"),
+        Contender("x", "two", build_counter, dict(shared=2), process="both"),
+    ]
     results, notes = measure.measure_speed(chosen, dataclasses.replace(TINY, repeats=2))
     assert [result.name for result in results] == ["one", "two"] and notes == ["a part is not here"]
     assert all(len(result.speeds) == 2 and min(result.speeds) > 0 for result in results)
@@ -117,9 +128,12 @@ def test_a_contender_finds_its_environment(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "6")
     monkeypatch.delenv("MXNET_CPU_TEMP_COPY", raising=False)
     before = dict(os.environ)
-    for arguments, environment, found in (({}, {}, "6 None"), (dict(devices=2), {}, "3 64"),
-                                          (dict(devices=2), {"MXNET_CPU_TEMP_COPY": "4"}, "3 4")):
-        with pytest.raises(InputError, match="^%s$" % found):
+    for arguments, environment, found in (
+        ({}, {}, "6 None"),
+        (dict(devices=2), {}, "3 64"),
+        (dict(devices=2), {"MXNET_CPU_TEMP_COPY": "4"}, "3 4"),
+    ):
+        with pytest.raises(InputError, match=f"^{found}$"):
             measure.measure_speed([Contender("x", "one", build_told, arguments, environment=environment)], TINY)
     assert os.environ == before
 
@@ -136,7 +150,7 @@ def test_a_contender_whose_devices_cannot_share_the_threads_is_left_out(monkeypa
     chosen = [Contender("x", "one", build_counter, dict(shared=1)), Contender("x", "two", build_told, dict(devices=2))]
     results, notes = measure.measure_speed(chosen, TINY)
     assert [result.name for result in results] == ["one"]
-    assert notes == ["two: left out, since its devices cannot share %s evenly" % words]
+    assert notes == [f"two: left out, since its devices cannot share {words} evenly"]
 
 
 @pytest.mark.parametrize("build", [cases.training, cases.inference])
@@ -146,8 +160,9 @@ def test_devices_share_the_batch(build):
         build(dataclasses.replace(TINY, batch_size=3), devices=2)
 
 
-@pytest.mark.parametrize("build, message", [
-    (build_wrong, "--steps 1: too many"), (build_killed, "some contender: killed")])
+@pytest.mark.parametrize(
+    "build, message", [(build_wrong, "--steps 1: too many"), (build_killed, "some contender: killed")]
+)
 def test_a_contender_that_fails_ends_the_measurement(build, message):
     with pytest.raises(InputError, match=message):
         measure.measure_speed([Contender("x", "some contender", build)], TINY)
@@ -155,26 +170,33 @@ def test_a_contender_that_fails_ends_the_measurement(build, message):
 
 # ---- the PyTorch rival ----
 
+
 def trainable(net):
     return sum(int(np.prod(p.shape)) for p in net.collect_params().values() if p.grad_req != "null")
 
 
 @pytest.mark.parametrize("depth", [56, 92])
-@pytest.mark.parametrize("ours, theirs, classes, widths", [
-    ("get_attention_cifar", "attention_cifar", 10, "full"), ("get_attention_cifar", "attention_cifar", 10, "thin"),
-    ("get_attention_net", "attention_net", 1000, "full")])
+@pytest.mark.parametrize(
+    "ours, theirs, classes, widths",
+    [
+        ("get_attention_cifar", "attention_cifar", 10, "full"),
+        ("get_attention_cifar", "attention_cifar", 10, "thin"),
+        ("get_attention_net", "attention_net", 1000, "full"),
+    ],
+)
 def test_rivals_have_as_many_parameters(torch_network, ours, theirs, classes, widths, depth):
     with torch_network.torch.device("meta"):
         rival = getattr(torch_network, theirs)(classes, depth, widths)
     assert sum(p.numel() for p in rival.parameters()) == trainable(
-        getattr(resattnet, ours)(classes, depth, widths=widths))
+        getattr(resattnet, ours)(classes, depth, widths=widths)
+    )
 
 
 def pair(torch_network, depth=56, learning="arl", imagenet=False):
     """Our net and the rival with the same random weights and running statistics that are not the trivial ones."""
     mx.random.seed(1)
-    ours = (resattnet.get_attention_net if imagenet else resattnet.get_attention_cifar)
-    theirs = (torch_network.attention_net if imagenet else torch_network.attention_cifar)
+    ours = resattnet.get_attention_net if imagenet else resattnet.get_attention_cifar
+    theirs = torch_network.attention_net if imagenet else torch_network.attention_cifar
     widths = "full" if imagenet else "thin"
     net = ours(10, depth, widths=widths, attention_learning=learning)
     net.initialize()
@@ -193,9 +215,16 @@ def noise(*shape):
     return np.random.default_rng(2).normal(size=shape).astype(np.float32)
 
 
-@pytest.mark.parametrize("kwargs, sizes", [
-    (dict(), ((32, 32), (33, 47), (64, 40))), (dict(learning="nal"), ((32, 32),)), (dict(depth=92), ((32, 32),)),
-    (dict(imagenet=True), ((96, 64),))], ids=str)
+@pytest.mark.parametrize(
+    "kwargs, sizes",
+    [
+        (dict(), ((32, 32), (33, 47), (64, 40))),
+        (dict(learning="nal"), ((32, 32),)),
+        (dict(depth=92), ((32, 32),)),
+        (dict(imagenet=True), ((96, 64),)),
+    ],
+    ids=str,
+)
 def test_same_weights_give_the_same_logits(torch_network, kwargs, sizes):
     net, rival = pair(torch_network, **kwargs)
     for height, width in sizes:
@@ -214,8 +243,9 @@ def test_same_weights_give_the_same_gradients(torch_network):
         outputs = net(mx.nd.array(images, dtype="float64"))
         loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()(outputs, mx.nd.array(labels, dtype="float64")).mean()
     loss.backward()
-    their_loss = torch.nn.functional.cross_entropy(rival.double().train()(torch.from_numpy(images)),
-                                                   torch.from_numpy(labels))
+    their_loss = torch.nn.functional.cross_entropy(
+        rival.double().train()(torch.from_numpy(images)), torch.from_numpy(labels)
+    )
     their_loss.backward()
     assert float(loss.asscalar()) == pytest.approx(their_loss.item(), rel=1e-5)
     theirs = {name: parameter.grad.numpy() for name, parameter in rival.named_parameters()}
@@ -243,6 +273,7 @@ def test_weights_of_another_net_are_refused(torch_network):
 
 # ---- what is measured ----
 
+
 def test_each_part_of_the_script_has_contenders():
     assert tuple(dict.fromkeys(contender.part for contender in cases.CONTENDERS)) == BENCHMARK_PARTS
 
@@ -263,8 +294,11 @@ def test_the_reference_chain_crops_and_flips():
     assert {one.shape for one in made} == {(3, 32, 32)} and any((one != made[0]).any() for one in made)
 
 
-@pytest.mark.parametrize("contender", [contender for contender in cases.CONTENDERS if contender.part == "input"],
-                         ids=lambda contender: contender.name)
+@pytest.mark.parametrize(
+    "contender",
+    [contender for contender in cases.CONTENDERS if contender.part == "input"],
+    ids=lambda contender: contender.name,
+)
 def test_input_contenders_say_how_many_images_they_made(contender):
     assert contender.build(TINY, **contender.arguments)() in (2, 2 * cases.INPUT_FACTOR)
 
@@ -276,10 +310,24 @@ def test_an_epoch_of_more_batches_than_there_are_is_refused():
 
 # ---- the script ----
 
+
 @pytest.mark.slow
 def test_the_script_prints_a_table_and_writes_json(tmp_path):
-    done = script("--batch-size", 2, "--repeats", 2, "--steps", 1, "--widths", "thin", "inference",
-                  "--json", "speed.json", cwd=str(tmp_path), threads=2)
+    done = script(
+        "--batch-size",
+        2,
+        "--repeats",
+        2,
+        "--steps",
+        1,
+        "--widths",
+        "thin",
+        "inference",
+        "--json",
+        "speed.json",
+        cwd=str(tmp_path),
+        threads=2,
+    )
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert os.listdir(str(tmp_path)) == ["speed.json"]
     report = json.loads((tmp_path / "speed.json").read_text())
@@ -308,17 +356,20 @@ def test_the_script_measures_epochs_and_profiles_the_step(tmp_path):
     assert stat.S_ISCHR(os.stat(os.devnull).st_mode)  # the profiler replaces the file that it is given
 
 
-@pytest.mark.parametrize("args, message", [
-    ("speed", "speed: choose the parts from train, inference, input, epoch"),
-    ("--num-layers 50", "--num-layers 50: choose from 56, 92, 128, 164, 236, 452"),
-    ("--repeats 0", "--repeats 0: give a number at least 1"),
-    ("--steps x", "--steps x: give a whole number"),
-    ("--json nowhere/speed.json", "--json nowhere/speed.json: there is no folder"),
-    ("--cost speed --json speed.json", "--cost speed: it measures instead of what --json and --profile 1 are of"),
-    ("train --cost speed", "--cost speed: it measures instead of the parts; leave train out"),
-    ("--profile int8", "--profile int8: give 0 or 1"),
-    ("epoch --batch-size 5000 --widths thin", "a batch of 5000 is larger than the data set"),
-])
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        ("speed", "speed: choose the parts from train, inference, input, epoch"),
+        ("--num-layers 50", "--num-layers 50: choose from 56, 92, 128, 164, 236, 452"),
+        ("--repeats 0", "--repeats 0: give a number at least 1"),
+        ("--steps x", "--steps x: give a whole number"),
+        ("--json nowhere/speed.json", "--json nowhere/speed.json: there is no folder"),
+        ("--cost speed --json speed.json", "--cost speed: it measures instead of what --json and --profile 1 are of"),
+        ("train --cost speed", "--cost speed: it measures instead of the parts; leave train out"),
+        ("--profile int8", "--profile int8: give 0 or 1"),
+        ("epoch --batch-size 5000 --widths thin", "a batch of 5000 is larger than the data set"),
+    ],
+)
 def test_bad_input_is_one_line(args, message, tmp_path):
     done = script(*args.split(), cwd=str(tmp_path))
     assert done.returncode == 2 and message in done.stderr

@@ -1,4 +1,5 @@
 """The logs of a run: what is on disk after any kind of end."""
+
 import base64
 import csv
 import io
@@ -40,9 +41,14 @@ def read_board(folder):
 
 
 def run_child(body, **kwargs):
-    code = "import sys; sys.path.insert(0, %r)\n%s" % (os.getcwd(), textwrap.dedent(body))
-    return subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=100,
-                          universal_newlines=True, **kwargs)
+    code = f"import sys; sys.path.insert(0, {os.getcwd()!r})\n{textwrap.dedent(body)}"
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        timeout=100,
+        text=True,
+        **kwargs,
+    )
 
 
 def test_board_text_and_csv(tmp_path):
@@ -75,59 +81,60 @@ def test_pictures_come_back_as_they_were(tmp_path):
 
 @pytest.mark.parametrize("end", ["raise RuntimeError('x')", "raise KeyboardInterrupt", "import os; os._exit(9)"])
 def test_no_event_is_lost_however_the_run_ends(tmp_path, end):
-    run_child("""
+    run_child(f"""
         from resattnet.runs.logs import RunLog
-        with RunLog(%r, "run", {}) as log:
+        with RunLog({str(tmp_path)!r}, "run", {{}}) as log:
             for step in range(50):
-                log.scalars(step, {"loss": step})
-            %s
-        """ % (str(tmp_path), end))
+                log.scalars(step, {{"loss": step}})
+            {end}
+        """)
     assert len(read_board(tmp_path / "board" / "run")["scalars"]["loss"]) == 50
 
 
 def test_a_full_disk_ends_the_logs_with_a_warning_and_not_the_run(tmp_path):
-    done = run_child("""
+    done = run_child(f"""
         import resource, signal
         import numpy as np
         from resattnet.runs.logs import RunLog
-        with RunLog(%r, "run", {}) as log:
+        with RunLog({str(tmp_path)!r}, "run", {{}}) as log:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
             for step in range(2000):
-                log.scalars(step, {"loss": step})
-                log.pictures(step, {"picture": np.zeros((4, 4, 3), np.uint8)})
+                log.scalars(step, {{"loss": step}})
+                log.pictures(step, {{"picture": np.zeros((4, 4, 3), np.uint8)}})
                 log.line("a line of text")
-            log.table([{"epoch": epoch} for epoch in range(2000)])
+            log.table([{{"epoch": epoch}} for epoch in range(2000)])
         print("trained on")
-        """ % str(tmp_path))
+        """)
     assert done.returncode == 0 and done.stdout.endswith("trained on\n"), done.stderr
     for what in ("board", "text log", "CSV log"):
-        assert done.stdout.count("warning: the %s cannot be written" % what) == 1
+        assert done.stdout.count(f"warning: the {what} cannot be written") == 1
 
 
 @pytest.mark.parametrize("end", ["return 0", "raise Interrupted('stopped', 15)"])
-@pytest.mark.parametrize("place", ["reader, writer = os.pipe(); os.close(reader)",
-                                   "writer = os.open('/dev/full', os.O_WRONLY)"])
+@pytest.mark.parametrize(
+    "place", ["reader, writer = os.pipe(); os.close(reader)", "writer = os.open('/dev/full', os.O_WRONLY)"]
+)
 def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path, place, end):
     """Nor `2>&1 | head`, which reads the first lines only, nor a full disk; and its exit code is what it would be."""
-    done = run_child("""
+    done = run_child(f"""
         import os
         from resattnet import cli
         from resattnet.runs.logs import RunLog
         from resattnet.system.signals import Interrupted
 
         def main():
-            with RunLog(%r, "run", {}) as log:
+            with RunLog({str(tmp_path)!r}, "run", {{}}) as log:
                 log.line("first")
-                %s
+                {place}
                 os.dup2(writer, 1)
                 os.dup2(writer, 2)
                 log.line("second")
                 log.line("third")
-            %s
+            {end}
 
         cli.run(main)
-        """ % (str(tmp_path), place, end))
+        """)
     assert done.returncode == (143 if "raise" in end else 0) and done.stdout == "first\n", done.stderr
     log = (tmp_path / "text" / "run.log").read_text()
     assert [log.count(word) for word in ("first", "second", "third", "warning: the output cannot")] == [1] * 4

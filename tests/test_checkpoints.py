@@ -1,4 +1,5 @@
 """States of a run: whole or named as damaged, and never half written."""
+
 import os
 import re
 import signal
@@ -8,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from resattnet.runs import states, run_folders
+from resattnet.runs import run_folders, states
 from resattnet.system import files
 from resattnet.system.errors import InputError
 
@@ -57,12 +58,12 @@ def test_any_damaged_byte_is_one_line(tmp_path):
     path = tmp_path / "last.state"
     whole, said = path.read_bytes(), set()
     for place in range(0, len(whole), 7):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1:])
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
         try:
             states.load_state(str(path))
         except InputError as error:
             said.add(str(error).split("(")[0])
-    assert said == {"%s is damaged " % path}
+    assert said == {f"{path} is damaged "}
 
 
 def test_a_state_of_another_version_says_so(tmp_path):
@@ -74,13 +75,16 @@ def test_a_state_of_another_version_says_so(tmp_path):
 def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
     """Until that ends, however it does; and not by a process that it has forked."""
     folder = str(tmp_path)
-    code = ("import os, sys, time; from resattnet.runs.run_folders import exclusive\n"
-            "with exclusive(sys.argv[1]):\n    os.write(1, b'%d\\n' % os.fork()); time.sleep(100)")
+    code = (
+        "import os, sys, time; from resattnet.runs.run_folders import exclusive\n"
+        "with exclusive(sys.argv[1]):\n    os.write(1, b'%d\\n' % os.fork()); time.sleep(100)"
+    )
     other = subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE, universal_newlines=True)
     lines = sorted(int(other.stdout.readline()) for _ in range(2))
     try:
-        with pytest.raises(InputError, match="%s: another process trains this run; wait for it, or stop it"
-                           % re.escape(folder)):
+        with pytest.raises(
+            InputError, match=f"{re.escape(folder)}: another process trains this run; wait for it, or stop it"
+        ):
             with run_folders.exclusive(folder):
                 pass
         other.kill()

@@ -1,4 +1,5 @@
 """The scripts as a user runs them: pages of help, one line and exit 2 for bad input, training to testing."""
+
 import json
 import os
 import shutil
@@ -13,8 +14,13 @@ SCRIPTS = sorted(name for name in os.listdir(os.path.join(ROOT, "scripts")) if n
 
 def script(name, *args, cwd=None):
     """Run a script from another folder than the clone."""
-    return subprocess.run([sys.executable, os.path.join(ROOT, "scripts", name)] + [str(arg) for arg in args],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, cwd=cwd, timeout=280)
+    return subprocess.run(
+        [sys.executable, os.path.join(ROOT, "scripts", name)] + [str(arg) for arg in args],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=280,
+    )
 
 
 def refused(done):
@@ -37,52 +43,61 @@ def test_a_script_is_short(name):
         assert len(handle.readlines()) < 150
 
 
-@pytest.mark.parametrize("args, message", [
-    ("--num-layers 50", "--num-layers 50: choose from 56, 92, 128, 164, 236, 452"),
-    ("--num-layers x", "--num-layers x: give a whole number"),
-    ("--lr-schedule step --lr-steps 80,x", "--lr-steps 80,x: give whole numbers with commas between, as 80,120"),
-    ("--lr-schedule step --lr-steps 120,80", "--lr-steps 120,80: give epochs from 1 on, in rising order"),
-    ("--lr-steps 80,120", "add --lr-schedule step"),
-    ("--lr-restarts 80,x", "--lr-restarts 80,x: give whole numbers with commas between, as 80,120"),
-    ("--lr-restarts 80,40", "--lr-restarts 80,40: give epochs from 1 on, in rising order"),
-    ("--lr-restarts 5,80", "5,80: give epochs after the warm-up (--warmup-epochs 5) and before the last (200)"),
-    ("--lr-restarts 80,200", "80,200: give epochs after the warm-up (--warmup-epochs 5) and before the last (200)"),
-    ("--lr-restarts 80 --lr-schedule step", "--lr-restarts 80: the step schedule has no restarts"),
-    ("--lr-restart-factor 0", "--lr-restart-factor 0.0: give a number above 0"),
-    ("--lr-restart-factor 1e200 --lr-restarts 80", "--lr-restart-factor 1e+200: give a number at most 1"),
-    ("--epochs 3 --warmup-epochs 4 --lr-restarts 2", "--warmup-epochs 4: the run has 3 epochs"),
-    ("--dataset digits --params x.params", "--params: x.params: no such parameter file"),
-    ("--dataset digits --params cifar10_attention56_thin", "is of a network with --widths thin, this run's has full"),
-    ("--params= --dataset digits", "--params '': give a file"),
-    ("--params x.params --zero-gamma 1", "--params x.params --zero-gamma 1: the one starts from trained weights"),
-    ("--lr-restart-factor 0.5", "--lr-restart-factor 0.5 goes with --lr-restarts"),
-    ("--num-gpus 3", "--num-gpus 3: MXNet can use"),
-    ("--num-gpus -1", "--num-gpus -1: give a number at least 0"),
-    ("--float16 1 --num-gpus 0", "--float16 1: MXNet has no float16"),
-    ("--mix-up yes", "--mix-up yes: give 0 or 1"),
-    ("--mix-up 1 --alpha 0", "--alpha 0.0: give a number above 0"),
-    ("--cutout 33", "--cutout 33: give a number at most 32"),
-    ("--epsilon 1", "--epsilon 1.0: give a number below 1"),
-    ("--ema 1", "--ema 1.0: give a number below 1"),
-    ("--clip-gradient 0", "--clip-gradient 0.0: give a number above 0"),
-    ("--label-noise 1.2", "--label-noise 1.2: give a number at most 1"),
-    ("--lr 0.1 --lr-per-256 0.1", "--lr 0.1 --lr-per-256 0.1: give one of them"),
-    ("--dataset digits --teacher x.params", "--teacher: x.params: no such parameter file"),
-    ("--mask-images 4 --mask none", "--mask-images 4: with --mask none there are no masks to show"),
-    ("--mask-images 33", "--mask-images 33: give a number at most 32"),
-    ("--mask-period 3", "--mask-period 3 goes with --mask-images"),
-    ("--num-gpus 1 --num-cpus 2", "--num-gpus 1 --num-cpus 2: give one of them"),
-    ("--num-cpus 0", "--num-cpus 0: give a number at least 1"),
-    ("--lr nan", "--lr nan: give a finite number"),
-    ("--dataset mnist", "--dataset mnist: choose from digits, cifar10, cifar100"),
-    ("--epochs 3 --warmup-epochs 4", "--warmup-epochs 4: the run has 3 epochs"),
-    ("--lr-schedule step --warmup-epochs 5 --lr-steps 3", "--lr-steps 3: give epochs after the warm-up (--warmup-epo"),
-    ("--batch-size 5000 --dataset digits", "a batch of 5000 is larger than the data set of 1437 images"),
-    ("--resume nowhere", "nowhere: no such run in models; nor any other"),
-    ("--name a/b", "--name 'a/b': give a plain folder name"),
-    ("--frobnicate", "unrecognized arguments: --frobnicate"),
-    ("--datset digits", "unrecognized arguments: --datset digits; did you mean --dataset?"),
-])
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        ("--num-layers 50", "--num-layers 50: choose from 56, 92, 128, 164, 236, 452"),
+        ("--num-layers x", "--num-layers x: give a whole number"),
+        ("--lr-schedule step --lr-steps 80,x", "--lr-steps 80,x: give whole numbers with commas between, as 80,120"),
+        ("--lr-schedule step --lr-steps 120,80", "--lr-steps 120,80: give epochs from 1 on, in rising order"),
+        ("--lr-steps 80,120", "add --lr-schedule step"),
+        ("--lr-restarts 80,x", "--lr-restarts 80,x: give whole numbers with commas between, as 80,120"),
+        ("--lr-restarts 80,40", "--lr-restarts 80,40: give epochs from 1 on, in rising order"),
+        ("--lr-restarts 5,80", "5,80: give epochs after the warm-up (--warmup-epochs 5) and before the last (200)"),
+        ("--lr-restarts 80,200", "80,200: give epochs after the warm-up (--warmup-epochs 5) and before the last (200)"),
+        ("--lr-restarts 80 --lr-schedule step", "--lr-restarts 80: the step schedule has no restarts"),
+        ("--lr-restart-factor 0", "--lr-restart-factor 0.0: give a number above 0"),
+        ("--lr-restart-factor 1e200 --lr-restarts 80", "--lr-restart-factor 1e+200: give a number at most 1"),
+        ("--epochs 3 --warmup-epochs 4 --lr-restarts 2", "--warmup-epochs 4: the run has 3 epochs"),
+        ("--dataset digits --params x.params", "--params: x.params: no such parameter file"),
+        (
+            "--dataset digits --params cifar10_attention56_thin",
+            "is of a network with --widths thin, this run's has full",
+        ),
+        ("--params= --dataset digits", "--params '': give a file"),
+        ("--params x.params --zero-gamma 1", "--params x.params --zero-gamma 1: the one starts from trained weights"),
+        ("--lr-restart-factor 0.5", "--lr-restart-factor 0.5 goes with --lr-restarts"),
+        ("--num-gpus 3", "--num-gpus 3: MXNet can use"),
+        ("--num-gpus -1", "--num-gpus -1: give a number at least 0"),
+        ("--float16 1 --num-gpus 0", "--float16 1: MXNet has no float16"),
+        ("--mix-up yes", "--mix-up yes: give 0 or 1"),
+        ("--mix-up 1 --alpha 0", "--alpha 0.0: give a number above 0"),
+        ("--cutout 33", "--cutout 33: give a number at most 32"),
+        ("--epsilon 1", "--epsilon 1.0: give a number below 1"),
+        ("--ema 1", "--ema 1.0: give a number below 1"),
+        ("--clip-gradient 0", "--clip-gradient 0.0: give a number above 0"),
+        ("--label-noise 1.2", "--label-noise 1.2: give a number at most 1"),
+        ("--lr 0.1 --lr-per-256 0.1", "--lr 0.1 --lr-per-256 0.1: give one of them"),
+        ("--dataset digits --teacher x.params", "--teacher: x.params: no such parameter file"),
+        ("--mask-images 4 --mask none", "--mask-images 4: with --mask none there are no masks to show"),
+        ("--mask-images 33", "--mask-images 33: give a number at most 32"),
+        ("--mask-period 3", "--mask-period 3 goes with --mask-images"),
+        ("--num-gpus 1 --num-cpus 2", "--num-gpus 1 --num-cpus 2: give one of them"),
+        ("--num-cpus 0", "--num-cpus 0: give a number at least 1"),
+        ("--lr nan", "--lr nan: give a finite number"),
+        ("--dataset mnist", "--dataset mnist: choose from digits, cifar10, cifar100"),
+        ("--epochs 3 --warmup-epochs 4", "--warmup-epochs 4: the run has 3 epochs"),
+        (
+            "--lr-schedule step --warmup-epochs 5 --lr-steps 3",
+            "--lr-steps 3: give epochs after the warm-up (--warmup-epo",
+        ),
+        ("--batch-size 5000 --dataset digits", "a batch of 5000 is larger than the data set of 1437 images"),
+        ("--resume nowhere", "nowhere: no such run in models; nor any other"),
+        ("--name a/b", "--name 'a/b': give a plain folder name"),
+        ("--frobnicate", "unrecognized arguments: --frobnicate"),
+        ("--datset digits", "unrecognized arguments: --datset digits; did you mean --dataset?"),
+    ],
+)
 def test_bad_input_is_one_line(args, message, tmp_path):
     assert message in refused(script("cifar10_train.py", *args.split(), cwd=str(tmp_path)))
     assert not os.path.exists(str(tmp_path / "models"))
@@ -91,7 +106,7 @@ def test_bad_input_is_one_line(args, message, tmp_path):
 def test_a_truncated_batch_file_is_named(tmp_path):
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
-    for name in ["data_batch_%d.bin" % number for number in range(1, 6)] + ["test_batch.bin"]:
+    for name in [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin"]:
         with open(str(folder / name), "wb") as handle:
             handle.truncate(10000 * 3073)
     os.truncate(str(folder / "data_batch_3.bin"), 12345)
@@ -102,16 +117,22 @@ def test_a_truncated_batch_file_is_named(tmp_path):
 def written_to(writer, script_name, argument, **environment):
     """A script's outcome, where its output goes to an open file, which is closed after it."""
     try:
-        return subprocess.run([sys.executable, os.path.join(ROOT, "scripts", script_name), argument], stdout=writer,
-                              stderr=subprocess.PIPE, universal_newlines=True, timeout=280,
-                              env=dict(os.environ, **environment))
+        return subprocess.run(
+            [sys.executable, os.path.join(ROOT, "scripts", script_name), argument],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=280,
+            env=dict(os.environ, **environment),
+        )
     finally:
         os.close(writer)
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("script_name, argument, codes", [("reproduce.py", "--write=0", {141}),
-                                                          ("cifar10_train.py", "--help", {0, 141})])
+@pytest.mark.parametrize(
+    "script_name, argument, codes", [("reproduce.py", "--write=0", {141}), ("cifar10_train.py", "--help", {0, 141})]
+)
 def test_output_that_nobody_reads_is_no_traceback(script_name, argument, codes, unbuffered):
     """As with `| head`: a pipe whose other end is closed. Some argparse say nothing of it, and there is no more."""
     reader, writer = os.pipe()
@@ -130,8 +151,22 @@ def test_output_to_a_full_disk_is_one_line():
 def trained(tmp_path_factory):
     """A folder with a run of one epoch on the digits."""
     folder = tmp_path_factory.mktemp("trained")
-    done = script("cifar10_train.py", "--dataset", "digits", "--widths", "thin", "--epochs", 1, "--warmup-epochs", 0,
-                  "--num-gpus", 0, "--name", "run", cwd=str(folder))
+    done = script(
+        "cifar10_train.py",
+        "--dataset",
+        "digits",
+        "--widths",
+        "thin",
+        "--epochs",
+        1,
+        "--warmup-epochs",
+        0,
+        "--num-gpus",
+        0,
+        "--name",
+        "run",
+        cwd=str(folder),
+    )
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -148,21 +183,25 @@ def test_a_run_is_resumed_by_its_name_too(trained):
 def test_a_run_is_found_where_its_models_are_said_to_be(trained, tmp_path):
     """Also in a folder that has another one of its name, as of its images."""
     (tmp_path / "run").mkdir()
-    done = script("cifar10_train.py", "--resume", "run", "--model-dir", "%s/models/" % trained, cwd=str(tmp_path))
+    done = script("cifar10_train.py", "--resume", "run", "--model-dir", f"{trained}/models/", cwd=str(tmp_path))
     assert done.returncode == 0 and "all its epochs (1) were done before" in done.stdout, done.stderr
-    line = refused(script("cifar10_train.py", "--resume", trained / "models" / "run", "--model-dir", "elsewhere",
-                          cwd=str(tmp_path)))
-    assert "--model-dir elsewhere: the run to resume is in %s/models, and stays there" % trained in line
+    line = refused(
+        script(
+            "cifar10_train.py", "--resume", trained / "models" / "run", "--model-dir", "elsewhere", cwd=str(tmp_path)
+        )
+    )
+    assert f"--model-dir elsewhere: the run to resume is in {trained}/models, and stays there" in line
 
 
 def test_what_is_no_parameter_file_is_said(trained):
     for path, what in (("models/run", "a folder"), ("models/run/last.state", "a state of a run")):
         line = refused(script("cifar10_test.py", "--params", path, cwd=str(trained)))
-        assert line.endswith("%s is %s: give a parameter file, as models/run/best.params\n" % (path, what))
+        assert line.endswith(f"{path} is {what}: give a parameter file, as models/run/best.params\n")
     shutil.copy(str(trained / "models" / "run" / "best.params"), str(trained / "bare.params"))
     line = refused(script("cifar10_test.py", "--params", "bare.params", cwd=str(trained)))
-    assert line.endswith("bare.params has no description beside it: give --dataset, --num-layers, --widths, "
-                         "--attention-learning\n")
+    assert line.endswith(
+        "bare.params has no description beside it: give --dataset, --num-layers, --widths, --attention-learning\n"
+    )
 
 
 def test_testing_gives_the_figure_of_training(trained):
@@ -170,17 +209,24 @@ def test_testing_gives_the_figure_of_training(trained):
     with open(str(trained / "models" / "run" / "best.json")) as handle:
         figures = json.load(handle)
     assert "360 test images" in done.stdout
-    assert "top-1 %.4f  top-5 %.4f  loss %.4f" % tuple(
-        figures["validation_" + name] for name in ("top1", "top5", "loss")) in done.stdout
+    assert (
+        "top-1 {:.4f}  top-5 {:.4f}  loss {:.4f}".format(
+            *tuple(figures["validation_" + name] for name in ("top1", "top5", "loss"))
+        )
+        in done.stdout
+    )
     rows = done.stdout.splitlines()[4:14]
     assert [row.split()[0] for row in rows] == list("0123456789")
     assert sum(int(row.split()[1]) for row in rows) == 360
 
 
-@pytest.mark.parametrize("args, message", [
-    ("--num-layers 92", "it fits --num-layers 56 --widths thin and 10 classes"),
-    ("--dataset cifar100", "--dataset cifar100 has 100 classes"),
-])
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        ("--num-layers 92", "it fits --num-layers 56 --widths thin and 10 classes"),
+        ("--dataset cifar100", "--dataset cifar100 has 100 classes"),
+    ],
+)
 def test_parameters_of_another_network_are_refused(trained, args, message):
     done = script("cifar10_test.py", "--params", "models/run/best.params", *args.split(), cwd=str(trained))
     assert message in refused(done)

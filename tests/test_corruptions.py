@@ -1,4 +1,5 @@
 """Corruptions against closed forms, second implementations and what must stay the same."""
+
 import colorsys
 import io
 
@@ -50,7 +51,7 @@ def test_the_same_in_any_batch_and_nothing_in_place(name, strength):
     assert whole.shape == images.shape and whole.dtype == np.uint8 and (images == before).all()
     assert not np.shares_memory(whole, images) and (whole != images).any()
     for size in (1, 3):
-        parts = [corrupt(images[first:first + size], name, strength, 5, 40 + first) for first in range(0, 7, size)]
+        parts = [corrupt(images[first : first + size], name, strength, 5, 40 + first) for first in range(0, 7, size)]
         assert (np.concatenate(parts) == whole).all()
 
 
@@ -66,11 +67,11 @@ def test_seed_and_number_draw_what_is_random(name):
 def test_noise_has_the_standard_deviation_claimed(strength):
     grey = np.full((100, 32, 32, 3), 128, np.uint8)
     noise = corrupt(grey, "noise", strength).astype(float) - 128
-    expected = np.hypot(255 * (0.04, 0.06, 0.08, 0.09, 0.10)[strength - 1], 12 ** -0.5)  # and that of rounding
+    expected = np.hypot(255 * (0.04, 0.06, 0.08, 0.09, 0.10)[strength - 1], 12**-0.5)  # and that of rounding
     assert noise.std() == pytest.approx(expected, rel=0.01)
-    assert abs(noise.mean()) < 5 * expected / noise.size ** 0.5
+    assert abs(noise.mean()) < 5 * expected / noise.size**0.5
     assert abs(np.corrcoef(noise[..., 0].ravel(), noise[..., 1].ravel())[0, 1]) < 0.02  # each channel its own
-    assert abs((noise ** 4).mean() / noise.var() ** 2 - 3) < 0.1  # normal, not uniform
+    assert abs((noise**4).mean() / noise.var() ** 2 - 3) < 0.1  # normal, not uniform
 
 
 @pytest.mark.parametrize("strength", STRENGTHS)
@@ -89,8 +90,10 @@ def separable_blur(images, sigma):
     blurred = images.astype(float)
     for axis in (1, 2):
         size = blurred.shape[axis]
-        blurred = sum(weight * blurred.take(np.clip(np.arange(size) + shift, 0, size - 1), axis=axis)
-                      for weight, shift in zip(kernel / kernel.sum(), range(-radius, radius + 1)))
+        blurred = sum(
+            weight * blurred.take(np.clip(np.arange(size) + shift, 0, size - 1), axis=axis)
+            for weight, shift in zip(kernel / kernel.sum(), range(-radius, radius + 1))
+        )
     return blurred
 
 
@@ -155,12 +158,15 @@ def test_names_as_a_flag_gives_them():
     assert parse_names("blur") == ("blur",) and parse_names("jpeg, noise,jpeg") == ("jpeg", "noise")
 
 
-@pytest.mark.parametrize("text, message", [
-    ("bluer", "--corruptions bluer: no such corruption; the nearest: blur"),
-    ("noise,gaussian_blur", "--corruptions gaussian_blur: no such corruption; the nearest: blur"),
-    ("fog", "--corruptions fog: no such corruption; choose from noise, impulse, blur, .*, jpeg"),
-    ("noise,", "--corruptions '': no such corruption; choose from noise"),
-])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("bluer", "--corruptions bluer: no such corruption; the nearest: blur"),
+        ("noise,gaussian_blur", "--corruptions gaussian_blur: no such corruption; the nearest: blur"),
+        ("fog", "--corruptions fog: no such corruption; choose from noise, impulse, blur, .*, jpeg"),
+        ("noise,", "--corruptions '': no such corruption; choose from noise"),
+    ],
+)
 def test_unknown_names(text, message):
     with pytest.raises(InputError, match=message):
         parse_names(text)
@@ -168,5 +174,5 @@ def test_unknown_names(text, message):
 
 @pytest.mark.parametrize("strength", [0, 6])
 def test_unknown_strengths(strength):
-    with pytest.raises(InputError, match="strength %d: choose from 1, 2, 3, 4, 5" % strength):
+    with pytest.raises(InputError, match=f"strength {strength}: choose from 1, 2, 3, 4, 5"):
         corrupt(random_images(1), "blur", strength)

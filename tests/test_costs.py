@@ -1,4 +1,5 @@
 """The cost table: what limits a load, what a small one takes, and the files."""
+
 import csv
 import os
 import re
@@ -6,21 +7,22 @@ import re
 import pytest
 
 from resattnet.benchmark import scaling
-from resattnet.system.cores import core_count
 from resattnet.benchmark.scaling import Cost, Load
+from resattnet.system.cores import core_count
 from resattnet.system.errors import InputError
 
 SMALL = Cost("thin", "float32", 56, 16, 1, 1, 70.25, 1000.5, 1.9, "cores")
 
 
-@pytest.mark.parametrize("busy, memory, expected", [
-    (1.9, 100, "cores"), (1.0, 100, "waiting"), (1.9, 600, "memory"), (0.5, 501, "memory")])
+@pytest.mark.parametrize(
+    "busy, memory, expected", [(1.9, 100, "cores"), (1.0, 100, "waiting"), (1.9, 600, "memory"), (0.5, 501, "memory")]
+)
 def test_what_limits_a_load(busy, memory, expected):
     assert scaling.limit(busy, memory, cores=2, available=1000) == expected
 
 
 def test_memory_size_is_the_systems_or_a_containers_part_of_it():
-    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2 ** 20
+    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
     assert 16 < scaling.memory_size() <= 1.001 * size
 
 
@@ -39,8 +41,9 @@ def test_two_processes_hold_the_memory_of_both():
 
 
 def test_the_table_and_the_picture(tmp_path):
-    rows = [SMALL._replace(num_layers=depth, batch_size=batch_size)
-            for depth, batch_size in ((56, 16), (56, 64), (92, 64))]
+    rows = [
+        SMALL._replace(num_layers=depth, batch_size=batch_size) for depth, batch_size in ((56, 16), (56, 64), (92, 64))
+    ]
     scaling.write_table(str(tmp_path / "cost.csv"), rows)
     with open(str(tmp_path / "cost.csv"), newline="") as handle:
         table = list(csv.DictReader(handle))
@@ -52,7 +55,7 @@ def test_the_table_and_the_picture(tmp_path):
 def test_what_is_written_nowhere_is_one_line(tmp_path):
     for write, name in ((scaling.write_table, "cost.csv"), (scaling.draw, "cost.png")):
         path = str(tmp_path / "nowhere" / name)
-        with pytest.raises(InputError, match="%s cannot be written .No such file or directory.$" % re.escape(path)):
+        with pytest.raises(InputError, match=f"{re.escape(path)} cannot be written .No such file or directory.$"):
             write(path, [SMALL])
 
 

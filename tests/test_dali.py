@@ -1,20 +1,21 @@
 """DALI's batches: those of the contract, whichever epoch is asked for, and made of real crops."""
+
 import os
 import shutil
 import sys
 
 import numpy as np
 import pytest
+from test_cli import refused, script
 
 from resattnet.data import datasets, recordio
-from resattnet.system.mxnet import mx
-from resattnet.data.transforms import Transform, normalise
 from resattnet.data.dali import DaliLoader
 from resattnet.data.datasets import ImageSet
-from resattnet.system.errors import InputError
 from resattnet.data.loaders import ArrayLoader
+from resattnet.data.transforms import Transform, normalise
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
 from resattnet.training.options import TrainingOptions
-from test_cli import refused, script
 
 COUNTS = {"train": 103, "test": 23}
 CLASSES = tuple(map(str, range(103)))
@@ -35,8 +36,10 @@ needs_dali = pytest.mark.usefixtures("dali")
 def folder(tmp_path_factory):
     """Records of images of noise, each of its own class."""
     path, rng = tmp_path_factory.mktemp("records"), np.random.default_rng(0)
-    sets = {split: ImageSet(rng.integers(0, 256, (count, 9, 7, 3), np.uint8), np.arange(count, dtype=np.int32), CLASSES)
-            for split, count in COUNTS.items()}
+    sets = {
+        split: ImageSet(rng.integers(0, 256, (count, 9, 7, 3), np.uint8), np.arange(count, dtype=np.int32), CLASSES)
+        for split, count in COUNTS.items()
+    }
     recordio.write_records(str(path), "noise", sets, source="noise", mean=MEAN, std=STD, flip=True)
     return str(path)
 
@@ -69,9 +72,13 @@ def message(call, *args, **kwargs):
 
 # Batches
 
+
 @needs_dali
-@pytest.mark.parametrize("device", [None, pytest.param(mx.gpu(0), marks=pytest.mark.skipif(
-    not mx.context.num_gpus(), reason="MXNet sees no GPU"))], ids=str)
+@pytest.mark.parametrize(
+    "device",
+    [None, pytest.param(mx.gpu(0), marks=pytest.mark.skipif(not mx.context.num_gpus(), reason="MXNet sees no GPU"))],
+    ids=str,
+)
 @pytest.mark.parametrize("batch_size", [1, 7, 23, 50])
 def test_validation_gives_every_sample_once_as_the_array_loader_does(folder, batch_size, device):
     ours = DaliLoader(locate(folder, "test"), PLAIN, batch_size, device=device)
@@ -86,8 +93,9 @@ def crops(image):
     """Every pad-4 crop of an image, not mirrored and mirrored, normalised: (2, 9, 9, C, H, W)."""
     height, width, _ = image.shape
     padded = np.pad(image, ((4, 4), (4, 4), (0, 0)))
-    cut = np.array([[padded[top:top + height, left:left + width].transpose(2, 0, 1) for left in range(9)]
-                    for top in range(9)])
+    cut = np.array(
+        [[padded[top : top + height, left : left + width].transpose(2, 0, 1) for left in range(9)] for top in range(9)]
+    )
     both = np.stack([cut, cut[..., ::-1]])
     return normalise(both.reshape((-1,) + both.shape[3:]), MEAN, STD).reshape(both.shape)
 
@@ -129,8 +137,11 @@ def test_batches_depend_on_seed_and_epoch_only(folder):
     again = train_loader(folder, transform, workers=2)
     assert_equal(list(again.epoch(2)), fresh)
     assert_equal(list(again.epoch(2, start=7)), fresh[7:])
-    for other in (loader.epoch(3), train_loader(folder, transform, seed=2).epoch(2),
-                  train_loader(folder, transform._replace(seed=4)).epoch(2)):
+    for other in (
+        loader.epoch(3),
+        train_loader(folder, transform, seed=2).epoch(2),
+        train_loader(folder, transform._replace(seed=4)).epoch(2),
+    ):
         assert (next(other)[0] != fresh[0][0]).any()
 
 
@@ -147,9 +158,14 @@ def test_the_rest_of_the_transform_follows_dalis_part(folder):
 
 # Refusals
 
-@pytest.mark.parametrize("given, line", [
-    (dict(loader="dali"), "--loader dali needs --data-format rec: "),
-    (dict(loader="tar"), "--loader tar: choose from array, dali")])
+
+@pytest.mark.parametrize(
+    "given, line",
+    [
+        (dict(loader="dali"), "--loader dali needs --data-format rec: "),
+        (dict(loader="tar"), "--loader tar: choose from array, dali"),
+    ],
+)
 def test_wrong_arguments_name_the_flag(given, line):
     assert message(TrainingOptions, **given).startswith(line)
 
@@ -165,7 +181,7 @@ def exchange_two_places(path):
         rows = [row.split() for row in handle]
     rows[3][1], rows[4][1] = rows[4][1], rows[3][1]
     with open(path, "w") as handle:
-        handle.writelines("%s\t%s\n" % tuple(row) for row in rows)
+        handle.writelines("{}\t{}\n".format(*tuple(row)) for row in rows)
 
 
 def flip_a_bit(path):
@@ -176,12 +192,16 @@ def flip_a_bit(path):
         handle.write(bytes([byte ^ 1]))
 
 
-@pytest.mark.parametrize("name, damage, line", [
-    ("noise_train.idx", os.remove, "noise_train.idx is not there"),
-    ("noise_train.rec", lambda path: os.truncate(path, 5000), "noise_train.rec: 5,000 bytes, expected "),
-    ("noise_train.idx", exchange_two_places, "noise_train.rec: record 3 calls itself 4"),
-    ("noise_train.rec", flip_a_bit, "noise_train.rec"),
-    ("noise_records.json", os.remove, "noise_records.json is not there")])
+@pytest.mark.parametrize(
+    "name, damage, line",
+    [
+        ("noise_train.idx", os.remove, "noise_train.idx is not there"),
+        ("noise_train.rec", lambda path: os.truncate(path, 5000), "noise_train.rec: 5,000 bytes, expected "),
+        ("noise_train.idx", exchange_two_places, "noise_train.rec: record 3 calls itself 4"),
+        ("noise_train.rec", flip_a_bit, "noise_train.rec"),
+        ("noise_records.json", os.remove, "noise_records.json is not there"),
+    ],
+)
 def test_damaged_records_are_refused_before_dali_reads_them(folder, tmp_path, name, damage, line):
     copy = str(tmp_path / "copy")
     shutil.copytree(folder, copy)
@@ -201,7 +221,8 @@ def test_a_file_that_is_gone_is_named(folder, tmp_path):
 @needs_dali
 def test_a_batch_larger_than_the_data_set_is_refused(folder):
     assert "a batch of 200 is larger than the data set of 103 images" in message(
-        DaliLoader, locate(folder), CROPS, 200, 1)
+        DaliLoader, locate(folder), CROPS, 200, 1
+    )
 
 
 @needs_dali
@@ -222,17 +243,41 @@ def test_a_gpu_that_dali_cannot_use_is_one_line(folder):
 
 # A run
 
+
 @needs_dali
 @pytest.mark.slow
 def test_training_from_records_by_dali(tmp_path):
     digits = {split: datasets.load_images("digits", "", split) for split in ("train", "test")}
     facts = datasets.describe_data("digits")
-    few = {split: ImageSet(images[:count], labels[:count], classes) for count, (split, (images, labels, classes))
-           in zip((50, 21), digits.items())}
+    few = {
+        split: ImageSet(images[:count], labels[:count], classes)
+        for count, (split, (images, labels, classes)) in zip((50, 21), digits.items())
+    }
     recordio.write_records(str(tmp_path / "data"), "digits", few, facts.title, facts.mean, facts.std, facts.flip)
-    done = script("cifar10_train.py", "--dataset", "digits", "--data-format", "rec", "--loader", "dali", "-b", 16,
-                  "--widths", "thin", "--epochs", 1, "--cutout", 8, "--mix-up", 1, "--num-gpus", 0, "--name", "run",
-                  cwd=str(tmp_path))
+    done = script(
+        "cifar10_train.py",
+        "--dataset",
+        "digits",
+        "--data-format",
+        "rec",
+        "--loader",
+        "dali",
+        "-b",
+        16,
+        "--widths",
+        "thin",
+        "--epochs",
+        1,
+        "--cutout",
+        8,
+        "--mix-up",
+        1,
+        "--num-gpus",
+        0,
+        "--name",
+        "run",
+        cwd=str(tmp_path),
+    )
     assert done.returncode == 0, done
     assert "48 training and 21 validation images" in done.stdout
     line = refused(script("cifar10_train.py", "--resume", "models/run", "--loader", "array", cwd=str(tmp_path)))

@@ -1,4 +1,5 @@
 """Reading image sets: the embedded digits, and CIFAR's binary files, whole and damaged."""
+
 import os
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def make_records(labels, seed=0):
 def write_cifar10(folder):
     """The six files; file i holds the labels i, i + 1, ..."""
     folder.mkdir(parents=True, exist_ok=True)
-    for i, name in enumerate(["data_batch_%d.bin" % i for i in range(1, 6)] + ["test_batch.bin"]):
+    for i, name in enumerate([f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]):
         (folder / name).write_bytes(make_records([[i + j] for j in range(COUNT)], seed=i))
     return folder
 
@@ -52,6 +53,7 @@ def message(*args, **kwargs):
 
 
 # What is known before reading
+
 
 def test_every_set_is_described_without_files():
     assert datasets.DATASETS == ("digits", "cifar10", "cifar100")
@@ -72,6 +74,7 @@ def test_unknown_names_list_the_choices():
 
 
 # Digits
+
 
 @pytest.mark.parametrize("split, count", [("train", 1437), ("test", 360)])
 def test_digits_shapes_and_types(split, count):
@@ -119,6 +122,7 @@ def test_magnify_is_bilinear():
 
 # CIFAR: what is read
 
+
 def test_planes_become_channels(small, tmp_path):
     folder = write_cifar10(tmp_path / "cifar-10-batches-bin")
     images, labels, classes = datasets.load_images("cifar10", tmp_path, "train")
@@ -159,35 +163,45 @@ def test_class_names_come_from_the_sets_own_file(small, tmp_path):
 
 # CIFAR: what is refused
 
+
 def test_truncated_file_of_the_real_size(tmp_path):
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
     for i in range(1, 6):
-        with open(str(folder / ("data_batch_%d.bin" % i)), "wb") as file:
+        with open(str(folder / (f"data_batch_{i}.bin")), "wb") as file:
             file.truncate(12345678 if i == 3 else 30730000)
     assert message("cifar10", tmp_path, "train") == (
-        "%s: 12,345,678 bytes, expected 30,730,000: truncated; delete it and run again to have it unpacked or "
-        "downloaded anew" % (folder / "data_batch_3.bin"))
+        f"{folder / 'data_batch_3.bin'}: 12,345,678 bytes, expected 30,730,000: truncated; delete it and run "
+        "again to have it unpacked or downloaded anew"
+    )
 
 
-@pytest.mark.parametrize("length, fault", [
-    (0, "truncated"), (1, "truncated"), (3073 * 3, "truncated"), (3073 * 4 - 1, "truncated"),
-    (3073 * 4 + 1, "too long"), (3073 * 5, "too long")])
+@pytest.mark.parametrize(
+    "length, fault",
+    [
+        (0, "truncated"),
+        (1, "truncated"),
+        (3073 * 3, "truncated"),
+        (3073 * 4 - 1, "truncated"),
+        (3073 * 4 + 1, "too long"),
+        (3073 * 5, "too long"),
+    ],
+)
 def test_wrong_length_is_named(small, tmp_path, length, fault):
     path = write_cifar10(tmp_path / "cifar-10-batches-bin") / "test_batch.bin"
     path.write_bytes(bytes(length))
-    assert "%s: %s bytes, expected 12,292: %s" % (path, "{:,}".format(length), fault) in message(
-        "cifar10", tmp_path, "test")
+    assert f"{path}: {f'{length:,}'} bytes, expected 12,292: {fault}" in message("cifar10", tmp_path, "test")
 
 
 def test_label_out_of_range_is_named(small, tmp_path):
     path = write_cifar10(tmp_path / "cifar-10-batches-bin") / "data_batch_5.bin"
     path.write_bytes(make_records([[9], [0], [10], [255]]))
-    assert "%s: record 2 has label 10, expected 0 to 9" % path in message("cifar10", tmp_path, "train")
+    assert f"{path}: record 2 has label 10, expected 0 to 9" in message("cifar10", tmp_path, "train")
 
 
-@pytest.mark.parametrize("labels, text", [([19, 100], "label 100, expected 0 to 99"),
-                                          ([20, 99], "label 20, expected 0 to 19")])
+@pytest.mark.parametrize(
+    "labels, text", [([19, 100], "label 100, expected 0 to 99"), ([20, 99], "label 20, expected 0 to 19")]
+)
 def test_both_labels_of_cifar100_are_checked(small, tmp_path, labels, text):
     (tmp_path / "cifar-100-binary").mkdir()
     (tmp_path / "cifar-100-binary" / "test.bin").write_bytes(make_records([[0, 0]] * 3 + [labels]))
@@ -203,8 +217,9 @@ def test_a_folder_in_place_of_a_file(small, tmp_path):
 
 # CIFAR: what is absent
 
-WAY_OUT = ("put cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html in {0}, or its 6 .bin files in "
-           "{1}")
+WAY_OUT = (
+    "put cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html in {0}, or its 6 .bin files in {1}"
+)
 
 
 @pytest.mark.parametrize("download, why", [(True, " and could not be downloaded (no route to host)"), (False, "")])
@@ -220,7 +235,8 @@ def test_absent_file_is_named(small, tmp_path, folder):
     write_cifar10(tmp_path / folder)
     (tmp_path / folder / "data_batch_4.bin").unlink()
     assert message("cifar10", tmp_path, "train", False).startswith(
-        "CIFAR-10 lacks data_batch_4.bin in %s: put " % (tmp_path / folder))
+        f"CIFAR-10 lacks data_batch_4.bin in {tmp_path / folder}: put "
+    )
     assert len(datasets.load_images("cifar10", tmp_path, "test", False).labels) == COUNT
 
 
@@ -251,10 +267,9 @@ def test_archive_mends_a_lost_file_and_keeps_the_others(small, tmp_path):
 def test_bad_archives_are_named(small, tmp_path):
     archive = tmp_path / "cifar-10-binary.tar.gz"
     archive.write_bytes(b"<html>not found</html>")
-    assert message("cifar10", tmp_path, "test").startswith("%s: not a whole tar archive" % archive)
+    assert message("cifar10", tmp_path, "test").startswith(f"{archive}: not a whole tar archive")
     pack(archive, write_cifar10(tmp_path / "cifar-10-batches-py"))
-    assert message("cifar10", tmp_path, "test").startswith(
-        "%s: holds no cifar-10-batches-bin/test_batch.bin" % archive)
+    assert message("cifar10", tmp_path, "test").startswith(f"{archive}: holds no cifar-10-batches-bin/test_batch.bin")
 
 
 def test_absent_set_is_downloaded_and_unpacked(small, tmp_path, monkeypatch):
@@ -270,19 +285,28 @@ def test_absent_set_is_downloaded_and_unpacked(small, tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     for _ in range(2):
         assert len(datasets.load_images("cifar10", tmp_path / "data", "test").labels) == COUNT
-    assert asked == [("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", "cifar-10-binary.tar.gz", 170052171,
-                      "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
-                      "c32a1d4ab5d03f1284b67883e8d87530")]
+    assert asked == [
+        (
+            "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+            "cifar-10-binary.tar.gz",
+            170052171,
+            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+            "c32a1d4ab5d03f1284b67883e8d87530",
+        )
+    ]
 
 
 def test_reading_needs_no_mxnet():
-    code = "import sys; from resattnet import datasets; datasets.load('digits', None, 'test'); " \
-           "print([name for name in ('mxnet', 'sklearn', 'PIL') if name in sys.modules])"
+    code = (
+        "import sys; from resattnet import datasets; datasets.load('digits', None, 'test'); "
+        "print([name for name in ('mxnet', 'sklearn', 'PIL') if name in sys.modules])"
+    )
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(datasets.__file__))))
     assert subprocess.check_output([sys.executable, "-c", code], cwd=root).strip() == b"[]"
 
 
 # The real thing
+
 
 def test_real_cifar10(cifar10_dir):
     data_set = datasets.describe_data("cifar10")

@@ -1,22 +1,23 @@
 """Distillation against its formula and its closed gradient; the teacher as in testing; what is refused."""
+
 import dataclasses
 import json
 import os
 
 import numpy as np
 import pytest
+from test_training import elsewhere, resume, values
 
-from resattnet.runs import states
-from resattnet.training import loop
-from resattnet.models import parameters
-from resattnet.system.mxnet import mx
 from resattnet.data.transforms import smooth
-from resattnet.training.distillation import DistillationLoss, Teacher
+from resattnet.models import parameters
+from resattnet.models.network import get_attention_cifar
+from resattnet.runs import states
 from resattnet.system.errors import InputError
 from resattnet.system.files import digest, write_json
-from resattnet.models.network import get_attention_cifar
+from resattnet.system.mxnet import mx
+from resattnet.training import loop
+from resattnet.training.distillation import DistillationLoss, Teacher
 from resattnet.training.options import TrainingOptions
-from test_training import elsewhere, resume, values
 
 
 def softmax(logits):
@@ -29,7 +30,7 @@ def formula(logits, targets, answers, weight, temperature):
     cross_entropy = -(targets * np.log(softmax(logits))).sum(axis=1)
     ours, theirs = softmax(logits / temperature), softmax(answers / temperature)
     divergence = (theirs * np.log(theirs / ours)).sum(axis=1)
-    return (1 - weight) * cross_entropy + weight * temperature ** 2 * divergence
+    return (1 - weight) * cross_entropy + weight * temperature**2 * divergence
 
 
 @pytest.mark.parametrize("weight, temperature", [(0.5, 4.0), (0.9, 1.0), (1.0, 20.0)])
@@ -46,8 +47,9 @@ def test_loss_and_gradient(weight, temperature, sparse):
         result = loss(given, mx.nd.array(labels if sparse else targets), mx.nd.array(answers))
     result.backward()
     assert np.allclose(result.asnumpy(), formula(logits, targets, answers, weight, temperature), rtol=5e-4)
-    gradient = ((1 - weight) * (softmax(logits) - targets)
-                + weight * temperature * (softmax(logits / temperature) - softmax(answers / temperature)))
+    gradient = (1 - weight) * (softmax(logits) - targets) + weight * temperature * (
+        softmax(logits / temperature) - softmax(answers / temperature)
+    )
     assert np.allclose(given.grad.asnumpy(), gradient, atol=1e-4)
 
 
@@ -73,8 +75,13 @@ def test_a_run_learns_from_the_teacher_as_it_answers_in_testing(options, teacher
     start = values(run)
     run.train_step(images, targets)
     run.collect()
-    expected = formula(outputs[0].asnumpy().astype(np.float64), targets,
-                       plain(mx.nd.array(images)).asnumpy().astype(np.float64), 0.5, 3.0)
+    expected = formula(
+        outputs[0].asnumpy().astype(np.float64),
+        targets,
+        plain(mx.nd.array(images)).asnumpy().astype(np.float64),
+        0.5,
+        3.0,
+    )
     assert run.meter.mean_loss == pytest.approx(expected.mean(), rel=1e-4)
     assert any((value != start[name]).any() for name, value in values(run).items())
     for name, parameter in run.teacher._net._collect_params_with_prefix().items():
@@ -110,14 +117,14 @@ def ours_only(folder, listdir=os.listdir):
 def test_files_that_teach_nothing(options, teacher, monkeypatch):
     folder = os.path.dirname(teacher)
     line = refused(os.path.join(folder, "bets.params"))
-    assert "bets.params: no such parameter file; did you mean %s?" % teacher in line
+    assert f"bets.params: no such parameter file; did you mean {teacher}?" in line
     assert refused(os.path.join(folder, "x")).endswith("x: no such parameter file")
     assert refused("nowhere/best.params").endswith("nowhere/best.params: no such parameter file")
     home, run = os.path.split(folder)
     wrong = os.path.join(home, run[:-1], os.path.basename(teacher))
-    assert refused(wrong).endswith("%s: no such parameter file; did you mean %s?" % (wrong, teacher))
+    assert refused(wrong).endswith(f"{wrong}: no such parameter file; did you mean {teacher}?")
     monkeypatch.setattr(os, "listdir", ours_only)
-    assert refused(wrong).endswith("%s: no such parameter file" % wrong)
+    assert refused(wrong).endswith(f"{wrong}: no such parameter file")
     assert refused(os.path.join(folder, "bets.params")).endswith("bets.params: no such parameter file")
     monkeypatch.undo()
     line = refused(teacher, "cifar100", 100)
@@ -130,11 +137,12 @@ def test_files_that_teach_nothing(options, teacher, monkeypatch):
     with open(description) as handle:
         whole = json.load(handle)
     for other, message in (
-            ([], "best.json is damaged (it is of another form)"),
-            (dict(whole, network=[]), "best.json is damaged (it is of another form)"),
-            (dict(whole, network=dict(whole["network"], depth=3)), "does not say of which network"),
-            (dict(whole, network=dict(classes=10)), "does not say of which network"),
-            (dict(whole, network=dict(whole["network"], num_layers=57)), "57")):
+        ([], "best.json is damaged (it is of another form)"),
+        (dict(whole, network=[]), "best.json is damaged (it is of another form)"),
+        (dict(whole, network=dict(whole["network"], depth=3)), "does not say of which network"),
+        (dict(whole, network=dict(classes=10)), "does not say of which network"),
+        (dict(whole, network=dict(whole["network"], num_layers=57)), "57"),
+    ):
         write_json(description, dict(other, sha256=digest(teacher)) if other else other)
         assert message in refused(teacher)
     os.remove(description)

@@ -1,4 +1,5 @@
 """Downloads against a server on this machine that fails in every way; archives that mean harm."""
+
 import hashlib
 import http.server
 import io
@@ -30,18 +31,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server.asked.append(asked)
         if server.status != 200:
             return self.send_error(server.status)
-        start = int(asked[len("bytes="):-1]) if asked and server.ranges else 0
+        start = int(asked[len("bytes=") : -1]) if asked and server.ranges else 0
         if start and start >= len(server.data):
             return self.send_error(416)
         body = server.data[start:]
         self.send_response(206 if start else 200)
         if start:
             claimed = start + server.range_error
-            self.send_header("Content-Range", "bytes %d-%d/%d" % (claimed, len(server.data) - 1, len(server.data)))
+            self.send_header("Content-Range", f"bytes {claimed}-{len(server.data) - 1}/{len(server.data)}")
         if server.tells_length:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body[:server.cut])
+        self.wfile.write(body[: server.cut])
         if server.pause:
             time.sleep(server.pause)
 
@@ -61,7 +62,7 @@ def server(monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with Server(("127.0.0.1", 0), Handler) as server:
         server.asked = []
-        server.url = "http://127.0.0.1:%d/file.bin" % server.server_port
+        server.url = f"http://127.0.0.1:{server.server_port}/file.bin"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield server
@@ -99,6 +100,7 @@ def assert_only(path, *names):
 
 # What is fetched
 
+
 @pytest.mark.parametrize("digests", [{"sha256": SHA256}, {"md5": MD5}, {"sha256": SHA256.upper(), "md5": MD5}, {}])
 def test_fetch_whole(server, path, digests):
     assert downloads.fetch(server.url, path, len(DATA), **digests) == path
@@ -118,7 +120,7 @@ def test_fetch_without_announced_length(server, path):
 def test_fetch_goes_on_where_it_stopped(server, path, have):
     leave_part(path, DATA[:have])
     downloads.fetch(server.url, path, len(DATA), SHA256)
-    assert read(path) == DATA and server.asked == ["bytes=%d-" % have]
+    assert read(path) == DATA and server.asked == [f"bytes={have}-"]
     assert_only(path, "file.bin")
 
 
@@ -170,6 +172,7 @@ def test_cut_connections_are_taken_up(server, path):
 
 # What is refused
 
+
 def test_cut_for_good_keeps_the_part(server, path):
     server.cut, server.ranges = 100000, False
     line = refusal(server.url, path, len(DATA), SHA256)
@@ -180,8 +183,9 @@ def test_cut_for_good_keeps_the_part(server, path):
     assert read(path) == DATA and server.asked[-1] == "bytes=100000-"
 
 
-@pytest.mark.parametrize("digests, named", [({"sha256": "0" * 64}, "SHA256 " + SHA256),
-                                            ({"md5": "0" * 32}, "MD5 " + MD5)])
+@pytest.mark.parametrize(
+    "digests, named", [({"sha256": "0" * 64}, "SHA256 " + SHA256), ({"md5": "0" * 32}, "MD5 " + MD5)]
+)
 def test_corrupted_download_is_removed(server, path, digests, named):
     line = refusal(server.url, path, len(DATA), **digests)
     assert "corrupted" in line and named in line and "removed" in line
@@ -200,7 +204,7 @@ def test_http_errors(server, path, status):
     server.status = status
     with pytest.raises(downloads.DownloadError) as caught:
         downloads.fetch(server.url, path, len(DATA), SHA256)
-    assert caught.value.reason.startswith("HTTP %d " % status)
+    assert caught.value.reason.startswith(f"HTTP {status} ")
     assert server.url in str(caught.value) and path in str(caught.value)
     assert not os.path.exists(os.path.dirname(path))
 
@@ -222,7 +226,7 @@ def test_page_in_place_of_the_file(server, path):
 def test_no_server(path, capsys, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as closed:
-        url = "http://127.0.0.1:%d/file.bin" % closed.server_port
+        url = f"http://127.0.0.1:{closed.server_port}/file.bin"
     with pytest.raises(downloads.DownloadError) as caught:
         downloads.fetch(url, path, len(DATA), SHA256)
     assert caught.value.reason == "Connection refused"
@@ -254,15 +258,18 @@ def full_disk():
 def test_full_disk(server, path, full_disk):
     line = refusal(server.url, path, len(DATA), SHA256)
     assert "file.bin.part cannot be written (File too large): free the disk" in line
-    assert read(path + ".part") == DATA[:3 << 19]
+    assert read(path + ".part") == DATA[: 3 << 19]
 
 
 # Several at once
 
+
 def test_processes_fetch_the_same_file_once(server, path):
     server.pause = 0.5
-    code = "import sys; from resattnet.data.downloads import fetch; fetch(*sys.argv[1:3], size=int(sys.argv[3]), " \
-           "sha256=sys.argv[4])"
+    code = (
+        "import sys; from resattnet.data.downloads import fetch; fetch(*sys.argv[1:3], size=int(sys.argv[3]), "
+        "sha256=sys.argv[4])"
+    )
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(downloads.__file__))))
     command = [sys.executable, "-c", code, server.url, path, str(len(DATA)), SHA256]
     runs = [subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE) for _ in range(4)]
@@ -289,6 +296,7 @@ def test_threads_that_all_fail_leave_nothing(server, path):
 
 # Archives
 
+
 def make_archive(path, *members):
     """Write a tar.gz of (name, type, content or link target)."""
     with tarfile.open(str(path), "w:gz") as tar:
@@ -305,8 +313,12 @@ def make_archive(path, *members):
 
 
 def test_extract(tmp_path):
-    archive = make_archive(tmp_path / "a.tar.gz", ("set", tarfile.DIRTYPE, ""), ("set/one", tarfile.REGTYPE, DATA),
-                           ("./set/deep/two", tarfile.REGTYPE, b"two"))
+    archive = make_archive(
+        tmp_path / "a.tar.gz",
+        ("set", tarfile.DIRTYPE, ""),
+        ("set/one", tarfile.REGTYPE, DATA),
+        ("./set/deep/two", tarfile.REGTYPE, b"two"),
+    )
     folder = tmp_path / "out"
     assert len(downloads.extract(archive, folder)) == 2
     assert (folder / "set" / "one").read_bytes() == DATA and (folder / "set" / "deep" / "two").read_bytes() == b"two"
@@ -320,19 +332,27 @@ def test_extract_keeps_what_is_there(tmp_path):
     assert (tmp_path / "one").read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize("name, kind, content", [
-    ("/tmp/resattnet-evil", tarfile.REGTYPE, b"x"),
-    ("../evil", tarfile.REGTYPE, b"x"),
-    ("set/../../evil", tarfile.REGTYPE, b"x"),
-    ("..", tarfile.DIRTYPE, ""),
-    ("set/link", tarfile.SYMTYPE, "/etc/passwd"),
-    ("set/link", tarfile.LNKTYPE, "../../evil"),
-    ("set/pipe", tarfile.FIFOTYPE, ""),
-    ("set/device", tarfile.CHRTYPE, ""),
-    ("set/disk", tarfile.BLKTYPE, "")])
+@pytest.mark.parametrize(
+    "name, kind, content",
+    [
+        ("/tmp/resattnet-evil", tarfile.REGTYPE, b"x"),
+        ("../evil", tarfile.REGTYPE, b"x"),
+        ("set/../../evil", tarfile.REGTYPE, b"x"),
+        ("..", tarfile.DIRTYPE, ""),
+        ("set/link", tarfile.SYMTYPE, "/etc/passwd"),
+        ("set/link", tarfile.LNKTYPE, "../../evil"),
+        ("set/pipe", tarfile.FIFOTYPE, ""),
+        ("set/device", tarfile.CHRTYPE, ""),
+        ("set/disk", tarfile.BLKTYPE, ""),
+    ],
+)
 def test_extract_refuses(tmp_path, name, kind, content):
-    archive = make_archive(tmp_path / "a.tar.gz", ("set/good", tarfile.REGTYPE, b"x"), (name, kind, content),
-                           ("set/link/passwd", tarfile.REGTYPE, b"x"))
+    archive = make_archive(
+        tmp_path / "a.tar.gz",
+        ("set/good", tarfile.REGTYPE, b"x"),
+        (name, kind, content),
+        ("set/link/passwd", tarfile.REGTYPE, b"x"),
+    )
     with pytest.raises(InputError) as caught:
         downloads.extract(archive, str(tmp_path / "out"))
     assert archive in str(caught.value) and repr(name) in str(caught.value) and "refused" in str(caught.value)
@@ -340,13 +360,17 @@ def test_extract_refuses(tmp_path, name, kind, content):
     assert not os.path.exists("/tmp/resattnet-evil")
 
 
-@pytest.mark.parametrize("damage", [
-    lambda data: data[:len(data) // 2],
-    lambda data: data[:-1],
-    lambda data: b"",
-    lambda data: b"not an archive",
-    lambda data: data[:len(data) // 2] + bytes(100) + data[len(data) // 2 + 100:],
-    lambda data: data[:-6] + bytes([data[-6] ^ 1]) + data[-5:]])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:-1],
+        lambda data: b"",
+        lambda data: b"not an archive",
+        lambda data: data[: len(data) // 2] + bytes(100) + data[len(data) // 2 + 100 :],
+        lambda data: data[:-6] + bytes([data[-6] ^ 1]) + data[-5:],
+    ],
+)
 def test_damaged_archive(tmp_path, damage):
     archive = make_archive(tmp_path / "a.tar.gz", ("one", tarfile.REGTYPE, DATA), ("two", tarfile.REGTYPE, DATA))
     damaged = damage(read(archive))

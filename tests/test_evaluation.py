@@ -1,20 +1,30 @@
 """Measures against counting by hand; every sample once, whatever batch and devices divide."""
+
 import math
 
 import numpy as np
 import pytest
-
-from resattnet.models import parameters
-from resattnet.data import recordio
-from resattnet.commands import script_options
-from resattnet.system.mxnet import mx
-from resattnet.evaluation.assessment import assess_files
-from resattnet.data.transforms import Transform
-from resattnet.data.datasets import ImageSet
-from resattnet.evaluation.metrics import (compare_paired, evaluate, mean_probabilities, evaluate_logits, measure_samples, compute_logits, reliability, split_batch)
-from resattnet.data.loaders import ArrayLoader
-from resattnet.models.network import get_attention_cifar
 from test_cli import script
+
+from resattnet.commands import script_options
+from resattnet.data import recordio
+from resattnet.data.datasets import ImageSet
+from resattnet.data.loaders import ArrayLoader
+from resattnet.data.transforms import Transform
+from resattnet.evaluation.assessment import assess_files
+from resattnet.evaluation.metrics import (
+    compare_paired,
+    compute_logits,
+    evaluate,
+    evaluate_logits,
+    mean_probabilities,
+    measure_samples,
+    reliability,
+    split_batch,
+)
+from resattnet.models import parameters
+from resattnet.models.network import get_attention_cifar
+from resattnet.system.mxnet import mx
 
 
 def test_measure_against_a_loop():
@@ -82,8 +92,9 @@ def test_every_sample_exactly_once(batch_size, devices):
 
 
 def test_split_batch_keeps_order_and_types():
-    parts = split_batch(np.arange(5, dtype=np.float32).reshape(5, 1, 1, 1), np.arange(5, dtype=np.int32),
-                        [mx.cpu(0), mx.cpu(1)])
+    parts = split_batch(
+        np.arange(5, dtype=np.float32).reshape(5, 1, 1, 1), np.arange(5, dtype=np.int32), [mx.cpu(0), mx.cpu(1)]
+    )
     assert [y.context for _, y in parts] == [mx.cpu(0), mx.cpu(1)] and parts[0][1].dtype == np.int32
     assert np.concatenate([y.asnumpy() for _, y in parts]).tolist() == list(range(5))
     assert len(split_batch(np.zeros((1, 1, 1, 1)), np.zeros(1), [mx.cpu(0), mx.cpu(1)])) == 1
@@ -108,8 +119,9 @@ class Corner(mx.gluon.HybridBlock):
 
 def test_predict_mirrors_left_and_right():
     images = np.random.default_rng(0).integers(0, 256, (7, 2, 5, 3), dtype=np.uint8)
-    loader = ArrayLoader(ImageSet(images, np.arange(7, dtype=np.int32), tuple("abcdefg")),
-                         Transform((0.0,) * 3, (1.0,) * 3, 7), 3)
+    loader = ArrayLoader(
+        ImageSet(images, np.arange(7, dtype=np.int32), tuple("abcdefg")), Transform((0.0,) * 3, (1.0,) * 3, 7), 3
+    )
     for mirror, column in ((False, 0), (True, 4)):
         logits, labels = compute_logits(Corner(), loader, [mx.cpu()], mirror=mirror)
         expected = images[:, :, column].transpose(0, 2, 1).reshape(7, -1) / 255
@@ -118,18 +130,29 @@ def test_predict_mirrors_left_and_right():
 
 def test_mirrored_images_are_measured_beside_the_plain_ones(tmp_path):
     rng = np.random.default_rng(1)
-    sets = {split: ImageSet(rng.integers(0, 256, (30, 8, 8, 3), dtype=np.uint8),
-                            rng.integers(0, 3, 30).astype(np.int32), tuple("abc")) for split in ("train", "test")}
+    sets = {
+        split: ImageSet(
+            rng.integers(0, 256, (30, 8, 8, 3), dtype=np.uint8), rng.integers(0, 3, 30).astype(np.int32), tuple("abc")
+        )
+        for split in ("train", "test")
+    }
     recordio.write_records(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.25,) * 3, True)
     net, path = get_attention_cifar(3, 56, "thin"), str(tmp_path / "net.params")
     net.initialize()
     images = (sets["test"].images.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.25
     net.output.weight.set_data(net.output.weight.data() / abs(net(mx.nd.array(images))).max())  # logits of up to 1
-    parameters.save_parameters(net, path, dict(
-        network=dict(num_layers=56, widths="thin", classes=3, attention_learning="arl"), dataset="noise",
-        data_format="rec", data_dir=str(tmp_path)))
-    plain, = assess_files([path], script_options.TestOptions(num_gpus=0))
-    both, = assess_files([path], script_options.TestOptions(num_gpus=0, flip=True))
+    parameters.save_parameters(
+        net,
+        path,
+        dict(
+            network=dict(num_layers=56, widths="thin", classes=3, attention_learning="arl"),
+            dataset="noise",
+            data_format="rec",
+            data_dir=str(tmp_path),
+        ),
+    )
+    (plain,) = assess_files([path], script_options.TestOptions(num_gpus=0))
+    (both,) = assess_files([path], script_options.TestOptions(num_gpus=0, flip=True))
     assert plain.mirrored is None and both.evaluation[:3] == plain.evaluation[:3]
     total = 0
     for part in (images, images[..., ::-1]):
@@ -139,8 +162,8 @@ def test_mirrored_images_are_measured_beside_the_plain_ones(tmp_path):
     assert both.mirrored.evaluation.top1 == (total.argmax(axis=1) == labels).mean()
     assert both.mirrored.evaluation.loss == pytest.approx(-np.log(total[np.arange(30), labels]).mean(), rel=1e-4)
     out = script("cifar10_test.py", "--params", path, "--flip", 1, "--num-gpus", 0).stdout.splitlines()
-    assert out[1].startswith("top-1 %.4f" % plain.evaluation.top1)
-    assert out[2].startswith("top-1 with mirrored images %.4f" % both.mirrored.evaluation.top1)
+    assert out[1].startswith(f"top-1 {plain.evaluation.top1:.4f}")
+    assert out[2].startswith(f"top-1 with mirrored images {both.mirrored.evaluation.top1:.4f}")
 
 
 def test_calibration_error_against_a_loop():
@@ -175,6 +198,6 @@ def test_paired_comparison_against_the_binomial_formula(one, other):
     first = np.array([True] * one + [False] * other + [True] * 5 + [False] * 3)
     second = np.array([False] * one + [True] * other + [True] * 5 + [False] * 3)
     total = one + other
-    tail = sum(math.comb(total, k) for k in range(min(one, other) + 1)) / 2 ** total
+    tail = sum(math.comb(total, k) for k in range(min(one, other) + 1)) / 2**total
     found = compare_paired(first, second)
     assert found[:2] == (one, other) and found.p == pytest.approx(min(1, 2 * tail), rel=1e-9)

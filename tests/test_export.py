@@ -1,4 +1,5 @@
 """Exports against the network that they are of; what is wrong is caught and leaves no file; the README's example."""
+
 import json
 import logging
 import os
@@ -14,16 +15,16 @@ from test_inference import operators
 from test_network import difference, images, initialised
 
 import resattnet
+from resattnet.commands.script_options import ExportOptions
 from resattnet.data import datasets
-from resattnet.export import targets, onnx_graph
-from resattnet.models import parameters
-from resattnet.system.mxnet import mx
 from resattnet.data.transforms import Transform
-from resattnet.system.errors import InputError
+from resattnet.evaluation.model_file import calibration_images
+from resattnet.export import onnx_graph, targets
+from resattnet.models import parameters
 from resattnet.models.graphs import quantize
 from resattnet.models.network import get_attention_cifar, get_attention_net
-from resattnet.commands.script_options import ExportOptions
-from resattnet.evaluation.model_file import calibration_images
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
 
 onnx = pytest.importorskip("onnx", reason="python -m pip install -e '.[onnx]'")
 onnxruntime = pytest.importorskip("onnxruntime", reason="python -m pip install -e '.[onnx]'")
@@ -61,8 +62,11 @@ def assert_same(given, expected):
     assert (given.argmax(1) == expected.argmax(1)).all()
 
 
-@pytest.mark.parametrize("depth, variant", [(56, variant) for variant in VARIANTS] + [(92, VARIANTS[0])],
-                         ids=lambda value: "-".join(value.values()) if isinstance(value, dict) else str(value))
+@pytest.mark.parametrize(
+    "depth, variant",
+    [(56, variant) for variant in VARIANTS] + [(92, VARIANTS[0])],
+    ids=lambda value: "-".join(value.values()) if isinstance(value, dict) else str(value),
+)
 def test_onnx_gives_the_logits_of_the_network(depth, variant, tmp_path):
     path, x = str(tmp_path / "net.onnx"), digits(8)
     net = initialised(get_attention_cifar(10, depth, widths="thin", **variant))
@@ -91,8 +95,11 @@ def test_sizes_that_do_not_divide(size, tmp_path):
 def test_scales_round_down_to_the_sizes(size, levels):
     for _ in range(levels):
         small = tuple((side + 1) // 2 for side in size)
-        graph = json.loads(mx.sym.contrib.BilinearResize2D(mx.sym.zeros((1, 2) + small, name="small"), mx.sym.var(
-            "images"), mode="like", name="resize").tojson())
+        graph = json.loads(
+            mx.sym.contrib.BilinearResize2D(
+                mx.sym.zeros((1, 2) + small, name="small"), mx.sym.var("images"), mode="like", name="resize"
+            ).tojson()
+        )
         scales = onnx_graph._fix_sizes(graph, (1, 2) + size)["resize"]
         assert scales.dtype == np.float32
         for scale, before, after in zip(scales, (1, 2) + small, (1, 2) + size):
@@ -123,13 +130,18 @@ def test_another_interpolation_is_caught(tmp_path, monkeypatch):
     assert os.listdir(str(tmp_path)) == ["wrong.onnx"]
 
 
-@pytest.mark.parametrize("build, depth, widths, size", [
-    (get_attention_cifar, 128, "thin", 32), pytest.param(get_attention_cifar, 164, "thin", 32, marks=pytest.mark.slow),
-    (get_attention_cifar, 56, "full", 32), (get_attention_net, 56, "full", 64),
-    pytest.param(get_attention_net, 92, "full", 64, marks=pytest.mark.slow),
-    pytest.param(get_attention_cifar, 236, "thin", 32, marks=pytest.mark.slow),
-    pytest.param(get_attention_cifar, 452, "thin", 32, marks=pytest.mark.slow),
-])
+@pytest.mark.parametrize(
+    "build, depth, widths, size",
+    [
+        (get_attention_cifar, 128, "thin", 32),
+        pytest.param(get_attention_cifar, 164, "thin", 32, marks=pytest.mark.slow),
+        (get_attention_cifar, 56, "full", 32),
+        (get_attention_net, 56, "full", 64),
+        pytest.param(get_attention_net, 92, "full", 64, marks=pytest.mark.slow),
+        pytest.param(get_attention_cifar, 236, "thin", 32, marks=pytest.mark.slow),
+        pytest.param(get_attention_cifar, 452, "thin", 32, marks=pytest.mark.slow),
+    ],
+)
 def test_onnx_of_every_depth_and_stem(build, depth, widths, size, tmp_path):
     net, path = tame(initialised(build(10, depth, widths=widths))), str(tmp_path / "net.onnx")
     x = images(2, 3, size, size)
@@ -166,7 +178,8 @@ def saved(tmp_path_factory):
     net = initialised(get_attention_cifar(10, 56, widths="thin"))
     net.output.weight.set_data(net.output.weight.data() / 20)
     network = dict(
-        num_layers=56, widths="thin", classes=10, attention_learning="arl", attention="mixed", mask="hourglass")
+        num_layers=56, widths="thin", classes=10, attention_learning="arl", attention="mixed", mask="hourglass"
+    )
     parameters.save_parameters(net, path, dict(network=network, dataset="digits", validation_top1=0.125))
     return path, net
 
@@ -178,24 +191,37 @@ def test_the_script_writes_what_a_user_has_to_know(saved, tmp_path):
     assert "on 64 test images: largest error" in done.stdout and "same top-1 on 64 of 64" in done.stdout
     model = onnx.load(str(tmp_path / "net.onnx"))
     known = {item.key: item.value for item in model.metadata_props}
-    texts = dict(layout="NCHW", channels="RGB", dataset="digits", resattnet_version=resattnet.__version__,
-                 params_sha256=parameters.read_description(path)["sha256"])
+    texts = dict(
+        layout="NCHW",
+        channels="RGB",
+        dataset="digits",
+        resattnet_version=resattnet.__version__,
+        params_sha256=parameters.read_description(path)["sha256"],
+    )
     assert {name: known[name] for name in texts} == texts
     facts = datasets.describe_data("digits")
     assert [json.loads(known[name]) for name in ("mean", "std", "classes", "image_size", "top1")] == [
-        list(facts.mean), list(facts.std), list("0123456789"), [32, 32], 0.125]
+        list(facts.mean),
+        list(facts.std),
+        list("0123456789"),
+        [32, 32],
+        0.125,
+    ]
     assert json.loads(known["network"]) == dict(
-        num_layers=56, widths="thin", classes=10, attention_learning="arl", attention="mixed", mask="hourglass")
+        num_layers=56, widths="thin", classes=10, attention_learning="arl", attention="mixed", mask="hourglass"
+    )
     assert "(batch, 3, 32, 32)" in model.doc_string and known["preprocessing"] and known["range"]
-    shapes = [[dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
-              for value in (model.graph.input[0], model.graph.output[0])]
+    shapes = [
+        [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (model.graph.input[0], model.graph.output[0])
+    ]
     assert shapes == [["batch", 3, 32, 32], ["batch", 10]] and model.graph.output[0].name == "logits"
 
 
 def test_another_image_size(saved, tmp_path):
     target = str(tmp_path / "net.onnx")
     _, comparison, what = targets.export_parameters(saved[0], ExportOptions(output=target, image_size=48))
-    assert what == "%d test images" % comparison.images and comparison.images == 28
+    assert what == f"{comparison.images} test images" and comparison.images == 28
     x = images(2, 3, 48, 48)
     assert_same(run(target, x.asnumpy()), saved[1](x).asnumpy())
 
@@ -245,24 +271,30 @@ def test_a_symbol_of_other_logits_leaves_no_file(saved, tmp_path, monkeypatch):
     assert os.listdir(str(tmp_path)) == []
 
 
-@pytest.mark.parametrize("given, message", [
-    (dict(to="tflite"), "--to tflite: choose from onnx, symbol, int8"),
-    (dict(image_size=0), "--image-size 0: give a number at least 1"),
-    (dict(to="symbol", image_size=64), "--image-size goes with --to onnx"),
-    (dict(to="symbol", classes="names.txt"), "--classes goes with --to onnx"),
-    (dict(calibration_images=64), "--calibration-images goes with --to int8"),
-    (dict(output="nowhere/net.onnx"), "--output nowhere/net.onnx: there is no folder .*nowhere"),
-    (dict(output="net.params"), "--output net.params: give a name that ends in .onnx"),
-])
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        (dict(to="tflite"), "--to tflite: choose from onnx, symbol, int8"),
+        (dict(image_size=0), "--image-size 0: give a number at least 1"),
+        (dict(to="symbol", image_size=64), "--image-size goes with --to onnx"),
+        (dict(to="symbol", classes="names.txt"), "--classes goes with --to onnx"),
+        (dict(calibration_images=64), "--calibration-images goes with --to int8"),
+        (dict(output="nowhere/net.onnx"), "--output nowhere/net.onnx: there is no folder .*nowhere"),
+        (dict(output="net.params"), "--output net.params: give a name that ends in .onnx"),
+    ],
+)
 def test_options_that_do_not_go_together(given, message):
     with pytest.raises(InputError, match=message):
         ExportOptions(**given)
 
 
-@pytest.mark.parametrize("args, message", [
-    ("--to tflite", "--to tflite: choose from onnx, symbol, int8"),
-    ("--num-layers 92", "it fits --num-layers 56 --widths thin and 10 classes"),
-])
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        ("--to tflite", "--to tflite: choose from onnx, symbol, int8"),
+        ("--num-layers 92", "it fits --num-layers 56 --widths thin and 10 classes"),
+    ],
+)
 def test_bad_input_is_one_line(saved, args, message):
     assert message in refused(script("export.py", "--params", saved[0], *args.split()))
 
@@ -297,8 +329,9 @@ def test_parameters_that_are_not_finite(saved, tmp_path):
 def example():
     """The README's program."""
     with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as handle:
-        return re.search(r"<!-- predict_onnx -->\s*```python\n(.*?)```\s*<!-- /predict_onnx -->", handle.read(),
-                         re.DOTALL).group(1)
+        return re.search(
+            r"<!-- predict_onnx -->\s*```python\n(.*?)```\s*<!-- /predict_onnx -->", handle.read(), re.DOTALL
+        ).group(1)
 
 
 def test_the_readme_example_needs_no_mxnet(saved, tmp_path):
@@ -313,11 +346,16 @@ def test_the_readme_example_needs_no_mxnet(saved, tmp_path):
     for row, logits in enumerate(net(mx.nd.array(digits(3)))):
         picture = str(tmp_path / "digit.png")
         Image.fromarray(test_set.images[row]).save(picture)
-        done = subprocess.run([sys.executable, str(program), target, picture], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, universal_newlines=True, cwd=str(tmp_path), timeout=60)
+        done = subprocess.run(
+            [sys.executable, str(program), target, picture],
+            capture_output=True,
+            text=True,
+            cwd=str(tmp_path),
+            timeout=60,
+        )
         assert done.returncode == 0, done.stderr
         shares = logits.softmax().asnumpy()
-        expected = ["%6.2f %%  %d" % (100 * shares[k], k) for k in np.argsort(-shares)[:3]]
+        expected = [f"{100 * shares[k]:6.2f} %  {k}" for k in np.argsort(-shares)[:3]]
         assert done.stdout.splitlines() == expected
         answers.add(done.stdout)
     assert len(answers) == 3 and len([line for line in example().splitlines() if line]) <= 20

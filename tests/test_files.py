@@ -1,4 +1,5 @@
 """Files that are whole or not there, and what is said where they cannot be."""
+
 import os
 
 import pytest
@@ -11,7 +12,7 @@ def test_a_folder_in_the_way_is_said_once(tmp_path):
     path = str(tmp_path / "nowhere" / "page.html")
     with pytest.raises(InputError) as error:
         files.write_text(path, "text")
-    assert str(error.value) == "%s cannot be written (No such file or directory)" % path
+    assert str(error.value) == f"{path} cannot be written (No such file or directory)"
 
 
 def test_the_file_that_failed_is_named_where_a_flag_names_a_folder(tmp_path):
@@ -19,7 +20,7 @@ def test_the_file_that_failed_is_named_where_a_flag_names_a_folder(tmp_path):
     with pytest.raises(InputError) as error:
         with files.writing("--output assessed"):
             files.write_json(path, {})
-    assert str(error.value) == "--output assessed cannot be written (No such file or directory: %s)" % path
+    assert str(error.value) == f"--output assessed cannot be written (No such file or directory: {path})"
 
 
 def test_other_errors_stay_what_they_are():

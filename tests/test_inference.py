@@ -1,4 +1,5 @@
 """The other graphs of a network: fused gives the same logits, INT8 nearly, from whole numbers."""
+
 import json
 from collections import Counter
 
@@ -7,17 +8,17 @@ import small_digits
 from test_network import difference, images, initialised
 
 import resattnet
-from resattnet.data import datasets
-from resattnet.training import options
 from resattnet.commands import script_options
-from resattnet.models import parameters
-from resattnet.system.mxnet import mx
-from resattnet.evaluation.assessment import assess_files
-from resattnet.data.transforms import Transform
-from resattnet.system.errors import InputError
-from resattnet.evaluation.metrics import evaluate
-from resattnet.models.graphs import fuse, quantize
+from resattnet.data import datasets
 from resattnet.data.loaders import ArrayLoader
+from resattnet.data.transforms import Transform
+from resattnet.evaluation.assessment import assess_files
+from resattnet.evaluation.metrics import evaluate
+from resattnet.models import parameters
+from resattnet.models.graphs import fuse, quantize
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
+from resattnet.training import options
 from resattnet.training.loop import train
 
 
@@ -26,8 +27,10 @@ def operators(block):
 
 
 @pytest.mark.parametrize("learning", ["arl", "nal"])
-@pytest.mark.parametrize("build, depth", [(resattnet.get_attention_cifar, 56), (resattnet.get_attention_cifar, 92),
-                                          (resattnet.get_attention_net, 56)])
+@pytest.mark.parametrize(
+    "build, depth",
+    [(resattnet.get_attention_cifar, 56), (resattnet.get_attention_cifar, 92), (resattnet.get_attention_net, 56)],
+)
 def test_fused_gives_the_same_logits(build, depth, learning):
     widths = "thin" if build is resattnet.get_attention_cifar else "full"
     net = initialised(build(10, depth, widths=widths, attention_learning=learning))
@@ -79,8 +82,18 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("digits")
     with pytest.MonkeyPatch.context() as patch:
         small_digits.use(patch)
-        run = train(options.TrainingOptions(dataset="digits", widths="thin", epochs=2, batch_size=32, warmup_epochs=1,
-                                            num_gpus=0, log_dir=str(folder / "log"), model_dir=str(folder / "models")))
+        run = train(
+            options.TrainingOptions(
+                dataset="digits",
+                widths="thin",
+                epochs=2,
+                batch_size=32,
+                warmup_epochs=1,
+                num_gpus=0,
+                log_dir=str(folder / "log"),
+                model_dir=str(folder / "models"),
+            )
+        )
         yield run.folder + "/best.params"
 
 
@@ -113,13 +126,16 @@ def test_a_parameter_file_is_measured_with_the_graph_asked_for(trained, given):
     assert other.loss != plain.loss
 
 
-@pytest.mark.parametrize("given, message", [
-    (dict(graph="int4"), "--graph int4: choose from plain, fused, int8"),
-    (dict(graph="fused", num_gpus=1), "--graph fused: it runs on the CPU; give --num-gpus 0"),
-    (dict(graph="int8", num_gpus=2), "--graph int8: it runs on the CPU; give --num-gpus 0"),
-    (dict(graph="fused", calibration_images=9), "--calibration-images goes with --graph int8"),
-    (dict(graph="int8", calibration_images=0), "--calibration-images 0: give a number at least 1"),
-])
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        (dict(graph="int4"), "--graph int4: choose from plain, fused, int8"),
+        (dict(graph="fused", num_gpus=1), "--graph fused: it runs on the CPU; give --num-gpus 0"),
+        (dict(graph="int8", num_gpus=2), "--graph int8: it runs on the CPU; give --num-gpus 0"),
+        (dict(graph="fused", calibration_images=9), "--calibration-images goes with --graph int8"),
+        (dict(graph="int8", calibration_images=0), "--calibration-images 0: give a number at least 1"),
+    ],
+)
 def test_options_that_do_not_go_together(given, message):
     with pytest.raises(InputError, match=message):
         script_options.TestOptions(**given)

@@ -1,11 +1,12 @@
 """What a run reads: wrong labels in training only, of whatever format, and the same whenever they are read."""
+
 import numpy as np
 import pytest
 
 from resattnet.data import datasets, recordio
-from resattnet.system.mxnet import mx
 from resattnet.data.transforms import label_noise
 from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
 from resattnet.training.inputs import open_inputs
 from resattnet.training.options import TrainingOptions
 
@@ -18,13 +19,16 @@ def test_label_noise(few_digits, tmp_path, data_format):
     if data_format == "rec":
         recordio.write_records(str(tmp_path), "digits", sets, "digits", (0.3,) * 3, (0.3,) * 3, False)
     given = dict(dataset="digits", data_format=data_format, data_dir=str(tmp_path), batch_size=64, seed=3)
-    plain, noisy, again, other = (open_inputs(TrainingOptions(**dict(given, **changes)), DEVICES) for changes in (
-        {}, dict(label_noise=0.4), dict(label_noise=0.4), dict(label_noise=0.4, seed=4)))
+    plain, noisy, again, other = (
+        open_inputs(TrainingOptions(**dict(given, **changes)), DEVICES)
+        for changes in ({}, dict(label_noise=0.4), dict(label_noise=0.4), dict(label_noise=0.4, seed=4))
+    )
     expected = label_noise(sets["train"].labels, 10, 0.4, 3)
     assert 10 < (expected != sets["train"].labels).sum() < 42
     for epoch in (0, 7):
         (images, labels), (same, wrong), (_, wrong_again) = (
-            next(opened.train_loader.epoch(epoch)) for opened in (plain, noisy, again))
+            next(opened.train_loader.epoch(epoch)) for opened in (plain, noisy, again)
+        )
         order = np.random.default_rng((3, epoch)).permutation(64)
         assert (images == same).all() and (labels == sets["train"].labels[order]).all()
         assert (wrong == expected[order]).all() and (wrong_again == wrong).all()
@@ -41,8 +45,12 @@ def test_label_noise_that_cannot_be():
 
 
 def test_both_blends_end_together_and_take_alpha(few_digits):
-    opened = open_inputs(TrainingOptions(dataset="digits", batch_size=16, epochs=5, mix_up=True, cutmix=True, alpha=0.7,
-                                         mixup_off_epochs=2), DEVICES)
+    opened = open_inputs(
+        TrainingOptions(
+            dataset="digits", batch_size=16, epochs=5, mix_up=True, cutmix=True, alpha=0.7, mixup_off_epochs=2
+        ),
+        DEVICES,
+    )
     assert (opened.transform.alpha, opened.transform.cut_alpha) == (0.7, 0.7)
     assert opened.transform.mixes_in(2) and not opened.transform.mixes_in(3)
     only = open_inputs(TrainingOptions(dataset="digits", batch_size=16, cutmix=True), DEVICES)

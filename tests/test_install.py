@@ -1,4 +1,5 @@
 """What a user meets before the first batch: MXNet's import, its one-line refusals, the requirements, make."""
+
 import os
 import re
 import runpy
@@ -8,9 +9,9 @@ import sys
 
 import pytest
 
-from resattnet.system import mxnet, cores, gpus
-from resattnet.system.mxnet import MXNetUnavailable
+from resattnet.system import cores, gpus, mxnet
 from resattnet.system.errors import InputError
+from resattnet.system.mxnet import MXNetUnavailable
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -26,15 +27,20 @@ def refusal(check, *facts, **named):
 def python(*arguments, path=(), **variables):
     """Run this interpreter on `arguments` with `path` before everything; return the finished process."""
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(folder) for folder in path] + [ROOT]), **variables)
-    return subprocess.run([sys.executable, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          universal_newlines=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def distribution(folder, name, version="1.9.1"):
     """Make pip's record of an installed distribution."""
-    record = folder / ("%s-%s.dist-info" % (name.replace("-", "_"), version))
+    record = folder / (f"{name.replace('-', '_')}-{version}.dist-info")
     record.mkdir(parents=True)
-    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: %s\nVersion: %s\n" % (name, version))
+    (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
 
 
 class Driver:
@@ -64,26 +70,45 @@ class Driver:
 
 # The import
 
+
 def test_import_survives_warnings_as_errors():
-    run = python("-W", "error", "-c", "from resattnet.system.mxnet import mx; import numpy; "
-                 "print(numpy.bool is bool, numpy.int is int, numpy.float is float, mx.nd.ones(3).sum().asscalar())")
+    run = python(
+        "-W",
+        "error",
+        "-c",
+        "from resattnet.system.mxnet import mx; import numpy; "
+        "print(numpy.bool is bool, numpy.int is int, numpy.float is float, mx.nd.ones(3).sum().asscalar())",
+    )
     assert (run.returncode, run.stdout, run.stderr) == (0, "True True True 3.0\n", "")
 
 
 @pytest.mark.parametrize("before", ["", "import sklearn.base; "])
 def test_import_does_not_load_what_it_does_not_need_and_leaves_it_usable(before):
     pytest.importorskip("sklearn")
-    run = python("-c", before + "import sys; from resattnet.system.mxnet import mx; loaded = 'scipy.stats' in sys.modules; "
-                 "import sklearn, sklearn.metrics; "
-                 "print(loaded, sklearn.metrics.accuracy_score([1, 2], [1, 3]), "
-                 "mx.contrib.quantization.stats.entropy([1, 1], base=2), mx.test_utils.ss.norm.cdf(0))")
-    assert (run.stdout, run.stderr) == ("%s 0.5 1.0 0.5\n" % bool(before), "")
+    run = python(
+        "-c",
+        before + "import sys; from resattnet.system.mxnet import mx; loaded = 'scipy.stats' in sys.modules; "
+        "import sklearn, sklearn.metrics; "
+        "print(loaded, sklearn.metrics.accuracy_score([1, 2], [1, 3]), "
+        "mx.contrib.quantization.stats.entropy([1, 1], base=2), mx.test_utils.ss.norm.cdf(0))",
+    )
+    assert (run.stdout, run.stderr) == (f"{bool(before)} 0.5 1.0 0.5\n", "")
 
 
-@pytest.mark.parametrize("what", ["", ".training.options", ".commands.script_options", ".experiments.recipes", ".runs.states", ".runs.run_folders",
-                                  ".system.cores"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "",
+        ".training.options",
+        ".commands.script_options",
+        ".experiments.recipes",
+        ".runs.states",
+        ".runs.run_folders",
+        ".system.cores",
+    ],
+)
 def test_what_is_needed_before_the_threads_are_set_does_not_load_mxnet(what):
-    run = python("-c", "import resattnet%s, sys; print('mxnet' in sys.modules)" % what)
+    run = python("-c", f"import resattnet{what}, sys; print('mxnet' in sys.modules)")
     assert run.stdout == "False\n", run.stderr
 
 
@@ -94,8 +119,11 @@ def test_thread_count_is_the_users_where_set():
 
 def test_thread_count_is_the_cores_where_not_set(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    run = python("-c", "from resattnet.system import mxnet, cores; import os; "
-                 "print(os.environ['OMP_NUM_THREADS'] == str(cores.core_count()))")
+    run = python(
+        "-c",
+        "from resattnet.system import mxnet, cores; import os; "
+        "print(os.environ['OMP_NUM_THREADS'] == str(cores.core_count()))",
+    )
     assert run.stdout == "True\n", run.stderr
 
 
@@ -115,8 +143,13 @@ def test_aliases_leave_what_is_there():
 
 
 def test_nothing_else_imports_mxnet_first():
-    files = [os.path.join(folder, name) for part in ("resattnet", "scripts", "tests")
-             for folder, _, names in os.walk(os.path.join(ROOT, part)) for name in names if name.endswith(".py")]
+    files = [
+        os.path.join(folder, name)
+        for part in ("resattnet", "scripts", "tests")
+        for folder, _, names in os.walk(os.path.join(ROOT, part))
+        for name in names
+        if name.endswith(".py")
+    ]
     assert files
     for path in files:
         with open(path, encoding="utf-8") as stream:
@@ -125,12 +158,16 @@ def test_nothing_else_imports_mxnet_first():
 
 # Cores
 
-@pytest.mark.parametrize("cpus, siblings, quota, expected", [
-    (range(4), lambda cpu: str(cpu), float("inf"), 4),
-    (range(8), lambda cpu: str(cpu % 4), float("inf"), 4),  # two threads a core
-    (range(64), lambda cpu: str(cpu), 1.5, 2),              # a container's share
-    ([5], lambda cpu: str(cpu), 0.2, 1),
-])
+
+@pytest.mark.parametrize(
+    "cpus, siblings, quota, expected",
+    [
+        (range(4), lambda cpu: str(cpu), float("inf"), 4),
+        (range(8), lambda cpu: str(cpu % 4), float("inf"), 4),  # two threads a core
+        (range(64), lambda cpu: str(cpu), 1.5, 2),  # a container's share
+        ([5], lambda cpu: str(cpu), 0.2, 1),
+    ],
+)
 def test_core_count(monkeypatch, cpus, siblings, quota, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(cpus), raising=False)
     assert cores.core_count(siblings, lambda: quota) == expected
@@ -165,6 +202,7 @@ def test_container_cpus(tmp_path):
 
 # The refusals, as a user sees them
 
+
 def last_line(run):
     assert run.returncode == 1, run.stdout
     return run.stderr.strip().splitlines()[-1]
@@ -173,7 +211,8 @@ def last_line(run):
 def test_no_mxnet():
     # -S: without the environment's packages
     assert "MXNet is not installed: python -m pip install -r requirements.txt" in last_line(
-        python("-S", "-c", "import resattnet.system.mxnet"))
+        python("-S", "-c", "import resattnet.system.mxnet")
+    )
 
 
 def test_both_mxnets(tmp_path):
@@ -188,7 +227,8 @@ def test_mxnet_whose_files_went_with_the_other(tmp_path):
     distribution(tmp_path, "mxnet")
     (tmp_path / "mxnet").mkdir()  # what pip leaves: a folder without __init__.py
     assert "--force-reinstall --no-deps mxnet==1.9.1" in last_line(
-        python("-S", "-c", "import resattnet.system.mxnet", path=[tmp_path]))
+        python("-S", "-c", "import resattnet.system.mxnet", path=[tmp_path])
+    )
 
 
 def test_numpy_2(tmp_path):
@@ -260,13 +300,16 @@ def test_cuda_libraries_of_the_system_serve():
     mxnet.check_cuda("mxnet-cu112", lambda path: "/" not in path, [])
 
 
-@pytest.mark.parametrize("mxboard, protobuf, implementation, line", [
-    (None, "3.20.3", None, "mxboard is not installed"),
-    ("0.1.0", None, None, "protobuf is not installed"),
-    ("0.1.0", "4.25.3", None, "protobuf 4.25.3"),
-    ("0.1.0", "5.29.1", "upb", "protobuf 5.29.1"),
-    ("0.1.0", "6.30.0", "python", 'python -m pip install "protobuf>=3.20,<4"'),
-])
+@pytest.mark.parametrize(
+    "mxboard, protobuf, implementation, line",
+    [
+        (None, "3.20.3", None, "mxboard is not installed"),
+        ("0.1.0", None, None, "protobuf is not installed"),
+        ("0.1.0", "4.25.3", None, "protobuf 4.25.3"),
+        ("0.1.0", "5.29.1", "upb", "protobuf 5.29.1"),
+        ("0.1.0", "6.30.0", "python", 'python -m pip install "protobuf>=3.20,<4"'),
+    ],
+)
 def test_board_refused(mxboard, protobuf, implementation, line):
     assert line in refusal(mxnet.check_board, mxboard, protobuf, implementation)
 
@@ -282,9 +325,15 @@ def test_protobuf_of_this_environment():
 
 # GPUs
 
+
 def test_gpus_of_each_generation():
-    cards = [("Tesla K80", (3, 7)), ("GTX 1080", (6, 1)), ("RTX 4090", (8, 9)), ("NVIDIA H100", (9, 0)),
-             ("NVIDIA B200", (10, 0))]
+    cards = [
+        ("Tesla K80", (3, 7)),
+        ("GTX 1080", (6, 1)),
+        ("RTX 4090", (8, 9)),
+        ("NVIDIA H100", (9, 0)),
+        ("NVIDIA B200", (10, 0)),
+    ]
     devices, reason = gpus.driver_devices(Driver(cards))
     assert devices == cards and reason is None
     usable, reasons = gpus.usable_gpus(devices)
@@ -293,13 +342,16 @@ def test_gpus_of_each_generation():
     assert [line.split()[1] for line in reasons] == ["0", "3", "4"]
 
 
-@pytest.mark.parametrize("driver, line", [
-    (Driver([], init=100), "sees no GPU (cuInit: CUDA error 100)"),
-    (Driver([], init=803), "reboot"),
-    (Driver([], init=999), "does not start (cuInit: CUDA error 999)"),
-    (Driver([]), "the NVIDIA driver sees no GPU"),
-    (Driver([("GTX 1080", (6, 1))], version=10020), "serves CUDA 10.2"),
-])
+@pytest.mark.parametrize(
+    "driver, line",
+    [
+        (Driver([], init=100), "sees no GPU (cuInit: CUDA error 100)"),
+        (Driver([], init=803), "reboot"),
+        (Driver([], init=999), "does not start (cuInit: CUDA error 999)"),
+        (Driver([]), "the NVIDIA driver sees no GPU"),
+        (Driver([("GTX 1080", (6, 1))], version=10020), "serves CUDA 10.2"),
+    ],
+)
 def test_no_gpu_says_why(driver, line):
     devices, reason = gpus.driver_devices(driver)
     assert devices == [] and line in reason and "\n" not in reason
@@ -313,6 +365,7 @@ def test_gpus_here():
 
 
 # The requirements
+
 
 @pytest.fixture(scope="module")
 def packaging():
@@ -340,7 +393,7 @@ def test_extras_are_the_requirements_files(packaging):
 
 def test_every_cuda_library_has_its_wheel(packaging):
     wheels = {name for name in names(packaging["extras_require"]["cu112"]) if name.startswith("nvidia-")}
-    assert wheels == {"nvidia-%s-cu11" % part.replace("_", "-") for part, _ in mxnet.CUDA_LIBRARIES}
+    assert wheels == {f"nvidia-{part.replace('_', '-')}-cu11" for part, _ in mxnet.CUDA_LIBRARIES}
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-cu112.txt"])
@@ -380,14 +433,21 @@ def make(tmp_path, monkeypatch):
     try:
         subprocess.run([str(executable(tmp_path / "program", "#!/bin/sh\n"))], check=True)
     except PermissionError:
-        pytest.skip("no program can be run in %s" % tmp_path)
+        pytest.skip(f"no program can be run in {tmp_path}")
     for name in ("Makefile", "setup.py", "requirements-base.txt", "requirements.txt"):
         shutil.copy(os.path.join(ROOT, name), str(tmp_path))
 
     def run(*arguments, **variables):
         environment = dict(os.environ, INSTALL_LOG=str(run.log), **variables)
-        return subprocess.run([shutil.which("make"), *arguments], cwd=str(tmp_path), env=environment, timeout=60,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+        return subprocess.run(
+            [shutil.which("make"), *arguments],
+            cwd=str(tmp_path),
+            env=environment,
+            timeout=60,
+            capture_output=True,
+            text=True,
+        )
+
     run.log = tmp_path / "log"
     run.log.write_text("")
     return run
@@ -399,15 +459,15 @@ def test_make_takes_the_python_that_answers(make, tmp_path):
     executable(here / "python3.12", "#!/bin/sh\necho 'command not found' >&2; exit 127\n")
     # Named one version and being another: not what it says.
     liar = "python3.9" if sys.version_info[:2] != (3, 9) else "python3.8"
-    executable(here / liar, "#!/bin/sh\nexec '%s' \"$@\"\n" % sys.executable)
-    good = executable(here / "python3", "#!/bin/sh\nexec '%s' \"$@\"\n" % sys.executable)
+    executable(here / liar, f"#!/bin/sh\nexec '{sys.executable}' \"$@\"\n")
+    good = executable(here / "python3", f"#!/bin/sh\nexec '{sys.executable}' \"$@\"\n")
     run = make("python", PATH=str(here))
     assert run.stdout.strip() == str(good), run.stderr
 
 
 def test_make_takes_the_python_named(make, tmp_path):
     (tmp_path / "with space").mkdir()
-    named = executable(tmp_path / "with space" / "mine", "#!/bin/sh\nexec '%s' \"$@\"\n" % sys.executable)
+    named = executable(tmp_path / "with space" / "mine", f"#!/bin/sh\nexec '{sys.executable}' \"$@\"\n")
     assert make("python", PYTHON=str(named)).stdout.strip() == str(named)
     assert make("python", "PYTHON=" + str(named)).stdout.strip() == str(named)
 

@@ -1,4 +1,5 @@
 """Loaders: the same batches whatever makes them, every sample counted."""
+
 import itertools
 import multiprocessing
 import os
@@ -11,10 +12,10 @@ import numpy as np
 import pytest
 
 from resattnet.data import loaders
-from resattnet.data.transforms import Transform
 from resattnet.data.datasets import ImageSet
-from resattnet.system.errors import InputError
 from resattnet.data.loaders import ArrayLoader
+from resattnet.data.transforms import Transform
+from resattnet.system.errors import InputError
 
 TRANSFORM = Transform((0.5,) * 3, (0.25,) * 3, 103, pad=1, flip=True, alpha=1.0, seed=3)
 
@@ -85,8 +86,10 @@ def start_workers(image_set, count):
 
 
 @pytest.mark.parametrize("seen", [0, 1, 5])
-@pytest.mark.parametrize("end, how", [(signal.SIGKILL, "was killed, most likely for want of memory: give fewer"),
-                                      (signal.SIGSEGV, "died of SIGSEGV")])
+@pytest.mark.parametrize(
+    "end, how",
+    [(signal.SIGKILL, "was killed, most likely for want of memory: give fewer"), (signal.SIGSEGV, "died of SIGSEGV")],
+)
 def test_a_worker_that_dies_is_named_within_seconds(image_set, seen, end, how):
     loader, processes = start_workers(image_set, 2)
     epoch(loader, 1)  # the workers are up now, and wait
@@ -94,7 +97,7 @@ def test_a_worker_that_dies_is_named_within_seconds(image_set, seen, end, how):
     list(itertools.islice(batches, seen))
     os.kill(processes[1].pid, end)
     begin = time.monotonic()
-    words = r"^loader worker 2 of 2 \(process %d\) %s" % (processes[1].pid, how)
+    words = f"^loader worker 2 of 2 \\(process {processes[1].pid}\\) {how}"
     with pytest.raises(InputError, match=words) as caught:
         list(batches)
     assert time.monotonic() - begin < 30 and "\n" not in str(caught.value)
@@ -169,8 +172,8 @@ def test_workers_end_when_the_training_process_is_killed():
 
 def resident(pid):
     """Megabytes in memory."""
-    with open("/proc/%d/statm" % pid) as stream:
-        return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2 ** 20
+    with open(f"/proc/{pid}/statm") as stream:
+        return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads Linux's /proc")

@@ -1,4 +1,5 @@
 """Masks on a run's board: of the right images, at the right steps, each once; and training is as without them."""
+
 import os
 import random
 import signal
@@ -9,18 +10,18 @@ from test_board import read_board
 from test_training import TRICKS, assert_equal_runs, elsewhere, resume, stop_at
 
 from resattnet.data import datasets
-from resattnet.reports import mask_figures, mask_log
-from resattnet.training import loop
-from resattnet.system.mxnet import mx
+from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
+from resattnet.evaluation.masks import soft_masks
+from resattnet.reports import mask_figures, mask_log
 from resattnet.system.devices import check_type
 from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
 from resattnet.system.signals import Interrupted
-from resattnet.data.loaders import ArrayLoader
-from resattnet.evaluation.masks import soft_masks
+from resattnet.training import loop
 from resattnet.training.options import TrainingOptions
 
-TAGS = ["masks/stage%d/module1" % stage for stage in (1, 2, 3)]
+TAGS = [f"masks/stage{stage}/module1" for stage in (1, 2, 3)]
 
 
 def shown_on(options, name="run"):
@@ -35,7 +36,7 @@ def test_one_of_each_class_first(count, classes):
     labels = np.random.default_rng(count).integers(0, 4, 25)
     images, before = np.arange(25)[:, None], [(labels[:place] == labels[place]).sum() for place in range(25)]
     expected = np.lexsort((labels, before))[:count]
-    batches = [(images[begin:begin + 3], labels[begin:begin + 3]) for begin in range(0, 25, 3)]
+    batches = [(images[begin : begin + 3], labels[begin : begin + 3]) for begin in range(0, 25, 3)]
     found = mask_log.one_of_each_class(batches, count, classes)
     assert [number for number, _, _ in found] == [int(image[0]) for _, image, _ in found] == expected.tolist()
     assert [label for _, _, label in found] == labels[expected].tolist()
@@ -45,6 +46,7 @@ def test_no_more_is_read_than_needed():
     def batches():
         yield np.zeros((4, 1)), np.arange(4)
         raise AssertionError("read on")
+
     assert len(mask_log.one_of_each_class(batches(), 4, 4)) == 4
 
 
@@ -59,8 +61,11 @@ def test_a_run_has_about_ten_pictures():
     assert not any(TrainingOptions(epochs=10).shows_masks(epoch) for epoch in range(1, 11))
 
 
-VARIANTS = [dict(TRICKS, mixup_off_epochs=1, num_cpus=2, batch_size=8, ema=0.9), dict(dtype="bfloat16"),
-            dict(workers=1, mask="local", attention="channel")]
+VARIANTS = [
+    dict(TRICKS, mixup_off_epochs=1, num_cpus=2, batch_size=8, ema=0.9),
+    dict(dtype="bfloat16"),
+    dict(workers=1, mask="local", attention="channel"),
+]
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=["tricks", "bfloat16", "local"])
@@ -86,8 +91,13 @@ def test_training_is_as_without_them(options, variant):
 @pytest.fixture
 def dots(monkeypatch):
     """Pictures of one pixel: where only their steps count."""
-    monkeypatch.setattr(mask_log, "board_pictures", lambda rows, predictions, attentions, *_: {
-        "masks/stage%d/module%d" % attention[1:3]: np.zeros((1, 1, 3), np.uint8) for attention in attentions})
+    monkeypatch.setattr(
+        mask_log,
+        "board_pictures",
+        lambda rows, predictions, attentions, *_: {
+            "masks/stage%d/module%d" % attention[1:3]: np.zeros((1, 1, 3), np.uint8) for attention in attentions
+        },
+    )
 
 
 @pytest.mark.parametrize("step", [4, 6])
@@ -110,7 +120,7 @@ def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):
     test_set = datasets.load_images("digits", None, "test")
     for label, row in enumerate(run.mask_log.rows):
         first = np.flatnonzero(test_set.labels == label)[0]
-        assert row.title == "no. %d: %d" % (first, label)
+        assert row.title == f"no. {first}: {label}"
         np.testing.assert_array_equal(row.pixels, test_set.images[first])
         np.testing.assert_array_equal(np.asarray(row.picture), test_set.images[first])
     x = mx.nd.array(run.mask_log._images)
@@ -124,7 +134,7 @@ def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):
         np.testing.assert_allclose([p.probabilities[0] for p in predictions], shares.max(axis=1), rtol=1e-5)
     images = read_board(os.path.join(options.log_dir, "board", "run"))["images"]
     for name, picture in run.mask_log.pictures(run.copy()).items():
-        (step, found), = images[name]
+        ((step, found),) = images[name]
         assert step == 4
         np.testing.assert_array_equal(found, picture)
 

@@ -1,13 +1,14 @@
 """The networks against the published tables, and every way they are run."""
+
 import numpy as np
 import pytest
 
 import resattnet
-from resattnet.system.mxnet import mx
 from resattnet.models.attention import AttentionModule, Interpolation, SoftMask
-from resattnet.system.errors import InputError
 from resattnet.models.spec import CIFAR_WIDTHS, attention_net_spec, trunk_depth
 from resattnet.models.units import Bottleneck, zero_init_residual
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
 
 CIFAR_PARAMETERS = {56: 7467370, 92: 12646506, 128: 13905770, 164: 17124970, 236: 23563370, 452: 43783274}
 IMAGENET_PARAMETERS = {56: 31810728, 92: 52466344, 128: 57467048, 164: 70295208, 236: 95951528, 452: 176499368}
@@ -52,6 +53,7 @@ def test_parameters_of_imagenet_networks(depth):
 def test_thin_networks_have_about_the_papers_size():
     """The paper: 1.9M for 92 with an equal number of modules in each stage, 5.1M for 236."""
     from resattnet.models.network import AttentionNet, _cifar_stem
+
     widths = CIFAR_WIDTHS["thin"]
     equal = attention_net_spec[92]._replace(modules=(2, 2, 2))
     assert trainable(AttentionNet(10, _cifar_stem(widths.stem), equal, widths)) == pytest.approx(1.9e6, rel=0.07)
@@ -71,8 +73,11 @@ def test_trunk_depth_is_the_key(depth):
     assert layers == depth == trunk_depth(depth)
 
 
-@pytest.mark.parametrize("build, side, depth", [(resattnet.get_attention_cifar, 32, depth) for depth in DEPTHS] + [
-    (resattnet.get_attention_net, 64, depth) for depth in DEPTHS[:2]])
+@pytest.mark.parametrize(
+    "build, side, depth",
+    [(resattnet.get_attention_cifar, 32, depth) for depth in DEPTHS]
+    + [(resattnet.get_attention_net, 64, depth) for depth in DEPTHS[:2]],
+)
 def test_forward_and_backward(build, side, depth):
     net = initialised(build(7, depth))
     x = images(2, 3, side, side)
@@ -99,8 +104,15 @@ def test_hybridised_equals_imperative(learning):
     imperative = net(x)
     net.hybridize(static_alloc=True, static_shape=True)
     assert difference(net(x), imperative) < 1e-5
-    assert difference(net(images(2, 3, 40, 40)), initialised(
-        resattnet.get_attention_cifar(10, 56, widths="thin", attention_learning=learning))(images(2, 3, 40, 40))) < 1e-5
+    assert (
+        difference(
+            net(images(2, 3, 40, 40)),
+            initialised(resattnet.get_attention_cifar(10, 56, widths="thin", attention_learning=learning))(
+                images(2, 3, 40, 40)
+            ),
+        )
+        < 1e-5
+    )
 
 
 class ZeroMask(SoftMask):
@@ -133,14 +145,20 @@ def pooled(x):
     """Maxima of 3x3 at every second place, one beyond the edges, in NumPy."""
     height, width = ((side + 1) // 2 for side in x.shape[2:])
     padded = np.pad(x, ((0, 0), (0, 0), (1, 2), (1, 2)), constant_values=-np.inf)
-    return np.array([[padded[..., 2 * i:2 * i + 3, 2 * j:2 * j + 3].max(axis=(2, 3)) for j in range(width)]
-                     for i in range(height)]).transpose(2, 3, 0, 1)
+    return np.array(
+        [
+            [padded[..., 2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max(axis=(2, 3)) for j in range(width)]
+            for i in range(height)
+        ]
+    ).transpose(2, 3, 0, 1)
 
 
 def interpolated(x, size):
     """Bilinear interpolation with aligned corners, in NumPy."""
-    rows, columns = (np.maximum(0, 1 - abs(np.linspace(0, small - 1, large)[:, None] - np.arange(small)))
-                     for small, large in zip(x.shape[2:], size))
+    rows, columns = (
+        np.maximum(0, 1 - abs(np.linspace(0, small - 1, large)[:, None] - np.arange(small)))
+        for small, large in zip(x.shape[2:], size)
+    )
     return np.einsum("ih,nchw,jw->ncij", rows, x, columns)
 
 
@@ -171,8 +189,10 @@ def test_the_mask_against_its_definition(levels, size, sampling):
     assert difference(mask(x), y) < 1e-5
 
 
-@pytest.mark.parametrize("small, large", [((4, 4), (8, 8)), ((7, 5), (13, 10)), ((1, 1), (2, 3)), ((3, 1), (5, 1)),
-                                          ((1, 1), (1, 1)), ((28, 28), (56, 56))])
+@pytest.mark.parametrize(
+    "small, large",
+    [((4, 4), (8, 8)), ((7, 5), (13, 10)), ((1, 1), (2, 3)), ((3, 1), (5, 1)), ((1, 1), (1, 1)), ((28, 28), (56, 56))],
+)
 @pytest.mark.parametrize("hybrid", [False, True])
 def test_interpolation_equals_mxnets_with_aligned_corners(small, large, hybrid):
     block, x, like = Interpolation(), images(2, 3, *small), mx.nd.zeros((2, 3) + large)
@@ -231,25 +251,28 @@ def test_default_initialiser_is_msra_prelu():
     weight = net.features[3].conv2.weight.data().asnumpy()
     out_channels, in_channels = weight.shape[:2]
     fan = 9 * (in_channels + out_channels) / 2
-    assert weight.std() == pytest.approx(np.sqrt(2 / (1 + 0.25 ** 2) / fan), rel=0.05)
+    assert weight.std() == pytest.approx(np.sqrt(2 / (1 + 0.25**2) / fan), rel=0.05)
 
 
 def test_named_builders():
     for depth in DEPTHS:
-        builder = getattr(resattnet, "attention_net%d" % depth)
-        assert builder.__name__ == "attention_net%d" % depth
+        builder = getattr(resattnet, f"attention_net{depth}")
+        assert builder.__name__ == f"attention_net{depth}"
     assert trainable(resattnet.attention_net92(1000)) == IMAGENET_PARAMETERS[92]
     with pytest.raises(AttributeError):
         resattnet.attention_net57
 
 
-@pytest.mark.parametrize("call, message", [
-    (lambda: resattnet.get_attention_cifar(10, 50), "50: choose from 56, 92, 128, 164, 236, 452"),
-    (lambda: resattnet.get_attention_net(10, 57), "57: choose from 56, 92, 128, 164, 236, 452"),
-    (lambda: resattnet.get_attention_cifar(10, 56, widths="wide"), "wide: choose from full, thin"),
-    (lambda: resattnet.get_attention_cifar(0, 56), "classes 0: give a number of at least 1"),
-    (lambda: resattnet.get_attention_cifar(10, 56, attention_learning="x"), "'x': choose from arl, nal"),
-])
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: resattnet.get_attention_cifar(10, 50), "50: choose from 56, 92, 128, 164, 236, 452"),
+        (lambda: resattnet.get_attention_net(10, 57), "57: choose from 56, 92, 128, 164, 236, 452"),
+        (lambda: resattnet.get_attention_cifar(10, 56, widths="wide"), "wide: choose from full, thin"),
+        (lambda: resattnet.get_attention_cifar(0, 56), "classes 0: give a number of at least 1"),
+        (lambda: resattnet.get_attention_cifar(10, 56, attention_learning="x"), "'x': choose from arl, nal"),
+    ],
+)
 def test_wrong_arguments_name_the_choices(call, message):
     with pytest.raises(InputError, match=message):
         call()
@@ -270,15 +293,20 @@ def test_zero_gamma_starts_each_unit_as_its_shortcut_and_lets_it_learn():
     x = images(2, units[1].conv1.weight.shape[1], 4, 4)
     plain = next(unit for unit in units[1:] if unit.projection is None)
     assert (plain(x) == x).asnumpy().all()
-    trainer = mx.gluon.Trainer([p for p in net.collect_params().values() if p.grad_req != "null"], "nag",
-                               dict(learning_rate=0.05, momentum=0.9))
+    trainer = mx.gluon.Trainer(
+        [p for p in net.collect_params().values() if p.grad_req != "null"],
+        "nag",
+        dict(learning_rate=0.05, momentum=0.9),
+    )
     x, y, losses = images(8, 3, 16, 16), mx.nd.arange(8), []
     for step in range(12):
         with mx.autograd.record():
             loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()(net(x), y).mean()
         loss.backward()
-        last, inner = ([float(getattr(unit, name).weight.grad().norm().asscalar()) for unit in units]
-                       for name in ("conv3", "conv1"))
+        last, inner = (
+            [float(getattr(unit, name).weight.grad().norm().asscalar()) for unit in units]
+            for name in ("conv3", "conv1")
+        )
         if step == 0:
             assert min(last) > 0 and max(inner) == 0
         elif step == 2:

@@ -1,15 +1,16 @@
 """What becomes of gradients: clipping against NumPy, decay by parameter, the learning rate of a batch."""
+
 import dataclasses
 
 import numpy as np
 import pytest
+from test_training import elsewhere, fix_statistics, values
 
-from resattnet.training import optimizer, loop
-from resattnet.system.mxnet import mx
 from resattnet.system.devices import split_batch
 from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
+from resattnet.training import loop, optimizer
 from resattnet.training.options import TrainingOptions
-from test_training import elsewhere, fix_statistics, values
 
 DEVICES = ([mx.cpu(0)], [mx.cpu(0), mx.cpu(1)])
 
@@ -51,10 +52,10 @@ def moves(options, devices, **changes):
 @pytest.mark.parametrize("devices, accumulate", [(DEVICES[0], 1), (DEVICES[1], 1), (DEVICES[0], 2), (DEVICES[1], 2)])
 def test_a_step_follows_the_clipped_gradient_of_the_mean_loss(options, devices, accumulate):
     gradient = moves(elsewhere(options, "whole"), DEVICES[0])
-    norm = np.sqrt((gradient ** 2).sum())
+    norm = np.sqrt((gradient**2).sum())
     for name, share in (("half", 0.5), ("all", 2.0)):
         clipped = moves(elsewhere(options, name), devices, accumulate=accumulate, clip_gradient=norm * share)
-        assert np.sqrt((clipped ** 2).sum()) == pytest.approx(norm * min(1, share), rel=1e-3)
+        assert np.sqrt((clipped**2).sum()) == pytest.approx(norm * min(1, share), rel=1e-3)
         assert np.abs(clipped - min(1, share) * gradient).max() < 2e-3 * np.abs(gradient).max()
 
 
@@ -63,7 +64,7 @@ def test_gradients_are_summed_behind_casts_too():
     data, weight = mx.sym.var("data", dtype="float32"), mx.gluon.Parameter("w", shape=(3, 4))
     narrow = mx.sym.amp_cast(mx.sym.amp_cast(weight.var(), dtype=np.dtype([("bfloat16", np.uint16)])), dtype="float32")
     block = mx.gluon.SymbolBlock(mx.sym.broadcast_mul(data, narrow), data)
-    parameter, = block.collect_params().values()
+    (parameter,) = block.collect_params().values()
     parameter.shape = (3, 4)
     block.initialize(mx.init.One())
     block.hybridize(static_alloc=True, static_shape=True)
@@ -93,8 +94,10 @@ def test_logits_in_float16_learn_from_mixed_labels(options):
 
 @pytest.mark.parametrize("no_wd", [False, True])
 def test_only_weights_decay(options, no_wd):
-    run = loop.Run(dataclasses.replace(options, optimizer="sgd", momentum=0.0, wd=0.5, lr=0.1, warmup_epochs=0,
-                                           no_wd=no_wd), [mx.cpu()])
+    run = loop.Run(
+        dataclasses.replace(options, optimizer="sgd", momentum=0.0, wd=0.5, lr=0.1, warmup_epochs=0, no_wd=no_wd),
+        [mx.cpu()],
+    )
     for parameter in run.trainer._params:
         parameter.set_data(mx.nd.ones(parameter.shape))
         parameter.list_data()[0]._fresh_grad = True  # the gradients are the zeros that they begin with
@@ -110,8 +113,9 @@ def test_only_weights_decay(options, no_wd):
 @pytest.mark.parametrize("devices, accumulate", [(1, 1), (2, 1), (1, 4), (2, 2)])
 def test_learning_rate_of_a_batch(options, devices, accumulate):
     batch = 8 // accumulate
-    given = dataclasses.replace(options, lr=None, lr_per_256=0.4, warmup_epochs=0, batch_size=batch,
-                                accumulate=accumulate)
+    given = dataclasses.replace(
+        options, lr=None, lr_per_256=0.4, warmup_epochs=0, batch_size=batch, accumulate=accumulate
+    )
     assert given.learning_rate(devices) == pytest.approx(0.4 * batch * devices * accumulate / 256)
     run = loop.Run(given, [mx.cpu(number) for number in range(devices)])
     assert run.schedule(0) == pytest.approx(0.4 * batch * devices * accumulate / 256)

@@ -1,13 +1,14 @@
 """Which options a run that goes on may change, and what those given leave out."""
+
 import dataclasses
 
 import pytest
 
 from resattnet.runs import states
+from resattnet.runs.progress import Progress
 from resattnet.system.errors import InputError
 from resattnet.training.options import TrainingOptions
 from resattnet.training.resume import load_for_resume, merge_options, options_for_resume
-from resattnet.runs.progress import Progress
 
 
 def after(before, epochs_done=0, **given):
@@ -20,12 +21,15 @@ def test_what_is_given_wins_and_the_rest_stays():
     assert (options.epochs, options.lr, options.mix_up) == (60, 0.1, True)
 
 
-@pytest.mark.parametrize("given, message", [
-    (dict(num_layers=92), "--num-layers 92: the run to resume has 56, and keeps it"),
-    (dict(seed=1), "--seed 1: the run to resume has 0"),
-    (dict(params="other.params"), "--params other.params: the run to resume has none"),
-    (dict(epochs=9), "--epochs 9: the run to resume has done 10"),
-])
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        (dict(num_layers=92), "--num-layers 92: the run to resume has 56, and keeps it"),
+        (dict(seed=1), "--seed 1: the run to resume has 0"),
+        (dict(params="other.params"), "--params other.params: the run to resume has none"),
+        (dict(epochs=9), "--epochs 9: the run to resume has done 10"),
+    ],
+)
 def test_what_the_state_depends_on_stays(given, message):
     with pytest.raises(InputError, match=message):
         after({}, 10, **given)
@@ -67,14 +71,21 @@ def test_what_excludes_the_other_takes_its_place():
         after({}, lr=0.2, lr_per_256=0.1)
 
 
-@pytest.mark.parametrize("own, given", [
-    (dict(zero_gamma=True), dict(params="other.params")), (dict(params="other.params"), dict(zero_gamma=True)),
-    (dict(data_format="rec", loader="dali"), dict(label_noise=0.2)),
-    (dict(data_format="rec", label_noise=0.2), dict(loader="dali")),
-    (dict(data_format="rec", loader="dali"), dict(data_format="bin")),
-    (dict(mask="none"), dict(attention="channel")), (dict(mask="none"), dict(attention_learning="nal")),
-    (dict(mask="none"), dict(mask_images=4)), (dict(mask_images=4), dict(mask="none")),
-    (dict(num_cpus=2), dict(float16=True))])
+@pytest.mark.parametrize(
+    "own, given",
+    [
+        (dict(zero_gamma=True), dict(params="other.params")),
+        (dict(params="other.params"), dict(zero_gamma=True)),
+        (dict(data_format="rec", loader="dali"), dict(label_noise=0.2)),
+        (dict(data_format="rec", label_noise=0.2), dict(loader="dali")),
+        (dict(data_format="rec", loader="dali"), dict(data_format="bin")),
+        (dict(mask="none"), dict(attention="channel")),
+        (dict(mask="none"), dict(attention_learning="nal")),
+        (dict(mask="none"), dict(mask_images=4)),
+        (dict(mask_images=4), dict(mask="none")),
+        (dict(num_cpus=2), dict(float16=True)),
+    ],
+)
 def test_beside_a_recipe_what_is_given_takes_the_place_of_what_excludes_it(own, given):
     options = merge_options(TrainingOptions(**own), given)
     assert all(getattr(options, name) == value for name, value in given.items())
@@ -85,12 +96,16 @@ def test_a_type_takes_the_place_of_devices_that_do_not_compute_in_it():
     assert merge_options(TrainingOptions(num_gpus=1), dict(dtype="bfloat16")).num_gpus == 0
 
 
-@pytest.mark.parametrize("before, given, message", [
-    (dict(zero_gamma=True), dict(params="other.params"), "^--params other.params: the run to resume has none"),
-    (dict(mask="none"), dict(attention="channel"), "^--attention channel: the run to resume has mixed"),
-    (dict(mask="none"), dict(mask_images=4), "^--mask-images 4: with --mask none there are no masks to show"),
-    (dict(data_format="rec", label_noise=0.2), dict(loader="dali"), "^--loader dali: the run to resume has array"),
-    (dict(float16=True), dict(dtype="bfloat16"), "^--float16 1 --dtype bfloat16: give one of them")])
+@pytest.mark.parametrize(
+    "before, given, message",
+    [
+        (dict(zero_gamma=True), dict(params="other.params"), "^--params other.params: the run to resume has none"),
+        (dict(mask="none"), dict(attention="channel"), "^--attention channel: the run to resume has mixed"),
+        (dict(mask="none"), dict(mask_images=4), "^--mask-images 4: with --mask none there are no masks to show"),
+        (dict(data_format="rec", label_noise=0.2), dict(loader="dali"), "^--loader dali: the run to resume has array"),
+        (dict(float16=True), dict(dtype="bfloat16"), "^--float16 1 --dtype bfloat16: give one of them"),
+    ],
+)
 def test_what_was_given_is_named(before, given, message):
     with pytest.raises(InputError, match=message):
         after(before, **given)
@@ -123,8 +138,13 @@ def test_what_goes_with_an_option_goes_with_it():
 def test_a_run_goes_on_from_python_too(tmp_path):
     folder = tmp_path / "models" / "run"
     folder.mkdir(parents=True)
-    states.save_state(str(folder), {}, dict(dataclasses.asdict(Progress(epoch=2, step=8)),
-                                                 options=dataclasses.asdict(TrainingOptions(epochs=3, lr=0.2))))
+    states.save_state(
+        str(folder),
+        {},
+        dict(
+            dataclasses.asdict(Progress(epoch=2, step=8)), options=dataclasses.asdict(TrainingOptions(epochs=3, lr=0.2))
+        ),
+    )
     given = dict(epochs=6, model_dir=str(tmp_path / "models"))
     for run in ("run", str(folder), str(folder / "last.state")):
         options, state = load_for_resume(run, given)

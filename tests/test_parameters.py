@@ -1,4 +1,5 @@
 """Parameter files: read again by ours and by plain Gluon, refused where they are damaged or of another network."""
+
 import json
 import os
 import resource
@@ -7,12 +8,14 @@ import numpy as np
 import pytest
 
 from resattnet.models import parameters
-from resattnet.system.mxnet import mx
-from resattnet.system.errors import InputError
 from resattnet.models.network import get_attention_cifar
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
 
-DESCRIPTION = {"network": {"num_layers": 56, "widths": "thin", "classes": 10, "attention_learning": "arl"},
-               "dataset": "digits"}
+DESCRIPTION = {
+    "network": {"num_layers": 56, "widths": "thin", "classes": 10, "attention_learning": "arl"},
+    "dataset": "digits",
+}
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 What the loop does with crops, mixup, smoothing, gradients by hand, Nesterov momentum, weight decay, warm-up and cosine,
 for a network of two layers that stands in the place of ours.
 """
+
 import math
 import random
 
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 
 from resattnet.data import datasets
-from resattnet.training import loop
 from resattnet.system.mxnet import mx
+from resattnet.training import loop
 
 STEPS, BATCH, HIDDEN, CLASSES = 10, 16, 12, 10
 SEED, LR, MOMENTUM, WD, EPSILON, ALPHA = 7, 0.05, 0.9, 0.01, 0.1, 0.8
@@ -21,8 +22,11 @@ MEAN, STD = 0.3054, 0.3228  # of the digits, the same in all channels
 
 def two_layers(run, init):
     net = mx.gluon.nn.HybridSequential()
-    net.add(mx.gluon.nn.Flatten(), mx.gluon.nn.Dense(HIDDEN, activation="relu", in_units=3 * 16 * 16),
-            mx.gluon.nn.Dense(CLASSES, in_units=HIDDEN))
+    net.add(
+        mx.gluon.nn.Flatten(),
+        mx.gluon.nn.Dense(HIDDEN, activation="relu", in_units=3 * 16 * 16),
+        mx.gluon.nn.Dense(CLASSES, in_units=HIDDEN),
+    )
     net.initialize(init, ctx=run.devices)
     net.hybridize(static_alloc=True, static_shape=True)
     return net
@@ -46,7 +50,7 @@ class Peer:
     def batch(self, image_set, step):
         """Images and targets of a step: cut, cropped, normalised, smoothed, mixed; one image after another."""
         epoch, number = divmod(step, EPOCH_STEPS)
-        order = np.random.default_rng((SEED, epoch)).permutation(64)[number * BATCH:(number + 1) * BATCH]
+        order = np.random.default_rng((SEED, epoch)).permutation(64)[number * BATCH : (number + 1) * BATCH]
         draws = np.random.default_rng((SEED, epoch, number))
         tops, lefts = draws.integers(0, 9, (2, BATCH))
         weight = draws.beta(ALPHA, ALPHA)
@@ -54,7 +58,7 @@ class Peer:
         for row, top, left in zip(order, tops, lefts):
             padded = np.zeros((24, 24, 3))
             padded[4:20, 4:20] = image_set.images[row]
-            crop = padded[top:top + 16, left:left + 16].transpose(2, 0, 1)
+            crop = padded[top : top + 16, left : left + 16].transpose(2, 0, 1)
             images.append((crop / 255 - MEAN) / STD)
             targets.append([1 - EPSILON if k == image_set.labels[row] else EPSILON / 9 for k in range(CLASSES)])
         images, targets = np.array(images).reshape(BATCH, -1), np.array(targets)
@@ -68,8 +72,12 @@ class Peer:
         exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
         back = (exponents / exponents.sum(axis=1, keepdims=True) - targets) / len(x)
         below = back @ w2 * (hidden > 0)
-        return {"2.weight": back.T @ hidden, "2.bias": back.sum(axis=0), "1.weight": below.T @ x,
-                "1.bias": below.sum(axis=0)}
+        return {
+            "2.weight": back.T @ hidden,
+            "2.bias": back.sum(axis=0),
+            "1.weight": below.T @ x,
+            "1.bias": below.sum(axis=0),
+        }
 
     def step(self, image_set, step):
         """Nesterov's momentum: v = m v - lr (g + wd p); p = p + m v - lr (g + wd p).
@@ -77,7 +85,7 @@ class Peer:
         MXNet's `nag_mom_update` has stored the new p when it comes to v: there the decay is of that one.
         """
         gradients = self.gradients(*self.batch(image_set, step))
-        norm = math.sqrt(sum((gradient ** 2).sum() for gradient in gradients.values()))
+        norm = math.sqrt(sum((gradient**2).sum() for gradient in gradients.values()))
         scale = min(1, self.max_norm / norm)
         for name, value in self.values.items():
             wd = 0 if self.no_wd and name.endswith("bias") else WD
@@ -91,8 +99,18 @@ class Peer:
 @pytest.mark.parametrize("no_wd, max_norm", [(False, None), (True, 3.5)])
 def test_ten_steps_of_a_second_implementation(options, monkeypatch, no_wd, max_norm):
     monkeypatch.setattr(loop.Run, "_make_net", two_layers)
-    given = dict(vars(options), seed=SEED, lr=LR, momentum=MOMENTUM, wd=WD, epsilon=EPSILON, alpha=ALPHA, mix_up=True,
-                 no_wd=no_wd, clip_gradient=max_norm)
+    given = dict(
+        vars(options),
+        seed=SEED,
+        lr=LR,
+        momentum=MOMENTUM,
+        wd=WD,
+        epsilon=EPSILON,
+        alpha=ALPHA,
+        mix_up=True,
+        no_wd=no_wd,
+        clip_gradient=max_norm,
+    )
     run = loop.Run(type(options)(**given), [mx.cpu()])
     image_set = datasets.load_images("digits", None, "train")
 

@@ -1,4 +1,5 @@
 """Mixed precision: what can compute in it, and that the bfloat16 graph is the same network in the layouts it needs."""
+
 import collections
 import json
 import os
@@ -8,16 +9,17 @@ import pytest
 from test_network import images, initialised
 
 import resattnet
-from resattnet.training import loop
-from resattnet.system.mxnet import mx
+from resattnet.models.precision import to_bfloat16
 from resattnet.system.devices import check_type, cpu_facts
 from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
+from resattnet.training import loop
 from resattnet.training.options import TrainingOptions
-from resattnet.models.precision import to_bfloat16
 
 INSTRUCTIONS = cpu_facts()[1]
-needs_avx512 = pytest.mark.skipif(bool(INSTRUCTIONS) and "avx512f" not in INSTRUCTIONS,
-                                  reason="oneDNN has bfloat16 on CPUs with AVX-512 only")
+needs_avx512 = pytest.mark.skipif(
+    bool(INSTRUCTIONS) and "avx512f" not in INSTRUCTIONS, reason="oneDNN has bfloat16 on CPUs with AVX-512 only"
+)
 
 
 def test_cpu_facts_are_read_from_the_system(tmp_path):
@@ -26,10 +28,14 @@ def test_cpu_facts_are_read_from_the_system(tmp_path):
     assert cpu_facts(str(path)) == ("Some CPU: fast", ["avx2", "avx512_bf16"])
 
 
-@pytest.mark.parametrize("dtype, devices, instructions, message", [
-    ("float16", [mx.cpu()], ["avx512f"], "--float16 1: .* on the CPU"),
-    ("bfloat16", [mx.gpu(0)], ["avx512f"], "--dtype bfloat16: .* on the CPU only; give --float16 1"),
-    ("bfloat16", [mx.cpu()], ["avx2"], "AVX-512 only, and this one has avx2; give --dtype float32")])
+@pytest.mark.parametrize(
+    "dtype, devices, instructions, message",
+    [
+        ("float16", [mx.cpu()], ["avx512f"], "--float16 1: .* on the CPU"),
+        ("bfloat16", [mx.gpu(0)], ["avx512f"], "--dtype bfloat16: .* on the CPU only; give --float16 1"),
+        ("bfloat16", [mx.cpu()], ["avx2"], "AVX-512 only, and this one has avx2; give --dtype float32"),
+    ],
+)
 def test_types_that_a_device_has_not(dtype, devices, instructions, message):
     with pytest.raises(InputError, match=message):
         check_type(dtype, devices, instructions)
@@ -91,8 +97,17 @@ def test_the_bfloat16_graph_computes_the_same(learning):
 def test_a_run_in_bfloat16_learns_keeps_float32_and_resumes_bit_for_bit(tmp_path):
     from resattnet.runs import states
 
-    options = dict(dataset="digits", widths="thin", epochs=2, batch_size=64, warmup_epochs=1, dtype="bfloat16",
-                   num_gpus=0, log_dir=str(tmp_path / "log"), model_dir=str(tmp_path / "models"))
+    options = dict(
+        dataset="digits",
+        widths="thin",
+        epochs=2,
+        batch_size=64,
+        warmup_epochs=1,
+        dtype="bfloat16",
+        num_gpus=0,
+        log_dir=str(tmp_path / "log"),
+        model_dir=str(tmp_path / "models"),
+    )
     whole = loop.train(TrainingOptions(name="whole", **options))
     assert whole.progress.history[1]["train_loss"] < whole.progress.history[0]["train_loss"]
     arrays = mx.nd.load(os.path.join(whole.folder, "last.params"))

@@ -1,4 +1,5 @@
 """Predictions: every kind of image against NumPy, the test set as PNG against evaluation, what is written read back."""
+
 import csv
 import fcntl
 import io
@@ -17,19 +18,19 @@ from test_cli import ROOT, refused, script
 from test_network import initialised
 
 import resattnet
-from resattnet.data import datasets, recordio
-from resattnet.evaluation import prediction_files
 from resattnet.commands import script_options
-from resattnet.models import parameters, spec
-from resattnet.system.mxnet import mx
-from resattnet.evaluation.assessment import assess_files
-from resattnet.data.transforms import Transform
-from resattnet.evaluation.classifier import Classifier
-from resattnet.system.errors import InputError
-from resattnet.evaluation.metrics import Prediction
-from resattnet.data.image_files import find_images, read_image, to_rgb
-from resattnet.models.network import get_attention_cifar
 from resattnet.commands.script_options import PredictionOptions
+from resattnet.data import datasets, recordio
+from resattnet.data.image_files import find_images, read_image, to_rgb
+from resattnet.data.transforms import Transform
+from resattnet.evaluation import prediction_files
+from resattnet.evaluation.assessment import assess_files
+from resattnet.evaluation.classifier import Classifier
+from resattnet.evaluation.metrics import Prediction
+from resattnet.models import parameters, spec
+from resattnet.models.network import get_attention_cifar
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
 
 GREY = np.arange(256, dtype=np.uint8).reshape(8, 32)
 COLOUR = np.dstack([GREY, GREY[::-1], GREY[:, ::-1]])
@@ -67,11 +68,12 @@ def thin(tmp_path_factory):
     save_net(folder)
     test_set = datasets.load_images("digits", None, "test")
     for number in range(5):
-        Image.fromarray(test_set.images[number]).save(str(folder / ("%d.png" % number)))
+        Image.fromarray(test_set.images[number]).save(str(folder / (f"{number}.png")))
     return folder
 
 
 # Kinds of images
+
 
 def on_white(colour, opacity):
     share = opacity[..., None] / 255.0
@@ -109,10 +111,18 @@ KINDS = {  # name: image, format, what its pixels are, how far Pillow's rounding
     "palette, alpha": (palette(bytes(OPACITY.ravel()[GREY.ravel()])), "png", None, 1),
     "rgb, alpha": (Image.fromarray(np.dstack([COLOUR, OPACITY])), "png", on_white(COLOUR, OPACITY), 1),
     "grey, alpha": (Image.fromarray(np.dstack([GREY, OPACITY])), "png", on_white(grey(GREY), OPACITY), 1),
-    "cmyk tif": (image_of("CMYK", SUBTRACTED), "tiff",
-                 (255.0 - COLOUR) * (255 - OPACITY[..., None].astype(int)) / 255, 1),
-    "cmyk jpeg": (image_of("CMYK", np.full((8, 32, 4), (10, 200, 90, 40), np.uint8)), "jpeg",
-                  np.full((8, 32, 3), [(255 - ink) * 215 / 255 for ink in (10, 200, 90)]), 3),
+    "cmyk tif": (
+        image_of("CMYK", SUBTRACTED),
+        "tiff",
+        (255.0 - COLOUR) * (255 - OPACITY[..., None].astype(int)) / 255,
+        1,
+    ),
+    "cmyk jpeg": (
+        image_of("CMYK", np.full((8, 32, 4), (10, 200, 90, 40), np.uint8)),
+        "jpeg",
+        np.full((8, 32, 3), [(255 - ink) * 215 / 255 for ink in (10, 200, 90)]),
+        3,
+    ),
     "16 bit": (Image.fromarray(DEEP), "png", grey(DEEP / 257.0), 0.5),
     "16 bit tif": (Image.fromarray(DEEP), "tiff", grey(DEEP / 257.0), 0.5),
     "16 bit pgm": (Image.fromarray(DEEP), "ppm", grey(DEEP / 257.0), 0.5),
@@ -144,10 +154,19 @@ def test_a_16_bit_grey_level_may_be_clear(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["jpeg", "png", "webp", "tiff"])
-@pytest.mark.parametrize("orientation, turn", [
-    (1, lambda a: a), (2, lambda a: a[:, ::-1]), (3, lambda a: a[::-1, ::-1]), (4, lambda a: a[::-1]),
-    (5, lambda a: a.transpose(1, 0, 2)), (6, lambda a: a[::-1].transpose(1, 0, 2)),
-    (7, lambda a: a[::-1, ::-1].transpose(1, 0, 2)), (8, lambda a: a[:, ::-1].transpose(1, 0, 2))])
+@pytest.mark.parametrize(
+    "orientation, turn",
+    [
+        (1, lambda a: a),
+        (2, lambda a: a[:, ::-1]),
+        (3, lambda a: a[::-1, ::-1]),
+        (4, lambda a: a[::-1]),
+        (5, lambda a: a.transpose(1, 0, 2)),
+        (6, lambda a: a[::-1].transpose(1, 0, 2)),
+        (7, lambda a: a[::-1, ::-1].transpose(1, 0, 2)),
+        (8, lambda a: a[:, ::-1].transpose(1, 0, 2)),
+    ],
+)
 def test_exif_turns_an_image_upright(ending, orientation, turn, tmp_path):
     blocks = np.kron(np.arange(6, dtype=np.uint8).reshape(2, 3, 1) * 50, np.ones((16, 16, 3), np.uint8))
     exif = Image.Exif()
@@ -175,6 +194,7 @@ def test_the_first_of_several_images_is_taken(tmp_path):
 
 # Finding them
 
+
 def test_a_folder_is_walked_in_order(tmp_path):
     for name in ("b/2.png", "b/1.JPG", "z.webp", "a.tif", ".hidden.png", ".git/x.png", "readme.txt", "b/c/x.pdf"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -189,6 +209,7 @@ def test_a_folder_is_walked_in_order(tmp_path):
 
 
 # The network's answers
+
 
 def bilinear(pixels, side):
     """Reduction as Pillow documents it, float: triangles as wide as the ratio, of weights that sum to one."""
@@ -223,7 +244,7 @@ def test_probabilities_against_numpy(params, tmp_path):
         order = sorted(range(10), key=lambda k: -row[k])[:3]
         assert prediction.labels == tuple(order) and prediction.classes == tuple(str(k) for k in order)
         np.testing.assert_allclose(prediction.probabilities, row[order], rtol=1e-3)
-    everything, = classifier.predict([test_set.images[0]], top=99)
+    (everything,) = classifier.predict([test_set.images[0]], top=99)
     assert len(everything.classes) == 10 and sum(everything.probabilities) == pytest.approx(1)
     path = tmp_path / "one.png"
     Image.fromarray(test_set.images[0]).save(str(path))
@@ -242,11 +263,17 @@ def test_classes_of_ones_own_names(params, tmp_path):
     assert named.trained.images("test").classes == named.classes
 
 
-@pytest.mark.parametrize("names, message", [
-    (b"a\nb\n", r"--classes .*names.txt has 2 names, the network of .*net.params has 10 classes; give a name a line"),
-    (b"\xff\xfe\n" * 10, "--classes .*names.txt cannot be read .*invalid start byte"),
-    (None, "--classes .*names.txt cannot be read .*No such file"),
-])
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        (
+            b"a\nb\n",
+            r"--classes .*names.txt has 2 names, the network of .*net.params has 10 classes; give a name a line",
+        ),
+        (b"\xff\xfe\n" * 10, "--classes .*names.txt cannot be read .*invalid start byte"),
+        (None, "--classes .*names.txt cannot be read .*No such file"),
+    ],
+)
 def test_lists_of_classes_that_cannot_be(params, tmp_path, names, message):
     if names is not None:
         (tmp_path / "names.txt").write_bytes(names)
@@ -258,7 +285,7 @@ def test_the_test_set_as_png_gives_what_evaluation_gives(params, tmp_path):
     test_set = datasets.load_images("digits", None, "test")
     names = []
     for number, image in enumerate(test_set.images):
-        names.append(str(tmp_path / ("%03d.png" % number)))
+        names.append(str(tmp_path / (f"{number:03d}.png")))
         Image.fromarray(image).save(names[-1])
     labels = [prediction.labels[0] for prediction in Classifier.load(params).predict(names, top=1)]
     evaluation = assess_files([params], script_options.TestOptions(num_gpus=0))[0].evaluation
@@ -267,8 +294,10 @@ def test_the_test_set_as_png_gives_what_evaluation_gives(params, tmp_path):
     assert (confusion == evaluation.confusion).all() and len(set(labels)) > 3
 
 
-@pytest.mark.parametrize("array", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)),
-                                   np.zeros((0, 4, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)],
+)
 def test_other_arrays_are_refused(array, params):
     with pytest.raises(InputError, match="image 0 is an array of .*: give uint8 .height, width, 3."):
         Classifier.load(params).predict([array])
@@ -276,8 +305,12 @@ def test_other_arrays_are_refused(array, params):
 
 def test_records_know_their_size(tmp_path, small):
     rng = np.random.default_rng(0)
-    sets = {split: datasets.ImageSet(rng.integers(0, 256, (4, 20, 24, 3), np.uint8), np.arange(4, dtype=np.int32) % 3,
-                                     ("cat", "dog", "owl")) for split in recordio.SPLITS}
+    sets = {
+        split: datasets.ImageSet(
+            rng.integers(0, 256, (4, 20, 24, 3), np.uint8), np.arange(4, dtype=np.int32) % 3, ("cat", "dog", "owl")
+        )
+        for split in recordio.SPLITS
+    }
     recordio.write_records(str(tmp_path), "pets", sets, "noise", (0.5, 0.5, 0.5), (0.2, 0.3, 0.4), True)
     path = save_net(tmp_path, classes=3, **{"data_dir": str(tmp_path)})
     classifier = Classifier.load(path, dataset="pets", data_format="rec")
@@ -297,12 +330,15 @@ def test_a_network_that_diverged_says_so(params):
 
 # What is written
 
+
 def written(kind, top=2):
     """Three predictions as `kind`, and their text."""
-    names, classes = ["a,b.png", "long \"name\".png", "\u00fc.png"], ("cat", "mouse", "owl")
-    found = [Prediction(("cat", "owl"), (0, 2), (0.75, 0.125)),
-             Prediction(("mouse", "cat"), (1, 0), (0.99951, 1 / 3e6)),
-             Prediction(("owl", "mouse"), (2, 1), (1.0, 0.0))]
+    names, classes = ["a,b.png", 'long "name".png', "\u00fc.png"], ("cat", "mouse", "owl")
+    found = [
+        Prediction(("cat", "owl"), (0, 2), (0.75, 0.125)),
+        Prediction(("mouse", "cat"), (1, 0), (0.99951, 1 / 3e6)),
+        Prediction(("owl", "mouse"), (2, 1), (1.0, 0.0)),
+    ]
     handle = io.StringIO()
     prediction_files.REPORTS[kind](handle, zip(names, found), names, classes, top)
     return names, found, handle.getvalue()
@@ -338,44 +374,67 @@ def test_csv_read_back():
     for row, prediction in zip(rows, found):
         assert (row["class_1"], row["class_2"]) == prediction.classes
         for rank in (0, 1):
-            assert float(row["probability_%d" % (rank + 1)]) == pytest.approx(prediction.probabilities[rank], rel=1e-5)
+            assert float(row[f"probability_{rank + 1}"]) == pytest.approx(prediction.probabilities[rank], rel=1e-5)
 
 
 def test_text_is_in_columns():
     assert written("text")[2].splitlines() == [
-        'a,b.png          cat    75.00 %  owl    12.50 %',
+        "a,b.png          cat    75.00 %  owl    12.50 %",
         'long "name".png  mouse  99.95 %  cat     0.00 %',
-        '\u00fc.png            owl   100.00 %  mouse   0.00 %']
+        "\u00fc.png            owl   100.00 %  mouse   0.00 %",
+    ]
 
 
 def test_an_unreadable_file_among_good_ones(thin, tmp_path):
     with open(str(thin / "0.png"), "rb") as handle:
         (tmp_path / "cut.png").write_bytes(handle.read()[:150])
     (tmp_path / "text.jpg").write_bytes(b"no image")
-    names = [str(thin / "0.png"), str(tmp_path / "cut.png"), "absent.png", str(tmp_path / "text.jpg"),
-             str(thin / "1.png")]
+    names = [
+        str(thin / "0.png"),
+        str(tmp_path / "cut.png"),
+        "absent.png",
+        str(tmp_path / "text.jpg"),
+        str(thin / "1.png"),
+    ]
     done = script("predict.py", "--params", thin / "net.params", *names, "-k", 2, cwd=str(tmp_path))
     assert done.returncode == 1
     assert [line.split(".png")[0] for line in done.stdout.splitlines()] == [str(thin / "0"), str(thin / "1")]
     errors = done.stderr.splitlines()
-    assert len(errors) == 3 and errors[0].startswith("%s: not an image that can be read (" % names[1])
+    assert len(errors) == 3 and errors[0].startswith(f"{names[1]}: not an image that can be read (")
     assert errors[1] == "absent.png: cannot be read (No such file or directory)"
-    assert errors[2].startswith("%s: not an image that can be read (cannot identify" % names[3])
+    assert errors[2].startswith(f"{names[3]}: not an image that can be read (cannot identify")
 
 
 def test_the_script_from_stdin_to_a_file(thin, tmp_path):
-    command = [sys.executable, os.path.join(ROOT, "scripts", "predict.py"), "--params", str(thin / "net.params"),
-               "-", "--output", "out.csv", "--top", "3", "-b", "2"]
-    names = "".join("%s\n" % (thin / ("%d.png" % number)) for number in (4, 0, 2))
-    done = subprocess.run(command, input=names, cwd=str(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          universal_newlines=True, timeout=280)
+    command = [
+        sys.executable,
+        os.path.join(ROOT, "scripts", "predict.py"),
+        "--params",
+        str(thin / "net.params"),
+        "-",
+        "--output",
+        "out.csv",
+        "--top",
+        "3",
+        "-b",
+        "2",
+    ]
+    names = "".join(f"{thin / f'{number}.png'}\n" for number in (4, 0, 2))
+    done = subprocess.run(
+        command,
+        input=names,
+        cwd=str(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     with open(str(tmp_path / "out.csv"), newline="") as handle:
         rows = list(csv.DictReader(handle))
-    paths = [str(thin / ("%d.png" % n)) for n in (4, 0, 2)]
+    paths = [str(thin / (f"{n}.png")) for n in (4, 0, 2)]
     found = Classifier.load(str(thin / "net.params")).predict(paths, top=3)
     assert [row["image"] for row in rows] == paths
-    assert [tuple(row["class_%d" % rank] for rank in (1, 2, 3)) for row in rows] == [one.classes for one in found]
+    assert [tuple(row[f"class_{rank}"] for rank in (1, 2, 3)) for row in rows] == [one.classes for one in found]
     assert os.listdir(str(tmp_path)) == ["out.csv"]
 
 
@@ -384,8 +443,15 @@ def test_progress_is_for_terminals_and_many(thin):
     for batch, shown in ((2, True), (64, False)):
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        command = [sys.executable, os.path.join(ROOT, "scripts", "predict.py"), "--params", str(thin / "net.params"),
-                   str(thin), "-b", str(batch)]
+        command = [
+            sys.executable,
+            os.path.join(ROOT, "scripts", "predict.py"),
+            "--params",
+            str(thin / "net.params"),
+            str(thin),
+            "-b",
+            str(batch),
+        ]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, timeout=280)
         os.close(theirs)
         said = b""
@@ -398,19 +464,24 @@ def test_progress_is_for_terminals_and_many(thin):
         assert (b"predicting" in said) == shown
 
 
-@pytest.mark.parametrize("args, message", [
-    ("--params absent.params x.png", "absent.params: no such parameter file"),
-    ("--params {0}/net.params x.png --num-layers 92", "it fits --num-layers 56 --widths thin and 10 classes"),
-    ("--params {0}/cut.params x.png", "cut.params is not a whole parameter file"),
-    ("--params {0}/net.params .", "no images in this folder"),
-    ("--params {0}/net.params x.png --top 0", "--top 0: give a number at least 1"),
-    ("--params {0}/net.params x.png --format xml", "--format xml: choose from text, csv, json"),
-    ("--params {0}/net.params x.png --output a/b.csv", "--output a/b.csv: there is no folder"),
-    ("--params {0}/net.params x.png --output .", "--output .: that is a folder"),
-    ("--params {0}/net.params x.png --output a.xlsx", "a.xlsx: no format ends so; give a name that ends in .txt, .csv, "
-     ".json, or say with --format"),
-    ("--params {0}/net.params", "the following arguments are required: IMAGE"),
-])
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        ("--params absent.params x.png", "absent.params: no such parameter file"),
+        ("--params {0}/net.params x.png --num-layers 92", "it fits --num-layers 56 --widths thin and 10 classes"),
+        ("--params {0}/cut.params x.png", "cut.params is not a whole parameter file"),
+        ("--params {0}/net.params .", "no images in this folder"),
+        ("--params {0}/net.params x.png --top 0", "--top 0: give a number at least 1"),
+        ("--params {0}/net.params x.png --format xml", "--format xml: choose from text, csv, json"),
+        ("--params {0}/net.params x.png --output a/b.csv", "--output a/b.csv: there is no folder"),
+        ("--params {0}/net.params x.png --output .", "--output .: that is a folder"),
+        (
+            "--params {0}/net.params x.png --output a.xlsx",
+            "a.xlsx: no format ends so; give a name that ends in .txt, .csv, .json, or say with --format",
+        ),
+        ("--params {0}/net.params", "the following arguments are required: IMAGE"),
+    ],
+)
 def test_bad_input_is_one_line(thin, args, message, tmp_path):
     with open(str(thin / "net.params"), "rb") as whole:
         (thin / "cut.params").write_bytes(whole.read()[:5000])
@@ -422,7 +493,11 @@ def test_bad_input_is_one_line(thin, args, message, tmp_path):
 
 def test_the_format_follows_the_output():
     assert [PredictionOptions(output=name).output_format for name in (None, "x.csv", "x.JSON", "x.txt")] == [
-        "text", "csv", "json", "text"]
+        "text",
+        "csv",
+        "json",
+        "text",
+    ]
     assert PredictionOptions(output="x.csv", format="json").output_format == "json"
     assert PredictionOptions(output="x.v2", format="text").output_format == "text"
 

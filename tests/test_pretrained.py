@@ -1,4 +1,5 @@
 """The parameters that come with the package: what they are of, what they reach, what is said where there are none."""
+
 import csv
 import hashlib
 import os
@@ -9,17 +10,17 @@ import pytest
 from PIL import Image
 from test_cli import ROOT, script
 
+from resattnet.commands.script_options import ExportOptions, ModelFileOptions
 from resattnet.data import datasets
-from resattnet.export import targets
-from resattnet.experiments import recipes
-from resattnet.models import parameters, pretrained
-from resattnet.system.mxnet import mx
 from resattnet.evaluation.classifier import Classifier
+from resattnet.evaluation.model_file import load_model
+from resattnet.experiments import recipes
+from resattnet.export import targets
+from resattnet.models import parameters, pretrained
+from resattnet.models.network import get_attention_cifar, get_attention_net
 from resattnet.system.errors import InputError
 from resattnet.system.files import digest
-from resattnet.models.network import get_attention_cifar, get_attention_net
-from resattnet.commands.script_options import ExportOptions, ModelFileOptions
-from resattnet.evaluation.model_file import load_model
+from resattnet.system.mxnet import mx
 
 NAME, RECIPE = "cifar10_attention56_thin", "thin56-proof"
 
@@ -33,10 +34,12 @@ def folder(tmp_path, monkeypatch):
     """In place of the package's folder, one with a network as initialised, of digits."""
     net = get_attention_cifar(10, 56, "thin", attention_learning="nal")
     net.initialize()
-    network = dict(num_layers=56, widths="thin", classes=10, attention_learning="nal", attention="mixed",
-                   mask="hourglass")
-    parameters.save_parameters(net, str(tmp_path / "some.params"),
-                               dict(network=network, dataset="digits", validation_top1=0.125))
+    network = dict(
+        num_layers=56, widths="thin", classes=10, attention_learning="nal", attention="mixed", mask="hourglass"
+    )
+    parameters.save_parameters(
+        net, str(tmp_path / "some.params"), dict(network=network, dataset="digits", validation_top1=0.125)
+    )
     monkeypatch.setattr(parameters, "FOLDER", str(tmp_path))
     return net, str(tmp_path)
 
@@ -49,26 +52,44 @@ def test_builder_gives_the_parameters(folder):
     assert again.output.weight.list_ctx() == [mx.cpu(0), mx.cpu(1)]
 
 
-@pytest.mark.parametrize("build, wanted", [
-    (lambda: get_attention_cifar(10, 92, pretrained=True), "get_attention_cifar(10, 92)"),
-    (lambda: get_attention_cifar(100, 56, "thin", True, attention_learning="nal"),
-     "get_attention_cifar(100, 56, widths='thin', attention_learning='nal')"),
-    (lambda: get_attention_net(10, 56, pretrained=True), "get_attention_net(10, 56)"),
-    (lambda: get_attention_cifar(10, 56, "thin", True, attention_learning="nal", stage_strides=(1, 1, 1)),
-     "get_attention_cifar(10, 56, widths='thin', attention_learning='nal', stage_strides=(1, 1, 1))"),
-])
+@pytest.mark.parametrize(
+    "build, wanted",
+    [
+        (lambda: get_attention_cifar(10, 92, pretrained=True), "get_attention_cifar(10, 92)"),
+        (
+            lambda: get_attention_cifar(100, 56, "thin", True, attention_learning="nal"),
+            "get_attention_cifar(100, 56, widths='thin', attention_learning='nal')",
+        ),
+        (lambda: get_attention_net(10, 56, pretrained=True), "get_attention_net(10, 56)"),
+        (
+            lambda: get_attention_cifar(10, 56, "thin", True, attention_learning="nal", stage_strides=(1, 1, 1)),
+            "get_attention_cifar(10, 56, widths='thin', attention_learning='nal', stage_strides=(1, 1, 1))",
+        ),
+    ],
+)
 def test_a_network_without_parameters_lists_those_that_have(folder, build, wanted):
     with pytest.raises(InputError) as error:
         build()
-    assert str(error.value) == ("no trained parameters are here for %s; there are some for get_attention_cifar(10, 56, "
-                                "widths='thin', attention_learning='nal') (digits, top-1 0.1250)" % wanted)
+    assert str(error.value) == (
+        f"no trained parameters are here for {wanted}; there are some for get_attention_cifar(10, 56, "
+        "widths='thin', attention_learning='nal') (digits, top-1 0.1250)"
+    )
 
 
-@pytest.mark.parametrize("text, message", [
-    ("{", "some.json is damaged"), ("[]", "some.json is damaged"), (None, "some.params has no description beside it"),
-    ("{}", "some.params is damaged"), ('{"sha256": "%s"}', "does not say of which network and data set it is"),
-    ('{"sha256": "%s", "dataset": "digits", "network": {"num_layers": 56, "widths": "thin", "classes": 10}}',
-     "lacks validation_top1")])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("{", "some.json is damaged"),
+        ("[]", "some.json is damaged"),
+        (None, "some.params has no description beside it"),
+        ("{}", "some.params is damaged"),
+        ('{"sha256": "%s"}', "does not say of which network and data set it is"),
+        (
+            '{"sha256": "%s", "dataset": "digits", "network": {"num_layers": 56, "widths": "thin", "classes": 10}}',
+            "lacks validation_top1",
+        ),
+    ],
+)
 def test_a_damaged_description_says_where_it_came_from(folder, text, message):
     path = os.path.join(folder[1], "some.json")
     if text is None:
@@ -76,7 +97,10 @@ def test_a_damaged_description_says_where_it_came_from(folder, text, message):
     else:
         with open(path, "w") as handle:
             handle.write(text.replace("%s", digest(os.path.join(folder[1], "some.params"))))
-    for act in (lambda: get_attention_cifar(10, 56, "thin", pretrained=True), lambda: pretrained.describe_pretrained("some")):
+    for act in (
+        lambda: get_attention_cifar(10, 56, "thin", pretrained=True),
+        lambda: pretrained.describe_pretrained("some"),
+    ):
         with pytest.raises(InputError, match=message + ".*it came with the package: install that again") as error:
             act()
         assert "\n" not in str(error.value)
@@ -139,7 +163,7 @@ def test_float16_is_half_the_size_and_nearly_the_same(folder, tmp_path):
 def test_float16_does_not_replace_what_it_is_made_of(folder):
     path = os.path.join(folder[1], "some.params")
     with pytest.raises(InputError, match="some: that would replace .*some.params itself; give another name"):
-        targets.export_parameters(path, ExportOptions(to="float16", output=path[:-len(".params")]))
+        targets.export_parameters(path, ExportOptions(to="float16", output=path[: -len(".params")]))
 
 
 def test_float16_that_gives_other_logits_leaves_no_file(folder, tmp_path, monkeypatch):
@@ -165,13 +189,14 @@ def test_it_is_the_run_of_the_recipe():
     given = recipes.options(recipe)
     assert told["run"] == RECIPE and told["dataset"] == given.dataset
     assert {name: told["network"][name] for name in ("num_layers", "widths")} == {
-        name: getattr(given, name) for name in ("num_layers", "widths")}
+        name: getattr(given, name) for name in ("num_layers", "widths")
+    }
     last, best = recipe.ours.split(", best ")
     with open(os.path.join(ROOT, "data", RECIPE + ".csv"), newline="") as handle:
         rows = list(csv.DictReader(handle))
     assert len(rows) == given.epochs
-    errors = {int(row["epoch"]): "%.2f" % (100 - 100 * float(row["validation_top1"])) for row in rows}
-    assert errors[told["epoch"]] == "%.2f" % (100 - 100 * told["validation_top1"]) == last
+    errors = {int(row["epoch"]): f"{100 - 100 * float(row['validation_top1']):.2f}" for row in rows}
+    assert errors[told["epoch"]] == f"{100 - 100 * told['validation_top1']:.2f}" == last
     assert min(errors.values(), key=float) == best
     assert told["validation_top1"] >= 0.9
 
@@ -182,7 +207,10 @@ def test_it_reaches_its_accuracy_on_real_images(cifar10_dir):
     Of those that it was measured on, the JPEG re-encoding, it is right on 1,824: no two of their highest logits are
     within a hundredth of each other, so that no CPU decides otherwise.
     """
-    test_set, share = datasets.load_images("cifar10", cifar10_dir, "test"), pretrained.describe_pretrained(NAME)["validation_top1"]
+    test_set, share = (
+        datasets.load_images("cifar10", cifar10_dir, "test"),
+        pretrained.describe_pretrained(NAME)["validation_top1"],
+    )
     images = test_set.images[:2000]
     found = Classifier.load(NAME).predict(images, top=1)
     hits = np.array([prediction.labels[0] for prediction in found]) == test_set.labels[:2000]

@@ -1,4 +1,5 @@
 """What a run was trained with is what its steps were trained with."""
+
 import json
 
 import pytest

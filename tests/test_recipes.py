@@ -1,4 +1,5 @@
 """The recipes: what they are, that each can be run, that runs of them go on and are entered from their own logs."""
+
 import dataclasses
 import importlib.util
 import json
@@ -16,17 +17,17 @@ from PIL import Image
 from test_cli import ROOT, refused, script
 from test_training import stop_at
 
-from resattnet.runs import states
-from resattnet.experiments import recipes, reproduce
-from resattnet.training import loop
+from resattnet.commands.script_options import ReproductionOptions
 from resattnet.data import recordio
-from resattnet.system import gpus
 from resattnet.data.datasets import ImageSet
+from resattnet.experiments import recipes, reproduce
+from resattnet.runs import states
+from resattnet.system import gpus
 from resattnet.system.errors import InputError
 from resattnet.system.signals import Interrupted
+from resattnet.training import loop
 from resattnet.training.options import TrainingOptions
 from resattnet.training.resume import load_for_resume, options_for_resume
-from resattnet.commands.script_options import ReproductionOptions
 
 HEAD = ",".join(recipes.Recipe._fields) + "\n"
 TABLE = recipes.read_recipes()
@@ -53,29 +54,66 @@ def test_each_row_has_what_it_needs():
 
 
 # The paper's tables 2 to 4 and its text, CIFAR-10 top-1 error in %, by depth.
-PAPER = {"paper-%d": {56: 5.52, 92: 4.99, 128: 4.44, 164: 4.31, 236: 4.14, 452: 3.90},
-         "paper-nal-%d": {56: 5.89, 92: 5.35, 128: 5.57, 164: 7.18},
-         "paper-channel-%d": {56: 6.24}, "paper-spatial-%d": {56: 6.33}, "paper-local-%d": {56: 6.48},
-         "paper-noise10-%d": {92: 5.15}, "paper-noise30-%d": {92: 5.79}, "paper-noise50-%d": {92: 7.27},
-         "paper-noise70-%d": {92: 15.75}, "paper-cifar100-%d": {92: 21.71, 236: 21.16, 452: 20.45},
-         "paper-imagenet-%d": {56: 21.76, 92: 19.5}, "paper-imagenet-next-%d": {56: 21.2},
-         "paper-imagenet-inception-%d": {56: 20.36}, "paper-resnet-noise10-%d": {164: 5.93},
-         "paper-resnet-noise30-%d": {164: 6.61}, "paper-resnet-noise50-%d": {164: 8.35},
-         "paper-resnet-noise70-%d": {164: 17.21}}
+PAPER = {
+    "paper-%d": {56: 5.52, 92: 4.99, 128: 4.44, 164: 4.31, 236: 4.14, 452: 3.90},
+    "paper-nal-%d": {56: 5.89, 92: 5.35, 128: 5.57, 164: 7.18},
+    "paper-channel-%d": {56: 6.24},
+    "paper-spatial-%d": {56: 6.33},
+    "paper-local-%d": {56: 6.48},
+    "paper-noise10-%d": {92: 5.15},
+    "paper-noise30-%d": {92: 5.79},
+    "paper-noise50-%d": {92: 7.27},
+    "paper-noise70-%d": {92: 15.75},
+    "paper-cifar100-%d": {92: 21.71, 236: 21.16, 452: 20.45},
+    "paper-imagenet-%d": {56: 21.76, 92: 19.5},
+    "paper-imagenet-next-%d": {56: 21.2},
+    "paper-imagenet-inception-%d": {56: 20.36},
+    "paper-resnet-noise10-%d": {164: 5.93},
+    "paper-resnet-noise30-%d": {164: 6.61},
+    "paper-resnet-noise50-%d": {164: 8.35},
+    "paper-resnet-noise70-%d": {164: 17.21},
+}
 # The reference Gluon implementation's tricks table, by what each run had.
 TRICKS = {
-    "b128-lr2.0-w5": 4.3369, "b128-lr1.5-w5": 4.4071, "b128-lr1.0-w5": 4.5473, "b128-lr2.0-w5-a0.2": 4.0865,
-    "b128-lr2.0-w5-a0.4": 3.7760, "b128-lr2.0-w5-a1.0": 3.7059, "b128-lr2.0-w5-a0.2-e0.1": 3.8161,
-    "b128-lr2.0-w5-a0.2-e0.01": 3.8962, "b128-lr2.0-w10-a0.2-e0.1": 4.0365, "b128-lr2.0-w10-a1.0-e0.1": 3.6258,
-    "b128-lr1.6-w10-a1.0": 3.4956, "b128-lr2.0-w10-a0.2-e0.01": 4.0765, "b64-lr2.0-w5": 4.4271,
-    "b64-lr1.5-w5": 4.3169, "b64-lr1.0-w5": 4.4188, "b64-lr2.0-w10-a0.2-e0.1": 4.1466,
-    "b64-lr2.0-w10-a1.0-e0.1": 4.2167, "b64-lr2.0-w10-a0.2-e0.01": 4.4171, "b64-lr1.0-w5-a0.4": 3.7818,
-    "b64-lr1.0-w5-a1.0": 3.5330, "b64-lr1.0-w5-a1.0-e0.1": 3.6358, "b64-lr1.0-w5-a1.0-e0.01": 3.6326,
-    "b64-lr1.0-w10-a1.0-e0.1": 3.7861, "b64-lr0.8-w10-a1.0-e0.1": 3.5729, "b64-lr0.4-w10-a1.0-e0.1": 3.6558}
+    "b128-lr2.0-w5": 4.3369,
+    "b128-lr1.5-w5": 4.4071,
+    "b128-lr1.0-w5": 4.5473,
+    "b128-lr2.0-w5-a0.2": 4.0865,
+    "b128-lr2.0-w5-a0.4": 3.7760,
+    "b128-lr2.0-w5-a1.0": 3.7059,
+    "b128-lr2.0-w5-a0.2-e0.1": 3.8161,
+    "b128-lr2.0-w5-a0.2-e0.01": 3.8962,
+    "b128-lr2.0-w10-a0.2-e0.1": 4.0365,
+    "b128-lr2.0-w10-a1.0-e0.1": 3.6258,
+    "b128-lr1.6-w10-a1.0": 3.4956,
+    "b128-lr2.0-w10-a0.2-e0.01": 4.0765,
+    "b64-lr2.0-w5": 4.4271,
+    "b64-lr1.5-w5": 4.3169,
+    "b64-lr1.0-w5": 4.4188,
+    "b64-lr2.0-w10-a0.2-e0.1": 4.1466,
+    "b64-lr2.0-w10-a1.0-e0.1": 4.2167,
+    "b64-lr2.0-w10-a0.2-e0.01": 4.4171,
+    "b64-lr1.0-w5-a0.4": 3.7818,
+    "b64-lr1.0-w5-a1.0": 3.5330,
+    "b64-lr1.0-w5-a1.0-e0.1": 3.6358,
+    "b64-lr1.0-w5-a1.0-e0.01": 3.6326,
+    "b64-lr1.0-w10-a1.0-e0.1": 3.7861,
+    "b64-lr0.8-w10-a1.0-e0.1": 3.5729,
+    "b64-lr0.4-w10-a1.0-e0.1": 3.6558,
+}
 # Its plain and mixup runs, and those of the other ports, in error too.
-PORTS = {"gluon-56": 5.01, "gluon-92": 4.76, "gluon-56-mixup": 4.19, "gluon-92-mixup": 3.92, "ladder-92": 2.86,
-         "ladder-452": 2.43, "ladder-imagenet-56": 21.03, "pytorch-92-mixup": 3.35, "pytorch-92-mixup-simpler": 3.16,
-         "preresnet-164": 3.64}
+PORTS = {
+    "gluon-56": 5.01,
+    "gluon-92": 4.76,
+    "gluon-56-mixup": 4.19,
+    "gluon-92-mixup": 3.92,
+    "ladder-92": 2.86,
+    "ladder-452": 2.43,
+    "ladder-imagenet-56": 21.03,
+    "pytorch-92-mixup": 3.35,
+    "pytorch-92-mixup-simpler": 3.16,
+    "preresnet-164": 3.64,
+}
 
 
 def test_the_papers_figures():
@@ -88,7 +126,8 @@ def test_the_papers_figures():
             assert (options.attention_learning == "nal") == ("-nal-" in name)
             assert {"channel", "spatial"} & set(name.split("-")) == {options.attention} - {"mixed"}
             assert ("local" in name) == (options.mask == "local") and ("cifar100" in name) == (
-                options.dataset == "cifar100")
+                options.dataset == "cifar100"
+            )
             assert options.label_noise == int((re.findall(r"noise(\d+)", name) or [0])[0]) / 100
 
 
@@ -101,16 +140,19 @@ def test_the_tricks_are_the_25_of_their_table():
         assert any(abs(round(right * images) - right * images) < 1e-6 * images for images in (9984, 10048))
         options = recipes.options(row)
         # BytePS divided the gradient of the whole batch by the 8 GPUs once more: g / 8 + wd w, times lr.
-        named = "tricks-b%d-lr%s-w%d" % (options.batch_size, 8 * options.lr, options.warmup)
-        named += "-a%s" % options.alpha * options.mix_up + "-e%g" % options.epsilon * (options.epsilon > 0)
+        named = f"tricks-b{options.batch_size}-lr{8 * options.lr}-w{options.warmup}"
+        named += f"-a{options.alpha}" * options.mix_up + f"-e{options.epsilon:g}" * (options.epsilon > 0)
         assert row.name == named and options.accumulate == 8 and options.optimizer == "nag" and options.wd == 8 * 1e-4
         # Its script ran an epoch more than it was told, and mixed in the first nine tenths of them.
         assert options.epochs == 201 and options.mixup_off_epochs == 20 * options.mix_up
 
 
 def test_the_runs_of_the_ports():
-    assert PORTS == {name: float(by_name(name).error) for name in NAMES
-                     if by_name(name).error and not name.startswith(("paper-", "tricks-"))}
+    assert PORTS == {
+        name: float(by_name(name).error)
+        for name in NAMES
+        if by_name(name).error and not name.startswith(("paper-", "tricks-"))
+    }
     for name in PORTS:
         if name.startswith("gluon-"):
             options = recipes.options(by_name(name))
@@ -149,13 +191,17 @@ def test_unknown_names_come_with_the_nearest():
     assert "recipe ladder-452 cannot be run here" in refused(script("reproduce.py", "digits", "ladder-452"))
 
 
-@pytest.mark.parametrize("text, message", [
-    ("name,flags\na,b\n", "its columns have to be name,flags,error,whose,caveat,ours,conditions"),
-    (HEAD + "a,,,,,,\na,,,,,,\n", "two recipes are called a"),
-    (HEAD + "a,,,,,,\nb,,,,one, two,,\n", "line 3: 8 cells in place of 7; a cell with a comma needs quotes"),
-    (HEAD + "a,,,\n", "line 2: 4 cells in place of 7"),
-    (HEAD + "a,\"--epochs 3,,,,,\n", "cannot be read as a file of recipes"),
-    (HEAD + "\udcff,,,,,,\n", "cannot be read as a file of recipes .*utf-8")])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("name,flags\na,b\n", "its columns have to be name,flags,error,whose,caveat,ours,conditions"),
+        (HEAD + "a,,,,,,\na,,,,,,\n", "two recipes are called a"),
+        (HEAD + "a,,,,,,\nb,,,,one, two,,\n", "line 3: 8 cells in place of 7; a cell with a comma needs quotes"),
+        (HEAD + "a,,,\n", "line 2: 4 cells in place of 7"),
+        (HEAD + 'a,"--epochs 3,,,,,\n', "cannot be read as a file of recipes"),
+        (HEAD + "\udcff,,,,,,\n", "cannot be read as a file of recipes .*utf-8"),
+    ],
+)
 def test_files_that_are_not_recipes(tmp_path, text, message):
     path = tmp_path / "recipes.csv"
     with pytest.raises(InputError, match="no such file of recipes"):
@@ -167,16 +213,20 @@ def test_files_that_are_not_recipes(tmp_path, text, message):
         recipes.read_recipes(str(tmp_path))
 
 
-@pytest.mark.parametrize("flags, message", [
-    ("--name 'x", "recipe a: its flags cannot be read .No closing quotation"),
-    ("--alpha 0.2", "recipe a: --alpha 0.2 goes with --mix-up 1"),
-])
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ("--name 'x", "recipe a: its flags cannot be read .No closing quotation"),
+        ("--alpha 0.2", "recipe a: --alpha 0.2 goes with --mix-up 1"),
+    ],
+)
 def test_flags_that_are_wrong(flags, message):
     with pytest.raises(InputError, match=message):
         recipes.options(recipes.Recipe("a", flags, "", "", ""))
 
 
 # ---- flags, listing, README ----
+
 
 def parsed(monkeypatch, *args):
     """What the training script makes of its arguments."""
@@ -215,8 +265,9 @@ def test_a_flag_that_excludes_one_of_a_recipe_wins_over_it(name, monkeypatch):
     cosine = parsed(monkeypatch, "--recipe", name, "--lr-schedule", "cosine")
     assert cosine == dataclasses.replace(own, lr_schedule="cosine", lr_steps=None)
     trunk = parsed(monkeypatch, "--recipe", name, "--mask", "none")
-    assert trunk == dataclasses.replace(own, mask="none", attention="mixed", attention_learning="arl",
-                                        params=own.params if own.mask == "none" else None)
+    assert trunk == dataclasses.replace(
+        own, mask="none", attention="mixed", attention_learning="arl", params=own.params if own.mask == "none" else None
+    )
     assert parsed(monkeypatch, "--recipe", name, "--lr-steps", "200", "--epochs", "300").lr_schedule == "step"
     assert parsed(monkeypatch, "--recipe", name, "--lr-restarts", "200", "--epochs", "300").lr_schedule == "cosine"
     late = parsed(monkeypatch, "--recipe", name, "--warmup-epochs", str(own.epochs - 1))
@@ -239,12 +290,12 @@ def test_the_readme_is_current():
     with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as handle:
         text = handle.read()
     assert recipes.in_readme(text, TABLE) == text, "run: python scripts/reproduce.py --readme 1"
-    assert all("| %s |" % name in text for name in NAMES)
+    assert all(f"| {name} |" in text for name in NAMES)
 
 
 def test_the_readme_is_made_anew_between_its_markers(tmp_path):
     path = tmp_path / "README.md"
-    path.write_text("before\n%s\nold\n%s\nafter\n" % recipes.MARKERS)
+    path.write_text("before\n{}\nold\n{}\nafter\n".format(*recipes.MARKERS))
     recipes.update_readme(str(path), TABLE[:1])
     text = path.read_text()
     assert text.startswith("before\n<!-- recipes -->\n| recipe |") and text.endswith("|\n<!-- /recipes -->\nafter\n")
@@ -256,14 +307,20 @@ def test_the_readme_is_made_anew_between_its_markers(tmp_path):
 
 # ---- runs ----
 
+
 def write_table(folder, *rows):
     path = str(folder / "recipes.csv")
     recipes.write_csv(path, [row._asdict() for row in rows])
     return path
 
 
-FEW = recipes.Recipe("few", "--dataset digits --widths thin --epochs 3 --batch-size 16 --warmup-epochs 1 "
-                     "--lr-schedule step --lr-steps 2", "7.5", "nobody", "")
+FEW = recipes.Recipe(
+    "few",
+    "--dataset digits --widths thin --epochs 3 --batch-size 16 --warmup-epochs 1 --lr-schedule step --lr-steps 2",
+    "7.5",
+    "nobody",
+    "",
+)
 OTHER = FEW._replace(name="other", flags="--dataset digits")
 
 
@@ -271,8 +328,10 @@ OTHER = FEW._replace(name="other", flags="--dataset digits")
 def few(tmp_path, few_digits):
     """Options of a reproduction of `FEW`, and of its training."""
     places = dict(log_dir=str(tmp_path / "log"), model_dir=str(tmp_path / "models"))
-    return (ReproductionOptions(recipes=write_table(tmp_path, OTHER, FEW), **places),
-            dataclasses.replace(recipes.options(FEW), name="few", num_gpus=0, **places))
+    return (
+        ReproductionOptions(recipes=write_table(tmp_path, OTHER, FEW), **places),
+        dataclasses.replace(recipes.options(FEW), name="few", num_gpus=0, **places),
+    )
 
 
 def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
@@ -282,9 +341,8 @@ def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
     reproduce.save_result(FEW, dataclasses.replace(options, note="sixteen pixels"))
     other, entered = recipes.read_recipes(options.recipes)
     assert other == OTHER and entered[:5] == FEW[:5]
-    assert entered.ours == "%.2f, best %.2f" % (errors[-1], min(errors))
-    words = "digits, 3 epochs, best after %d, seed 0, float32, 0 min of training; CPU (" % (
-        errors.index(min(errors)) + 1)
+    assert entered.ours == f"{errors[-1]:.2f}, best {min(errors):.2f}"
+    words = f"digits, 3 epochs, best after {errors.index(min(errors)) + 1}, seed 0, float32, 0 min of training; CPU ("
     assert entered.conditions.startswith(words) and entered.conditions.endswith("; sixteen pixels")
     assert re.search(r"Python \d.* MXNet 1\.9\.1, resattnet \d", entered.conditions)
     assert reproduce.next_command(entered, options) is None
@@ -299,12 +357,15 @@ def test_a_note_stays_with_the_run_that_it_is_of(few):
     assert not reproduce.save_result(another, options).conditions.endswith("sixteen pixels")
 
 
-@pytest.mark.parametrize("changes, message", [
-    (dict(cutout=8), "recipe few, which has --cutout 0 where it has 8: move it away"),
-    (dict(ema=0.9), "--ema none where it has 0.9"),
-    (dict(warmup_epochs=0), "--warmup-epochs 1 where it has 0"),
-    (dict(lr=0.2), "--lr 0.1 where it has 0.2"),
-])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (dict(cutout=8), "recipe few, which has --cutout 0 where it has 8: move it away"),
+        (dict(ema=0.9), "--ema none where it has 0.9"),
+        (dict(warmup_epochs=0), "--warmup-epochs 1 where it has 0"),
+        (dict(lr=0.2), "--lr 0.1 where it has 0.2"),
+    ],
+)
 def test_a_run_with_other_flags_than_its_recipe_is_not_entered(few, changes, message):
     options, training_options = few
     loop.train(dataclasses.replace(training_options, epochs=3, **changes))
@@ -319,9 +380,13 @@ def go_on(options, **changes):
     return loop.train(options_for_resume(state.options, changes, state.progress["epoch"]), state)
 
 
-@pytest.mark.parametrize("first, message", [
-    (dict(epochs=2), "which has --epochs 3 where it had 2 until step 6: move it away"),
-    (dict(lr=0.3, lr_steps=(1,)), "--lr 0.1 where it had 0.3 until step 6")])
+@pytest.mark.parametrize(
+    "first, message",
+    [
+        (dict(epochs=2), "which has --epochs 3 where it had 2 until step 6: move it away"),
+        (dict(lr=0.3, lr_steps=(1,)), "--lr 0.1 where it had 0.3 until step 6"),
+    ],
+)
 def test_a_run_that_had_other_flags_before_is_not_entered(few, monkeypatch, first, message):
     options, training_options = few
     again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -375,8 +440,16 @@ def test_what_does_not_decide_may_differ(few):
         reproduce.save_result(FEW._replace(flags=FEW.flags + " --seed 4"), options)
 
 
-@pytest.mark.parametrize("usable, flags, added", [([], "", False), ([0], "", False), ([0, 1, 3], "", True),
-                                                  ([0, 1], "--num-cpus 2", False), ([0, 1], "--num-gpus 2", False)])
+@pytest.mark.parametrize(
+    "usable, flags, added",
+    [
+        ([], "", False),
+        ([0], "", False),
+        ([0, 1, 3], "", True),
+        ([0, 1], "--num-cpus 2", False),
+        ([0, 1], "--num-gpus 2", False),
+    ],
+)
 def test_a_recipe_is_run_on_one_device_unless_it_says_otherwise(few, monkeypatch, usable, flags, added):
     monkeypatch.setattr(reproduce, "gpus", lambda: gpus.Gpus(usable, []))
     command = reproduce.next_command(FEW._replace(flags=FEW.flags + " " + flags), few[0])
@@ -390,8 +463,11 @@ def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few, tmp_pa
     more = FEW._replace(name="more", flags=FEW.flags + " --params models/few/last.params")
     write_table(tmp_path, FEW, more)
     where = os.path.join(options.model_dir, "few", "last.params")
-    with pytest.raises(InputError, match="recipe more starts from .*few/last.params, which is not there: run that "
-                       "recipe before, as by scripts/reproduce.py few more"):
+    with pytest.raises(
+        InputError,
+        match="recipe more starts from .*few/last.params, which is not there: run that "
+        "recipe before, as by scripts/reproduce.py few more",
+    ):
         reproduce.next_command(more, options)
     again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
@@ -436,7 +512,7 @@ def test_a_log_that_another_run_has_written_over_decides_nothing(few, tmp_path):
     loop.train(other)
     assert log.read_bytes() != before
     entered = reproduce.save_result(FEW, dataclasses.replace(options, keep=str(tmp_path / "kept")))
-    assert entered.ours.startswith("%.2f, " % (100 * (1 - history[-1]["validation_top1"])))
+    assert entered.ours.startswith(f"{100 * (1 - history[-1]['validation_top1']):.2f}, ")
     assert (tmp_path / "kept" / "few.csv").read_bytes() == before
 
 
@@ -488,9 +564,12 @@ def test_a_run_killed_before_its_first_state_begins_again(few):
 def tiny(tmp_path):
     """A folder with records of 32 and 8 images of 8 pixels, and a recipe of eight epochs of them."""
     rng = np.random.default_rng(0)
-    sets = {split: ImageSet(rng.integers(0, 256, (count, 8, 8, 3)).astype(np.uint8),
-                            np.arange(count, dtype=np.int32) % 2, ("a", "b"))
-            for split, count in (("train", 32), ("test", 8))}
+    sets = {
+        split: ImageSet(
+            rng.integers(0, 256, (count, 8, 8, 3)).astype(np.uint8), np.arange(count, dtype=np.int32) % 2, ("a", "b")
+        )
+        for split, count in (("train", 32), ("test", 8))
+    }
     recordio.write_records(str(tmp_path / "data"), "tiny", sets, "noise", mean=(0.5,) * 3, std=(0.3,) * 3, flip=False)
     flags = "--dataset tiny --data-format rec --widths thin --batch-size 8 --epochs 8 --warmup-epochs 0 --num-gpus 0"
     write_table(tmp_path, recipes.Recipe("tiny", flags, "", "", "noise"))
@@ -501,13 +580,17 @@ def begin(folder):
     """Start the reproduction of `tiny`; give it and the process of its training once that has ended another epoch."""
     log = folder / "log" / "csv" / "tiny.csv"
     before = log.read_text() if log.exists() else ""
-    process = subprocess.Popen([sys.executable, os.path.join(ROOT, "scripts", "reproduce.py"), "tiny",
-                                "--recipes", "recipes.csv"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               universal_newlines=True, cwd=str(folder))
+    process = subprocess.Popen(
+        [sys.executable, os.path.join(ROOT, "scripts", "reproduce.py"), "tiny", "--recipes", "recipes.csv"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        cwd=str(folder),
+    )
     while process.poll() is None and (log.read_text() if log.exists() else "") == before:
         time.sleep(0.02)
     assert process.poll() is None, process.communicate()
-    with open("/proc/%d/task/%d/children" % (process.pid, process.pid)) as handle:
+    with open(f"/proc/{process.pid}/task/{process.pid}/children") as handle:
         return process, int(handle.read().split()[0])
 
 
@@ -515,13 +598,13 @@ def wait_for_end(pid):
     """Until a process of another parent is gone."""
     for _ in range(3000):
         try:
-            with open("/proc/%d/stat" % pid) as handle:
+            with open(f"/proc/{pid}/stat") as handle:
                 if handle.read().rsplit(")", 1)[1].split()[0] == "Z":
                     return
         except FileNotFoundError:
             return
         time.sleep(0.02)
-    raise AssertionError("%d does not end" % pid)
+    raise AssertionError(f"{pid} does not end")
 
 
 @pytest.mark.slow
@@ -547,7 +630,7 @@ def test_a_reproduction_stopped_and_killed_goes_on_to_its_end(tiny):
     (entered,) = recipes.read_recipes(str(tiny / "recipes.csv"))
     with open(str(tiny / "models" / "tiny" / "last.json")) as handle:
         last = json.load(handle)["validation_top1"]
-    assert entered.ours.startswith("%.2f, best " % (100 * (1 - last)))
+    assert entered.ours.startswith(f"{100 * (1 - last):.2f}, best ")
     with open(str(tiny / "log" / "csv" / "tiny.csv")) as handle:
         assert len(handle.readlines()) == 9
     again = script("reproduce.py", "tiny", "--recipes", "recipes.csv", "--note", "x", cwd=str(tiny))
@@ -564,8 +647,9 @@ def test_a_data_set_that_is_missing_is_one_line_and_the_next_recipe_is_run(tmp_p
     lost = recipes.Recipe("lost", "--dataset lost --data-format rec --epochs 1", "", "", "no such records")
     also = lost._replace(name="also")
     write_table(tmp_path, lost, also)
-    done = script("reproduce.py", "lost", "also", "--recipes", "recipes.csv", "--data-dir", "nowhere",
-                  cwd=str(tmp_path))
+    done = script(
+        "reproduce.py", "lost", "also", "--recipes", "recipes.csv", "--data-dir", "nowhere", cwd=str(tmp_path)
+    )
     assert done.returncode == 2 and done.stderr.count("\n") == 2 and "Traceback" not in done.stderr
     assert all("lost" in line and "nowhere" in line for line in done.stderr.splitlines())
     assert not os.path.exists(str(tmp_path / "models"))

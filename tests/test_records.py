@@ -1,4 +1,5 @@
 """Records of image sets: written whole or not at all, read back to the pixel, and refused when damaged."""
+
 import io
 import itertools
 import json
@@ -12,16 +13,16 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-
-from resattnet.data import datasets, folders, recordio
-from resattnet.system.mxnet import mx
-from resattnet.data.transforms import Transform
-from resattnet.data.datasets import ImageSet
-from resattnet.system.errors import InputError
-from resattnet.data.loaders import ArrayLoader
-from resattnet.training.options import TrainingOptions
-from resattnet.commands.script_options import RecordsOptions
 from test_cli import ROOT, refused, script
+
+from resattnet.commands.script_options import RecordsOptions
+from resattnet.data import datasets, folders, recordio
+from resattnet.data.datasets import ImageSet
+from resattnet.data.loaders import ArrayLoader
+from resattnet.data.transforms import Transform
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
+from resattnet.training.options import TrainingOptions
 
 CLASSES = ("cat", "dog", "owl")
 FILES = ["small_records.json", "small_test.idx", "small_test.rec", "small_train.idx", "small_train.rec"]
@@ -62,6 +63,7 @@ def message(call, *args, **kwargs):
 
 
 # Round trips
+
 
 def test_what_is_written_is_what_is_read(tmp_path):
     sets = write(tmp_path / "new")
@@ -128,6 +130,7 @@ def test_real_cifar10_gives_the_same_batches(cifar10_dir, tmp_path):
 
 # Writing
 
+
 def test_what_is_there_is_not_overwritten_unasked(tmp_path):
     old = write(tmp_path)
     assert "small_train.rec is there already" in message(write, tmp_path, splits(seed=7))
@@ -180,11 +183,17 @@ def test_a_writing_that_goes_wrong_is_noticed(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_is_one_line(tmp_path):
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200000, 200000)); " \
-            "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    limit = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200000, 200000)); "
+        "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
     path = os.path.join(ROOT, "scripts", "make_records.py")
-    done = subprocess.run([sys.executable, "-c", limit, path, "--dataset", "digits", "--data-dir", str(tmp_path)],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", limit, path, "--dataset", "digits", "--data-dir", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert "the records cannot be written" in refused(done)
     assert os.listdir(str(tmp_path)) == []
 
@@ -194,8 +203,10 @@ def test_a_stopped_script_leaves_nothing(tmp_path, number):
     for _ in range(5):  # on a busy machine we may come too late
         process = subprocess.Popen(
             [sys.executable, os.path.join(ROOT, "scripts", "make_records.py"), "--dataset", "digits"],
-            cwd=str(tmp_path), stderr=subprocess.PIPE,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # a shell's background jobs ignore it
+            cwd=str(tmp_path),
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # a shell's background jobs ignore it
         while process.poll() is None and not list(tmp_path.glob("data/.digits_records-*/*.rec")):
             time.sleep(0.001)
         process.send_signal(number)
@@ -208,6 +219,7 @@ def test_a_stopped_script_leaves_nothing(tmp_path, number):
 
 
 # Damaged records
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
@@ -247,27 +259,33 @@ def rewrite(folder, change):
 @pytest.mark.parametrize("name", FILES[3:])
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
-    assert message(load, folder) == "%s is not there: make the records again, with --overwrite 1" % (folder / name)
+    assert message(load, folder) == f"{folder / name} is not there: make the records again, with --overwrite 1"
     assert len(load(folder, "test").labels) == 4
 
 
 def test_a_missing_description_says_what_to_do(tmp_path):
     assert message(load, tmp_path).endswith(
-        "make the records with scripts/make_records.py --images FOLDER --name small --output-dir %s" % tmp_path)
+        f"make the records with scripts/make_records.py --images FOLDER --name small --output-dir {tmp_path}"
+    )
     assert "make_records.py --dataset cifar10 " in message(load, tmp_path, name="cifar10")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{\"version\": 1}", "\xff\xfe",
-                                  "{\"version\": 1, \"mean\": [0, 0, 0]"])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', "\xff\xfe", '{"version": 1, "mean": [0, 0, 0]'])
 def test_a_damaged_description_is_named(folder, text):
     (folder / "small_records.json").write_bytes(text.encode("latin-1"))
     assert "small_records.json is damaged (" in message(load, folder)
 
 
-@pytest.mark.parametrize("key, value, text", [
-    ("version", 2, "of version 2, expected 1"), ("std", [1, 1, 0], "is damaged"), ("mean", [1], "is damaged"),
-    ("splits", {"train": {"samples": 9}}, "is damaged"),
-    ("splits", {split: dict(samples=0, bytes=0, sha256="") for split in ("train", "test")}, "is damaged")])
+@pytest.mark.parametrize(
+    "key, value, text",
+    [
+        ("version", 2, "of version 2, expected 1"),
+        ("std", [1, 1, 0], "is damaged"),
+        ("mean", [1], "is damaged"),
+        ("splits", {"train": {"samples": 9}}, "is damaged"),
+        ("splits", {split: dict(samples=0, bytes=0, sha256="") for split in ("train", "test")}, "is damaged"),
+    ],
+)
 def test_a_description_that_cannot_be_is_named(folder, key, value, text):
     path = folder / "small_records.json"
     path.write_text(json.dumps(dict(json.loads(path.read_text()), **{key: value})))
@@ -279,8 +297,7 @@ def test_records_cut_short_are_named(folder, cut):
     path = str(folder / "small_train.rec")
     length = os.path.getsize(path)
     os.truncate(path, cut % length)
-    assert message(load, folder).startswith("%s: %s bytes, expected %s: cut short" % (
-        path, "{:,}".format(cut % length), "{:,}".format(length)))
+    assert message(load, folder).startswith(f"{path}: {f'{cut % length:,}'} bytes, expected {f'{length:,}'}: cut short")
 
 
 def test_records_too_long_are_named(folder):
@@ -303,12 +320,19 @@ def test_a_last_record_cut_short_is_named(folder):
     assert "small_train.rec: record 8: no record is where the index says" in message(load, folder)
 
 
-@pytest.mark.parametrize("text, fault", [
-    ("", "lists 0 records, expected 9"), ("0\t0\n1\t100\n", "lists 2 records, expected 9"),
-    ("0\n", "not a whole index"), ("zero\t0\n", "not a whole index"), ("\n", "not a whole index"),
-    ("".join("%d\t%d\n" % (number, 4 * number) for number in range(9)), "record 1: no record is where"),
-    ("".join("%d\t0\n" % number for number in range(9)), "record 1 calls itself 0"),
-    ("".join("%d\t-4\n" % number for number in range(9)), "points to byte -4 of")])
+@pytest.mark.parametrize(
+    "text, fault",
+    [
+        ("", "lists 0 records, expected 9"),
+        ("0\t0\n1\t100\n", "lists 2 records, expected 9"),
+        ("0\n", "not a whole index"),
+        ("zero\t0\n", "not a whole index"),
+        ("\n", "not a whole index"),
+        ("".join(f"{number}\t{4 * number}\n" for number in range(9)), "record 1: no record is where"),
+        ("".join(f"{number}\t0\n" for number in range(9)), "record 1 calls itself 0"),
+        ("".join(f"{number}\t-4\n" for number in range(9)), "points to byte -4 of"),
+    ],
+)
 def test_a_wrong_index_is_named(folder, text, fault):
     (folder / "small_train.idx").write_text(text)
     assert fault in message(load, folder)
@@ -326,18 +350,27 @@ def jpeg(_):
     return data.getvalue()
 
 
-@pytest.mark.parametrize("change", [lambda png: b"", lambda png: b"not an image", lambda png: png[:-30],
-                                    lambda png: png[:60] + bytes(40) + png[100:], jpeg])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda png: b"",
+        lambda png: b"not an image",
+        lambda png: png[:-30],
+        lambda png: png[:60] + bytes(40) + png[100:],
+        jpeg,
+    ],
+)
 def test_a_record_that_is_no_png_is_named(folder, change):
     rewrite(folder, lambda number, header, png: (header, change(png) if number == 5 else png))
     assert "small_train.rec: record 5 is not a whole PNG" in message(load, folder)
 
 
-@pytest.mark.parametrize("label, text", [(3.0, "3"), (-1.0, "-1"), (1.5, "1.5"), (float("nan"), "nan"),
-                                         ([0.0, 1.0], "2 numbers")])
+@pytest.mark.parametrize(
+    "label, text", [(3.0, "3"), (-1.0, "-1"), (1.5, "1.5"), (float("nan"), "nan"), ([0.0, 1.0], "2 numbers")]
+)
 def test_a_label_out_of_range_is_named(folder, label, text):
     rewrite(folder, lambda number, header, png: (header._replace(label=label) if number == 7 else header, png))
-    assert "small_train.rec: record 7 has label %s, expected 0 to 2" % text in message(load, folder)
+    assert f"small_train.rec: record 7 has label {text}, expected 0 to 2" in message(load, folder)
 
 
 def test_a_record_that_is_no_image_record_is_named(folder):
@@ -357,6 +390,7 @@ def test_other_pixels_are_noticed(folder):
 
 # Folders of images
 
+
 def save(path, image, **kwargs):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image).save(str(path), **kwargs)
@@ -368,7 +402,7 @@ def write_images(folder, split="train", per_class=3, classes=CLASSES, shape=(6, 
         for number in range(per_class):
             image = image_set(1, 10 * label + number, shape).images[0].copy()
             image[0, 0] = (label, number, 0)
-            save(folder / split / name / ("%d.png" % number), image)
+            save(folder / split / name / (f"{number}.png"), image)
     return folder
 
 
@@ -396,7 +430,7 @@ def test_a_folder_is_read_to_the_pixel(images):
     assert seen(sets["train"]) == {(label, number) for label in range(3) for number in range(3)}
     assert sets["train"].labels.tolist() != sorted(sets["train"].labels)
     for image, label in zip(sets["test"].images, sets["test"].labels):
-        path = images / "test" / CLASSES[label] / ("%d.png" % image[0, 0, 1])
+        path = images / "test" / CLASSES[label] / (f"{image[0, 0, 1]}.png")
         np.testing.assert_array_equal(image, np.asarray(Image.open(str(path))))
 
 
@@ -432,7 +466,7 @@ def test_images_of_all_kinds_become_upright_squares(tmp_path):
         image = folders._read_image(str(tmp_path / "train" / "dog" / name), 10).astype(int)
         # The middle square is rows 15 to 45 of the ramp, 60 to 180, in ten steps; `clear` lies on white.
         steps = np.repeat(64 + 12 * np.arange(10)[:, None], 10, axis=1)
-        np.testing.assert_allclose(image[..., 0], 255 - steps + steps ** 2 / 255 if "clear" in name else steps, atol=4)
+        np.testing.assert_allclose(image[..., 0], 255 - steps + steps**2 / 255 if "clear" in name else steps, atol=4)
 
 
 def drop(name):
@@ -443,6 +477,7 @@ def empty(name):
     def change(folder):
         shutil.rmtree(str(folder / name))
         (folder / name).mkdir()
+
     return change
 
 
@@ -450,23 +485,35 @@ def put(name, data=b""):
     def change(folder):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
+
     return change
 
 
-@pytest.mark.parametrize("change, text", [
-    (drop(""), ": no such folder"), (drop("train"), "has no train folder"),
-    (drop("test"), "pets/train --test-share 0.2"), (empty("train"), "train: no images"),
-    (empty("train/dog"), "train/dog: no images of the class"), (empty("test"), "test: no images"),
-    (lambda folder: [empty("test/" + name)(folder) for name in CLASSES], "test: no images"),
-    (put("test/emu/1.png"), "test/emu: the class is not in train"),
-    (lambda folder: [drop("train/" + name)(folder) for name in CLASSES[1:]], "test/dog: the class is not in train"),
-    (lambda folder: [drop(split + "/" + name)(folder) for name in CLASSES[1:] for split in ("train", "test")],
-     "one class only (cat)"),
-    (put("train/owl/9.png"), "train/owl/9.png: not an image that can be read (cannot identify image file"),
-    (put("test/owl/9.jpg", jpeg(0)[:300]), "test/owl/9.jpg: not an image that can be read ("),
-    (put("train/owl/9.png", png_of((8, 5, 3))), " pixels, "),
-    (lambda folder: write_images(folder, "test", shape=(8, 8, 3)), "of 5x6 pixels, test images of 8x8: give --size"),
-])
+@pytest.mark.parametrize(
+    "change, text",
+    [
+        (drop(""), ": no such folder"),
+        (drop("train"), "has no train folder"),
+        (drop("test"), "pets/train --test-share 0.2"),
+        (empty("train"), "train: no images"),
+        (empty("train/dog"), "train/dog: no images of the class"),
+        (empty("test"), "test: no images"),
+        (lambda folder: [empty("test/" + name)(folder) for name in CLASSES], "test: no images"),
+        (put("test/emu/1.png"), "test/emu: the class is not in train"),
+        (lambda folder: [drop("train/" + name)(folder) for name in CLASSES[1:]], "test/dog: the class is not in train"),
+        (
+            lambda folder: [drop(split + "/" + name)(folder) for name in CLASSES[1:] for split in ("train", "test")],
+            "one class only (cat)",
+        ),
+        (put("train/owl/9.png"), "train/owl/9.png: not an image that can be read (cannot identify image file"),
+        (put("test/owl/9.jpg", jpeg(0)[:300]), "test/owl/9.jpg: not an image that can be read ("),
+        (put("train/owl/9.png", png_of((8, 5, 3))), " pixels, "),
+        (
+            lambda folder: write_images(folder, "test", shape=(8, 8, 3)),
+            "of 5x6 pixels, test images of 8x8: give --size",
+        ),
+    ],
+)
 def test_a_folder_that_cannot_serve_is_refused(images, change, text):
     change(images)
     assert text in message(folders.read_folder, str(images))
@@ -475,12 +522,18 @@ def test_a_folder_that_cannot_serve_is_refused(images, change, text):
 def test_pixels_of_no_known_range_are_refused(images):
     save(images / "train" / "owl" / "9.tif", np.full((6, 5), 0.5, np.float32))
     assert "train/owl/9.tif: not an image that can be read (its pixels are numbers of 32 bits" in message(
-        folders.read_folder, str(images))
+        folders.read_folder, str(images)
+    )
 
 
-@pytest.mark.parametrize("change, text", [
-    (lambda folder: None, "has a train folder already"), (drop("train"), None),
-    (lambda folder: (drop("train")(folder), put("test/emu/1.png")(folder)), "test/emu: one image of the class")])
+@pytest.mark.parametrize(
+    "change, text",
+    [
+        (lambda folder: None, "has a train folder already"),
+        (drop("train"), None),
+        (lambda folder: (drop("train")(folder), put("test/emu/1.png")(folder)), "test/emu: one image of the class"),
+    ],
+)
 def test_a_share_that_cannot_be_drawn_is_refused(images, change, text):
     change(images)
     if text:
@@ -493,16 +546,21 @@ def test_a_share_that_cannot_be_drawn_is_refused(images, change, text):
 
 # Options and scripts
 
-@pytest.mark.parametrize("given, text", [
-    ({}, "give either --dataset or --images"),
-    (dict(dataset="digits", images="x"), "give either --dataset or --images"),
-    (dict(dataset="mnist"), "--dataset mnist: choose from digits, cifar10, cifar100"),
-    (dict(dataset="digits", size=32), "--size goes with --images"),
-    (dict(dataset="digits", flip=False), "--flip goes with --images"),
-    (dict(images="x", name="a/b"), "--name 'a/b': give a plain file name"),
-    (dict(images="x/cifar10/"), "--name cifar10: a known set is called so"),
-    (dict(images="x", size=0), "--size 0: give a number at least 1"),
-    (dict(images="x", test_share=1.0), "--test-share 1.0: give a number below 1")])
+
+@pytest.mark.parametrize(
+    "given, text",
+    [
+        ({}, "give either --dataset or --images"),
+        (dict(dataset="digits", images="x"), "give either --dataset or --images"),
+        (dict(dataset="mnist"), "--dataset mnist: choose from digits, cifar10, cifar100"),
+        (dict(dataset="digits", size=32), "--size goes with --images"),
+        (dict(dataset="digits", flip=False), "--flip goes with --images"),
+        (dict(images="x", name="a/b"), "--name 'a/b': give a plain file name"),
+        (dict(images="x/cifar10/"), "--name cifar10: a known set is called so"),
+        (dict(images="x", size=0), "--size 0: give a number at least 1"),
+        (dict(images="x", test_share=1.0), "--test-share 1.0: give a number below 1"),
+    ],
+)
 def test_wrong_arguments_name_the_flag(given, text):
     assert text in message(RecordsOptions, **given)
 
@@ -510,7 +568,8 @@ def test_wrong_arguments_name_the_flag(given, text):
 def test_names_of_own_records_need_their_format():
     assert TrainingOptions(dataset="pets", data_format="rec").dataset == "pets"
     assert "--dataset pets: choose from digits, cifar10, cifar100; your own records need --data-format rec" == message(
-        TrainingOptions, dataset="pets")
+        TrainingOptions, dataset="pets"
+    )
     assert "--dataset 'a/b': give a plain file name" == message(TrainingOptions, dataset="a/b", data_format="rec")
     assert "--data-format csv: choose from bin, rec" == message(TrainingOptions, data_format="csv")
 
@@ -531,15 +590,33 @@ def test_from_a_folder_to_a_tested_network(tmp_path):
     assert done.returncode == 0, done
     known = json.loads((tmp_path / "own" / "pets_records.json").read_text())
     assert (known["source"], known["flip"], known["classes"]) == ("images of pets", False, list(CLASSES))
-    done = script("cifar10_train.py", "--dataset", "pets", "--data-format", "rec", "--data-dir", "own", "-b", 12,
-                  "--widths", "thin", "--epochs", 1, "--num-gpus", 0, "--name", "run", cwd=str(tmp_path))
+    done = script(
+        "cifar10_train.py",
+        "--dataset",
+        "pets",
+        "--data-format",
+        "rec",
+        "--data-dir",
+        "own",
+        "-b",
+        12,
+        "--widths",
+        "thin",
+        "--epochs",
+        1,
+        "--num-gpus",
+        0,
+        "--name",
+        "run",
+        cwd=str(tmp_path),
+    )
     assert done.returncode == 0, done
     assert "3 classes, 24 training and 9 validation images" in done.stdout
     figures = json.loads((tmp_path / "models" / "run" / "last.json").read_text())
     assert (figures["dataset"], figures["data_format"], figures["data_dir"]) == ("pets", "rec", "own")
     done = script("cifar10_test.py", "--params", "models/run/last.params", cwd=str(tmp_path))
     assert "9 test images" in done.stdout, done
-    assert "top-1 %.4f" % figures["validation_top1"] in done.stdout
+    assert f"top-1 {figures['validation_top1']:.4f}" in done.stdout
     assert [row.split()[0] for row in done.stdout.splitlines()[4:7]] == list(CLASSES)
     (tmp_path / "own" / "pets_test.idx").unlink()
     line = refused(script("cifar10_test.py", "--params", "models/run/last.params", cwd=str(tmp_path)))

@@ -1,4 +1,5 @@
 """Reports: their numbers are those of logs, states and images; nothing escapes its place; what is missing is said."""
+
 import collections
 import csv
 import html.parser
@@ -12,21 +13,21 @@ import sys
 
 import numpy as np
 import pytest
+import small_digits
 from PIL import Image
 
-import small_digits
-from resattnet.runs import states, history
-from resattnet.evaluation import metrics
-from resattnet.reports import figures, html_parts, run_report, report_page
-from resattnet.training import loop
-from resattnet.data import datasets
-from resattnet.models import spec
-from resattnet.system.mxnet import mx
-from resattnet.system.errors import InputError
-from resattnet.models.network import get_attention_cifar
-from resattnet.training.options import TrainingOptions
-from resattnet.runs.progress import Progress
 from resattnet.commands.script_options import ReportOptions
+from resattnet.data import datasets
+from resattnet.evaluation import metrics
+from resattnet.models import spec
+from resattnet.models.network import get_attention_cifar
+from resattnet.reports import figures, html_parts, report_page, run_report
+from resattnet.runs import history, states
+from resattnet.runs.progress import Progress
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
+from resattnet.training import loop
+from resattnet.training.options import TrainingOptions
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ODD = '<b> & "q" $x$'
@@ -40,8 +41,15 @@ def home(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         small_digits.use(patch, 50, 50)
         patch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
-        common = dict(dataset="digits", widths="thin", batch_size=25, warmup_epochs=0, num_gpus=0,
-                      log_dir=str(folder / "log"), model_dir=str(folder / "models"))
+        common = dict(
+            dataset="digits",
+            widths="thin",
+            batch_size=25,
+            warmup_epochs=0,
+            num_gpus=0,
+            log_dir=str(folder / "log"),
+            model_dir=str(folder / "models"),
+        )
         loop.train(TrainingOptions(name="plain", epochs=2, **common))
         loop.train(TrainingOptions(name=ODD, epochs=1, lr=0.05, **common))
         state = states.load_state(str(folder / "models" / ODD))
@@ -122,8 +130,9 @@ def test_figures_are_those_of_csv_and_state(home, records):
 
 
 def test_best_is_the_first_of_equal_ones():
-    rows = [dict(made_up().rows[0], epoch=epoch, validation_top1=top1)
-            for epoch, top1 in ((1, 0.2), (2, 0.9), (3, 0.9))]
+    rows = [
+        dict(made_up().rows[0], epoch=epoch, validation_top1=top1) for epoch, top1 in ((1, 0.2), (2, 0.9), (3, 0.9))
+    ]
     assert made_up(rows=rows).best["epoch"] == 2
 
 
@@ -156,9 +165,11 @@ def test_a_state_older_than_an_option_has_its_default():
 def test_a_state_that_is_refused_now_has_what_it_says():
     """As one of another version: an option that is unknown here, or two that do not go together any more."""
     for options in ({"stochastic_depth": 0.5}, {"lr_steps": [80, 120]}):
-        differing, common = run_report.compare_arguments([made_up(options=dict(options, cutout=size)) for size in (0, 8)])
+        differing, common = run_report.compare_arguments(
+            [made_up(options=dict(options, cutout=size)) for size in (0, 8)]
+        )
         assert differing == {"--cutout": ["0", "8"]} and common["--epochs"] == "200"
-        (name, value), = options.items()
+        ((name, value),) = options.items()
         assert common["--" + name.replace("_", "-")] == (str(value) if value == 0.5 else "80,120")
 
 
@@ -226,7 +237,7 @@ def test_without_csv_the_figures_are_the_states(copied, records):
 def test_a_csv_that_ended_early_or_is_of_another_run_yields_to_the_state(copied, records):
     path = copied / "log" / "csv" / "plain.csv"
     whole = path.read_text()
-    for text in (whole[:whole.rindex("\n", 0, -1) + 1], (copied / "log" / "csv" / (ODD + ".csv")).read_text()):
+    for text in (whole[: whole.rindex("\n", 0, -1) + 1], (copied / "log" / "csv" / (ODD + ".csv")).read_text()):
         path.write_text(text)
         record = collect_one(copied, evaluate=False)
         assert record.rows == records[0].rows and "other rows" in record.remarks[0]
@@ -246,12 +257,15 @@ def test_a_damaged_state_leaves_the_one_before_and_then_the_csv(copied, records)
     assert "No run has a state" in report_page.render([record], options_for(copied))
 
 
-@pytest.mark.parametrize("damage, why", [
-    (lambda folder: os.remove(str(folder / "best.params")), "no such parameter file"),
-    (lambda folder: os.truncate(str(folder / "best.params"), 999), "best.params is damaged"),
-    (lambda folder: describe(folder, dataset="cifar100"), "cifar100 has 100 classes"),
-    (lambda folder: describe(folder, dataset="cifar10", data_dir=str(folder)), "put cifar-10-binary.tar.gz"),
-])
+@pytest.mark.parametrize(
+    "damage, why",
+    [
+        (lambda folder: os.remove(str(folder / "best.params")), "no such parameter file"),
+        (lambda folder: os.truncate(str(folder / "best.params"), 999), "best.params is damaged"),
+        (lambda folder: describe(folder, dataset="cifar100"), "cifar100 has 100 classes"),
+        (lambda folder: describe(folder, dataset="cifar10", data_dir=str(folder)), "put cifar-10-binary.tar.gz"),
+    ],
+)
 def test_a_page_without_outcome_says_why(copied, damage, why, monkeypatch):
     monkeypatch.setattr("resattnet.data.datasets.fetch", None)  # nothing is downloaded
     damage(copied / "models" / "plain")
@@ -269,8 +283,9 @@ def describe(folder, **changes):
 
 def test_other_images_than_in_training_are_noticed(copied, monkeypatch):
     load = datasets.load_images
-    monkeypatch.setattr(datasets, "load_images", lambda *args, **kwargs: load(*args, **kwargs)._replace(
-        labels=np.full(50, 3, np.int32)))
+    monkeypatch.setattr(
+        datasets, "load_images", lambda *args, **kwargs: load(*args, **kwargs)._replace(labels=np.full(50, 3, np.int32))
+    )
     assert "best.params has top-1" in collect_one(copied).remarks[0]
 
 
@@ -291,7 +306,7 @@ def test_a_run_without_a_whole_epoch(tmp_path):
     options = dict(TrainingOptions(dataset="digits").__dict__)
     os.makedirs(str(tmp_path / "models" / "new"))
     states.save_state(str(tmp_path / "models" / "new"), {}, dict(Progress().__dict__, options=options))
-    record, = run_report.collect(["new"], options_for(tmp_path))
+    (record,) = run_report.collect(["new"], options_for(tmp_path))
     assert record.rows == [] and "no epoch" in record.remarks[0]
     text = Reader(report_page.render([record, made_up()], options_for(tmp_path))).text
     assert "no epoch yet" in text and "Curves" in text
@@ -301,9 +316,12 @@ def test_a_run_without_a_whole_epoch(tmp_path):
 def test_what_a_run_was_trained_with_before_is_said(tmp_path):
     progress = Progress(changes=[{"step": 12, "options": {"lr_steps": [1, 2], "ema": None}}])
     os.makedirs(str(tmp_path / "models" / "new"))
-    states.save_state(str(tmp_path / "models" / "new"), {}, dict(
-        progress.__dict__, options=dict(TrainingOptions(dataset="digits").__dict__)))
-    record, = run_report.collect(["new"], options_for(tmp_path))
+    states.save_state(
+        str(tmp_path / "models" / "new"),
+        {},
+        dict(progress.__dict__, options=dict(TrainingOptions(dataset="digits").__dict__)),
+    )
+    (record,) = run_report.collect(["new"], options_for(tmp_path))
     assert record.remarks[0] == "until step 12 it had --lr-steps 1,2, --ema none"
     assert record.remarks[0] in Reader(report_page.render([record, made_up()], options_for(tmp_path))).text
 
@@ -311,21 +329,36 @@ def test_what_a_run_was_trained_with_before_is_said(tmp_path):
 def test_the_csv_of_an_earlier_run_of_the_name_is_not_this_runs(copied):
     """Which has no whole epoch yet, and so has not written over it."""
     os.makedirs(str(copied / "models" / "new"))
-    states.save_state(str(copied / "models" / "new"), {}, dict(
-        Progress().__dict__, options=dict(TrainingOptions(dataset="digits").__dict__)))
+    states.save_state(
+        str(copied / "models" / "new"),
+        {},
+        dict(Progress().__dict__, options=dict(TrainingOptions(dataset="digits").__dict__)),
+    )
     path = str(copied / "log" / "csv" / "new.csv")
     shutil.copy(str(copied / "log" / "csv" / "plain.csv"), path)
     os.utime(path, (1, 1))
-    record, = run_report.collect(["new"], options_for(copied))
+    (record,) = run_report.collect(["new"], options_for(copied))
     assert record.rows == [] and "new.csv has other rows than the run's state" in record.remarks[0]
     os.utime(path)  # written with the state or after it: of this run, whose later states could not be saved
-    record, = run_report.collect(["new"], options_for(copied))
+    (record,) = run_report.collect(["new"], options_for(copied))
     assert len(record.rows) == 2 and not any("new.csv" in remark for remark in record.remarks)
 
 
-@pytest.mark.parametrize("text", [
-    "", "epoch,loss\n1,2\n", "\0\x01", "{head}\n", "{head}\n{row}\n{row}\n", "{head}\n{row},7\n", "{head}\n1,0.5\n",
-    "{head}\n1,x,0.5,0.5,0.5,0.5,0.5,0.5\n", '{head}\n1,"0.5\n', "{head}\n2,0.5,0.5,0.5,0.5,0.5,0.5,0.5\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "epoch,loss\n1,2\n",
+        "\0\x01",
+        "{head}\n",
+        "{head}\n{row}\n{row}\n",
+        "{head}\n{row},7\n",
+        "{head}\n1,0.5\n",
+        "{head}\n1,x,0.5,0.5,0.5,0.5,0.5,0.5\n",
+        '{head}\n1,"0.5\n',
+        "{head}\n2,0.5,0.5,0.5,0.5,0.5,0.5,0.5\n",
+    ],
+)
 def test_a_damaged_csv_is_one_line(copied, text):
     row = "1" + ",0.5" * 7
     (copied / "log" / "csv" / "plain.csv").write_text(text.format(head=",".join(history.FIGURES), row=row))
@@ -335,16 +368,23 @@ def test_a_damaged_csv_is_one_line(copied, text):
 
 
 def script(*args):
-    return subprocess.run([sys.executable, os.path.join(ROOT, "scripts", "report.py")] + [str(arg) for arg in args],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=280)
+    return subprocess.run(
+        [sys.executable, os.path.join(ROOT, "scripts", "report.py")] + [str(arg) for arg in args],
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
 
 
-@pytest.mark.parametrize("run, message", [
-    ("plan", "plan: no such run in {models}; the nearest: plain"),
-    ("{models}/plian", "plian: no such run; the nearest: plain"),
-    ("{models}", "models: no such run; "),
-    ("{models}/none/x", "x: no such run; nor any other: give a run's folder, or --model-dir"),
-])
+@pytest.mark.parametrize(
+    "run, message",
+    [
+        ("plan", "plan: no such run in {models}; the nearest: plain"),
+        ("{models}/plian", "plian: no such run; the nearest: plain"),
+        ("{models}", "models: no such run; "),
+        ("{models}/none/x", "x: no such run; nor any other: give a run's folder, or --model-dir"),
+    ],
+)
 def test_a_run_that_is_not_there_names_the_nearest(home, run, message):
     with pytest.raises(InputError) as error:
         run_report.collect([run.format(models=home / "models")], options_for(home))
@@ -356,9 +396,11 @@ def test_the_script(home, tmp_path):
     done = script("plain", ODD, "--evaluate", 0, *places)
     assert done.returncode == 0 and "r.html: 2 runs" in done.stdout, done.stderr
     assert os.listdir(str(tmp_path)) == ["r.html"] and "Best and last" in (tmp_path / "r.html").read_text("utf-8")
-    for args, message in ((["plan"] + places, "the nearest: plain"),
-                          (["plain"] + places + ["--output", tmp_path], "is a folder"),
-                          (["plain"] + places + ["--output", tmp_path / "no" / "r.html"], "there is no folder")):
+    for args, message in (
+        (["plan"] + places, "the nearest: plain"),
+        (["plain"] + places + ["--output", tmp_path], "is a folder"),
+        (["plain"] + places + ["--output", tmp_path / "no" / "r.html"], "there is no folder"),
+    ):
         done = script(*args)
         assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
 
@@ -397,8 +439,11 @@ def test_class_names_remarks_and_arguments_are_text(records):
     outcome = records[0].outcome
     classes = ("<i>",) + outcome.classes[1:]
     images = [image._replace(true="<i>", predicted="<i>") for image in outcome.hardest]
-    odd = records[0]._replace(outcome=outcome._replace(classes=classes, hardest=images), remarks=["<i>"],
-                              options=dict(records[0].options, data_dir="<i>", dataset="<i>", epochs="<i>"))
+    odd = records[0]._replace(
+        outcome=outcome._replace(classes=classes, hardest=images),
+        remarks=["<i>"],
+        options=dict(records[0].options, data_dir="<i>", dataset="<i>", epochs="<i>"),
+    )
     text = report_page.render([odd, records[1]], ReportOptions())
     assert not Reader(text).all("i") and text.count("&lt;i&gt;") > 10
 
@@ -407,14 +452,15 @@ def test_numbers_on_the_page(text, records):
     shown = Reader(text).text
     for record in records:
         for row in (record.best, record.last):
-            assert "%.4f" % row["validation_top1"] in shown and "%.4f" % row["validation_loss"] in shown
-        assert "%.4f" % record.outcome.hardest[0].probability in shown
+            assert f"{row['validation_top1']:.4f}" in shown and f"{row['validation_loss']:.4f}" in shown
+        assert f"{record.outcome.hardest[0].probability:.4f}" in shown
     assert "against mixed, smoothed or noisy labels or a teacher" in shown
 
 
 def test_best_and_last_stand_in_their_own_rows():
-    rows = [dict(made_up().rows[0], epoch=epoch, validation_top1=top1)
-            for epoch, top1 in ((1, 0.2), (2, 0.9), (3, 0.6))]
+    rows = [
+        dict(made_up().rows[0], epoch=epoch, validation_top1=top1) for epoch, top1 in ((1, 0.2), (2, 0.9), (3, 0.6))
+    ]
     shown = Reader(report_page.render([made_up(rows=rows)], ReportOptions(evaluate=False))).text
     assert "best20.9000" in shown and "last30.6000" in shown  # cell by cell: which, epoch, top-1
 
@@ -427,10 +473,16 @@ def test_a_training_loss_that_is_not_of_the_labels_is_said(name, records):
 
 
 def test_the_moving_average_has_its_row_and_its_curve():
-    rows = [dict(made_up().rows[0], epoch=epoch, validation_ema_top1=top1, validation_ema_top5=0.99,
-                 validation_ema_loss=0.25) for epoch, top1 in ((1, 0.1234), (2, 0.8765), (3, 0.8))]
-    with_average, without = (report_page.render([record], ReportOptions(evaluate=False)) for record in (
-        made_up("averaged", rows=rows), made_up()))
+    rows = [
+        dict(
+            made_up().rows[0], epoch=epoch, validation_ema_top1=top1, validation_ema_top5=0.99, validation_ema_loss=0.25
+        )
+        for epoch, top1 in ((1, 0.1234), (2, 0.8765), (3, 0.8))
+    ]
+    with_average, without = (
+        report_page.render([record], ReportOptions(evaluate=False))
+        for record in (made_up("averaged", rows=rows), made_up())
+    )
     shown = Reader(with_average).text
     assert "best of the moving average" in shown and "0.8765" in shown and "0.1234" not in shown
     assert "Dashed: the moving average of the parameters of averaged, with batch normalisation's running" in shown
@@ -439,10 +491,10 @@ def test_the_moving_average_has_its_row_and_its_curve():
 
 
 def test_one_colour_per_run_in_all_charts():
-    many = [made_up("run %d" % number) for number in range(12)]
+    many = [made_up(f"run {number}") for number in range(12)]
     text = report_page.render(many, ReportOptions(evaluate=False))
     for number in range(12):
-        assert text.count("stroke: var(--run-%d)" % number) >= 5 and text.count("--run-%d: #" % number) == 2
+        assert text.count(f"stroke: var(--run-{number})") >= 5 and text.count(f"--run-{number}: #") == 2
     assert len({figures.colour(number) for number in range(40)}) == 40
 
 
@@ -455,7 +507,12 @@ def test_other_data_sets_have_other_tables(records):
 
 def test_seconds_as_a_person_says_them():
     assert [html_parts.duration(seconds) for seconds in (1.25, 59.4, 128, 3599.7, 7325)] == [
-        "1.2 s", "59.4 s", "2 min 08 s", "1 h 00 min", "2 h 02 min"]
+        "1.2 s",
+        "59.4 s",
+        "2 min 08 s",
+        "1 h 00 min",
+        "2 h 02 min",
+    ]
 
 
 # ---- drawings ----
@@ -484,11 +541,11 @@ def test_confusion_matrix_has_the_counts(tmp_path):
 
 def test_image_sheet_shows_each_image_with_its_caption():
     images = np.random.default_rng(0).integers(0, 256, (7, 8, 8, 3), np.uint8)
-    figure = figures.image_sheet(images, ["no. %d $" % number for number in range(7)], columns=3)
+    figure = figures.image_sheet(images, [f"no. {number} $" for number in range(7)], columns=3)
     assert len(figure.axes) == 9
     for number, axes in enumerate(figure.axes[:7]):
         assert (axes.images[0].get_array() == images[number]).all()
-        assert axes.texts[0].get_text() == "no. %d $" % number
+        assert axes.texts[0].get_text() == f"no. {number} $"
     assert not figure.axes[8].images and not figure.axes[8].axison
     figure.savefig(io.BytesIO(), format="png")
 
@@ -496,6 +553,7 @@ def test_image_sheet_shows_each_image_with_its_caption():
 def test_losses_of_many_magnitudes_are_drawn_on_a_log_scale():
     def scale(values, spread=True):
         return figures.curves([(0, [1, 2], values, False)], "loss", spread).axes[0].get_yscale()
+
     assert scale([40, 0.5]) == "log" and scale([40, 0.5], False) == scale([4, 0.5]) == scale([40, 0]) == "linear"
     assert scale([float("nan"), 1]) == "linear"
 
@@ -505,12 +563,12 @@ def test_losses_of_many_magnitudes_are_drawn_on_a_log_scale():
 
 def test_a_browser_shows_it(text, browser, tmp_path):
     (tmp_path / "page.html").write_text(text, encoding="utf-8")
-    address = "file://%s" % (tmp_path / "page.html")
+    address = f"file://{tmp_path / 'page.html'}"
     read = Reader(browser.prints("--dump-dom", address))
     assert len(read.all("svg")) == 6 and len(read.all("img")) == 48 and not read.all("b")
     for width in (1200, 500):
-        browser.prints("--screenshot=%s" % (tmp_path / "page.png"), "--window-size=%d,2000" % width, address)
+        browser.prints(f"--screenshot={tmp_path / 'page.png'}", f"--window-size={width},2000", address)
         pixels = np.asarray(Image.open(str(tmp_path / "page.png")).convert("RGB")).reshape(-1, 3)
         for run in range(2):  # the lines have the colours that only the style sheet knows
-            shade = [int(figures.colour(run)[0][place:place + 2], 16) for place in (1, 3, 5)]
+            shade = [int(figures.colour(run)[0][place : place + 2], 16) for place in (1, 3, 5)]
             assert (pixels == shade).all(axis=1).sum() > 100

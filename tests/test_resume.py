@@ -1,4 +1,5 @@
 """Runs cut anywhere, with all that can be switched on: what they come to is what the uninterrupted run came to."""
+
 import os
 import random
 import shutil
@@ -9,29 +10,41 @@ import time
 
 import numpy as np
 import pytest
-
-from resattnet.runs import states
-from resattnet.training import loop
-from resattnet.data import recordio
-from resattnet.models import parameters
-from resattnet.system.mxnet import mx
-from resattnet.data.datasets import ImageSet
-from resattnet.system.signals import Interrupted
-from resattnet.models.network import get_attention_cifar
-from resattnet.training.options import flag_name, flag_value
 from test_cli import ROOT
 from test_training import CLOCK, assert_equal_runs, elsewhere, resume, stop_at
 
-ALL = dict(ema=0.9, cutmix=True, mix_up=True, epsilon=0.1, mixup_off_epochs=1, clip_gradient=0.5, no_wd=True,
-           label_noise=0.2, cutout=4, zero_gamma=True, lr_per_256=1.6)
+from resattnet.data import recordio
+from resattnet.data.datasets import ImageSet
+from resattnet.models import parameters
+from resattnet.models.network import get_attention_cifar
+from resattnet.runs import states
+from resattnet.system.mxnet import mx
+from resattnet.system.signals import Interrupted
+from resattnet.training import loop
+from resattnet.training.options import flag_name, flag_value
+
+ALL = dict(
+    ema=0.9,
+    cutmix=True,
+    mix_up=True,
+    epsilon=0.1,
+    mixup_off_epochs=1,
+    clip_gradient=0.5,
+    no_wd=True,
+    label_noise=0.2,
+    cutout=4,
+    zero_gamma=True,
+    lr_per_256=1.6,
+)
 KILLS = int(os.environ.get("RESATTNET_KILLS", 3))
 EPOCHS = KILLS + 2  # of four steps
 
 
 def make_teacher(path, dataset, classes):
     """Parameters, as initialised, of a network to learn from."""
-    network = dict(num_layers=56, widths="thin", attention_learning="arl", attention="mixed", mask="hourglass",
-                   classes=classes)
+    network = dict(
+        num_layers=56, widths="thin", attention_learning="arl", attention="mixed", mask="hourglass", classes=classes
+    )
     net = get_attention_cifar(**network)
     net.initialize(mx.init.MSRAPrelu())
     parameters.save_parameters(net, path, dict(network=network, dataset=dataset))
@@ -62,8 +75,9 @@ def test_cuts_at_random_steps_change_nothing(options, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("devices, accumulate", [(2, 1), (1, 2)])
 def test_several_devices_and_accumulation_too(options, monkeypatch, devices, accumulate):
-    options = elsewhere(options, "run", num_cpus=devices, batch_size=8, accumulate=accumulate, epochs=2,
-                        **dict(ALL, mixup_off_epochs=0))
+    options = elsewhere(
+        options, "run", num_cpus=devices, batch_size=8, accumulate=accumulate, epochs=2, **dict(ALL, mixup_off_epochs=0)
+    )
     whole = loop.train(elsewhere(options, "whole"))
     again = stop_at(monkeypatch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted):
@@ -79,9 +93,14 @@ def test_several_devices_and_accumulation_too(options, monkeypatch, devices, acc
 def noise_records(tmp_path):
     """Records of few and small images, so that the whole script trains in seconds."""
     rng = np.random.default_rng(0)
-    sets = {split: ImageSet(rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8),
-                            rng.integers(0, 5, count).astype(np.int32), tuple("abcde"))
-            for split, count in (("train", 64), ("test", 20))}
+    sets = {
+        split: ImageSet(
+            rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8),
+            rng.integers(0, 5, count).astype(np.int32),
+            tuple("abcde"),
+        )
+        for split, count in (("train", 64), ("test", 20))
+    }
     recordio.write_records(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
     make_teacher(str(tmp_path / "teacher.params"), "noise", 5)
     return str(tmp_path)
@@ -102,8 +121,10 @@ def said(folder):
 
 def begin(folder, name, threads=1, epochs=EPOCHS):
     """The script on the records, with all switched on."""
-    flags = ("--dataset noise --data-format rec --data-dir . --widths thin -b 16 --epochs %d --warmup-epochs 1 "
-             "--num-gpus 0 --save-minutes 1e-9 --teacher teacher.params --name" % epochs).split() + [name]
+    flags = (
+        f"--dataset noise --data-format rec --data-dir . --widths thin -b 16 --epochs {epochs} "
+        "--warmup-epochs 1 --num-gpus 0 --save-minutes 1e-9 --teacher teacher.params --name"
+    ).split() + [name]
     for option, value in dict(ALL, lr_per_256=0.16).items():
         flags += [flag_name(option), flag_value(value)]
     return start(folder, threads, *flags)
@@ -133,19 +154,21 @@ def outcome(folder):
     arrays = {}
     for name in ("last", "best", "ema", "best-ema"):
         loaded = mx.nd.load(os.path.join(folder, name + ".params"))
-        arrays.update(("%s/%s" % (name, key), value.asnumpy()) for key, value in loaded.items())
+        arrays.update((f"{name}/{key}", value.asnumpy()) for key, value in loaded.items())
     state = states.load_state(folder)
     arrays.update(state.arrays)
     progress = dict(state.progress, totals=None)
-    progress["history"] = [{key: value for key, value in row.items() if key not in CLOCK}
-                           for row in progress["history"]]
+    progress["history"] = [
+        {key: value for key, value in row.items() if key not in CLOCK} for row in progress["history"]
+    ]
     return arrays, progress
 
 
 def assert_equal_outcomes(home, one, other):
     """Of two runs, by their names: the same bits in all that they left, and the same progress."""
     (arrays, progress), (others, other_progress) = (
-        outcome(os.path.join(home, "models", name)) for name in (one, other))
+        outcome(os.path.join(home, "models", name)) for name in (one, other)
+    )
     assert progress == other_progress and set(arrays) == set(others)
     assert all((array == others[name]).all() for name, array in arrays.items())
 
@@ -175,7 +198,7 @@ def test_killed_at_random_moments(noise_records):
         if os.path.exists(os.path.join(folder, "last.state")):
             steps.append(states.load_state(folder).progress["step"])
     assert go_on(noise_records, folder).wait(250) == 0, said(noise_records)
-    print("steps after each kill: %s of %d" % (steps, 4 * EPOCHS))
+    print(f"steps after each kill: {steps} of {4 * EPOCHS}")
     assert steps == sorted(steps) and 0 < steps[-1] < 4 * EPOCHS
     assert_equal_outcomes(noise_records, "run", "whole")
 

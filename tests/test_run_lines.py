@@ -1,13 +1,30 @@
 """What a run says of its epochs and of its end."""
+
 from types import SimpleNamespace
 
 from resattnet.runs import run_lines
 from resattnet.runs.progress import BEST, Progress
 
-ROWS = [{"epoch": 1, "train_loss": 2.0, "train_accuracy": 0.25, "validation_loss": 1.5, "validation_top1": 0.5,
-         "validation_top5": 0.75, "samples_per_second": 30.0},
-        {"epoch": 2, "train_loss": 1.0, "train_accuracy": 0.5, "validation_loss": 1.25, "validation_top1": 0.5,
-         "validation_top5": 1.0, "samples_per_second": 31.0}]
+ROWS = [
+    {
+        "epoch": 1,
+        "train_loss": 2.0,
+        "train_accuracy": 0.25,
+        "validation_loss": 1.5,
+        "validation_top1": 0.5,
+        "validation_top5": 0.75,
+        "samples_per_second": 30.0,
+    },
+    {
+        "epoch": 2,
+        "train_loss": 1.0,
+        "train_accuracy": 0.5,
+        "validation_loss": 1.25,
+        "validation_top1": 0.5,
+        "validation_top5": 1.0,
+        "samples_per_second": 31.0,
+    },
+]
 AVERAGE = {"validation_ema_loss": 1.125, "validation_ema_top1": 0.625, "validation_ema_top5": 0.875}
 LOG = SimpleNamespace(text_path="log/text/r.log", csv_path="log/csv/r.csv", board_dir="log/board/r")
 
@@ -23,10 +40,12 @@ def told(rows):
 
 def test_lines_of_epochs():
     lines = [run_lines.epoch_line(row, progress, 9) for progress, row in told(ROWS)]
-    assert lines == ["epoch 1/9  train loss 2.0000  accuracy 0.2500  validation loss 1.5000  top-1 0.5000  top-5 0.7500"
-                     "  30.0 images/s  best",
-                     "epoch 2/9  train loss 1.0000  accuracy 0.5000  validation loss 1.2500  top-1 0.5000  top-5 1.0000"
-                     "  31.0 images/s"]
+    assert lines == [
+        "epoch 1/9  train loss 2.0000  accuracy 0.2500  validation loss 1.5000  top-1 0.5000  top-5 0.7500"
+        "  30.0 images/s  best",
+        "epoch 2/9  train loss 1.0000  accuracy 0.5000  validation loss 1.2500  top-1 0.5000  top-5 1.0000"
+        "  31.0 images/s",
+    ]
     mixed = dict(ROWS[0], **AVERAGE)
     mixed["train_accuracy_heavier_label"] = mixed.pop("train_accuracy")
     (line,) = [run_lines.epoch_line(row, progress, 9) for progress, row in told([mixed])]
@@ -36,19 +55,30 @@ def test_lines_of_epochs():
 
 def test_scalars_of_an_epoch():
     assert run_lines.epoch_scalars(dict(ROWS[0], **AVERAGE)) == {
-        "loss/train_epoch": 2.0, "loss/validation": 1.5, "accuracy/validation_top1": 0.5,
-        "accuracy/validation_top5": 0.75, "loss/validation_ema": 1.125, "accuracy/validation_ema_top1": 0.625,
-        "accuracy/validation_ema_top5": 0.875}
+        "loss/train_epoch": 2.0,
+        "loss/validation": 1.5,
+        "accuracy/validation_top1": 0.5,
+        "accuracy/validation_top5": 0.75,
+        "loss/validation_ema": 1.125,
+        "accuracy/validation_ema_top1": 0.625,
+        "accuracy/validation_ema_top5": 0.875,
+    }
 
 
 def test_the_best_are_the_first_of_their_kind_and_the_end_names_their_files():
     progress = [progress for progress, _ in told([ROWS[0], dict(ROWS[1], **AVERAGE)])][-1]
     assert progress.best == {"epoch": 1, "top1": 0.5} and progress.best_ema == {"epoch": 2, "top1": 0.625}
     lines = run_lines.summary(progress, 9, "models/r", LOG).splitlines()
-    assert lines[:4] == ["done: best top-1 0.5000, at epoch 1 of 9", "  model  models/r/best.params",
-                         "done: best top-1 of the moving average 0.6250, at epoch 2 of 9",
-                         "  model  models/r/best-ema.params"]
-    assert lines[4:] == ["  log    log/text/r.log and log/csv/r.csv", "  board  tensorboard --logdir log/board",
-                         "  test   python scripts/cifar10_test.py --params models/r/best.params"]
+    assert lines[:4] == [
+        "done: best top-1 0.5000, at epoch 1 of 9",
+        "  model  models/r/best.params",
+        "done: best top-1 of the moving average 0.6250, at epoch 2 of 9",
+        "  model  models/r/best-ema.params",
+    ]
+    assert lines[4:] == [
+        "  log    log/text/r.log and log/csv/r.csv",
+        "  board  tensorboard --logdir log/board",
+        "  test   python scripts/cifar10_test.py --params models/r/best.params",
+    ]
     progress.best = progress.best_ema = None  # the disk took neither
     assert run_lines.summary(progress, 9, "models/r", LOG).splitlines()[-1].endswith("--params models/r/last.params")

@@ -1,9 +1,10 @@
 """The arrays of a state: back on the devices that they came from."""
+
 import numpy as np
 import pytest
 
-from resattnet.training import checkpoints
 from resattnet.system.mxnet import mx
+from resattnet.training import checkpoints
 
 
 def test_running_statistics_go_back_to_their_devices():
@@ -30,8 +31,11 @@ def test_master_weights_go_back_whether_there_is_momentum_or_not(before, after):
         net.initialize(mx.init.One())
         net.cast("float16")
         nets.append(net)
-        trainers.append(mx.gluon.Trainer([net.weight, net.bias], "nag", dict(
-            learning_rate=0.1, momentum=momentum, multi_precision=True)))
+        trainers.append(
+            mx.gluon.Trainer(
+                [net.weight, net.bias], "nag", dict(learning_rate=0.1, momentum=momentum, multi_precision=True)
+            )
+        )
     # What a step leaves: the CPU has no such step in float16.
     optimizer, updater = trainers[0]._optimizer, trainers[0]._updaters[0]
     for index, parameter in enumerate((nets[0].weight, nets[0].bias)):

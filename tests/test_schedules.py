@@ -1,12 +1,13 @@
 """Schedules against their closed form, at every step."""
+
 import math
 import subprocess
 import sys
 
 import pytest
 
-from resattnet.system.mxnet import mx
 from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
 from resattnet.training.options import TrainingOptions
 from resattnet.training.schedules import OptimizerSchedule, learning_rate_schedule
 
@@ -53,8 +54,10 @@ def test_restarts_that_fit_nowhere_are_refused(restarts):
 
 def test_a_restart_changes_no_step_before_it():
     """A run that has ended goes on with a restart as if it had been given from the first."""
-    once, again = (learning_rate_schedule("cosine", 0.4, steps, 5, restarts=restarts)
-                   for steps, restarts in ((50, ()), (80, (50,))))
+    once, again = (
+        learning_rate_schedule("cosine", 0.4, steps, 5, restarts=restarts)
+        for steps, restarts in ((50, ()), (80, (50,)))
+    )
     assert [again(step) for step in range(50)] == [once(step) for step in range(50)] and again(50) == 0.4
 
 
@@ -65,8 +68,9 @@ def test_step_schedule_with_warmup():
         assert schedule(step) == pytest.approx(expected), step
 
 
-@pytest.mark.parametrize("epochs, steps", [(1, ()), (2, (1,)), (3, (1,)), (5, (2, 3)), (8, (3, 4)), (30, (12, 18)),
-                                           (200, (80, 120))])
+@pytest.mark.parametrize(
+    "epochs, steps", [(1, ()), (2, (1,)), (3, (1,)), (5, (2, 3)), (8, (3, 4)), (30, (12, 18)), (200, (80, 120))]
+)
 def test_default_steps_of_short_runs_come_once_each_and_after_the_warm_up(epochs, steps):
     options = TrainingOptions(epochs=epochs, lr_schedule="step")
     assert options.decay_epochs == steps
@@ -100,15 +104,19 @@ def test_the_optimizer_uses_step_k_of_the_schedule_for_its_kth_update():
 
 def test_a_pytorch_that_gluoncv_refuses_does_not_stand_in_the_way(tmp_path):
     (tmp_path / "torch.py").write_text("__version__ = '2.13.0'")
-    code = ("import sys; sys.path.insert(0, %r); import torch; from resattnet.training.schedules import learning_rate_schedule; "
-            "print(learning_rate_schedule('cosine', 0.1, 10)(0), sys.modules['torch'] is torch)" % str(tmp_path))
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, universal_newlines=True)
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import torch; from resattnet.training.schedules import learning_rate_schedule; "
+        "print(learning_rate_schedule('cosine', 0.1, 10)(0), sys.modules['torch'] is torch)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert done.stdout.split() == ["0.1", "True"]
 
 
 def test_gluoncv_leaves_pillow_as_it_was():
     """Its import has Pillow take the front of a cut image for all of it, and records with such images would pass."""
-    code = ("from PIL import ImageFile; from resattnet.training.schedules import learning_rate_schedule; "
-            "learning_rate_schedule('cosine', 0.1, 10); print(ImageFile.LOAD_TRUNCATED_IMAGES)")
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, universal_newlines=True)
+    code = (
+        "from PIL import ImageFile; from resattnet.training.schedules import learning_rate_schedule; "
+        "learning_rate_schedule('cosine', 0.1, 10); print(ImageFile.LOAD_TRUNCATED_IMAGES)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert done.stdout == "False\n"

@@ -1,4 +1,5 @@
 """TensorBoard as its user sees it: a run's curves and mask pictures through its HTTP interface, and in a browser."""
+
 import contextlib
 import json
 import os
@@ -24,9 +25,8 @@ PATIENCE = 120  # seconds for each thing that is waited for
 EPOCHS, STEPS = 3, 4  # steps of an epoch
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 EACH_EPOCH = ["accuracy/validation_top1", "accuracy/validation_top5", "loss/train_epoch", "loss/validation"]
-CURVES = sorted(EACH_EPOCH + ["accuracy/train", "loss/train", "progress/learning_rate",
-                              "progress/samples_per_second"])
-MASKS = ["masks/stage%d/module1" % stage for stage in (1, 2, 3)]
+CURVES = sorted(EACH_EPOCH + ["accuracy/train", "loss/train", "progress/learning_rate", "progress/samples_per_second"])
+MASKS = [f"masks/stage{stage}/module1" for stage in (1, 2, 3)]
 
 # All elements of the page, those within others' shadow trees too.
 ALL = """(() => {
@@ -49,13 +49,21 @@ IMAGES = ALL % "all.filter(e => e.tagName == 'IMG' && e.complete).map(e => [e.na
 def home(tmp_path_factory):
     """A folder with the logs of a run of the training script, on few and small images."""
     folder, rng = str(tmp_path_factory.mktemp("home")), np.random.default_rng(0)
-    sets = {split: ImageSet(rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8),
-                            np.arange(count, dtype=np.int32) % 5, tuple("abcde"))
-            for split, count in (("train", 16 * STEPS), ("test", 20))}
+    sets = {
+        split: ImageSet(
+            rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8), np.arange(count, dtype=np.int32) % 5, tuple("abcde")
+        )
+        for split, count in (("train", 16 * STEPS), ("test", 20))
+    }
     recordio.write_records(folder, "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
-    done = script("cifar10_train.py", *(
-        "--dataset noise --data-format rec --data-dir . --widths thin -b 16 --epochs %d --log-interval 2 --num-gpus 0 "
-        "--lr 0.01 --name run --mask-images 3" % EPOCHS).split(), cwd=folder)
+    done = script(
+        "cifar10_train.py",
+        *(
+            f"--dataset noise --data-format rec --data-dir . --widths thin -b 16 --epochs {EPOCHS} --log-interval 2 "
+            "--num-gpus 0 --lr 0.01 --name run --mask-images 3"
+        ).split(),
+        cwd=folder,
+    )
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -67,10 +75,14 @@ def serving(logdir, log):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with open(log, "w") as out:
-        process = subprocess.Popen([sys.executable, "-m", "tensorboard.main", "--logdir", logdir, "--host", "127.0.0.1",
-                                    "--port", str(port)], stdout=out, stderr=out, start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tensorboard.main", "--logdir", logdir, "--host", "127.0.0.1", "--port", str(port)],
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
     try:
-        yield wait_for_runs("http://127.0.0.1:%d/" % port, process, log)
+        yield wait_for_runs(f"http://127.0.0.1:{port}/", process, log)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, 9)  # its data server too
@@ -82,7 +94,7 @@ def wait_for_runs(address, process, log):
     while not runs:
         if process.poll() is not None or time.monotonic() > deadline:
             with open(log) as said:
-                raise AssertionError("TensorBoard serves no run: %s" % said.read())
+                raise AssertionError(f"TensorBoard serves no run: {said.read()}")
         time.sleep(0.3)
         with contextlib.suppress(urllib.error.URLError, ConnectionError, KeyError):
             # The last curve and picture of the last epoch: all else is in the file before them.
@@ -121,8 +133,10 @@ def test_each_module_has_a_picture_for_each_epoch(board):
     for tag in MASKS:
         samples = ask(board, "plugin/images/images", run="run", tag=tag, sample=0)
         assert [sample["step"] for sample in samples] == [STEPS, 2 * STEPS, 3 * STEPS]
-        pictures = [get(board, "plugin/images/individualImage", **dict(urllib.parse.parse_qsl(sample["query"])))
-                    for sample in samples]
+        pictures = [
+            get(board, "plugin/images/individualImage", **dict(urllib.parse.parse_qsl(sample["query"])))
+            for sample in samples
+        ]
         assert len(set(pictures)) == EPOCHS and all(png.startswith(b"\x89PNG") for png in pictures)
 
 
@@ -141,8 +155,10 @@ def test_a_browser_shows_the_curves(board, browser):
 
 def test_a_browser_shows_the_last_values_in_time_series(board, browser):
     """Its curves are drawn where no test can see them; below each stands the last value."""
-    last = [ask(board, "plugin/scalars/scalars", run="run", tag="loss/" + name)[-1][2]
-            for name in ("train_epoch", "validation")]
+    last = [
+        ask(board, "plugin/scalars/scalars", run="run", tag="loss/" + name)[-1][2]
+        for name in ("train_epoch", "validation")
+    ]
 
     def shown(page):
         numbers = []
@@ -150,6 +166,7 @@ def test_a_browser_shows_the_last_values_in_time_series(board, browser):
             with contextlib.suppress(ValueError):
                 numbers.append(float(text))
         return all(any(abs(number - value) <= 1e-3 * value for number in numbers) for value in last)
+
     with browser.page(board + "#timeseries", height=4000) as page:
         assert page.wait(lambda: shown(page), PATIENCE)
         assert {"/train_epoch", "/validation", "/validation_top1"} <= set(page.value(TEXTS))

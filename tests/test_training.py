@@ -1,4 +1,5 @@
 """The training loop: same seed same run, resumed runs equal uninterrupted ones, devices agree, nothing is lost."""
+
 import csv
 import dataclasses
 import json
@@ -13,14 +14,14 @@ from multiprocessing import active_children
 import numpy as np
 import pytest
 
-from resattnet.runs import states
-from resattnet.training import loop
 from resattnet.models import parameters
-from resattnet.system.mxnet import mx
+from resattnet.models.network import get_attention_cifar
+from resattnet.runs import states
 from resattnet.system.devices import average_running_statistics, choose_devices, split_batch
 from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
 from resattnet.system.signals import Interrupted
-from resattnet.models.network import get_attention_cifar
+from resattnet.training import loop
 from resattnet.training.resume import options_for_resume
 
 CLOCK = ("seconds", "samples_per_second")
@@ -68,8 +69,15 @@ TRICKS = dict(cutout=8, mix_up=True, epsilon=0.1, mixup_off_epochs=2)
 def test_a_run_leaves_its_logs_and_models(options, capsys):
     run = loop.train(elsewhere(options, "run", save_period=2))
     assert sorted(os.listdir(run.folder)) == [
-        "best.json", "best.params", "epoch-0002.json", "epoch-0002.params", "last.json", "last.params", "last.state",
-        "previous.state"]
+        "best.json",
+        "best.params",
+        "epoch-0002.json",
+        "epoch-0002.params",
+        "last.json",
+        "last.params",
+        "last.state",
+        "previous.state",
+    ]
     for log in ("board/run", "text/run.log", "csv/run.csv"):
         assert os.path.exists(os.path.join(options.log_dir, log))
     out = capsys.readouterr().out
@@ -87,8 +95,7 @@ def test_training_learns(options):
 
 @pytest.mark.parametrize("tricks", [{}, TRICKS])
 def test_same_seed_same_run(options, tricks):
-    runs = [loop.train(elsewhere(options, name, workers=workers, **tricks))
-            for name, workers in (("a", 0), ("b", 2))]
+    runs = [loop.train(elsewhere(options, name, workers=workers, **tricks)) for name, workers in (("a", 0), ("b", 2))]
     assert_equal_runs(*runs)
     assert figures(loop.train(elsewhere(options, "c", seed=1))) != figures(runs[0])
 
@@ -185,9 +192,12 @@ def test_a_stop_while_three_devices_validate_changes_nothing(options, monkeypatc
 
 def test_zero_gamma_is_asked_for_by_its_option(options):
     for zero_gamma in (False, True):
-        run = loop.Run(elsewhere(options, "zero%d" % zero_gamma, zero_gamma=zero_gamma), [mx.cpu(0), mx.cpu(1)])
-        zeros = {name for name, parameter in run.net._collect_params_with_prefix().items() if name.endswith("weight")
-                 and not any(data.asnumpy().any() for data in parameter.list_data())}
+        run = loop.Run(elsewhere(options, f"zero{zero_gamma}", zero_gamma=zero_gamma), [mx.cpu(0), mx.cpu(1)])
+        zeros = {
+            name
+            for name, parameter in run.net._collect_params_with_prefix().items()
+            if name.endswith("weight") and not any(data.asnumpy().any() for data in parameter.list_data())
+        }
         lasts = {name for name in run.net._collect_params_with_prefix() if name.endswith("conv3.weight")}
         assert len(lasts) > 20 and zeros == (lasts if zero_gamma else set())
 
@@ -208,8 +218,9 @@ def test_what_is_validated_has_the_running_statistics_of_the_last_step():
     for each in (net, copy):
         each.initialize()
         each.hybridize(static_alloc=True, static_shape=True)
-    trainer = mx.gluon.Trainer([p for p in net.collect_params().values() if p.grad_req != "null"], "nag",
-                               dict(learning_rate=0.1, momentum=0.9))
+    trainer = mx.gluon.Trainer(
+        [p for p in net.collect_params().values() if p.grad_req != "null"], "nag", dict(learning_rate=0.1, momentum=0.9)
+    )
     images = mx.nd.random.normal(shape=(32, 3, 32, 32))
     for _ in range(3):
         with mx.autograd.record():
@@ -236,8 +247,9 @@ def test_two_devices_give_the_gradients_of_one():
         net.initialize(ctx=devices)
         trainer = mx.gluon.Trainer(net.collect_params(), "sgd", kvstore="device", update_on_kvstore=False)
         with mx.autograd.record():
-            losses = [mx.gluon.loss.SoftmaxCrossEntropyLoss()(net(x), y)
-                      for x, y in split_batch(images, labels, devices)]
+            losses = [
+                mx.gluon.loss.SoftmaxCrossEntropyLoss()(net(x), y) for x, y in split_batch(images, labels, devices)
+            ]
         mx.autograd.backward(losses)
         trainer.allreduce_grads()
         gradients.append([p.list_grad()[-1].asnumpy() for p in net.collect_params().values() if p.grad_req != "null"])
@@ -253,8 +265,10 @@ def fix_statistics(net):
 @pytest.mark.parametrize("devices", [[mx.cpu(0)], [mx.cpu(0), mx.cpu(1)]])
 def test_accumulated_batches_give_the_update_of_one_large_batch(options, devices):
     rng = np.random.default_rng(0)
-    batches = [(rng.normal(size=(16, 3, 16, 16)).astype(np.float32), rng.integers(0, 10, 16).astype(np.int32))
-               for _ in range(3)]
+    batches = [
+        (rng.normal(size=(16, 3, 16, 16)).astype(np.float32), rng.integers(0, 10, 16).astype(np.int32))
+        for _ in range(3)
+    ]
     learned = []
     for name, accumulate in (("large", 1), ("small", 4)):
         size = 16 // len(devices) // accumulate
@@ -320,16 +334,26 @@ def test_a_stop_that_could_not_be_saved_does_not_say_that_it_was(options, monkey
 
     monkeypatch.setattr(states, "save_state", full)
     stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    with pytest.raises(InputError, match="^stopped after step 6; a later one could not be saved .*No space left.*; the "
-                       "last good state, of step 4, goes on with: --resume .*run$"):
+    with pytest.raises(
+        InputError,
+        match="^stopped after step 6; a later one could not be saved .*No space left.*; the "
+        "last good state, of step 4, goes on with: --resume .*run$",
+    ):
         loop.train(options)
 
 
 def test_the_best_is_one_whose_parameters_are_kept(options, monkeypatch, capsys):
     """A disk that is full when the best epoch ends does not leave another epoch's file under its figures."""
     accuracies = iter([0.5, 0.9, 0.7])
-    monkeypatch.setattr(loop.Run, "_measure", lambda run, what, average=None: {
-        "validation_loss": 1.0, "validation_top1": next(accuracies), "validation_top5": 1.0})
+    monkeypatch.setattr(
+        loop.Run,
+        "_measure",
+        lambda run, what, average=None: {
+            "validation_loss": 1.0,
+            "validation_top1": next(accuracies),
+            "validation_top5": 1.0,
+        },
+    )
     save_parameters = parameters.save_parameters
 
     def full_once(net, path, description):
@@ -437,6 +461,7 @@ def test_states_hold_their_options(options):
 
 def test_devices_demanded_and_not_there(monkeypatch):
     from resattnet.system import devices
+
     monkeypatch.setattr(devices, "gpus", lambda: ([0], ["GPU 1 (H100) has compute capability 9.0"]))
     assert choose_devices(1)[0] == [mx.gpu(0)] == choose_devices()[0]
     assert choose_devices(0)[0] == [mx.cpu()]
@@ -451,8 +476,10 @@ def test_a_run_that_another_process_trains_keeps_its_logs(options):
     log = os.path.join(options.log_dir, "text", "run.log")
     with open(log) as handle:
         before = handle.read()
-    code = ("import sys; from resattnet.runs.run_folders import exclusive\n"
-            "with exclusive(sys.argv[1]):\n    print(flush=True); sys.stdin.read()")
+    code = (
+        "import sys; from resattnet.runs.run_folders import exclusive\n"
+        "with exclusive(sys.argv[1]):\n    print(flush=True); sys.stdin.read()"
+    )
     other = subprocess.Popen([sys.executable, "-c", code, run.folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     other.stdout.readline()
     with pytest.raises(InputError, match="another process trains this run"):
@@ -481,7 +508,7 @@ def test_an_epoch_shorter_than_the_interval_is_reported_once(options, capsys):
 def test_a_place_that_is_none(options, tmp_path, place):
     """One line, and nothing is left that the corrected command would meet."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=re.escape("%s %s" % (place.replace("_", "-"), tmp_path / "file"))):
+    with pytest.raises(InputError, match=re.escape(f"{place.replace('_', '-')} {tmp_path / 'file'}")):
         loop.train(dataclasses.replace(options, **{place: str(tmp_path / "file")}))
     assert not os.path.exists(os.path.join(options.model_dir, "run"))
     loop.train(dataclasses.replace(options, epochs=1))

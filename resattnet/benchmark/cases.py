@@ -3,6 +3,7 @@
 A builder takes `script_options.BenchmarkOptions` and what its row adds, and returns a function that does its work once
 and says how many images that were. All measure on the CPU.
 """
+
 import dataclasses
 import functools
 import os
@@ -12,17 +13,17 @@ from typing import Callable, NamedTuple, Optional
 import numpy as np
 
 from ..data import datasets
-from ..system.mxnet import SPIN_COUNT, mx
+from ..data.loaders import ArrayLoader
 from ..data.transforms import Transform
+from ..models.graphs import fuse, quantize
+from ..models.network import get_attention_cifar
 from ..system.cores import SCRATCH_PER_DEVICE
 from ..system.devices import check_type, choose_devices, cpu_facts
 from ..system.errors import InputError
-from ..models.graphs import fuse, quantize
-from ..data.loaders import ArrayLoader
-from ..models.network import get_attention_cifar
+from ..system.mxnet import SPIN_COUNT, mx
+from ..training.loop import Run
 from ..training.options import TrainingOptions
 from ..training.schedules import importing_gluoncv
-from ..training.loop import Run
 
 INPUT_FACTOR = 20  # batches made by array for each made image by image: both then take a time that can be measured
 
@@ -56,47 +57,67 @@ class Contender(NamedTuple):
         if self.devices == 1:
             return self.environment
         pieces = os.environ.get("MXNET_CPU_TEMP_COPY", str(SCRATCH_PER_DEVICE * self.devices))
-        return dict({"OMP_NUM_THREADS": str(threads() // self.devices), "MXNET_CPU_TEMP_COPY": pieces},
-                    **self.environment)
+        return dict(
+            {"OMP_NUM_THREADS": str(threads() // self.devices), "MXNET_CPU_TEMP_COPY": pieces}, **self.environment
+        )
 
     @property
     def obstacle(self):
         """Why it cannot be measured fairly here, or None."""
         if threads() % self.devices:
-            return "%s: left out, since its devices cannot share %d thread%s evenly" % (
-                self.name, threads(), "s" * (threads() > 1))
+            return (
+                f"{self.name}: left out, since its devices cannot share {threads()} thread{'s' * (threads() > 1)} "
+                "evenly"
+            )
 
 
 def threads():
     """How many threads each contender computes with: `OMP_NUM_THREADS`, which `_mxnet` sets where the user has not."""
     text = os.environ["OMP_NUM_THREADS"].split(",")[0]
     if not text.isdigit() or not int(text):
-        raise InputError("OMP_NUM_THREADS %s: give a whole number of at least 1" % text)
+        raise InputError(f"OMP_NUM_THREADS {text}: give a whole number of at least 1")
     return int(text)
 
 
 def random_batch(options):
     """Normalised images of noise and labels, as the loader gives them."""
     rng = np.random.default_rng(0)
-    return (rng.normal(size=(options.batch_size, 3, 32, 32)).astype(np.float32),
-            rng.integers(0, 10, options.batch_size).astype(np.int32))
+    return (
+        rng.normal(size=(options.batch_size, 3, 32, 32)).astype(np.float32),
+        rng.integers(0, 10, options.batch_size).astype(np.int32),
+    )
 
 
 def repeated(step, options):
     """`options.steps` steps on the same batch, to the end of the last one."""
+
     def repeat():
         for _ in range(options.steps):
             step()
         mx.nd.waitall()
         return options.steps * options.batch_size
+
     return repeat
 
 
 def make_run(options, devices=1, **changes):
     """A training run as the script would make it, of which only `train_step` will be used."""
-    run_options = TrainingOptions(**dict(dict(
-        dataset="digits", data_dir=options.data_dir, num_layers=options.num_layers, widths=options.widths,
-        batch_size=options.batch_size, epochs=1000, warmup_epochs=0, lr=1e-3, dtype=options.dtype), **changes))
+    run_options = TrainingOptions(
+        **dict(
+            dict(
+                dataset="digits",
+                data_dir=options.data_dir,
+                num_layers=options.num_layers,
+                widths=options.widths,
+                batch_size=options.batch_size,
+                epochs=1000,
+                warmup_epochs=0,
+                lr=1e-3,
+                dtype=options.dtype,
+            ),
+            **changes,
+        )
+    )
     try:
         check_type(run_options.dtype, [mx.cpu()])
     except InputError as reason:
@@ -123,15 +144,17 @@ def _run_on_data(options):
     samples = options.steps * options.batch_size
     image_set = datasets.load_images(options.dataset, options.data_dir, "train")
     if samples > len(image_set.labels):
-        raise InputError("--steps %d: %d batches of %d are more than the %d images of %s"
-                         % (options.steps, options.steps, options.batch_size, len(image_set.labels), options.dataset))
+        raise InputError(
+            f"--steps {options.steps}: {options.steps} batches of {options.batch_size} are more than "
+            f"the {len(image_set.labels)} images of {options.dataset}"
+        )
     return run, image_set._replace(images=image_set.images[:samples], labels=image_set.labels[:samples])
 
 
 def constant_epoch(options):
     """Training steps on one batch: what an epoch would cost if its input were free."""
     run, image_set = _run_on_data(options)
-    images, labels = run.transform(image_set.images[:options.batch_size], image_set.labels[:options.batch_size])
+    images, labels = run.transform(image_set.images[: options.batch_size], image_set.labels[: options.batch_size])
     return repeated(lambda: run.train_step(images, labels), options)
 
 
@@ -145,14 +168,16 @@ def loader_epoch(options, workers):
             run.train_step(images, labels)
         mx.nd.waitall()
         return loader.samples
+
     return repeat
 
 
 def _share_of_batch(options, devices):
     """Images that each of the devices gets of a batch."""
     if options.batch_size % devices:
-        raise Unavailable("%d CPU devices are left out: a batch of %d cannot be divided evenly"
-                          % (devices, options.batch_size))
+        raise Unavailable(
+            f"{devices} CPU devices are left out: a batch of {options.batch_size} cannot be divided evenly"
+        )
     return options.batch_size // devices
 
 
@@ -183,15 +208,17 @@ def torch_twin(options, dtype):
     """The module `torch_network`, and its net with the weights of ours."""
     model, instructions = cpu_facts()
     if dtype == "bfloat16" and instructions and "avx512f" not in instructions:
-        raise Unavailable("PyTorch bfloat16 is left out: %s has no instructions for it, and takes minutes for a step"
-                          % model)
+        raise Unavailable(
+            f"PyTorch bfloat16 is left out: {model} has no instructions for it, and takes minutes for a step"
+        )
     if os.environ.get("GOMP_SPINCOUNT") == SPIN_COUNT:  # ours, not the user's: PyTorch is faster with its own
         del os.environ["GOMP_SPINCOUNT"]
     try:
         from . import torch_network
     except ImportError as error:
-        raise Unavailable("PyTorch is not here (%s) and its rows are left out: python -m pip install -e '.[bench]'"
-                          % error)
+        raise Unavailable(
+            f"PyTorch is not here ({error}) and its rows are left out: python -m pip install -e '.[bench]'"
+        )
     torch_network.torch.set_num_threads(threads())
     net = torch_network.attention_cifar(10, options.num_layers, options.widths)
     return torch_network, torch_network.load_gluon(net, initialised_net(options))
@@ -220,9 +247,11 @@ def reference_chain(mean, std, pad=4, flip=True):
     with importing_gluoncv():
         from gluoncv.data import transforms as cv
     transforms = mx.gluon.data.vision.transforms
-    return transforms.Compose([cv.RandomCrop(datasets.SIDE, pad=pad)] * bool(pad)
-                              + [transforms.RandomFlipLeftRight()] * flip
-                              + [transforms.ToTensor(), transforms.Normalize(mean, std)])
+    return transforms.Compose(
+        [cv.RandomCrop(datasets.SIDE, pad=pad)] * bool(pad)
+        + [transforms.RandomFlipLeftRight()] * flip
+        + [transforms.ToTensor(), transforms.Normalize(mean, std)]
+    )
 
 
 def image_input(options):
@@ -233,6 +262,7 @@ def image_input(options):
 
     def step():
         mx.nd.stack(*(chain(images[int(index)]) for index in draws.integers(0, len(images), options.batch_size)))
+
     return repeated(step, options)
 
 
@@ -245,6 +275,7 @@ def batch_input(options, **extra):
     def step():
         chosen = draws.integers(0, len(image_set.labels), options.batch_size)
         transform(image_set.images[chosen], image_set.labels[chosen])
+
     return repeated(step, dataclasses.replace(options, steps=INPUT_FACTOR * options.steps))
 
 
@@ -258,8 +289,14 @@ CONTENDERS = (
     Contender("inference", "ours float32", inference, {}, "PyTorch float32"),
     Contender("inference", "ours float32, fused", inference, dict(graph=fuse), "PyTorch float32"),
     Contender("inference", "ours float32, 2 CPU devices", inference, dict(devices=2), "PyTorch float32"),
-    Contender("inference", "ours float32, 2 CPU devices, 4 scratch pieces", inference, dict(devices=2),
-              "PyTorch float32", environment={"MXNET_CPU_TEMP_COPY": "4"}),
+    Contender(
+        "inference",
+        "ours float32, 2 CPU devices, 4 scratch pieces",
+        inference,
+        dict(devices=2),
+        "PyTorch float32",
+        environment={"MXNET_CPU_TEMP_COPY": "4"},
+    ),
     Contender("inference", "ours INT8", inference, dict(graph=int8), "PyTorch float32"),
     Contender("inference", "PyTorch float32", torch_inference, dict(dtype="float32"), "PyTorch float32"),
     Contender("inference", "PyTorch bfloat16", torch_inference, dict(dtype="bfloat16"), "PyTorch bfloat16"),

@@ -3,6 +3,7 @@
 Processes keep apart what would disturb: MXNet's AMP changes operators for the whole process, and PyTorch brings its
 own OpenMP.
 """
+
 import contextlib
 import dataclasses
 import datetime
@@ -21,16 +22,17 @@ from typing import List, NamedTuple, Optional
 import numpy as np
 
 from .. import __version__
-from ..system.mxnet import installed_version, mx
-from .cases import Unavailable, make_run, random_batch, repeated, threads
 from ..system.cores import core_count
 from ..system.devices import cpu_facts
 from ..system.errors import InputError
+from ..system.mxnet import installed_version, mx
+from .cases import Unavailable, make_run, random_batch, repeated, threads
 
 WARM_UP_ROUNDS = 2  # the first step plans memory, the second finds its weights in the layouts of the first
 
 
 # ---- statistics ----
+
 
 class Result(NamedTuple):
     """What one contender did.
@@ -53,9 +55,12 @@ class Result(NamedTuple):
 
     def summary(self):
         """The result with medians, as a dict of JSON types."""
-        return dict(self._asdict(), images_per_second=median_and_range(self.speeds),
-                    ratio_to_first=median_and_range(self.ratios_to_first),
-                    ratio_to_pytorch=self.ratios_to_pytorch and median_and_range(self.ratios_to_pytorch))
+        return dict(
+            self._asdict(),
+            images_per_second=median_and_range(self.speeds),
+            ratio_to_first=median_and_range(self.ratios_to_first),
+            ratio_to_pytorch=self.ratios_to_pytorch and median_and_range(self.ratios_to_pytorch),
+        )
 
 
 def median_and_range(values):
@@ -96,12 +101,20 @@ def compare_speeds(contenders, speeds):
     results = []
     for contender, own in zip(contenders, speeds.T):
         rival = columns.get(contender.rival)
-        results.append(Result(contender.part, contender.name, own.tolist(), (own / speeds[:, 0]).tolist(),
-                              None if rival is None else (own / speeds[:, rival]).tolist()))
+        results.append(
+            Result(
+                contender.part,
+                contender.name,
+                own.tolist(),
+                (own / speeds[:, 0]).tolist(),
+                None if rival is None else (own / speeds[:, rival]).tolist(),
+            )
+        )
     return results
 
 
 # ---- how it is measured ----
+
 
 class Turn(NamedTuple):
     """What a contender's process did in one turn.
@@ -134,7 +147,7 @@ def peak_memory():
     if os.path.exists("/proc/self/status"):
         with open("/proc/self/status") as stream:
             return next(int(line.split()[1]) for line in stream if line.startswith("VmHWM:")) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2 ** 20  # macOS counts bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes
 
 
 def _serve(connection, contenders, options):
@@ -148,8 +161,7 @@ def _serve(connection, contenders, options):
             run = runs[connection.recv()]
             begin, busy = time.perf_counter(), time.process_time()
             images = run()
-            connection.send(Turn(images, time.perf_counter() - begin, time.process_time() - busy,
-                                 peak_memory()))
+            connection.send(Turn(images, time.perf_counter() - begin, time.process_time() - busy, peak_memory()))
     except InputError as error:
         connection.send(error)
     except (EOFError, ConnectionError):
@@ -226,9 +238,8 @@ class ContenderProcess:
         except EOFError:
             self._process.join()
             if self._process.exitcode == -signal.SIGKILL:
-                raise InputError("%s: killed, most likely for want of memory: give a smaller --batch-size"
-                                 % self._names)
-            raise RuntimeError("%s: its process ended with exit code %d" % (self._names, self._process.exitcode))
+                raise InputError(f"{self._names}: killed, most likely for want of memory: give a smaller --batch-size")
+            raise RuntimeError(f"{self._names}: its process ended with exit code {self._process.exitcode}")
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -296,8 +307,10 @@ def operator_times(totals, steps):
     list of OperatorTime
     """
     whole = sum(row["Total"] for row in totals.values())
-    rows = [OperatorTime(name, row["Total"] / whole, row["Total"] / steps, row["Count"] / steps)
-            for name, row in totals.items()]
+    rows = [
+        OperatorTime(name, row["Total"] / whole, row["Total"] / steps, row["Count"] / steps)
+        for name, row in totals.items()
+    ]
     return sorted(rows, key=lambda row: -row.share)
 
 
@@ -310,8 +323,12 @@ def profile(options):
     step()
     # The profiler removes its file and makes it anew: os.devnull would be lost to the whole system.
     with tempfile.TemporaryDirectory() as folder:
-        mx.profiler.set_config(profile_symbolic=True, profile_imperative=True, aggregate_stats=True,
-                               filename=os.path.join(folder, "profile.json"))
+        mx.profiler.set_config(
+            profile_symbolic=True,
+            profile_imperative=True,
+            aggregate_stats=True,
+            filename=os.path.join(folder, "profile.json"),
+        )
         mx.profiler.set_state("run")
         step()
         mx.profiler.set_state("stop")
@@ -321,11 +338,20 @@ def profile(options):
 
 # ---- conditions ----
 
+
 def conditions(options):
     """What the figures depend on, as a dict of JSON types."""
     model, instructions = cpu_facts()
     versions = {name: installed_version(name) for name in ("mxnet", "torch", "numpy", "gluoncv")}
-    return dict(dataclasses.asdict(options), cpu=model, instructions=instructions, cores=core_count(),
-                threads=threads(), load=os.getloadavg()[0], python=platform.python_version(),
-                versions=dict(versions, resattnet=__version__), system=platform.platform(),
-                date=datetime.datetime.now().astimezone().isoformat(timespec="seconds"))
+    return dict(
+        dataclasses.asdict(options),
+        cpu=model,
+        instructions=instructions,
+        cores=core_count(),
+        threads=threads(),
+        load=os.getloadavg()[0],
+        python=platform.python_version(),
+        versions=dict(versions, resattnet=__version__),
+        system=platform.platform(),
+        date=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+    )

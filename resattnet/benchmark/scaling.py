@@ -1,4 +1,5 @@
 """What training costs as the work grows: images per second and memory by batch, depth and number of processes."""
+
 import contextlib
 import os
 import re
@@ -6,12 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..system.cores import core_count
-from .measure import WARM_UP_ROUNDS, ContenderProcess
-from .cases import Contender, training
-from ..system.files import write_csv, writing
 from ..commands.script_options import BenchmarkOptions
 from ..models.spec import attention_net_spec
+from ..system.cores import core_count
+from ..system.files import write_csv, writing
+from .cases import Contender, training
+from .measure import WARM_UP_ROUNDS, ContenderProcess
 
 
 class Load(NamedTuple):
@@ -53,11 +54,14 @@ class Cost(NamedTuple):
     limit: str
 
 
-LOADS = tuple(dict.fromkeys(
-    [Load(batch_size=batch_size) for batch_size in (16, 32, 64, 128, 256)]
-    + [Load(accumulate=4)]
-    + [Load(num_layers=depth) for depth in attention_net_spec]
-    + [Load(batch_size=batch_size, processes=2) for batch_size in (16, 64)]))
+LOADS = tuple(
+    dict.fromkeys(
+        [Load(batch_size=batch_size) for batch_size in (16, 32, 64, 128, 256)]
+        + [Load(accumulate=4)]
+        + [Load(num_layers=depth) for depth in attention_net_spec]
+        + [Load(batch_size=batch_size, processes=2) for batch_size in (16, 64)]
+    )
+)
 
 
 def memory_size():
@@ -65,7 +69,7 @@ def memory_size():
     if os.path.exists("/proc/meminfo"):
         with open("/proc/meminfo") as stream:
             return int(re.search(r"MemTotal: +(\d+) kB", stream.read()).group(1)) / 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2 ** 20
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
 
 
 def limit(busy_cores, memory, cores, available):
@@ -97,11 +101,17 @@ def measure_cost(load, widths, repeats, dtype="float32"):
     InputError
         If it does not fit into the memory.
     """
-    options = BenchmarkOptions(num_layers=load.num_layers, widths=widths, batch_size=load.batch_size, steps=1,
-                               dtype=dtype)
+    options = BenchmarkOptions(
+        num_layers=load.num_layers, widths=widths, batch_size=load.batch_size, steps=1, dtype=dtype
+    )
     cores = core_count()
-    contender = Contender("cost", _name(load, widths), training, dict(accumulate=load.accumulate),
-                      environment={"OMP_NUM_THREADS": str(max(1, cores // load.processes))})
+    contender = Contender(
+        "cost",
+        _name(load, widths),
+        training,
+        dict(accumulate=load.accumulate),
+        environment={"OMP_NUM_THREADS": str(max(1, cores // load.processes))},
+    )
     with contextlib.ExitStack() as stack:
         processes = [stack.enter_context(ContenderProcess([contender], options)) for _ in range(load.processes)]
         for process in processes:
@@ -115,20 +125,37 @@ def measure_cost(load, widths, repeats, dtype="float32"):
     speed = np.median([sum(turn.speed for turn in turns) for turns in rounds])
     busy = np.median([sum(turn.cpu_seconds / turn.seconds for turn in turns) for turns in rounds])
     memory = sum(turn.peak_memory for turn in rounds[-1])
-    return Cost(widths, dtype, load.num_layers, load.batch_size, load.accumulate, load.processes, float(speed), memory,
-                float(busy), limit(busy, memory, cores, memory_size()))
+    return Cost(
+        widths,
+        dtype,
+        load.num_layers,
+        load.batch_size,
+        load.accumulate,
+        load.processes,
+        float(speed),
+        memory,
+        float(busy),
+        limit(busy, memory, cores, memory_size()),
+    )
 
 
 def _name(load, widths):
-    return "Attention-%d (%s), batch %d x %d, %d process%s" % (
-        load.num_layers, widths, load.batch_size, load.accumulate, load.processes, "es" * (load.processes > 1))
+    return (
+        f"Attention-{load.num_layers} ({widths}), batch {load.batch_size} x {load.accumulate}, {load.processes} "
+        f"process{'es' * (load.processes > 1)}"
+    )
 
 
 def write_table(path, costs):
     """Write costs as CSV, their figures to four digits."""
     with writing(path):
-        write_csv(path, [{name: "%.4g" % value if isinstance(value, float) else value
-                          for name, value in cost._asdict().items()} for cost in costs])
+        write_csv(
+            path,
+            [
+                {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in cost._asdict().items()}
+                for cost in costs
+            ],
+        )
 
 
 def draw(path, costs):
@@ -136,19 +163,25 @@ def draw(path, costs):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 6), layout="constrained")
-    figure.suptitle("Training on the CPU, %s widths, %s" % (costs[0].widths, costs[0].dtype))
+    figure.suptitle(f"Training on the CPU, {costs[0].widths} widths, {costs[0].dtype}")
     axes = figure.subplots(2, 2, sharex="col")
     plain = [cost for cost in costs if cost.accumulate == cost.processes == 1]
-    for column, (axis, label, rows) in enumerate((
+    for column, (axis, label, rows) in enumerate(
+        (
             ("batch_size", "images of a batch (Attention-56)", [cost for cost in plain if cost.num_layers == 56]),
-            ("num_layers", "depth (batch 64)", [cost for cost in plain if cost.batch_size == 64]))):
+            ("num_layers", "depth (batch 64)", [cost for cost in plain if cost.batch_size == 64]),
+        )
+    ):
         if not rows:  # all others were too large for the machine
             continue
         rows = sorted(rows, key=lambda cost: getattr(cost, axis))
         places = [getattr(cost, axis) for cost in rows]
-        for row, (text, values) in enumerate((
+        for row, (text, values) in enumerate(
+            (
                 ("images/s in training", [cost.images_per_second for cost in rows]),
-                ("peak memory, GiB", [cost.memory / 1024 for cost in rows]))):
+                ("peak memory, GiB", [cost.memory / 1024 for cost in rows]),
+            )
+        ):
             axes[row, column].plot(places, values, "o-")
             axes[row, column].set(xscale="log", ylabel=text, ylim=(0, 1.1 * max(values)))
             axes[row, column].grid(alpha=0.3)

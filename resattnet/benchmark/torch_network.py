@@ -4,6 +4,7 @@ Nothing else in the package imports this module or PyTorch. Submodules have the 
 `load_gluon` only has to rename the two parameters of batch normalisation, whose defaults agree (PyTorch's momentum
 0.1 is Gluon's 0.9). Sizes, strides and channels come from the same tables.
 """
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -114,14 +115,16 @@ class AttentionNet(nn.Module):
         layers, channels = list(stem), widths.stem
         for width, stride, levels, modules in zip(widths.stages, stage_strides, MASK_LEVELS, spec.modules):
             layers.append(Bottleneck(width, channels, stride))
-            layers += [AttentionModule(width, levels, spec.p, spec.t, spec.r, attention_learning)
-                       for _ in range(modules)]
+            layers += [
+                AttentionModule(width, levels, spec.p, spec.t, spec.r, attention_learning) for _ in range(modules)
+            ]
             channels = width
         for stride in (2,) + (1,) * (TAIL_UNITS - 1):
             layers.append(Bottleneck(widths.tail, channels, stride))
             channels = widths.tail
-        self.features = nn.Sequential(*layers, nn.BatchNorm2d(channels), nn.ReLU(inplace=True),
-                                      nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.features = nn.Sequential(
+            *layers, nn.BatchNorm2d(channels), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
         self.output = nn.Linear(channels, classes)
 
     def forward(self, x):
@@ -170,8 +173,9 @@ def load_gluon(module, net):
     """
     # By structure and not by `name`: the latter counts how many nets the process has made.
     parameters = net._collect_params_with_prefix()
-    module.load_state_dict({gluon_name(name): torch.from_numpy(parameter.data().asnumpy())
-                            for name, parameter in parameters.items()})
+    module.load_state_dict(
+        {gluon_name(name): torch.from_numpy(parameter.data().asnumpy()) for name, parameter in parameters.items()}
+    )
     return module
 
 

@@ -8,6 +8,7 @@ published files, not equal to them.
 
 All functions take uint8 images (N, H, W, 3) and give new ones of the same shape.
 """
+
 import difflib
 import io
 from typing import Callable, NamedTuple, Tuple
@@ -75,8 +76,12 @@ def pixelate(images, share):
     """
     height, width = images.shape[1:3]
     small = max(1, int(width * share)), max(1, int(height * share))
-    return np.stack([np.asarray(Image.fromarray(image).resize(small, Image.BOX).resize((width, height), Image.BOX))
-                     for image in images])
+    return np.stack(
+        [
+            np.asarray(Image.fromarray(image).resize(small, Image.BOX).resize((width, height), Image.BOX))
+            for image in images
+        ]
+    )
 
 
 def brighten(images, amount):
@@ -143,7 +148,7 @@ def corrupt(images, name, strength, seed=0, first=0):
     """
     check_name(name)
     if strength not in STRENGTHS:
-        raise InputError("strength %s: choose from %s" % (strength, ", ".join(map(str, STRENGTHS))))
+        raise InputError(f"strength {strength}: choose from {', '.join(map(str, STRENGTHS))}")
     function, amounts, _, random = CORRUPTIONS[name]
     amount = amounts[strength - 1]
     if not random:
@@ -156,8 +161,11 @@ def check_name(name, flag=""):
     if name in CORRUPTIONS:
         return name
     near = difflib.get_close_matches(name, CORRUPTIONS, 3, 0.4)
-    raise InputError("%s%s: no such corruption; %s" % (
-        flag, name or "''", "the nearest: " + ", ".join(near) if near else "choose from " + ", ".join(CORRUPTIONS)))
+    raise InputError(
+        "{}{}: no such corruption; {}".format(
+            flag, name or "''", "the nearest: " + ", ".join(near) if near else "choose from " + ", ".join(CORRUPTIONS)
+        )
+    )
 
 
 def parse_names(text):

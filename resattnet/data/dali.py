@@ -5,6 +5,7 @@ DALI is imported where a pipeline is built. Its RecordIO reader follows the file
 a permutation of all of it, at the price of the `.rec` in memory. And since a pipeline cannot be set to an epoch, each
 epoch has its own, with seeds that say which epoch it is.
 """
+
 import ctypes
 import itertools
 
@@ -21,8 +22,9 @@ def import_dali():
         import nvidia.dali.fn
         import nvidia.dali.types
     except ImportError as error:
-        raise InputError("--loader dali: NVIDIA DALI cannot be imported (%s): python -m pip install -e '.[dali]'"
-                         % _one_line(error)) from error
+        raise InputError(
+            f"--loader dali: NVIDIA DALI cannot be imported ({_one_line(error)}): python -m pip install -e '.[dali]'"
+        ) from error
     return nvidia.dali
 
 
@@ -96,7 +98,7 @@ class DaliLoader:
                 images = images if self._gpu is None else images.as_cpu()
                 yield images.as_array()[:rows], labels.as_array()[:rows, 0].astype(np.int32)
         except RuntimeError as error:
-            raise InputError("%s: DALI cannot make batches of it (%s)" % (self._file.path, _one_line(error))) from error
+            raise InputError(f"{self._file.path}: DALI cannot make batches of it ({_one_line(error)})") from error
         finally:
             # Each pipeline's thread has filled its buffer from another arena of the C library, which keeps what is
             # freed: 140 MB of CIFAR-10 in each of up to eight a core.
@@ -109,19 +111,29 @@ class DaliLoader:
         pipeline = dali.Pipeline(self._batch_size, self._threads, self._gpu, seed=_seed(transform.seed, epoch))
         with pipeline:
             pngs, labels = fn.readers.mxnet(
-                path=record_file.path, index_path=record_file.index, random_shuffle=self._shuffle_seed is not None,
-                initial_fill=record_file.samples, seed=_seed(self._shuffle_seed or 0, epoch),
-                tensor_init_bytes=1)  # else each of the buffer's places begins with a megabyte
+                path=record_file.path,
+                index_path=record_file.index,
+                random_shuffle=self._shuffle_seed is not None,
+                initial_fill=record_file.samples,
+                seed=_seed(self._shuffle_seed or 0, epoch),
+                tensor_init_bytes=1,
+            )  # else each of the buffer's places begins with a megabyte
             images = fn.decoders.image(pngs, output_type=types.RGB)  # on the CPU: DALI decodes PNG nowhere else
             if self._gpu is not None:
                 images = images.gpu()
             if transform.pad:
-                corner = fn.random.uniform(values=list(range(-transform.pad, transform.pad + 1)), shape=2,
-                                           dtype=types.INT32)
+                corner = fn.random.uniform(
+                    values=list(range(-transform.pad, transform.pad + 1)), shape=2, dtype=types.INT32
+                )
                 size = fn.cast(fn.peek_image_shape(pngs)[:2], dtype=types.INT32)
                 images = fn.slice(images, corner, size, axes=(0, 1), out_of_bounds_policy="pad", fill_values=0)
             images = fn.crop_mirror_normalize(
-                images, dtype=types.FLOAT, output_layout="CHW", mirror=fn.random.coin_flip() if transform.flip else 0,
-                mean=[255 * mean for mean in transform.mean], std=[255 * std for std in transform.std])
+                images,
+                dtype=types.FLOAT,
+                output_layout="CHW",
+                mirror=fn.random.coin_flip() if transform.flip else 0,
+                mean=[255 * mean for mean in transform.mean],
+                std=[255 * std for std in transform.std],
+            )
             pipeline.set_outputs(images, labels)
         return pipeline

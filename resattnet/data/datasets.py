@@ -7,13 +7,14 @@ The digits are the 1,797 8x8 images of `sklearn.datasets.load_digits`: see `digi
 file for where they come from and their licence. CIFAR is read from the official *binary* files
 (https://www.cs.toronto.edu/~kriz/cifar.html), never from pickles.
 """
+
 import os
 from typing import Any, Callable, Dict, NamedTuple, Tuple
 
 import numpy as np
 
-from .downloads import DownloadError, extract, fetch
 from ..system.errors import InputError
+from .downloads import DownloadError, extract, fetch
 
 SIDE = 32  # pixels: height and width of every image here
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
@@ -93,7 +94,7 @@ def load_images(name, data_dir, split, download=True, data_format="bin"):
     data_dir = os.path.expanduser(str(data_dir))
     data_set = describe_data(name, data_dir, data_format)
     if split not in data_set.samples:
-        raise InputError("split %r: choose from %s" % (split, ", ".join(data_set.samples)))
+        raise InputError(f"split {split!r}: choose from {', '.join(data_set.samples)}")
     return data_set.read(data_set, data_dir, split, download)
 
 
@@ -104,7 +105,7 @@ def describe_data(name, data_dir=None, data_format="bin"):
 
         return recordio.describe_records(name, os.path.expanduser(str(data_dir)))
     if name not in SETS:
-        raise InputError("data set %r: choose from %s" % (name, ", ".join(DATASETS)))
+        raise InputError(f"data set {name!r}: choose from {', '.join(DATASETS)}")
     return SETS[name]
 
 
@@ -153,7 +154,7 @@ def read_cifar(data_set, data_dir, split, download):
         records = read_records(os.path.join(folder, name), files.labels, count)
         rows = slice(i * count, (i + 1) * count)
         labels[rows] = records[:, len(files.labels) - 1]
-        images[rows] = records[:, len(files.labels):].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+        images[rows] = records[:, len(files.labels) :].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
     return ImageSet(images, labels, _class_names(data_set, folder))
 
 
@@ -172,16 +173,19 @@ def read_records(path, label_bytes, count):
     try:
         found, expected = os.path.getsize(path), count * length
         if found != expected:
-            raise InputError("{}: {:,} bytes, expected {:,}: {}; {}".format(
-                path, found, expected, "truncated" if found < expected else "too long", ANEW))
+            raise InputError(
+                f"{path}: {found:,} bytes, expected {expected:,}: "
+                f"{('truncated' if found < expected else 'too long')}; {ANEW}"
+            )
         records = np.fromfile(path, np.uint8).reshape(count, length)
     except OSError as error:
-        raise InputError("%s: cannot be read (%s)" % (path, error.strerror)) from error
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     for column, values in enumerate(label_bytes):
         wrong = np.flatnonzero(records[:, column] >= values)
         if len(wrong):
-            raise InputError("{}: record {:,} has label {}, expected 0 to {}: damaged, or not of this set; {}".format(
-                path, wrong[0], records[wrong[0], column], values - 1, ANEW))
+            raise InputError(
+                f"{path}: record {wrong[0]:,} has label {records[wrong[0], column]}, expected 0 to {values - 1}: damaged, or not of this set; {ANEW}"
+            )
     return records
 
 
@@ -215,13 +219,14 @@ def _obtain(data_set, data_dir, split, download):
         try:
             fetch(files.url, archive, files.size, sha256=files.sha256, md5=files.md5)
         except DownloadError as error:
-            fault = " and could not be downloaded (%s)" % error.reason
+            fault = f" and could not be downloaded ({error.reason})"
             raise InputError(_way_out(data_set, data_dir, split, fault)) from error
     extract(archive, home)
     absent = _absent(folders[0], files.splits[split])
     if absent:
-        raise InputError("%s: holds no %s/%s: replace it by the binary version from %s"
-                         % (archive, files.folder, absent[0], PAGE))
+        raise InputError(
+            f"{archive}: holds no {files.folder}/{absent[0]}: replace it by the binary version from {PAGE}"
+        )
     return folders[0]
 
 
@@ -232,10 +237,12 @@ def _way_out(data_set, data_dir, split, fault=""):
     names = files.splits[split]
     fullest = min(folders, key=lambda folder: len(_absent(folder, names)))
     absent = _absent(fullest, names)
-    what = "is not in %s" % home if len(absent) == len(names) else "lacks %s in %s" % (", ".join(absent), fullest)
+    what = f"is not in {home}" if len(absent) == len(names) else f"lacks {', '.join(absent)} in {fullest}"
     number = sum(map(len, files.splits.values()))
-    return "%s %s%s: put %s from %s in %s, or its %d .bin files in %s" % (
-        data_set.title, what, fault, files.archive, PAGE, home, number, folders[0])
+    return (
+        f"{data_set.title} {what}{fault}: put {files.archive} from {PAGE} in {home}, or its {number} .bin "
+        f"files in {folders[0]}"
+    )
 
 
 def _class_names(data_set, folder):
@@ -246,43 +253,66 @@ def _class_names(data_set, folder):
     with open(path, encoding="utf-8", errors="replace") as file:
         names = tuple(line.strip() for line in file if line.strip())
     if len(names) != len(data_set.classes):
-        raise InputError("%s: %d class names, expected %d: mend or delete it"
-                         % (path, len(names), len(data_set.classes)))
+        raise InputError(f"{path}: {len(names)} class names, expected {len(data_set.classes)}: mend or delete it")
     return names
 
 
 SETS = {
     "digits": DataSet(
-        title="The handwritten digits", classes=tuple("0123456789"), samples={"train": 1437, "test": 360},
-        mean=(0.3054, 0.3054, 0.3054), std=(0.3228, 0.3228, 0.3228), flip=False, read=read_digits),
+        title="The handwritten digits",
+        classes=tuple("0123456789"),
+        samples={"train": 1437, "test": 360},
+        mean=(0.3054, 0.3054, 0.3054),
+        std=(0.3228, 0.3228, 0.3228),
+        flip=False,
+        read=read_digits,
+    ),
     "cifar10": DataSet(
         title="CIFAR-10",
         classes=tuple("airplane automobile bird cat deer dog frog horse ship truck".split()),
         samples={"train": 50000, "test": 10000},
-        mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616), flip=True, read=read_cifar,
+        mean=(0.4914, 0.4822, 0.4465),
+        std=(0.2470, 0.2435, 0.2616),
+        flip=True,
+        read=read_cifar,
         files=BinaryFiles(
-            url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", size=170052171,
+            url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+            size=170052171,
             sha256="c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
             md5="c32a1d4ab5d03f1284b67883e8d87530",
-            folder="cifar-10-batches-bin", names="batches.meta.txt", labels=(10,),
-            splits={"train": tuple("data_batch_%d.bin" % i for i in range(1, 6)), "test": ("test_batch.bin",)})),
+            folder="cifar-10-batches-bin",
+            names="batches.meta.txt",
+            labels=(10,),
+            splits={"train": tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test": ("test_batch.bin",)},
+        ),
+    ),
     "cifar100": DataSet(
         title="CIFAR-100",
-        classes=tuple("""
+        classes=tuple(
+            """
             apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
             castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
             elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard
             lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear
             pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark
             shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone
-            television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm""".split()),
+            television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm""".split()
+        ),
         samples={"train": 50000, "test": 10000},
-        mean=(0.5071, 0.4865, 0.4409), std=(0.2673, 0.2564, 0.2762), flip=True, read=read_cifar,
+        mean=(0.5071, 0.4865, 0.4409),
+        std=(0.2673, 0.2564, 0.2762),
+        flip=True,
+        read=read_cifar,
         files=BinaryFiles(
-            url="https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz", size=168513733,
+            url="https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+            size=168513733,
             sha256="58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
             md5="03b5dce01913d631647c71ecec9e9cb8",
-            folder="cifar-100-binary", names="fine_label_names.txt", labels=(20, 100),  # coarse, fine
-            splits={"train": ("train.bin",), "test": ("test.bin",)})),
+            folder="cifar-100-binary",
+            names="fine_label_names.txt",
+            labels=(20, 100),  # coarse, fine
+            splits={"train": ("train.bin",), "test": ("test.bin",)},
+        ),
+    ),
 }
 DATASETS = tuple(SETS)

@@ -1,4 +1,5 @@
 """Files from the network: downloaded once, resumed, checked and unpacked safely."""
+
 import contextlib
 import fcntl
 import functools
@@ -26,8 +27,7 @@ class DownloadError(InputError):
     """A file that the network did not give; `reason` is why, without the address and the way out."""
 
     def __init__(self, url, path, reason):
-        super().__init__("%s could not be downloaded (%s): run again to go on, or put the file at %s"
-                         % (url, reason, path))
+        super().__init__(f"{url} could not be downloaded ({reason}): run again to go on, or put the file at {path}")
         self.reason = reason
 
 
@@ -116,8 +116,7 @@ def _reading(archive):
     try:
         yield
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        raise InputError("%s: not a whole tar archive (%s): delete it and run again"
-                         % (archive, _reason(error))) from error
+        raise InputError(f"{archive}: not a whole tar archive ({_reason(error)}): delete it and run again") from error
 
 
 @contextlib.contextmanager
@@ -158,7 +157,7 @@ def _lock(part, path):
     try:
         fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        print("Waiting for another process that downloads %s" % path, file=sys.stderr)
+        print(f"Waiting for another process that downloads {path}", file=sys.stderr)
         fcntl.flock(part, fcntl.LOCK_EX)
     except OSError:
         pass  # a file system without locks: the checksum still tells
@@ -187,7 +186,7 @@ def _complete(url, part, size, timeout):
 
 def _receive(url, part, start, size, timeout):
     """Append to `part`, which has `start` bytes, what one request gives; return why it ended early."""
-    headers = {"Range": "bytes=%d-" % start} if start else {}
+    headers = {"Range": f"bytes={start}-"} if start else {}
     try:
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
     except urllib.error.HTTPError as error:
@@ -200,22 +199,22 @@ def _receive(url, part, start, size, timeout):
     with response:
         if response.getcode() == 206:
             given = response.headers.get("Content-Range", "")
-            if not given.startswith("bytes %d-" % start):
+            if not given.startswith(f"bytes {start}-"):
                 return _receive(url, part, part.truncate(0), size, timeout)
         else:
             start = 0
         length = response.headers.get("Content-Length", "")
         if length.isdigit() and start + int(length) != size:
-            return "the server has {:,} bytes, expected {:,}".format(start + int(length), size)
+            return f"the server has {start + int(length):,} bytes, expected {size:,}"
         with _writing(part.name):
             part.truncate(start)
-        print("Downloading {}: {:,} of {:,} bytes to go".format(url, size - start, size), file=sys.stderr)
+        print(f"Downloading {url}: {size - start:,} of {size:,} bytes to go", file=sys.stderr)
         return _append(response, part, start, size)
 
 
 def _append(response, part, have, size):
     """Append the rest of `size` bytes to `part`; return '' or why they did not all come."""
-    name = os.path.basename(part.name)[:-len(".part")]
+    name = os.path.basename(part.name)[: -len(".part")]
     with tqdm(desc=name, total=size, initial=have, unit="B", unit_scale=True, disable=None) as bar:
         while have < size:
             try:
@@ -224,7 +223,7 @@ def _append(response, part, have, size):
             except (OSError, http.client.HTTPException) as error:
                 return _reason(error)
             if not chunk:
-                return "the connection was cut after {:,} of {:,} bytes".format(have, size)
+                return f"the connection was cut after {have:,} of {size:,} bytes"
             with _writing(part.name):
                 _write_all(part, chunk)
             have += len(chunk)
@@ -236,7 +235,7 @@ def _write_all(file, chunk):
     # An unbuffered file may take less than it is given, where the disk is nearly full.
     rest = memoryview(chunk)
     while rest:
-        rest = rest[file.write(rest):]
+        rest = rest[file.write(rest) :]
 
 
 def _check(url, path, **digests):
@@ -247,8 +246,10 @@ def _check(url, path, **digests):
         found = digest(path + ".part", algorithm)
         if found != expected.lower():
             os.remove(path + ".part")
-            raise InputError("%s: the download was corrupted (%s %s, expected %s) and is removed: run again, or put "
-                             "the file at %s" % (url, algorithm.upper(), found, expected, path))
+            raise InputError(
+                f"{url}: the download was corrupted ({algorithm.upper()} {found}, expected {expected}) and is removed: run again, or put "
+                f"the file at {path}"
+            )
 
 
 def _check_member(archive, member):
@@ -259,14 +260,15 @@ def _check_member(archive, member):
         fault = "is a link or a device"
     else:
         return
-    raise InputError("%s: member %r %s: refused, delete this archive and take the official one"
-                     % (archive, member.name, fault))
+    raise InputError(
+        f"{archive}: member {member.name!r} {fault}: refused, delete this archive and take the official one"
+    )
 
 
 def _write_whole(path, source):
     """Write a readable `source` to `path` through a temporary file beside it."""
     # Not even two hosts on one file system may share it: hence no process number.
-    part = "%s.%s.part" % (path, uuid.uuid4().hex[:8])
+    part = f"{path}.{uuid.uuid4().hex[:8]}.part"
     with _writing(path):
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         file = open(part, "xb", buffering=0)
@@ -285,7 +287,7 @@ def _write_whole(path, source):
 def _reason(error):
     """The cause of a network or file error in a few words, on one line."""
     if isinstance(error, urllib.error.HTTPError):
-        return "HTTP %d %s" % (error.code, error.reason)
+        return f"HTTP {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
         error = error.reason
     return " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__

@@ -1,12 +1,13 @@
 """Folders of images, one sub-folder for each class, read whole into memory."""
+
 import os
 
 import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from .datasets import ImageSet
 from ..system.errors import InputError
+from .datasets import ImageSet
 from .image_files import read_image
 
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -40,21 +41,25 @@ def read_folder(folder, size=None, test_share=None, seed=0):
         If there are no images, a class is in test only, an image cannot be read, or sizes differ.
     """
     if not os.path.isdir(folder):
-        raise InputError("--images %s: no such folder" % folder)
+        raise InputError(f"--images {folder}: no such folder")
     rng = np.random.default_rng(seed)
     train, test = _split_by_fraction(folder, test_share, rng) if test_share else _splits(folder)
     classes = tuple(train)
     if len(classes) < 2:
-        raise InputError("%s: one class only (%s): there is nothing to tell apart" % (folder, classes[0]))
-    files = {split: [(path, classes.index(name)) for name in found for path in found[name]]
-             for split, found in (("train", train), ("test", test))}
+        raise InputError(f"{folder}: one class only ({classes[0]}): there is nothing to tell apart")
+    files = {
+        split: [(path, classes.index(name)) for name in found for path in found[name]]
+        for split, found in (("train", train), ("test", test))
+    }
     # Readers that shuffle a window of the file only would meet one class at a time.
     files["train"] = [files["train"][place] for place in rng.permutation(len(files["train"]))]
     sets = {split: _read(files[split], classes, size, "reading " + split) for split in files}
     shapes = [sets[split].images.shape[2:0:-1] for split in ("train", "test")]
     if shapes[0] != shapes[1]:
-        raise InputError("%s: training images are of %dx%d pixels, test images of %dx%d: give --size"
-                         % ((folder,) + shapes[0] + shapes[1]))
+        raise InputError(
+            "%s: training images are of %dx%d pixels, test images of %dx%d: give --size"
+            % ((folder,) + shapes[0] + shapes[1])
+        )
     return sets
 
 
@@ -62,20 +67,23 @@ def _splits(folder):
     """The files by class of `train` and of `test` or `val`."""
     test = next((name for name in TEST_NAMES if os.path.isdir(os.path.join(folder, name))), None)
     if not os.path.isdir(os.path.join(folder, "train")):
-        raise InputError("--images %s: has no train folder; where its own sub-folders are the classes, give "
-                         "--test-share 0.2" % folder)
+        raise InputError(
+            f"--images {folder}: has no train folder; where its own sub-folders are the classes, give --test-share 0.2"
+        )
     if test is None:
-        raise InputError("--images {0}: has no test or val folder beside train; to take test images from train, give "
-                         "--images {0}/train --test-share 0.2".format(folder.rstrip("/")))
+        raise InputError(
+            f"--images {folder.rstrip('/')}: has no test or val folder beside train; to take test "
+            f"images from train, give --images {folder.rstrip('/')}/train --test-share 0.2"
+        )
     found = [_classes(os.path.join(folder, name)) for name in ("train", test)]
     for name, files in found[0].items():
         if not files:
-            raise InputError("%s: no images of the class" % os.path.join(folder, "train", name))
+            raise InputError(f"{os.path.join(folder, 'train', name)}: no images of the class")
     new = [name for name in found[1] if name not in found[0]]
     if new:
-        raise InputError("%s: the class is not in train" % os.path.join(folder, test, new[0]))
+        raise InputError(f"{os.path.join(folder, test, new[0])}: the class is not in train")
     if not any(found[1].values()):
-        raise InputError("%s: no images" % os.path.join(folder, test))
+        raise InputError(f"{os.path.join(folder, test)}: no images")
     return found
 
 
@@ -83,12 +91,17 @@ def _split_by_fraction(folder, share, rng):
     """The files by class of a folder of classes, `share` of each drawn for test."""
     train, test = _classes(folder), {}
     if "train" in train:
-        raise InputError("--test-share %g: %s has a train folder already; leave it out, or give --images %s"
-                         % (share, folder, os.path.join(folder, "train")))
+        raise InputError(
+            f"--test-share {share:g}: {folder} has a train folder already; leave it out, or give "
+            f"--images {os.path.join(folder, 'train')}"
+        )
     for name, files in train.items():
         if len(files) < 2:
-            raise InputError("%s: %s, and both splits need one" % (
-                os.path.join(folder, name), "one image of the class" if files else "no images of the class"))
+            raise InputError(
+                f"{os.path.join(folder, name)}: "
+                f"{('one image of the class' if files else 'no images of the class')}, and both "
+                "splits need one"
+            )
         count = min(max(1, round(share * len(files))), len(files) - 1)
         drawn = set(rng.choice(len(files), count, replace=False).tolist())
         test[name] = [path for place, path in enumerate(files) if place in drawn]
@@ -100,12 +113,18 @@ def _classes(folder):
     """The image files of each sub-folder, both in the order of their names; hidden ones are left out."""
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
-        found = {name: [os.path.join(folder, name, file) for file in sorted(os.listdir(os.path.join(folder, name)))
-                        if file.lower().endswith(EXTENSIONS) and file[0] != "."] for name in names}
+        found = {
+            name: [
+                os.path.join(folder, name, file)
+                for file in sorted(os.listdir(os.path.join(folder, name)))
+                if file.lower().endswith(EXTENSIONS) and file[0] != "."
+            ]
+            for name in names
+        }
     except OSError as error:
-        raise InputError("%s: cannot be read (%s)" % (error.filename, error.strerror)) from error
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
     if not found:
-        raise InputError("%s: no images: it has no sub-folder for each class" % folder)
+        raise InputError(f"{folder}: no images: it has no sub-folder for each class")
     return found
 
 
@@ -117,8 +136,10 @@ def _read(files, classes, size, label):
         if images is None:
             images = np.empty((len(files),) + image.shape, np.uint8)
         if image.shape != images.shape[1:]:
-            raise InputError("%s is of %dx%d pixels, %s of %dx%d: give --size"
-                             % ((path,) + image.shape[1::-1] + (files[0][0],) + images.shape[2:0:-1]))
+            raise InputError(
+                "%s is of %dx%d pixels, %s of %dx%d: give --size"
+                % ((path,) + image.shape[1::-1] + (files[0][0],) + images.shape[2:0:-1])
+            )
         images[number] = image
     return ImageSet(images, np.array([label for _, label in files], np.int32), classes)
 

@@ -1,4 +1,5 @@
 """Images of the user's, of any format, mode and size, as RGB of 8 bits."""
+
 import os
 import sys
 import warnings
@@ -57,9 +58,9 @@ def read_image(path):
                 return to_rgb(image)
     except Exception as error:  # damaged files make Pillow raise more kinds than it names
         if isinstance(error, OSError) and error.strerror:
-            raise InputError("%s: cannot be read (%s)" % (path, error.strerror)) from error
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError("%s: not an image that can be read (%s)" % (path, reason)) from error
+        raise InputError(f"{path}: not an image that can be read ({reason})") from error
 
 
 def find_images(names, stdin=None):
@@ -99,14 +100,17 @@ def find_images(names, stdin=None):
 
 def _walk(folder):
     def refuse(error):
-        raise InputError("%s: cannot be read (%s)" % (error.filename, error.strerror)) from error
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
     endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     files = []
     for place, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if name[0] != ".")
-        files.extend(os.path.join(place, name) for name in sorted(names)
-                     if name[0] != "." and os.path.splitext(name)[1].lower() in endings)
+        files.extend(
+            os.path.join(place, name)
+            for name in sorted(names)
+            if name[0] != "." and os.path.splitext(name)[1].lower() in endings
+        )
     if not files:
-        raise InputError("%s: no images in this folder" % folder)
+        raise InputError(f"{folder}: no images in this folder")
     return files

@@ -1,4 +1,5 @@
 """Batches from data sets: one iterable contract, whatever reads them."""
+
 import collections
 import functools
 import itertools
@@ -9,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..system.mxnet import mx
 from ..system.errors import InputError
+from ..system.mxnet import mx
 
 BATCHES_AHEAD = 2  # asked of each worker before they are needed
 PATIENCE = 120  # seconds that a worker may take for a batch
@@ -37,7 +38,7 @@ class _BatchDataset(mx.gluon.data.Dataset):
 
     def __getitem__(self, wanted):
         begin = wanted.batch * self._batch_size
-        rows = self._rows(wanted.epoch)[begin:begin + self._batch_size]
+        rows = self._rows(wanted.epoch)[begin : begin + self._batch_size]
         return self._images[rows], self._labels[rows], wanted.epoch, wanted.batch
 
     def _rows(self, epoch):
@@ -116,11 +117,12 @@ class _Worker:
 
     def __init__(self, name, make_batch):
         self._connection, its_end = multiprocessing.Pipe()
-        self._process = multiprocessing.Process(target=_work, name=name, daemon=True,
-                                                args=(its_end, self._connection, make_batch))
+        self._process = multiprocessing.Process(
+            target=_work, name=name, daemon=True, args=(its_end, self._connection, make_batch)
+        )
         self._process.start()
         its_end.close()
-        self._name = "%s (process %d)" % (name, self._process.pid)
+        self._name = f"{name} (process {self._process.pid})"
         self._tickets, self._answers = itertools.count(), {}
 
     def ask(self, samples):
@@ -144,8 +146,10 @@ class _Worker:
         while self._answers[ticket] is None:
             try:
                 if not self._connection.poll(PATIENCE):
-                    raise InputError("%s has made no batch for %d s: --workers 0 makes them in the training process"
-                                     % (self._name, PATIENCE))
+                    raise InputError(
+                        f"{self._name} has made no batch for {PATIENCE} s: --workers 0 makes them in "
+                        "the training process"
+                    )
                 number, answer = self._connection.recv()
             except (EOFError, OSError):
                 self._say_how_it_died()
@@ -153,7 +157,7 @@ class _Worker:
                 self._answers[number] = answer
         answer = self._answers.pop(ticket)
         if isinstance(answer, _Failure):
-            raise answer.error from RuntimeError("in %s:\n%s" % (self._name, answer.trace))
+            raise answer.error from RuntimeError(f"in {self._name}:\n{answer.trace}")
         return answer
 
     def forget(self, ticket):
@@ -168,8 +172,8 @@ class _Worker:
         elif code == -signal.SIGKILL:
             end = "was killed, most likely for want of memory: give fewer --workers"
         else:
-            end = "ended with exit code %d" % code if code >= 0 else "died of %s" % signal.Signals(-code).name
-        raise InputError("%s %s" % (self._name, end)) from None
+            end = f"ended with exit code {code}" if code >= 0 else f"died of {signal.Signals(-code).name}"
+        raise InputError(f"{self._name} {end}") from None
 
 
 class _DataLoader(mx.gluon.data.DataLoader):
@@ -182,8 +186,10 @@ class _DataLoader(mx.gluon.data.DataLoader):
     def __init__(self, dataset, batch_sampler, batchify_fn, num_workers):
         super().__init__(dataset, batch_sampler=batch_sampler, batchify_fn=batchify_fn)
         self._make_batch = functools.partial(_make_batch, dataset, batchify_fn)
-        self._workers = [_Worker("loader worker %d of %d" % (number, num_workers), self._make_batch)
-                         for number in range(1, num_workers + 1)]
+        self._workers = [
+            _Worker(f"loader worker {number} of {num_workers}", self._make_batch)
+            for number in range(1, num_workers + 1)
+        ]
 
     def __iter__(self):
         samples = iter(self._batch_sampler)
@@ -208,8 +214,9 @@ class _DataLoader(mx.gluon.data.DataLoader):
 def epoch_samples(total, batch_size, shuffled):
     """How many of `total` samples an epoch yields: all, or, if it is shuffled, those that fill whole batches."""
     if shuffled and batch_size > total:
-        raise InputError("a batch of %d is larger than the data set of %d images: give a smaller --batch-size"
-                         % (batch_size, total))
+        raise InputError(
+            f"a batch of {batch_size} is larger than the data set of {total} images: give a smaller --batch-size"
+        )
     return total - total % batch_size if shuffled else total
 
 

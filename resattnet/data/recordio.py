@@ -5,6 +5,7 @@ The set NAME in a folder is five files: `NAME_train.rec` and `NAME_test.rec`, th
 many records and bytes each `.rec` has, with its SHA-256. The description is put in place last: without it
 there is no set.
 """
+
 import io
 import json
 import os
@@ -16,10 +17,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from ..system.mxnet import mx
-from .datasets import DATASETS, DataSet, ImageSet
 from ..system.errors import InputError
 from ..system.files import digest, writing
+from ..system.mxnet import mx
+from .datasets import DATASETS, DataSet, ImageSet
 
 SPLITS = ("train", "test")
 VERSION = 1
@@ -44,7 +45,7 @@ class RecordFile(NamedTuple):
 
 def paths(directory, name, split):
     """The record file of a split and its index."""
-    base = os.path.join(directory, "%s_%s" % (name, split))
+    base = os.path.join(directory, f"{name}_{split}")
     return base + ".rec", base + ".idx"
 
 
@@ -71,6 +72,7 @@ def statistics(images):
 
 # ---- writing ----
 
+
 def _files(directory, name):
     """All files of the set `name`, the description last."""
     return [path for split in SPLITS for path in paths(directory, name, split)] + [description_path(directory, name)]
@@ -80,7 +82,7 @@ def check_output(directory, name, overwrite=False):
     """Raise InputError where a file of the set `name` is there already, unless it may be overwritten."""
     there = next((path for path in _files(directory, name) if os.path.lexists(path)), None)
     if there and not overwrite:
-        raise InputError("%s is there already: give another folder or name, or --overwrite 1" % there)
+        raise InputError(f"{there} is there already: give another folder or name, or --overwrite 1")
 
 
 def write_records(directory, name, splits, source, mean, std, flip, overwrite=False):
@@ -108,12 +110,19 @@ def write_records(directory, name, splits, source, mean, std, flip, overwrite=Fa
         If a file is there already, or cannot be written.
     """
     check_output(directory, name, overwrite)
-    description = {"version": VERSION, "source": source, "classes": list(splits["train"].classes), "flip": bool(flip),
-                   "mean": list(mean), "std": list(std), "splits": {}}
-    with writing("%s: the records" % directory):
+    description = {
+        "version": VERSION,
+        "source": source,
+        "classes": list(splits["train"].classes),
+        "flip": bool(flip),
+        "mean": list(mean),
+        "std": list(std),
+        "splits": {},
+    }
+    with writing(f"{directory}: the records"):
         os.makedirs(directory, exist_ok=True)
         # A folder of the same file system, so that putting a file in place is a rename.
-        with tempfile.TemporaryDirectory(prefix=".%s_records-" % name, dir=directory) as workshop:
+        with tempfile.TemporaryDirectory(prefix=f".{name}_records-", dir=directory) as workshop:
             for split in SPLITS:
                 description["splits"][split] = _write_split(workshop, name, split, splits[split])
             with open(description_path(workshop, name), "w", encoding="utf-8") as file:
@@ -140,8 +149,7 @@ def _write_split(directory, name, split, image_set):
         raise OSError(str(error).strip().splitlines()[-1]) from error
     # MXNet does not say so where the last of its buffer found no room.
     if os.path.getsize(path) != length:
-        raise OSError("%d of %d bytes of the %s split written: is the disk full?"
-                      % (os.path.getsize(path), length, split))
+        raise OSError(f"{os.path.getsize(path)} of {length} bytes of the {split} split written: is the disk full?")
     return {"samples": len(image_set.labels), "bytes": length, "sha256": digest(path)}
 
 
@@ -149,9 +157,12 @@ def _verify(directory, name, splits):
     facts = describe_records(name, directory)
     for split, written in splits.items():
         found = facts.read(facts, directory, split, False)
-        if not (np.array_equal(found.images, written.images) and np.array_equal(found.labels, written.labels)
-                and found.classes == tuple(written.classes)):
-            raise OSError("what was read back of the %s split is not what was written" % split)
+        if not (
+            np.array_equal(found.images, written.images)
+            and np.array_equal(found.labels, written.labels)
+            and found.classes == tuple(written.classes)
+        ):
+            raise OSError(f"what was read back of the {split} split is not what was written")
 
 
 def _put_in_place(workshop, directory, name):
@@ -167,6 +178,7 @@ def _put_in_place(workshop, directory, name):
 
 # ---- reading ----
 
+
 def describe_records(name, data_dir):
     """The `datasets.DataSet` of the records called `name` in a folder, no image being read.
 
@@ -180,7 +192,7 @@ def describe_records(name, data_dir):
         with open(path, encoding="utf-8") as file:
             known = json.load(file)
         if known["version"] != VERSION:
-            raise InputError("%s: of version %s, expected %d: %s" % (path, known["version"], VERSION, ANEW))
+            raise InputError(f"{path}: of version {known['version']}, expected {VERSION}: {ANEW}")
         numbers = [tuple(float(number) for number in known[key]) for key in ("mean", "std")]
         if [len(part) for part in numbers] != [3, 3] or min(numbers[1]) <= 0:
             raise ValueError("mean or std")
@@ -188,17 +200,25 @@ def describe_records(name, data_dir):
         samples = {split: splits[split]["samples"] for split in SPLITS}
         if min(samples.values()) < 1:
             raise ValueError("samples")
-        return DataSet(title=str(known["source"]), classes=tuple(map(str, known["classes"])), samples=samples,
-                       mean=numbers[0], std=numbers[1], flip=bool(known["flip"]), read=_read,
-                       files=RecordFiles(name, splits))
+        return DataSet(
+            title=str(known["source"]),
+            classes=tuple(map(str, known["classes"])),
+            samples=samples,
+            mean=numbers[0],
+            std=numbers[1],
+            flip=bool(known["flip"]),
+            read=_read,
+            files=RecordFiles(name, splits),
+        )
     except FileNotFoundError:
-        what = "--dataset %s" % name if name in DATASETS else "--images FOLDER --name %s" % name
-        raise InputError("%s is not there: make the records with scripts/make_records.py %s --output-dir %s"
-                         % (path, what, data_dir))
+        what = f"--dataset {name}" if name in DATASETS else f"--images FOLDER --name {name}"
+        raise InputError(
+            f"{path} is not there: make the records with scripts/make_records.py {what} --output-dir {data_dir}"
+        )
     except OSError as error:
-        raise InputError("%s: cannot be read (%s)" % (path, error.strerror)) from error
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError("%s is damaged (%s: %s): %s" % (path, type(error).__name__, error, ANEW)) from error
+        raise InputError(f"{path} is damaged ({type(error).__name__}: {error}): {ANEW}") from error
 
 
 def locate(data_set, data_dir, split):
@@ -235,7 +255,7 @@ def image_size(data_set, data_dir):
         If it cannot be read.
     """
     path, index = paths(os.path.expanduser(str(data_dir)), data_set.files.name, "test")
-    where = "%s: record 0" % path
+    where = f"{path}: record 0"
     reader = _open(path, index, data_set.files.splits["test"])
     _, png = _unpack(_record(reader, 0, where), 0, len(data_set.classes), where)
     reader.close()
@@ -250,8 +270,10 @@ def _read(data_set, data_dir, split, download):
         if images is None:
             images = np.empty((len(labels),) + image.shape, np.uint8)
         if image.shape != images.shape[1:]:
-            raise InputError("%s is of %dx%d pixels, those before of %dx%d: training reads images of one size; make "
-                             "them with --size" % ((where,) + image.shape[1::-1] + images.shape[2:0:-1]))
+            raise InputError(
+                "%s is of %dx%d pixels, those before of %dx%d: training reads images of one size; make "
+                "them with --size" % ((where,) + image.shape[1::-1] + images.shape[2:0:-1])
+            )
         images[number] = image
     return ImageSet(images, labels, data_set.classes)
 
@@ -261,36 +283,40 @@ def _records(data_set, data_dir, split, doing):
     name, known = data_set.files.name, data_set.files.splits[split]
     path, index = paths(data_dir, name, split)
     reader = _open(path, index, known)
-    for number in _bar(range(known["samples"]), known["samples"], "%s %s" % (doing, split)):
-        where = "%s: record %d" % (path, number)
+    for number in _bar(range(known["samples"]), known["samples"], f"{doing} {split}"):
+        where = f"{path}: record {number}"
         yield (where,) + _unpack(_record(reader, number, where), number, len(data_set.classes), where)
     reader.close()
     # Now and then a flipped bit gives another image and no error: 23 of 3,000 in CIFAR-10.
     if digest(path) != known["sha256"]:
-        raise InputError("%s is damaged: its SHA-256 is not the one in %s; %s"
-                         % (path, os.path.basename(description_path(data_dir, name)), ANEW))
+        raise InputError(
+            f"{path} is damaged: its SHA-256 is not the one in {os.path.basename(description_path(data_dir, name))}; {ANEW}"
+        )
 
 
 def _open(path, index, known):
     """A reader of a record file that has its whole length, and an index that fits it."""
     for file in (path, index):
         if not os.path.isfile(file):
-            raise InputError("%s is not there: %s" % (file, ANEW))
+            raise InputError(f"{file} is not there: {ANEW}")
     found = os.path.getsize(path)
     if found != known["bytes"]:
-        raise InputError("{}: {:,} bytes, expected {:,}: {}; {}".format(
-            path, found, known["bytes"], "cut short" if found < known["bytes"] else "too long", ANEW))
+        raise InputError(
+            f"{path}: {found:,} bytes, expected {known['bytes']:,}: "
+            f"{('cut short' if found < known['bytes'] else 'too long')}; {ANEW}"
+        )
     try:
         reader = mx.recordio.MXIndexedRecordIO(index, path, "r")
     except (OSError, ValueError, IndexError, mx.base.MXNetError) as error:
-        raise InputError("%s: not a whole index (%s): %s" % (index, str(error).splitlines()[-1], ANEW)) from error
+        raise InputError(f"{index}: not a whole index ({str(error).splitlines()[-1]}): {ANEW}") from error
     if reader.keys != list(range(known["samples"])):
-        raise InputError("{}: lists {:,} records, expected {:,}: cut short, or of another file; {}".format(
-            index, len(reader.keys), known["samples"], ANEW))
+        raise InputError(
+            f"{index}: lists {len(reader.keys):,} records, expected {known['samples']:,}: cut short, "
+            f"or of another file; {ANEW}"
+        )
     far = max(reader.idx.values())
     if not 0 <= min(reader.idx.values()) <= far < found:
-        raise InputError("{}: points to byte {:,} of {:,} in {}: {}".format(
-            index, far, found, os.path.basename(path), ANEW))
+        raise InputError(f"{index}: points to byte {far:,} of {found:,} in {os.path.basename(path)}: {ANEW}")
     return reader
 
 
@@ -300,7 +326,7 @@ def _record(reader, number, where):
     except mx.base.MXNetError:
         record = None
     if record is None:
-        raise InputError("%s: no record is where the index says: %s" % (where, ANEW))
+        raise InputError(f"{where}: no record is where the index says: {ANEW}")
     return record
 
 
@@ -309,12 +335,14 @@ def _unpack(record, number, classes, where):
     try:
         header, png = mx.recordio.unpack(record)
     except (struct.error, ValueError) as error:
-        raise InputError("%s is no image record: %s" % (where, ANEW)) from error
+        raise InputError(f"{where} is no image record: {ANEW}") from error
     if header.id != number:
-        raise InputError("%s calls itself %d: the index is of another file; %s" % (where, header.id, ANEW))
+        raise InputError(f"{where} calls itself {header.id}: the index is of another file; {ANEW}")
     if header.flag or header.label not in range(classes):
-        raise InputError("%s has label %s, expected 0 to %d: %s" % (
-            where, "%d numbers" % header.flag if header.flag else "%g" % header.label, classes - 1, ANEW))
+        raise InputError(
+            f"{where} has label {(f'{header.flag} numbers' if header.flag else f'{header.label:g}')}, "
+            f"expected 0 to {classes - 1}: {ANEW}"
+        )
     return int(header.label), png
 
 
@@ -324,7 +352,7 @@ def _decode(png, where):
         with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
             return np.asarray(image.convert("RGB"))
     except Exception as error:  # damaged bytes make Pillow raise more kinds than it names
-        raise InputError("%s is not a whole PNG: %s" % (where, ANEW)) from error
+        raise InputError(f"{where} is not a whole PNG: {ANEW}") from error
 
 
 def _bar(items, total, label):

@@ -3,6 +3,7 @@
 What works on uint8 returns a new array. What comes after it, `cutout`, `mixup` and `cutmix`, works in place: fresh
 memory for a second batch of float32 costs more than all the arithmetic.
 """
+
 from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -26,7 +27,7 @@ def random_crop(images, pad, rng):
     """
     count, height, width, channels = images.shape
     padded = np.zeros((count, channels, height + 2 * pad, width + 2 * pad), images.dtype)
-    padded[:, :, pad:pad + height, pad:pad + width] = images.transpose(0, 3, 1, 2)
+    padded[:, :, pad : pad + height, pad : pad + width] = images.transpose(0, 3, 1, 2)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(2, 3))
     tops, lefts = rng.integers(0, 2 * pad + 1, (2, count))
     return windows[np.arange(count), :, tops, lefts]
@@ -246,6 +247,7 @@ class Transform(NamedTuple):
             labels = smooth(labels, self.classes, self.epsilon)
         if self.mixes_in(epoch):
             cuts = self.cut_alpha > 0 and (not self.alpha or rng.random() < 0.5)
-            images, labels = (cutmix(images, labels, self.cut_alpha, rng) if cuts else
-                              mixup(images, labels, self.alpha, rng))
+            images, labels = (
+                cutmix(images, labels, self.cut_alpha, rng) if cuts else mixup(images, labels, self.alpha, rng)
+            )
         return images, labels

@@ -2,20 +2,21 @@
 
 `assess_files` measures, `outcome` makes plain data of it and `write` files; `assessment_tables` has it as text.
 """
+
 import os
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import metrics
-from ..reports import figures
-from ..models import pretrained
 from ..data.datasets import ImageSet
+from ..models import pretrained
+from ..reports import figures
 from ..system.errors import InputError
-from .metrics import mean_probabilities
 from ..system.files import digest, write_json, writing
-from .robustness import measure_opened, sheet
+from . import metrics
+from .metrics import mean_probabilities
 from .model_file import open_model, predict_test_set
+from .robustness import measure_opened, sheet
 
 HARDEST = 24
 
@@ -60,9 +61,15 @@ def assess(name, facts, logits, test_set, mirrored=None):
     """`Assessment` of logits (N, classes), and of those of the mirrored images, if given."""
     samples = metrics.measure_samples(logits, test_set.labels)
     return Assessment(
-        name, facts, logits, test_set, metrics.evaluate_logits(logits, test_set.labels), samples,
+        name,
+        facts,
+        logits,
+        test_set,
+        metrics.evaluate_logits(logits, test_set.labels),
+        samples,
         metrics.reliability(samples.probability, samples.predicted == test_set.labels),
-        None if mirrored is None else assess(name, facts, mean_probabilities(logits, mirrored), test_set))
+        None if mirrored is None else assess(name, facts, mean_probabilities(logits, mirrored), test_set),
+    )
 
 
 def assess_files(paths, options):
@@ -93,16 +100,26 @@ def assess_files(paths, options):
     facts, predictions, robust = [], [], []
     for path in paths:
         network, devices = opened.pop(0)  # with it, the memory that measuring takes is free for the next
-        facts.append(dict(params=path, sha256=digest(pretrained.resolve_path(path)), network=network.network,
-                          dataset=network.source["name"], data_format=network.source["data_format"],
-                          graph=options.graph))
+        facts.append(
+            dict(
+                params=path,
+                sha256=digest(pretrained.resolve_path(path)),
+                network=network.network,
+                dataset=network.source["name"],
+                data_format=network.source["data_format"],
+                graph=options.graph,
+            )
+        )
         predictions.append(predict_test_set(network, devices, options))
         _check_same_images(paths[0], predictions[0].test_set, path, predictions[-1].test_set)
         predictions[-1] = predictions[-1]._replace(test_set=predictions[0].test_set)  # one copy of the images
-        robust.append(measure_opened(network, devices, predictions[0].test_set, options)
-                      if options.corruption_names else None)
-    found = [assess(path, *parts)._replace(robustness=measured)
-             for path, measured, *parts in zip(paths, robust, facts, *zip(*predictions))]
+        robust.append(
+            measure_opened(network, devices, predictions[0].test_set, options) if options.corruption_names else None
+        )
+    found = [
+        assess(path, *parts)._replace(robustness=measured)
+        for path, measured, *parts in zip(paths, robust, facts, *zip(*predictions))
+    ]
     return found + ([_together(facts, predictions)] if options.ensemble else [])
 
 
@@ -111,14 +128,17 @@ def _check_same_classes(paths, networks):
     for path, other in zip(paths, networks):
         kinds = [(network.source["name"], network.network["classes"]) for network in (first, other)]
         if kinds[0] != kinds[1]:
-            raise InputError("--params: %s is of %s with %d classes, %s of %s with %d; give files of the same"
-                             % ((paths[0],) + kinds[0] + (path,) + kinds[1]))
+            raise InputError(
+                "--params: %s is of %s with %d classes, %s of %s with %d; give files of the same"
+                % ((paths[0],) + kinds[0] + (path,) + kinds[1])
+            )
 
 
 def _check_same_images(first_path, first, path, other):
     if not (np.array_equal(first.labels, other.labels) and np.array_equal(first.images, other.images)):
-        raise InputError("--params: %s and %s have other test images under the same name; give one --data-dir"
-                         % (first_path, path))
+        raise InputError(
+            f"--params: {first_path} and {path} have other test images under the same name; give one --data-dir"
+        )
 
 
 def _together(facts, predictions):
@@ -126,7 +146,7 @@ def _together(facts, predictions):
     common = dict(facts[0], **{key: [each[key] for each in facts] for key in ("params", "sha256", "network")})
     logits, _, mirrored = zip(*predictions)
     logits, mirrored = (mean_probabilities(*parts) if parts[0] is not None else None for parts in (logits, mirrored))
-    return assess("ensemble of %d" % len(facts), common, logits, predictions[0].test_set, mirrored)
+    return assess(f"ensemble of {len(facts)}", common, logits, predictions[0].test_set, mirrored)
 
 
 # ---- as plain data ----
@@ -139,11 +159,20 @@ def class_rows(found):
     classes, taken = found.test_set.classes, {}
     for true, predicted, count in metrics.mistakes(found.evaluation.confusion, found.evaluation.confusion.size):
         taken.setdefault(true, {"label": predicted, "class": classes[predicted], "images": count})
-    columns = precision_recall_fscore_support(found.test_set.labels, found.samples.predicted,
-                                              labels=list(range(len(classes))), zero_division=0)
-    return [{"name": name, "images": int(images), "precision": float(precision), "recall": float(recall),
-             "f1": float(f1), "taken_for": taken.get(label)}
-            for label, (name, precision, recall, f1, images) in enumerate(zip(classes, *columns))]
+    columns = precision_recall_fscore_support(
+        found.test_set.labels, found.samples.predicted, labels=list(range(len(classes))), zero_division=0
+    )
+    return [
+        {
+            "name": name,
+            "images": int(images),
+            "precision": float(precision),
+            "recall": float(recall),
+            "f1": float(f1),
+            "taken_for": taken.get(label),
+        }
+        for label, (name, precision, recall, f1, images) in enumerate(zip(classes, *columns))
+    ]
 
 
 def _number(value):
@@ -153,8 +182,12 @@ def _number(value):
 
 def _headline(found):
     measured = found.evaluation
-    return {"top1": measured.top1, "top5": measured.top5, "loss": _number(measured.loss),
-            "ece": _number(found.reliability.error)}
+    return {
+        "top1": measured.top1,
+        "top5": measured.top5,
+        "loss": _number(measured.loss),
+        "ece": _number(found.reliability.error),
+    }
 
 
 def as_json(found, hardest=None):
@@ -165,16 +198,34 @@ def as_json(found, hardest=None):
     """
     labels, bins = found.test_set.labels, len(found.reliability.counts)
     return dict(
-        found.facts, samples=found.evaluation.samples, **_headline(found),
-        mirrored=found.mirrored and _headline(found.mirrored), robustness=found.robustness,
-        classes=class_rows(found), confusion=found.evaluation.confusion.tolist(),
-        reliability=[{"low": place / bins, "high": (place + 1) / bins, "images": int(count),
-                      "confidence": _number(confidence), "accuracy": _number(accuracy)}
-                     for place, (count, confidence, accuracy) in enumerate(zip(*found.reliability))],
-        hardest=[{"index": image.index, "label": int(labels[image.index]),
-                  "predicted": int(found.samples.predicted[image.index]),
-                  "probability": _number(image.probability), "loss": _number(image.loss)}
-                 for image in metrics.hardest_images(found.logits, found.test_set, hardest or HARDEST)])
+        found.facts,
+        samples=found.evaluation.samples,
+        **_headline(found),
+        mirrored=found.mirrored and _headline(found.mirrored),
+        robustness=found.robustness,
+        classes=class_rows(found),
+        confusion=found.evaluation.confusion.tolist(),
+        reliability=[
+            {
+                "low": place / bins,
+                "high": (place + 1) / bins,
+                "images": int(count),
+                "confidence": _number(confidence),
+                "accuracy": _number(accuracy),
+            }
+            for place, (count, confidence, accuracy) in enumerate(zip(*found.reliability))
+        ],
+        hardest=[
+            {
+                "index": image.index,
+                "label": int(labels[image.index]),
+                "predicted": int(found.samples.predicted[image.index]),
+                "probability": _number(image.probability),
+                "loss": _number(image.loss),
+            }
+            for image in metrics.hardest_images(found.logits, found.test_set, hardest or HARDEST)
+        ],
+    )
 
 
 def compare_results(assessments):
@@ -186,10 +237,19 @@ def outcome(assessments, hardest=None):
     """`as_json` of a single file; of several, a dict with these and how they compare."""
     if not assessments[1:]:
         return as_json(assessments[0], hardest)
-    return {"evaluations": [as_json(found, hardest) for found in assessments],
-            "comparisons": [{"first": assessments[0].facts["params"], "second": other.facts["params"],
-                             "only_first": paired.only_first, "only_second": paired.only_second, "p": paired.p}
-                            for other, paired in zip(assessments[1:], compare_results(assessments))]}
+    return {
+        "evaluations": [as_json(found, hardest) for found in assessments],
+        "comparisons": [
+            {
+                "first": assessments[0].facts["params"],
+                "second": other.facts["params"],
+                "only_first": paired.only_first,
+                "only_second": paired.only_second,
+                "p": paired.p,
+            }
+            for other, paired in zip(assessments[1:], compare_results(assessments))
+        ],
+    }
 
 
 # ---- as files ----
@@ -218,7 +278,7 @@ def write(assessments, folder, hardest=None):
     """
     several = len(assessments) > 1
     written = []
-    with writing("--output %s" % folder):
+    with writing(f"--output {folder}"):
         for number, found in enumerate(assessments, 1):
             part = _part(number, found) if several else ""
             _make(os.path.join(folder, part))
@@ -237,7 +297,7 @@ def _make(folder):
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise InputError("--output %s cannot be made (%s)" % (folder, error.strerror)) from error
+        raise InputError(f"--output {folder} cannot be made ({error.strerror})") from error
 
 
 def _part(number, found):
@@ -245,7 +305,7 @@ def _part(number, found):
     if isinstance(found.facts["params"], list):
         return "ensemble"
     folder, name = os.path.split(os.path.abspath(pretrained.resolve_path(found.facts["params"])))
-    return "%d_%s_%s" % (number, os.path.basename(folder), os.path.splitext(name)[0])
+    return f"{number}_{os.path.basename(folder)}_{os.path.splitext(name)[0]}"
 
 
 def _figures(found, hardest):
@@ -253,8 +313,13 @@ def _figures(found, hardest):
     classes = found.test_set.classes
     images = metrics.hardest_images(found.logits, found.test_set, hardest or HARDEST)
     yield "confusion.png", figures.confusion_matrix(found.evaluation.confusion, classes)
-    yield "hardest.png", figures.image_sheet([image.image for image in images], [
-        "true: %s\npredicted: %s %.2f" % (image.true, image.predicted, image.probability) for image in images])
+    yield (
+        "hardest.png",
+        figures.image_sheet(
+            [image.image for image in images],
+            [f"true: {image.true}\npredicted: {image.predicted} {image.probability:.2f}" for image in images],
+        ),
+    )
     yield "reliability.png", figures.reliability_diagram(found.reliability)
     if found.robustness:
         count = found.robustness["images"]

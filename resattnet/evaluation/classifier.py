@@ -1,17 +1,18 @@
 """A trained network that takes images as they come and names their classes."""
+
 import itertools
 import os
 
 import numpy as np
 from PIL import Image
 
+from ..commands.script_options import ModelFileOptions
 from ..data import recordio
 from ..data.datasets import SIDE
+from ..data.image_files import read_image, to_rgb
 from ..system.devices import choose_devices
 from ..system.errors import InputError
-from .metrics import finite, compute_logits, rank
-from ..data.image_files import read_image, to_rgb
-from ..commands.script_options import ModelFileOptions
+from .metrics import compute_logits, finite, rank
 from .model_file import load_model
 
 
@@ -125,7 +126,7 @@ class Classifier:
 
     def _try(self, image, number, failed):
         try:
-            return self.pixels(image, "image %d" % number)
+            return self.pixels(image, f"image {number}")
         except InputError as error:
             if failed is None:
                 raise
@@ -156,12 +157,11 @@ def open_image(image, name="image"):
     """A path, a Pillow image or a uint8 array (H, W, 3) as a Pillow image in RGB; InputError if it is none."""
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise InputError("%s is an array of %s %s: give uint8 (height, width, 3)"
-                             % (name, image.dtype, image.shape))
+            raise InputError(f"{name} is an array of {image.dtype} {image.shape}: give uint8 (height, width, 3)")
         return Image.fromarray(image)
     if not isinstance(image, Image.Image):
         return read_image(image)
     try:
         return to_rgb(image)
     except ValueError as error:
-        raise InputError("%s: %s" % (name, error)) from error
+        raise InputError(f"{name}: {error}") from error

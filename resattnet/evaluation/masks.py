@@ -1,12 +1,13 @@
 """What a trained network looks at: its soft masks as arrays, and Grad-CAM beside them."""
+
 from typing import NamedTuple
 
 import numpy as np
 
-from ..system.mxnet import mx
 from ..models.attention import AttentionModule
 from ..system.devices import device_of
 from ..system.errors import InputError
+from ..system.mxnet import mx
 
 BATCH_SIZE = 64
 
@@ -76,13 +77,17 @@ def soft_masks(net, images):
     def note(index, what):
         def hook(_, inputs, output=None):
             noted[index, what] = inputs[0] if output is None else output
+
         return hook
+
     data = mx.sym.var("data", dtype="float32")
     try:
         for index, _, _, block in modules:
-            handles += [block.mask.register_forward_hook(note(index, "mask")),
-                        block.trunk.register_forward_hook(note(index, "before")),
-                        block.last.register_forward_pre_hook(note(index, "after"))]
+            handles += [
+                block.mask.register_forward_hook(note(index, "mask")),
+                block.trunk.register_forward_hook(note(index, "before")),
+                block.last.register_forward_pre_hook(note(index, "after")),
+            ]
         net(data)
     finally:
         for handle in handles:
@@ -90,8 +95,10 @@ def soft_masks(net, images):
     keys = [(index, what) for index, _, _, _ in modules for what in AttentionMaps._fields[3:]]
     graph = mx.gluon.SymbolBlock([noted[key] for key in keys], data, params=net.collect_params())
     arrays = dict(zip(keys, _in_batches(graph, images, device_of(net))))
-    return [AttentionMaps("features.%d" % index, stage, number, *(arrays[index, what] for what in AttentionMaps._fields[3:]))
-            for index, stage, number, _ in modules]
+    return [
+        AttentionMaps(f"features.{index}", stage, number, *(arrays[index, what] for what in AttentionMaps._fields[3:]))
+        for index, stage, number, _ in modules
+    ]
 
 
 def _in_batches(graph, images, device):
@@ -99,7 +106,7 @@ def _in_batches(graph, images, device):
     parts = []
     with mx.autograd.pause(train_mode=False):
         for begin in range(0, len(images), BATCH_SIZE):
-            outputs = graph(mx.nd.array(images[begin:begin + BATCH_SIZE], ctx=device))
+            outputs = graph(mx.nd.array(images[begin : begin + BATCH_SIZE], ctx=device))
             parts.append([output.asnumpy() for output in outputs])
     return [np.concatenate(arrays) for arrays in zip(*parts)]
 
@@ -146,7 +153,7 @@ def cam_gradients(net, images, labels=None):
             chosen = logits.argmax(axis=1) if labels is None else mx.nd.array(labels[rows], ctx=device)
             score = logits.pick(chosen, axis=1).sum()
         # Not `backward`, which would write into the gradients of the network's parameters as well.
-        gradients, = mx.autograd.grad([score], [features], train_mode=False)
+        (gradients,) = mx.autograd.grad([score], [features], train_mode=False)
         found.append((features.asnumpy(), gradients.asnumpy()))
     return tuple(np.concatenate(arrays) for arrays in zip(*found))
 

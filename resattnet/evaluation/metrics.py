@@ -1,4 +1,5 @@
 """Measures of a network over a data set: every sample exactly once."""
+
 from typing import NamedTuple, Tuple
 
 import numpy as np
@@ -145,8 +146,12 @@ def evaluate_logits(logits, labels):
     hits = ranking == labels[:, None]
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (labels, ranking[:, 0]), 1)
-    return Evaluation(float(measure_samples(logits, labels).loss.mean()), float(hits[:, 0].mean()),
-                      float(hits[:, :5].any(axis=1).mean()), confusion)
+    return Evaluation(
+        float(measure_samples(logits, labels).loss.mean()),
+        float(hits[:, 0].mean()),
+        float(hits[:, :5].any(axis=1).mean()),
+        confusion,
+    )
 
 
 def measure_samples(logits, labels):
@@ -186,7 +191,8 @@ def reliability(probability, right, bins=15):
     counts = np.bincount(places, minlength=bins)
     confidence, accuracy = (
         np.divide(np.bincount(places, values, bins), counts, out=np.full(bins, np.nan), where=counts > 0)
-        for values in (probability, right))
+        for values in (probability, right)
+    )
     return Reliability(counts, confidence, accuracy)
 
 
@@ -229,14 +235,25 @@ class HardImage(NamedTuple):
 def hardest_images(logits, test_set, count):
     """The test images of the highest loss, as `HardImage`s, hardest first."""
     samples, classes = measure_samples(logits, test_set.labels), test_set.classes
-    return [HardImage(int(index), test_set.images[index], classes[test_set.labels[index]],
-                      classes[samples.predicted[index]], float(samples.probability[index]), float(samples.loss[index]))
-            for index in samples.hardest(count)]
+    return [
+        HardImage(
+            int(index),
+            test_set.images[index],
+            classes[test_set.labels[index]],
+            classes[samples.predicted[index]],
+            float(samples.probability[index]),
+            float(samples.loss[index]),
+        )
+        for index in samples.hardest(count)
+    ]
 
 
 def mistakes(confusion, count=10):
     """What is most often taken for what: up to `count` (true, predicted, samples), by falling number."""
     wrong = confusion * (1 - np.eye(len(confusion), dtype=confusion.dtype))
     order = np.argsort(-wrong, axis=None, kind="stable")[:count]
-    return [(int(true), int(predicted), int(wrong[true, predicted]))
-            for true, predicted in zip(*np.unravel_index(order, wrong.shape)) if wrong[true, predicted]]
+    return [
+        (int(true), int(predicted), int(wrong[true, predicted]))
+        for true, predicted in zip(*np.unravel_index(order, wrong.shape))
+        if wrong[true, predicted]
+    ]

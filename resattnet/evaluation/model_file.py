@@ -1,21 +1,22 @@
 """Trained networks: a parameter file, what it is of, and what it does on the images of its data set."""
+
 import os
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..data import datasets
-from ..models import parameters, pretrained
-from ..system.mxnet import mx
+from ..data.loaders import ArrayLoader
 from ..data.transforms import Transform
+from ..models import parameters, pretrained
+from ..models.graphs import CALIBRATION_IMAGES, fuse, quantize
+from ..models.network import get_attention_cifar
+from ..models.spec import DEFAULT_VARIANT, NETWORK_OPTIONS
 from ..system.devices import choose_devices
 from ..system.errors import InputError
-from .metrics import compute_logits
-from ..models.graphs import CALIBRATION_IMAGES, fuse, quantize
-from ..data.loaders import ArrayLoader
-from ..models.network import get_attention_cifar
+from ..system.mxnet import mx
 from ..training.options import flag_name
-from ..models.spec import DEFAULT_VARIANT, NETWORK_OPTIONS
+from .metrics import compute_logits
 
 
 class LoadedModel(NamedTuple):
@@ -90,14 +91,13 @@ def load_model(path, options, devices):
         known[name] = getattr(options, name) or known.get(name)
     missing = [flag_name(name) for name, value in known.items() if value is None]
     if missing:
-        raise InputError("%s has no description beside it: give %s" % (path, ", ".join(missing)))
+        raise InputError(f"{path} has no description beside it: give {', '.join(missing)}")
     dataset, data_format = known.pop("dataset"), known.pop("data_format")
     data_dir = options.data_dir or _data_dir(description)
     facts = datasets.describe_data(dataset, data_dir, data_format)
     classes = known.setdefault("classes", len(facts.classes))
     if classes != len(facts.classes):
-        raise InputError("--dataset %s has %d classes, the network of %s has %d" % (
-            dataset, len(facts.classes), path, classes))
+        raise InputError(f"--dataset {dataset} has {len(facts.classes)} classes, the network of {path} has {classes}")
     if options.classes:
         facts = facts._replace(classes=_read_classes(options.classes, path, classes))
     net = get_attention_cifar(**known)
@@ -112,10 +112,12 @@ def _read_classes(names_path, path, classes):
         with open(os.path.expanduser(names_path), encoding="utf-8-sig") as handle:
             names = tuple(line.strip() for line in handle.read().strip().splitlines())
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError("--classes %s cannot be read (%s)" % (names_path, getattr(error, "strerror", error)))
+        raise InputError(f"--classes {names_path} cannot be read ({getattr(error, 'strerror', error)})")
     if len(names) != classes:
-        raise InputError("--classes %s has %d names, the network of %s has %d classes; give a name a line"
-                         % (names_path, len(names), path, classes))
+        raise InputError(
+            f"--classes {names_path} has {len(names)} names, the network of {path} has {classes} "
+            "classes; give a name a line"
+        )
     return names
 
 
@@ -133,9 +135,9 @@ def open_model(path, options, download=True):
     trained = load_model(path, options, devices)
     name, total, count = trained.source["name"], trained.facts.samples["test"], options.corruption_images
     if options.flip and not trained.facts.flip:
-        raise InputError("--flip 1: a mirrored image of %s does not show its class; leave it out" % name)
+        raise InputError(f"--flip 1: a mirrored image of {name} does not show its class; leave it out")
     if count and count > total:
-        raise InputError("--corruption-images %d: %s has %d test images" % (count, name, total))
+        raise InputError(f"--corruption-images {count}: {name} has {total} test images")
     if options.graph == "fused":
         return trained._replace(net=fuse(trained.net)), devices
     if options.graph == "int8":
@@ -174,8 +176,10 @@ def predict_test_set(trained, devices, options, download=True):
     """`TestOutput` of what `open_model` gave."""
     test_set = trained.images("test", download)
     loader = ArrayLoader(test_set, trained.transform, options.batch_size * len(devices), workers=options.workers)
-    logits, mirrored = (compute_logits(trained.net, loader.epoch(0), devices, mirror=mirror)[0] if wanted else None
-                        for mirror, wanted in ((False, True), (True, options.flip)))
+    logits, mirrored = (
+        compute_logits(trained.net, loader.epoch(0), devices, mirror=mirror)[0] if wanted else None
+        for mirror, wanted in ((False, True), (True, options.flip))
+    )
     return TestOutput(logits, test_set, mirrored)
 
 
@@ -201,8 +205,8 @@ def calibration_images(train_set, transform, count=None):
     """
     total = len(train_set.labels)
     if count and count > total:
-        raise InputError("--calibration-images %d: the data set has %d training images" % (count, total))
-    rows = np.random.default_rng(0).permutation(total)[:count or CALIBRATION_IMAGES]
+        raise InputError(f"--calibration-images {count}: the data set has {total} training images")
+    rows = np.random.default_rng(0).permutation(total)[: count or CALIBRATION_IMAGES]
     return transform(train_set.images[rows], train_set.labels[rows])[0]
 
 

@@ -1,14 +1,15 @@
 """Predictions as text, CSV or JSON, written while they come."""
+
 import csv
 import json
 import sys
 
 from tqdm import tqdm
 
-from .classifier import Classifier
+from ..data.image_files import find_images
 from ..system.devices import choose_devices
 from ..system.files import write_atomically, writing
-from ..data.image_files import find_images
+from .classifier import Classifier
 from .model_file import load_model
 
 
@@ -17,18 +18,20 @@ def report_text(handle, results, names, classes, top):
     name_width, class_width = max(map(len, names)), max(map(len, classes))
     for name, prediction in results:
         pairs = zip(prediction.classes, prediction.probabilities)
-        handle.write("%-*s  %s\n" % (name_width, name, "  ".join(
-            "%-*s %6.2f %%" % (class_width, title, 100 * share) for title, share in pairs)))
+        handle.write(
+            f"{name:<{name_width}}  "
+            f"{'  '.join((f'{title:<{class_width}} {100 * share:6.2f} %' for title, share in pairs))}\n"
+        )
 
 
 def report_csv(handle, results, names, classes, top):
     """A row an image: `image`, then `class_1`, `probability_1`, `class_2` and so on."""
     writer = csv.writer(handle, lineterminator="\n")
     ranks = range(1, min(top, len(classes)) + 1)
-    writer.writerow(["image"] + ["%s_%d" % (what, rank) for rank in ranks for what in ("class", "probability")])
+    writer.writerow(["image"] + [f"{what}_{rank}" for rank in ranks for what in ("class", "probability")])
     for name, prediction in results:
         pairs = zip(prediction.classes, prediction.probabilities)
-        writer.writerow([name] + [value for title, share in pairs for value in (title, "%.6g" % share)])
+        writer.writerow([name] + [value for title, share in pairs for value in (title, f"{share:.6g}")])
 
 
 def report_json(handle, results, names, classes, top):
@@ -77,8 +80,14 @@ def predict_files(path, names, options):
     def write(handle):
         # On a terminal the lines themselves show how far it is.
         quiet = handle.isatty() or not sys.stderr.isatty() or len(names) <= options.batch_size
-        stream = tqdm(classifier.stream(names, options.top, failed), total=len(names), desc="predicting", unit="image",
-                      leave=False, disable=quiet)
+        stream = tqdm(
+            classifier.stream(names, options.top, failed),
+            total=len(names),
+            desc="predicting",
+            unit="image",
+            leave=False,
+            disable=quiet,
+        )
         results = ((name, prediction) for name, prediction in zip(names, stream) if prediction)
         REPORTS[options.output_format](handle, results, names, classifier.classes, options.top)
         handle.flush()
@@ -91,6 +100,7 @@ def predict_files(path, names, options):
     def write_file(temporary):
         with open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as handle:
             write(handle)
-    with writing("--output %s" % options.output):
+
+    with writing(f"--output {options.output}"):
         write_atomically(options.output, write_file)
     return len(failures)

@@ -1,9 +1,10 @@
 """Top-1 under corruptions of the test images: the measurement, and a sheet of what was measured."""
+
 import numpy as np
 from tqdm import tqdm
 
-from ..reports import figures
 from ..data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from ..reports import figures
 from .metrics import compute_logits
 
 SHOWN_CLASSES = 10
@@ -31,19 +32,28 @@ def robustness(logits_of, images, labels, names=tuple(CORRUPTIONS), batch_size=2
         Of JSON types: `images`, how many; `clean`, their top-1; `top1`, by name that of the five strengths; `mean`,
         that of all these.
     """
-    with tqdm(total=len(images) * (1 + len(names) * len(STRENGTHS)), desc="corruptions", unit="image", leave=False,
-              delay=1, disable=None) as bar:
+    with tqdm(
+        total=len(images) * (1 + len(names) * len(STRENGTHS)),
+        desc="corruptions",
+        unit="image",
+        leave=False,
+        delay=1,
+        disable=None,
+    ) as bar:
+
         def top1(change):
             hits = 0
             for first in range(0, len(images), batch_size):
-                batch = change(images[first:first + batch_size], first)
-                hits += int((logits_of(batch).argmax(axis=1) == labels[first:first + batch_size]).sum())
+                batch = change(images[first : first + batch_size], first)
+                hits += int((logits_of(batch).argmax(axis=1) == labels[first : first + batch_size]).sum())
                 bar.update(len(batch))
             return hits / len(images)
 
         clean = top1(lambda batch, first: batch)
-        rows = {name: [top1(lambda batch, first: corrupt(batch, name, strength, seed, first))
-                       for strength in STRENGTHS] for name in names}
+        rows = {
+            name: [top1(lambda batch, first: corrupt(batch, name, strength, seed, first)) for strength in STRENGTHS]
+            for name in names
+        }
     return {"images": len(images), "clean": clean, "top1": rows, "mean": float(np.mean(list(rows.values())))}
 
 
@@ -52,12 +62,19 @@ def measure_opened(trained, devices, test_set, options):
 
     Of the options (script_options.TestingOptions) `corruption_names`, `corruption_images` and `batch_size` count.
     """
+
     def logits_of(images):
         batch = trained.transform(images, np.zeros(len(images), np.int32))
         return compute_logits(trained.net, [batch], devices)[0]
+
     count = options.corruption_images
-    return robustness(logits_of, test_set.images[:count], test_set.labels[:count], options.corruption_names,
-                      options.batch_size * len(devices))
+    return robustness(
+        logits_of,
+        test_set.images[:count],
+        test_set.labels[:count],
+        options.corruption_names,
+        options.batch_size * len(devices),
+    )
 
 
 def sheet(test_set, names=tuple(CORRUPTIONS), seed=0):
@@ -76,10 +93,13 @@ def sheet(test_set, names=tuple(CORRUPTIONS), seed=0):
     shown = np.unique(np.linspace(0, len(present) - 1, SHOWN_CLASSES).round().astype(int))
     panels = []
     for name in names:
-        stages = [[test_set.images[row]] + [corrupt(test_set.images[row:row + 1], name, strength, seed, row)[0]
-                                            for strength in STRENGTHS] for row in firsts[shown].tolist()]
+        stages = [
+            [test_set.images[row]]
+            + [corrupt(test_set.images[row : row + 1], name, strength, seed, row)[0] for strength in STRENGTHS]
+            for row in firsts[shown].tolist()
+        ]
         corruption = CORRUPTIONS[name]
-        title = "%s: %s %s" % (name, corruption.meaning, ", ".join("%g" % amount for amount in corruption.amounts))
+        title = f"{name}: {corruption.meaning} {', '.join(f'{amount:g}' for amount in corruption.amounts)}"
         panels.append((title, np.array(stages)))
     columns = ("clean",) + tuple(map(str, STRENGTHS))
     figure = figures.mosaics(panels, columns, [test_set.classes[label] for label in present[shown]])

@@ -1,4 +1,5 @@
 """Recipes: the runs behind reported figures, a row each of data/recipes.csv, with what our own runs of them gave."""
+
 import csv
 import difflib
 import os
@@ -52,19 +53,21 @@ def read_recipes(path=PATH):
             lines = csv.reader(handle, strict=True)
             numbered = [(lines.line_num, cells) for cells in lines if cells]
     except FileNotFoundError:
-        raise InputError("%s: no such file of recipes; they come with a clone of the repository" % path)
+        raise InputError(f"{path}: no such file of recipes; they come with a clone of the repository")
     except (OSError, ValueError, csv.Error) as error:
-        raise InputError("%s cannot be read as a file of recipes (%s)" % (path, error)) from error
+        raise InputError(f"{path} cannot be read as a file of recipes ({error})") from error
     if not numbered or tuple(numbered[0][1]) != Recipe._fields:
-        raise InputError("%s: its columns have to be %s" % (path, ",".join(Recipe._fields)))
+        raise InputError(f"{path}: its columns have to be {','.join(Recipe._fields)}")
     for number, cells in numbered[1:]:
         if len(cells) != len(Recipe._fields):
-            raise InputError("%s, line %d: %d cells in place of %d; a cell with a comma needs quotes"
-                             % (path, number, len(cells), len(Recipe._fields)))
+            raise InputError(
+                f"{path}, line {number}: {len(cells)} cells in place of {len(Recipe._fields)}; a "
+                "cell with a comma needs quotes"
+            )
     names = [cells[0] for _, cells in numbered[1:]]
     for name in names:
         if names.count(name) > 1:
-            raise InputError("%s: two recipes are called %s" % (path, name))
+            raise InputError(f"{path}: two recipes are called {name}")
     return [Recipe(*cells) for _, cells in numbered[1:]]
 
 
@@ -74,18 +77,20 @@ def find_recipe(name, table):
         if recipe.name == name:
             return recipe
     near = difflib.get_close_matches(name, [recipe.name for recipe in table], cutoff=0.4)
-    raise InputError("recipe %s: there is none; %s"
-                     % (name, "nearest: " + ", ".join(near) if near else "scripts/reproduce.py lists them"))
+    raise InputError(
+        f"recipe {name}: there is none; "
+        f"{('nearest: ' + ', '.join(near) if near else 'scripts/reproduce.py lists them')}"
+    )
 
 
 def arguments(recipe):
     """The flags of a recipe as a list of words; an InputError for one that only reports."""
     if not recipe.flags:
-        raise InputError("recipe %s cannot be run here: %s" % (recipe.name, recipe.caveat))
+        raise InputError(f"recipe {recipe.name} cannot be run here: {recipe.caveat}")
     try:
         return shlex.split(recipe.flags)
     except ValueError as error:
-        raise InputError("recipe %s: its flags cannot be read (%s)" % (recipe.name, error)) from error
+        raise InputError(f"recipe {recipe.name}: its flags cannot be read ({error})") from error
 
 
 def options(recipe):
@@ -96,7 +101,7 @@ def options(recipe):
     try:
         return TrainingOptions(**given)
     except InputError as error:
-        raise InputError("recipe %s: %s" % (recipe.name, error)) from error
+        raise InputError(f"recipe {recipe.name}: {error}") from error
 
 
 def enter(path, recipe):
@@ -109,10 +114,11 @@ def enter(path, recipe):
     """
     table = read_recipes(path)
     if find_recipe(recipe.name, table).flags != recipe.flags:
-        raise InputError("recipe %s has other flags in %s than it was run with: give it another name" % (
-            recipe.name, path))
-    rows = [row._replace(ours=recipe.ours, conditions=recipe.conditions) if row.name == recipe.name else row
-            for row in table]
+        raise InputError(f"recipe {recipe.name} has other flags in {path} than it was run with: give it another name")
+    rows = [
+        row._replace(ours=recipe.ours, conditions=recipe.conditions) if row.name == recipe.name else row
+        for row in table
+    ]
     with writing(path):
         write_csv(path, [row._asdict() for row in rows])
 
@@ -130,16 +136,16 @@ def markdown(table):
     lines = ["| recipe | error, % | reported by | ours, % | what to know |", "|---|---|---|---|---|"]
     for recipe in table:
         notes = "; ".join(filter(None, (recipe.caveat, recipe.conditions)))
-        lines.append("| %s | %s | %s | %s | %s |" % (recipe.name, recipe.error, recipe.whose, recipe.ours, notes))
+        lines.append(f"| {recipe.name} | {recipe.error} | {recipe.whose} | {recipe.ours} | {notes} |")
     return "\n".join(lines)
 
 
 def in_readme(text, table):
     """The text of a README with the table between its two markers made anew."""
     if [text.count(marker) for marker in MARKERS] != [1, 1] or text.index(MARKERS[0]) > text.index(MARKERS[1]):
-        raise InputError("the README needs the lines %s and %s, once each and in this order" % MARKERS)
+        raise InputError("the README needs the lines {} and {}, once each and in this order".format(*MARKERS))
     before, rest = text.split(MARKERS[0])
-    return "%s%s\n%s\n%s%s" % (before, MARKERS[0], markdown(table), MARKERS[1], rest.split(MARKERS[1])[1])
+    return f"{before}{MARKERS[0]}\n{markdown(table)}\n{MARKERS[1]}{rest.split(MARKERS[1])[1]}"
 
 
 def update_readme(path, table):

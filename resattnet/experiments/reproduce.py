@@ -1,4 +1,5 @@
 """Runs of recipes: begun and gone on with as subprocesses of the training script, then entered in the recipes."""
+
 import ctypes
 import os
 import shlex
@@ -6,22 +7,34 @@ import signal
 import subprocess
 import sys
 
-from ..runs import states, run_folders
-from . import recipes
-from ..system.errors import InputError
 from ..reports.figures import curves, save
+from ..runs import run_folders, states
+from ..runs.run_lines import accuracy_name
+from ..system.errors import InputError
 from ..system.files import digest, write_csv, writing
 from ..system.gpus import gpus
 from ..system.signals import Interrupted, StopSignals
 from ..training.options import TrainingOptions, flag_name, flag_value
 from ..training.resume import options_from_state
-from ..runs.run_lines import accuracy_name
+from . import recipes
 
-TRAIN = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "scripts", "cifar10_train.py")
+TRAIN = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "scripts", "cifar10_train.py"
+)
 # What a recipe's run may have otherwise: where things lie, what is shown and saved, and, unless the recipe has its own,
 # what the conditions name.
-NOT_COMPARED = ("name", "data_dir", "log_dir", "model_dir", "workers", "log_interval", "save_period", "save_minutes",
-                "mask_images", "mask_period")
+NOT_COMPARED = (
+    "name",
+    "data_dir",
+    "log_dir",
+    "model_dir",
+    "workers",
+    "log_interval",
+    "save_period",
+    "save_minutes",
+    "mask_images",
+    "mask_period",
+)
 COMPARED_IF_GIVEN = ("num_gpus", "seed")
 MODELS = "models/"  # where a recipe has the parameters of another one, by its name
 _PR_SET_PDEATHSIG = 1
@@ -50,15 +63,15 @@ def reproduce(recipe, options):
     command = next_command(recipe, options)
     code, signum = 0, None
     if command is None:
-        print("%s: done before" % recipe.name, flush=True)
+        print(f"{recipe.name}: done before", flush=True)
     else:
-        print("%s: %s" % (recipe.name, shlex.join(command)), flush=True)
+        print(f"{recipe.name}: {shlex.join(command)}", flush=True)
         code, signum = run_passing_signals(command)
     if code == 0:
         entered = save_result(recipe, options)
-        print("%s: %s (%s)" % (recipe.name, entered.ours, entered.conditions), flush=True)
+        print(f"{recipe.name}: {entered.ours} ({entered.conditions})", flush=True)
     if signum:
-        raise Interrupted("stopped in %s; the same command goes on" % recipe.name, signum)
+        raise Interrupted(f"stopped in {recipe.name}; the same command goes on", signum)
     return code if code >= 0 else 128 - code
 
 
@@ -66,13 +79,32 @@ def next_command(recipe, options):
     """What is to be run for a recipe: a list of words, None where its run is done."""
     folder = os.path.join(options.model_dir, recipe.name)
     state = _state(recipe, folder)
-    where = [word for name in ("log_dir", "data_dir") if getattr(options, name) is not None
-             for word in (flag_name(name), getattr(options, name))]
+    where = [
+        word
+        for name in ("log_dir", "data_dir")
+        if getattr(options, name) is not None
+        for word in (flag_name(name), getattr(options, name))
+    ]
     if state is None:
         start = _start(recipe, options.model_dir)
         _clear(folder)
-        return [sys.executable, TRAIN, "--recipe", recipe.name, "--recipes", options.recipes, "--name", recipe.name,
-                "--model-dir", options.model_dir] + start + _devices(recipe) + where
+        return (
+            [
+                sys.executable,
+                TRAIN,
+                "--recipe",
+                recipe.name,
+                "--recipes",
+                options.recipes,
+                "--name",
+                recipe.name,
+                "--model-dir",
+                options.model_dir,
+            ]
+            + start
+            + _devices(recipe)
+            + where
+        )
     if state.progress["epoch"] >= state.options["epochs"]:
         return None
     return [sys.executable, TRAIN, "--resume", folder] + where
@@ -86,28 +118,32 @@ def _state(recipe, folder):
     try:
         options = options_from_state(state.options).effective
     except InputError as error:
-        raise InputError("%s: %s" % (folder, error)) from error
+        raise InputError(f"{folder}: {error}") from error
     own = recipes.options(recipe).effective
     wanted = _compared(dict(own, params=own["params"] and _placed(own["params"], os.path.dirname(folder))))
     stages = [("has %s", options)]
     for change in reversed(state.progress.get("changes", [])):
         options = dict(options, **change["options"])
-        stages.append(("had %%s until step %d" % change["step"], options))
+        stages.append((f"had %s until step {change['step']}", options))
     for what, options in stages:
         found = _compared(options)
         for name, value in wanted.items():
             if found[name] != value and (name not in COMPARED_IF_GIVEN or value != getattr(TrainingOptions, name)):
-                raise InputError("%s was not run by recipe %s, which has %s %s where it %s: move it away, or give "
-                                 "another --model-dir" % (folder, recipe.name, flag_name(name), flag_value(value),
-                                                          what % flag_value(found[name])))
+                raise InputError(
+                    f"{folder} was not run by recipe {recipe.name}, which has {flag_name(name)} {flag_value(value)} where it {what % flag_value(found[name])}: move it away, or give "
+                    "another --model-dir"
+                )
     return state
 
 
 def _compared(effective):
     """Of the options of a run, as of `TrainingOptions.effective`, those that decide what it gives."""
     chosen = dict(effective, params=effective["params"] and os.path.abspath(effective["params"]))
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()
-            if name not in NOT_COMPARED}
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in chosen.items()
+        if name not in NOT_COMPARED
+    }
 
 
 def _start(recipe, model_dir):
@@ -120,8 +156,9 @@ def _start(recipe, model_dir):
         folder = os.path.dirname(path)
         lacking = "which is not there" if not os.path.exists(path) else _unfinished(folder)
         if lacking:
-            raise InputError("recipe %s starts from %s, %s: run that recipe before, as by scripts/reproduce.py %s %s"
-                             % (recipe.name, path, lacking, os.path.basename(folder), recipe.name))
+            raise InputError(
+                f"recipe {recipe.name} starts from {path}, {lacking}: run that recipe before, as by scripts/reproduce.py {os.path.basename(folder)} {recipe.name}"
+            )
     return ["--params", path]
 
 
@@ -131,7 +168,7 @@ def _unfinished(folder):
         return None
     state = states.load_state(folder, with_arrays=False)
     done, epochs = state.progress["epoch"], state.options["epochs"]
-    return "whose run has %d of its %d epochs" % (done, epochs) if done < epochs else None
+    return f"whose run has {done} of its {epochs} epochs" if done < epochs else None
 
 
 def _check_start(recipe, model_dir, folder, started_from):
@@ -139,8 +176,9 @@ def _check_start(recipe, model_dir, folder, started_from):
     given = recipes.options(recipe).params
     path = given and _placed(given, model_dir)
     if path and given.startswith(MODELS) and os.path.exists(path) and digest(path) != started_from:
-        raise InputError("%s began with other parameters than those of %s: move it away, or give another --model-dir"
-                         % (folder, path))
+        raise InputError(
+            f"{folder} began with other parameters than those of {path}: move it away, or give another --model-dir"
+        )
 
 
 def _devices(recipe):
@@ -152,7 +190,7 @@ def _devices(recipe):
 
 def _placed(path, model_dir):
     """Where parameters that a recipe starts from are, with `MODELS` in place of the folder of the runs."""
-    return os.path.join(model_dir, path[len(MODELS):]) if path.startswith(MODELS) else path
+    return os.path.join(model_dir, path[len(MODELS) :]) if path.startswith(MODELS) else path
 
 
 def _clear(folder):
@@ -218,25 +256,25 @@ def save_result(recipe, options):
     folder = os.path.join(options.model_dir, recipe.name)
     state = _state(recipe, folder)
     if state is None:
-        raise InputError("%s: no run of recipe %s is there" % (folder, recipe.name))
+        raise InputError(f"{folder}: no run of recipe {recipe.name} is there")
     epochs, done = state.options["epochs"], state.progress["epoch"]
     if done < epochs:
-        raise InputError("%s has %d of its %d epochs: scripts/reproduce.py %s goes on" % (
-            folder, done, epochs, recipe.name))
+        raise InputError(f"{folder} has {done} of its {epochs} epochs: scripts/reproduce.py {recipe.name} goes on")
     _check_start(recipe, options.model_dir, folder, state.progress.get("started_from"))
     rows = state.progress["history"]
     errors, seconds = [_error(row["validation_top1"]) for row in rows], sum(row["seconds"] for row in rows)
     best = min(errors)
-    conditions = "%s, %d epochs, best after %d, seed %d, %s, %s of training; %s" % (
-        state.options["dataset"], epochs, errors.index(best) + 1, state.options["seed"],
-        "float16" if state.options["float16"] else state.options["dtype"],
-        "%.0f min" % (seconds / 60) if seconds < 7200 else "%.1f h" % (seconds / 3600),
-        "; then ".join(state.progress.get("machines") or ["machine not recorded"]))
+    conditions = (
+        f"{state.options['dataset']}, {epochs} epochs, best after {errors.index(best) + 1}, seed "
+        f"{state.options['seed']}, {('float16' if state.options['float16'] else state.options['dtype'])}, "
+        f"{(f'{seconds / 60:.0f} min' if seconds < 7200 else f'{seconds / 3600:.1f} h')} of training; "
+        f"{'; then '.join(state.progress.get('machines') or ['machine not recorded'])}"
+    )
     if options.note:
         conditions += "; " + options.note
     elif recipe.conditions.startswith(conditions + "; "):
         conditions = recipe.conditions  # the same run, entered before with a note
-    entered = recipe._replace(ours="%.2f, best %.2f" % (errors[-1], best), conditions=conditions)
+    entered = recipe._replace(ours=f"{errors[-1]:.2f}, best {best:.2f}", conditions=conditions)
     recipes.enter(options.recipes, entered)
     if options.keep:
         _keep(entered, rows, options.keep)
@@ -246,12 +284,17 @@ def save_result(recipe, options):
 def _keep(recipe, rows, folder):
     """Put a run's log and its curve into a folder."""
     training = "train_" + accuracy_name(rows[0])
-    figure = curves([(0, [row["epoch"] for row in rows], [_error(row[name]) for row in rows], dashed)
-                     for name, dashed in (("validation_top1", False), (training, True))], "error, %")
-    axes, = figure.axes
+    figure = curves(
+        [
+            (0, [row["epoch"] for row in rows], [_error(row[name]) for row in rows], dashed)
+            for name, dashed in (("validation_top1", False), (training, True))
+        ],
+        "error, %",
+    )
+    (axes,) = figure.axes
     axes.legend(["validation", "training"], frameon=False)
-    axes.set_title("%s: %s" % (recipe.name, recipe.ours), fontsize="medium", parse_math=False)
-    with writing("--keep %s" % folder):
+    axes.set_title(f"{recipe.name}: {recipe.ours}", fontsize="medium", parse_math=False)
+    with writing(f"--keep {folder}"):
         os.makedirs(folder, exist_ok=True)
         write_csv(os.path.join(folder, recipe.name + ".csv"), rows)
         save(figure, os.path.join(folder, recipe.name + ".png"))

@@ -1,4 +1,5 @@
 """A network as an ONNX model: by MXNet's exporter, from a symbol that it can translate and other runtimes like."""
+
 import contextlib
 import json
 import logging
@@ -7,9 +8,9 @@ import warnings
 import numpy as np
 
 from .. import __version__
-from ..system.mxnet import mx
 from ..models.attention import Interpolation
 from ..system.errors import InputError
+from ..system.mxnet import mx
 
 OPSET, IR_VERSION = 13, 7  # the newest operators that MXNet's exporter knows, and the file format of their time
 
@@ -20,8 +21,9 @@ def import_onnx():
         import onnx
         import onnxruntime
     except ImportError as error:
-        raise InputError("ONNX: onnx and onnxruntime cannot be imported (%s): python -m pip install -e '.[onnx]'"
-                         % str(error).splitlines()[0]) from error
+        raise InputError(
+            f"ONNX: onnx and onnxruntime cannot be imported ({str(error).splitlines()[0]}): python -m pip install -e '.[onnx]'"
+        ) from error
     return onnx, onnxruntime
 
 
@@ -46,7 +48,7 @@ def compose(net, data):
         else:
             inputs = [nodes[source[0]]["name"] for source in node["inputs"]]
             layer = [name.rpartition(".")[0] for name in inputs if name in layers]
-            node["name"] = layer[0] if layer else "%s_%d" % (node["op"].lstrip("_"), index)
+            node["name"] = layer[0] if layer else f"{node['op'].lstrip('_')}_{index}"
     nodes[graph["heads"][0][0]]["name"] = "logits"
     return graph, {name: parameter.list_data()[0].as_in_context(mx.cpu()) for name, parameter in layers.items()}
 
@@ -79,18 +81,26 @@ def make_model(net, height, width):
             arrays[node.name + "_scales"] = scales[node.name]
         node.name = node.output[0]
     _add_arrays(onnx, proto, arrays)
-    return onnx.helper.make_model(proto, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
-                                  producer_name="resattnet", producer_version=__version__)
+    return onnx.helper.make_model(
+        proto,
+        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="resattnet",
+        producer_version=__version__,
+    )
 
 
 @contextlib.contextmanager
 def _operators(net):
     """Have symbols of the network composed with MXNet's operator for each interpolation."""
+
     def switch(active):
         def apply(block):
             if isinstance(block, Interpolation):
                 block.as_operator = active
+
         return apply
+
     net.apply(switch(True))
     try:
         yield
@@ -104,8 +114,10 @@ def _fix_sizes(graph, shape):
     Scales are float32 and not below the ratio of the sizes: a runtime multiplies and rounds down.
     """
     internals = load(graph).get_internals()
-    shapes = {name.rpartition("_output")[0] or name: size for name, size in zip(
-        internals.list_outputs(), internals.infer_shape(images=shape)[1])}
+    shapes = {
+        name.rpartition("_output")[0] or name: size
+        for name, size in zip(internals.list_outputs(), internals.infer_shape(images=shape)[1])
+    }
     scales = {}
     for node in graph["nodes"]:
         if node["op"] == "_contrib_BilinearResize2D":
@@ -145,8 +157,14 @@ def _translate(onnx, symbol, arrays, size):
     exporter = mx.onnx.mx2onnx._export_onnx.MXNetGraph()  # `export_model` takes the newest opset, and no other
     with _exporting(onnx):
         proto = exporter.create_onnx_graph_proto(
-            symbol, {}, shapes, [onnx.TensorProto.FLOAT] * len(names), opset_version=OPSET, dynamic=True,
-            dynamic_input_shapes=dynamic)
+            symbol,
+            {},
+            shapes,
+            [onnx.TensorProto.FLOAT] * len(names),
+            opset_version=OPSET,
+            dynamic=True,
+            dynamic_input_shapes=dynamic,
+        )
     proto.name = "resattnet"
     classes = symbol.infer_shape(**dict(zip(names, shapes)))[1][0][1]
     del proto.output[:]  # of no shape

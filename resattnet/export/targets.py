@@ -2,6 +2,7 @@
 
 What is written is read again and compared with the network before it takes its name: a file that is there was right.
 """
+
 import json
 import os
 import warnings
@@ -10,17 +11,17 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import __version__
+from ..evaluation.metrics import finite
+from ..evaluation.model_file import calibration_images, load_model
 from ..models import parameters, pretrained
-from ..system.mxnet import mx
+from ..models.graphs import quantize
+from ..models.network import get_attention_cifar
 from ..system.cores import core_count
 from ..system.devices import device_of
 from ..system.errors import InputError
-from ..evaluation.metrics import finite
 from ..system.files import digest, write_atomically, writing
-from ..models.graphs import quantize
-from ..models.network import get_attention_cifar
+from ..system.mxnet import mx
 from .onnx_graph import compose, import_onnx, load, make_model
-from ..evaluation.model_file import calibration_images, load_model
 
 TOLERANCE = 1e-4  # of a logit where the largest is 1 at most, else relative to the largest
 FLOAT16_TOLERANCE = 0.05  # its rounding, 5e-4 of each weight, adds up over the layers
@@ -50,15 +51,21 @@ class Comparison(NamedTuple):
 
 def compare_logits(given, expected):
     """`Comparison` of an export's logits with those of its network, arrays (N, classes)."""
-    return Comparison(float(np.abs(given - expected).max()), float(np.abs(expected).max()),
-                      int((given.argmax(1) == expected.argmax(1)).sum()), len(expected))
+    return Comparison(
+        float(np.abs(given - expected).max()),
+        float(np.abs(expected).max()),
+        int((given.argmax(1) == expected.argmax(1)).sum()),
+        len(expected),
+    )
 
 
 def _checked(path, given, expected, tolerance=TOLERANCE):
     comparison = compare_logits(given, expected)
     if not comparison.error <= tolerance * max(1, comparison.largest):
-        raise RuntimeError("%s is not written: its logits are not the network's (largest error %.2g, largest logit "
-                           "%.3g, same top-1 on %d of %d images)" % ((path,) + comparison))
+        raise RuntimeError(
+            "%s is not written: its logits are not the network's (largest error %.2g, largest logit "
+            "%.3g, same top-1 on %d of %d images)" % ((path,) + comparison)
+        )
     return comparison
 
 
@@ -137,17 +144,20 @@ def export_onnx(net, path, image_size=None, images=None, metadata=None):
     expected = _logits(net, images)
     model = make_model(net, height, width)
     model.doc_string = (
-        "Residual Attention Network (arXiv 1704.06904). images: float32 (batch, 3, %d, %d), RGB, normalised as the "
-        "metadata say; logits: float32 (batch, %d)." % (height, width, expected.shape[1]))
+        f"Residual Attention Network (arXiv 1704.06904). images: float32 (batch, 3, {height}, {width}), RGB, "
+        f"normalised as the metadata say; logits: float32 (batch, {expected.shape[1]})."
+    )
     facts = dict(layout="NCHW", channels="RGB", image_size=[height, width], resattnet_version=__version__)
     facts.update(metadata or {})
-    onnx.helper.set_model_props(model, {
-        name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()})
+    onnx.helper.set_model_props(
+        model, {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
+    )
 
     def write(temporary):
         onnx.save(model, temporary)
         onnx.checker.check_model(temporary, full_check=True)
         return _checked(path, onnx_logits(temporary, images), expected)
+
     return _written(path, write)
 
 
@@ -192,7 +202,9 @@ def export_symbol(net, prefix, images):
                 warnings.simplefilter("ignore")  # it wonders about the type of the data
                 again = mx.gluon.SymbolBlock.imports(path, ["data"], params)
             _checked(symbol_path, _logits(again, images), _logits(net, images))
+
         _written(symbol_path, write_symbol)
+
     _written(params_path, write_params)
     return symbol_path, params_path
 
@@ -229,8 +241,13 @@ def export_float16(trained, prefix, images):
     half.cast("float16")
     if not parameters.all_finite(half):
         raise InputError("--to float16: a parameter is beyond 65504, the largest number that float16 has")
-    description = dict(trained.description, network=trained.network, dataset=trained.source["name"],
-                       data_format=trained.source["data_format"], dtype="float16")
+    description = dict(
+        trained.description,
+        network=trained.network,
+        dataset=trained.source["name"],
+        data_format=trained.source["data_format"],
+        dtype="float16",
+    )
     if description["data_format"] == "bin":  # which anyone has or can fetch
         description.pop("data_dir", None)
     path = prefix + ".params"
@@ -277,7 +294,7 @@ def export_parameters(path, options):
     if options.to == "float16":
         prefix = output if options.output else output + "-float16"
         if os.path.exists(prefix + ".params") and os.path.samefile(prefix + ".params", pretrained.resolve_path(path)):
-            raise InputError("--output %s: that would replace %s itself; give another name" % (options.output, path))
+            raise InputError(f"--output {options.output}: that would replace {path} itself; give another name")
         paths, comparison = export_float16(trained, prefix, images)
         return paths, comparison, what
     if options.to == "int8":
@@ -294,22 +311,29 @@ def _test_images(trained, side):
     except InputError as error:
         side = side or default_size(trained.net)
         images = noise(side, side)
-        return images, "%d images of noise, for want of test images (%s)" % (len(images), error), trained.facts.classes
+        return images, f"{len(images)} images of noise, for want of test images ({error})", trained.facts.classes
     old = test_set.images.shape[1:3]
     new = (side, side) if side else old
     rows, columns = (np.arange(b) * a // b for a, b in zip(old, new))
     count = _compared(*new)
     images = test_set.images[:count, rows][:, :, columns]
-    return trained.transform(images, test_set.labels[:count])[0], "%d test images" % len(images), test_set.classes
+    return trained.transform(images, test_set.labels[:count])[0], f"{len(images)} test images", test_set.classes
 
 
 def _metadata(trained, classes, sha256):
     """What a user of the model has to know of it."""
     facts = trained.facts
     known = dict(
-        preprocessing="RGB bytes / 255, then (x - mean) / std of each channel", range="0..1 before mean and std",
-        mean=list(facts.mean), std=list(facts.std), classes=list(classes), network=trained.network,
-        dataset=trained.source["name"], dataset_title=facts.title, params_sha256=sha256)
+        preprocessing="RGB bytes / 255, then (x - mean) / std of each channel",
+        range="0..1 before mean and std",
+        mean=list(facts.mean),
+        std=list(facts.std),
+        classes=list(classes),
+        network=trained.network,
+        dataset=trained.source["name"],
+        dataset_title=facts.title,
+        params_sha256=sha256,
+    )
     if "validation_top1" in trained.description:
         known["top1"] = trained.description["validation_top1"]
     return known

@@ -1,4 +1,5 @@
 """The attention module: a trunk of residual units, weighted by a soft mask (section 3 of the paper)."""
+
 from ..system.mxnet import mx
 from .spec import check_variant
 from .units import LayoutAnchor, relu, unit_sequence
@@ -49,8 +50,10 @@ class Interpolation(HybridBlock):
     def _weights(self, F, x, like, axis):
         """Share of each row (axis 2) or column (axis 3) of `x` in each of `like`: shape (large, small)."""
         # Of one image, since the whole batch would be brought to the plain layout for its shape alone.
-        small, large = (F.contrib.arange_like(F.cast(F.slice(array, begin=(0,), end=(1,)), "float32"), axis=axis)
-                        for array in (x, like))
+        small, large = (
+            F.contrib.arange_like(F.cast(F.slice(array, begin=(0,), end=(1,)), "float32"), axis=axis)
+            for array in (x, like)
+        )
         scale = F.broadcast_div(F.max(small), F.maximum(F.max(large), 1))
         distances = F.broadcast_sub(F.expand_dims(F.broadcast_mul(large, scale), 1), F.expand_dims(small, 0))
         return F.cast(F.BlockGrad(F.relu(1 - F.abs(distances))), self._dtype)
@@ -168,7 +171,11 @@ class AttentionModule(HybridBlock):
             self.mask = None
             if mask != "none":
                 self.mask = SoftMask(channels, levels, r, attention, mask == "hourglass")
-                self.factor_anchor, self.term_anchor, self.anchor = LayoutAnchor("avg"), LayoutAnchor("max"), LayoutAnchor("avg")
+                self.factor_anchor, self.term_anchor, self.anchor = (
+                    LayoutAnchor("avg"),
+                    LayoutAnchor("max"),
+                    LayoutAnchor("avg"),
+                )
             self.last = unit_sequence(p, channels)
 
     def hybrid_forward(self, F, x):

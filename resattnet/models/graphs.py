@@ -2,6 +2,7 @@
 
 They are for inference only: batch normalisation is by its running statistics.
 """
+
 import contextlib
 import os
 import sys
@@ -52,9 +53,13 @@ def quantize(net, images):
     with warnings.catch_warnings(), _without_notes():
         warnings.simplefilter("ignore")  # it loads a symbol without the type of its data, and wonders
         block = mx.contrib.quantization.quantize_net_v2(
-            _block(net), quantized_dtype="int8", calib_mode="naive",
+            _block(net),
+            quantized_dtype="int8",
+            calib_mode="naive",
             calib_data=mx.io.NDArrayIter(images, batch_size=min(BATCH_SIZE, len(images))),
-            num_calib_examples=len(images), exclude_operators=["elemwise_mul"])
+            num_calib_examples=len(images),
+            exclude_operators=["elemwise_mul"],
+        )
     block.hybridize(static_alloc=True, static_shape=True)
     return block
 

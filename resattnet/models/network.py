@@ -1,7 +1,8 @@
 """The networks: one class that builds them all from the tables of `specs` (section 3.4, table 2)."""
+
+from ..system.errors import InputError
 from ..system.mxnet import mx
 from .attention import AttentionModule
-from ..system.errors import InputError
 from .spec import CIFAR_WIDTHS, IMAGENET_WIDTHS, MASK_LEVELS, TAIL_UNITS, attention_net_spec, choose
 from .units import Bottleneck
 
@@ -9,13 +10,20 @@ HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
 
 
 def _imagenet_stem(channels):
-    return [nn.Conv2D(channels, 7, 2, 3, use_bias=False, in_channels=3), nn.BatchNorm(in_channels=channels),
-            nn.Activation("relu"), nn.MaxPool2D(3, 2, 1)]
+    return [
+        nn.Conv2D(channels, 7, 2, 3, use_bias=False, in_channels=3),
+        nn.BatchNorm(in_channels=channels),
+        nn.Activation("relu"),
+        nn.MaxPool2D(3, 2, 1),
+    ]
 
 
 def _cifar_stem(channels):
-    return [nn.Conv2D(channels, 3, 1, 1, use_bias=False, in_channels=3), nn.BatchNorm(in_channels=channels),
-            nn.Activation("relu")]
+    return [
+        nn.Conv2D(channels, 3, 1, 1, use_bias=False, in_channels=3),
+        nn.BatchNorm(in_channels=channels),
+        nn.Activation("relu"),
+    ]
 
 
 class AttentionNet(HybridBlock):
@@ -44,11 +52,21 @@ class AttentionNet(HybridBlock):
         If `classes` is below 1, or one of the last three is unknown or does not go with the others.
     """
 
-    def __init__(self, classes, stem, spec, widths, stage_strides=(1, 2, 2), attention_learning="arl",
-                 attention="mixed", mask="hourglass", **kwargs):
+    def __init__(
+        self,
+        classes,
+        stem,
+        spec,
+        widths,
+        stage_strides=(1, 2, 2),
+        attention_learning="arl",
+        attention="mixed",
+        mask="hourglass",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         if classes < 1:
-            raise InputError("classes %s: give a number of at least 1" % classes)
+            raise InputError(f"classes {classes}: give a number of at least 1")
         with self.name_scope():
             self.features = nn.HybridSequential(prefix="")
             self.features.add(*stem)
@@ -56,14 +74,16 @@ class AttentionNet(HybridBlock):
             for width, stride, levels, modules in zip(widths.stages, stage_strides, MASK_LEVELS, spec.modules):
                 self.features.add(Bottleneck(width, channels, stride))
                 for _ in range(modules):
-                    self.features.add(AttentionModule(width, levels, spec.p, spec.t, spec.r, attention_learning,
-                                                      attention, mask))
+                    self.features.add(
+                        AttentionModule(width, levels, spec.p, spec.t, spec.r, attention_learning, attention, mask)
+                    )
                 channels = width
             for stride in (2,) + (1,) * (TAIL_UNITS - 1):
                 self.features.add(Bottleneck(widths.tail, channels, stride))
                 channels = widths.tail
-            self.features.add(nn.BatchNorm(in_channels=channels), nn.Activation("relu"),
-                              nn.GlobalAvgPool2D(), nn.Flatten())
+            self.features.add(
+                nn.BatchNorm(in_channels=channels), nn.Activation("relu"), nn.GlobalAvgPool2D(), nn.Flatten()
+            )
             self.output = nn.Dense(classes, in_units=channels)
 
     def initialize(self, init=None, ctx=None, verbose=False, force_reinit=False):
@@ -152,19 +172,12 @@ def _of_depth(num_layers):
     def build(classes, **kwargs):
         return get_attention_net(classes, num_layers, **kwargs)
 
-    build.__name__ = build.__qualname__ = "attention_net%d" % num_layers
-    build.__doc__ = """`get_attention_net` of depth %d.
-
-    Parameters
-    ----------
-    classes : int
-    **kwargs
-        Of `get_attention_net`.
-
-    Returns
-    -------
-    AttentionNet
-    """ % num_layers
+    build.__name__ = build.__qualname__ = f"attention_net{num_layers}"
+    build.__doc__ = (
+        f"`get_attention_net` of depth {num_layers}.\n\n    Parameters\n    ----------\n    classes : "
+        "int\n    **kwargs\n        Of `get_attention_net`.\n\n    Returns\n    -------\n    "
+        "AttentionNet\n    "
+    )
     return build
 
 

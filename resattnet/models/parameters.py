@@ -1,14 +1,15 @@
 """Parameters on disk, for others: `.params` in Gluon's format, and beside them a `.json` that says what they are of."""
+
 import difflib
 import errno
 import json
 import os
 
-from ..system.mxnet import mx
 from ..system.errors import InputError
 from ..system.files import digest, json_writer, write_together
-from .network import get_attention_cifar
+from ..system.mxnet import mx
 from ..training.options import TrainingOptions
+from .network import get_attention_cifar
 from .spec import CIFAR_WIDTHS, attention_net_spec
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "weights")  # of those that come with the package
@@ -63,10 +64,11 @@ def read_description(path):
     folder = os.path.isdir(path)
     if folder or path.endswith(".state"):
         best = os.path.join(path if folder else os.path.dirname(path), BEST)
-        raise InputError("%s is a %s: give a parameter file%s" % (path, "folder" if folder else "state of a run",
-                                                                  ", as %s" % best if os.path.isfile(best) else ""))
+        raise InputError(
+            f"{path} is a {('folder' if folder else 'state of a run')}: give a parameter file{(f', as {best}' if os.path.isfile(best) else '')}"
+        )
     if not os.path.isfile(path):
-        raise InputError("%s: no such parameter file%s" % (path, _most_alike(path)))
+        raise InputError(f"{path}: no such parameter file{_most_alike(path)}")
     try:
         with open(_description_path(path), encoding="utf-8") as handle:
             description = json.load(handle)
@@ -75,16 +77,17 @@ def read_description(path):
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise InputError("%s is damaged (%s): %s" % (_description_path(path), error, _whole_parameters(path)))
+        raise InputError(f"{_description_path(path)} is damaged ({error}): {_whole_parameters(path)}")
     if description.get("sha256") != digest(path):
-        raise InputError("%s is damaged: its SHA-256 is not the one in %s; %s"
-                         % (path, os.path.basename(_description_path(path)), _whole_parameters(path)))
+        raise InputError(
+            f"{path} is damaged: its SHA-256 is not the one in {os.path.basename(_description_path(path))}; {_whole_parameters(path)}"
+        )
     return description
 
 
 def packaged_names():
     """The names of the parameters that come with the package, which `--params` and `Classifier.load` take."""
-    return sorted(name[:-len(".params")] for name in os.listdir(FOLDER) if name.endswith(".params"))
+    return sorted(name[: -len(".params")] for name in os.listdir(FOLDER) if name.endswith(".params"))
 
 
 def is_packaged(path):
@@ -107,7 +110,7 @@ def _most_alike(path):
         home, name = os.path.split(folder)
         paths = _of_runs(home, os.path.basename(path))
     alike = difflib.get_close_matches(name, paths, n=1)
-    return "; did you mean %s?" % paths[alike[0]] if alike else ""
+    return f"; did you mean {paths[alike[0]]}?" if alike else ""
 
 
 def _of_runs(home, name):
@@ -129,15 +132,18 @@ def _whole_parameters(path):
     folder = os.path.dirname(path) or "."
     if is_packaged(path):
         return INSTALL_AGAIN
-    others = sorted((os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".params")),
-                    key=os.path.getmtime, reverse=True)
+    others = sorted(
+        (os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".params")),
+        key=os.path.getmtime,
+        reverse=True,
+    )
     for other in others:
         if os.path.abspath(other) != os.path.abspath(path) and os.path.exists(_description_path(other)):
             with open(_description_path(other), encoding="utf-8", errors="replace") as handle:
                 text = handle.read()
             if digest(other) in text:
-                return "the last whole one is %s" % other
-    return "no other whole one is in %s" % folder
+                return f"the last whole one is {other}"
+    return f"no other whole one is in {folder}"
 
 
 def load_parameters(net, path, devices, head=True):
@@ -160,14 +166,15 @@ def load_parameters(net, path, devices, head=True):
     try:
         arrays = mx.nd.load(path)
     except (mx.base.MXNetError, ValueError) as error:
-        raise InputError("%s is not a whole parameter file (%s): %s"
-                         % (path, str(error).strip().splitlines()[-1][:120], _whole_parameters(path)))
+        raise InputError(
+            f"{path} is not a whole parameter file ({str(error).strip().splitlines()[-1][:120]}): {_whole_parameters(path)}"
+        )
     found = {name: array.shape for name, array in arrays.items()} if isinstance(arrays, dict) else {}
     wanted = _shapes(net)
     if not head:
         wanted.update((name, shape) for name, shape in found.items() if name in _HEAD)
     if found != wanted:
-        raise InputError("%s holds the parameters of another network: %s" % (path, _fitting(found)))
+        raise InputError(f"{path} holds the parameters of another network: {_fitting(found)}")
     if head:
         net.load_parameters(path, ctx=devices, cast_dtype=True)
         return
@@ -187,7 +194,7 @@ def _fitting(found):
         for num_layers in attention_net_spec:
             for widths in CIFAR_WIDTHS:
                 if classes and _shapes(get_attention_cifar(classes, num_layers, widths, mask=mask)) == found:
-                    return "it fits --num-layers %d --widths %s%s and %d classes" % (num_layers, widths, flag, classes)
+                    return f"it fits --num-layers {num_layers} --widths {widths}{flag} and {classes} classes"
     return "no depth, width and mask of the CIFAR networks fits it"
 
 
@@ -204,5 +211,5 @@ def all_finite(net):
     for dtype in {array.dtype for array in arrays}:  # in a float16 network batch normalisation has float32
         alike = [array for array in arrays if array.dtype == dtype]
         # MXNet 1.9.1 crashes on more than 200 arrays in one call.
-        parts += [alike[start:start + 200] for start in range(0, len(alike), 200)]
+        parts += [alike[start : start + 200] for start in range(0, len(alike), 200)]
     return all(mx.nd.multi_all_finite(*part, num_arrays=len(part)).asscalar() for part in parts)

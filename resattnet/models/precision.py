@@ -1,4 +1,5 @@
 """Mixed precision on the CPU: the step's graph in bfloat16, the parameters and their updates in float32."""
+
 import importlib
 import json
 
@@ -36,10 +37,14 @@ def to_bfloat16(net):
     amp = importlib.import_module("mxnet.contrib.amp")  # which `import mxnet` leaves out
     first = next(node["name"] for node in json.loads(symbol.tojson())["nodes"] if node["op"] == "Convolution")
     symbol = amp.convert_symbol(
-        symbol, "bfloat16", target_dtype_ops=["Convolution", "FullyConnected", "Pooling"],
+        symbol,
+        "bfloat16",
+        target_dtype_ops=["Convolution", "FullyConnected", "Pooling"],
         fp32_ops=["transpose", "Flatten"] + ATTENTION_OPS,
         conditional_fp32_ops=[("Activation", "act_type", ["sigmoid"])],
-        excluded_sym_names=[first], data_names=["data"])
+        excluded_sym_names=[first],
+        data_names=["data"],
+    )
     block = mx.gluon.SymbolBlock(mx.sym.amp_cast(symbol, dtype="float32"), data, params=net.collect_params())
     block.hybridize(static_alloc=True, static_shape=True)
     return block
@@ -49,4 +54,5 @@ def _set_anchor(active):
     def apply(block):
         if isinstance(block, LayoutAnchor):
             block.active = active
+
     return apply

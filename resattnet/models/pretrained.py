@@ -1,8 +1,9 @@
 """Trained parameters that come with the package: the files of the folder `weights`, each with its description."""
+
 import os
 
-from . import parameters
 from ..system.errors import InputError
+from . import parameters
 from .spec import DEFAULT_VARIANT, NETWORK_OPTIONS
 
 _NAMING = ("prefix", "params")  # what a Gluon block takes beside what it is
@@ -20,7 +21,7 @@ def describe_pretrained(name):
     """
     path, description = describe_file(_packaged(name))
     if "validation_top1" not in description:
-        raise InputError("%s: the description beside it lacks validation_top1: %s" % (path, parameters.INSTALL_AGAIN))
+        raise InputError(f"{path}: the description beside it lacks validation_top1: {parameters.INSTALL_AGAIN}")
     return description
 
 
@@ -47,11 +48,12 @@ def describe_file(path):
     way_out = parameters.INSTALL_AGAIN if parameters.is_packaged(path) else "give parameters as a run has saved them"
     description = parameters.read_description(path)
     if description is None:
-        raise InputError("%s has no description beside it: %s" % (path, way_out))
+        raise InputError(f"{path} has no description beside it: {way_out}")
     network = set(description.get("network", ()))
     if "dataset" not in description or not {"num_layers", "widths", "classes"} <= network <= _NETWORK:
-        raise InputError("%s: the description beside it does not say of which network and data set it is: %s"
-                         % (path, way_out))
+        raise InputError(
+            f"{path}: the description beside it does not say of which network and data set it is: {way_out}"
+        )
     return path, description
 
 
@@ -77,17 +79,28 @@ def load_pretrained(net, builder, devices=None, **network):
     for name in parameters.packaged_names():
         if builder == "get_attention_cifar" and describe_pretrained(name)["network"] == network:
             return parameters.load_parameters(net, _packaged(name), devices)
-    raise InputError("no trained parameters are here for %s; there are some for %s"
-                     % (_call(builder, network), ", ".join(
-                         "%s (%s, top-1 %.4f)" % (_call("get_attention_cifar", told["network"]), told["dataset"],
-                                                  told["validation_top1"])
-                         for told in map(describe_pretrained, parameters.packaged_names())) or "none"))
+    raise InputError(
+        "no trained parameters are here for {}; there are some for {}".format(
+            _call(builder, network),
+            ", ".join(
+                (
+                    f"{_call('get_attention_cifar', told['network'])} ({told['dataset']}, top-1 "
+                    f"{told['validation_top1']:.4f})"
+                )
+                for told in map(describe_pretrained, parameters.packaged_names())
+            )
+            or "none",
+        )
+    )
 
 
 def _call(builder, network):
     """A call of a builder as one would write it."""
     positional = [str(network[name]) for name in ("classes", "num_layers")]
     usual = dict(widths="full", **DEFAULT_VARIANT)
-    named = ["%s=%r" % (name, network[name]) for name in list(usual) + sorted(set(network) - set(usual) - _POSITIONAL)
-             if network[name] != usual.get(name)]
-    return "%s(%s)" % (builder, ", ".join(positional + named))
+    named = [
+        f"{name}={network[name]!r}"
+        for name in list(usual) + sorted(set(network) - set(usual) - _POSITIONAL)
+        if network[name] != usual.get(name)
+    ]
+    return f"{builder}({', '.join(positional + named)})"

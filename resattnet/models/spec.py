@@ -1,4 +1,5 @@
 """The variants as data: depths, widths, kinds of attention and mask. A new depth or width is one line here."""
+
 from collections import namedtuple
 
 from ..system.errors import InputError
@@ -39,19 +40,24 @@ NETWORK_OPTIONS = ("num_layers", "widths") + tuple(DEFAULT_VARIANT)  # what a ne
 def choose(what, name, table):
     """The row `name` of a table; an InputError that says `what` it is and names the choices if there is none."""
     if name not in table:
-        raise InputError("%s %s: choose from %s" % (what, name, ", ".join(str(key) for key in table)))
+        raise InputError(f"{what} {name}: choose from {', '.join(str(key) for key in table)}")
     return table[name]
 
 
 def check_variant(attention_learning, attention, mask):
     """InputError if one of the three is unknown, or says how masks work where there are none."""
-    for what, name, names in (("attention learning", attention_learning, ATTENTION_LEARNING),
-                              ("attention", attention, ATTENTION_TYPES), ("mask", mask, MASKS)):
+    for what, name, names in (
+        ("attention learning", attention_learning, ATTENTION_LEARNING),
+        ("attention", attention, ATTENTION_TYPES),
+        ("mask", mask, MASKS),
+    ):
         if name not in names:
-            raise InputError("%s %r: choose from %s" % (what, name, ", ".join(names)))
+            raise InputError(f"{what} {name!r}: choose from {', '.join(names)}")
     if mask == "none" and (attention_learning, attention) != (ATTENTION_LEARNING[0], ATTENTION_TYPES[0]):
-        raise InputError("attention learning %s, attention %s: a network with mask none has nothing for them to act "
-                         "on; leave them out" % (attention_learning, attention))
+        raise InputError(
+            f"attention learning {attention_learning}, attention {attention}: a network with mask none has nothing for them to act "
+            "on; leave them out"
+        )
 
 
 def trunk_depth(num_layers):

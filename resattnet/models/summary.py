@@ -1,4 +1,5 @@
 """What a network is made of: its layers, their output shapes, parameters and multiply-accumulates (MACs)."""
+
 import json
 from typing import NamedTuple, Tuple
 
@@ -42,12 +43,13 @@ def build(options):
 def layers(net, height, width):
     """The `Layer`s of a network, initialised or not, for images of a size."""
     outputs, handles = {}, []
-    children = [("features.%d" % index, block) for index, block in enumerate(net.features)] + [("output", net.output)]
+    children = [(f"features.{index}", block) for index, block in enumerate(net.features)] + [("output", net.output)]
     data = mx.sym.var("data")
     try:
         for name, block in children:
-            handles.append(block.register_forward_hook(lambda _, inputs, output, name=name: outputs.update(
-                {name: output})))
+            handles.append(
+                block.register_forward_hook(lambda _, inputs, output, name=name: outputs.update({name: output}))
+            )
         symbol = net(data)
     finally:
         for handle in handles:
@@ -58,9 +60,15 @@ def layers(net, height, width):
     rows = []
     for (name, block), shape in zip(children, shapes):
         own = [key for key in parameters if key.startswith(name + ".")]
-        rows.append(Layer(name, type(block).__name__, tuple(shape[1:]),
-                          sum(int(np.prod(parameters[key].shape)) for key in own
-                              if parameters[key].grad_req != "null"), sum(macs.get(key, 0) for key in own)))
+        rows.append(
+            Layer(
+                name,
+                type(block).__name__,
+                tuple(shape[1:]),
+                sum(int(np.prod(parameters[key].shape)) for key in own if parameters[key].grad_req != "null"),
+                sum(macs.get(key, 0) for key in own),
+            )
+        )
     return rows
 
 
@@ -85,10 +93,17 @@ def total(rows):
 def table(rows):
     """Layers as lines of text, with their total."""
     head = ("layer", "kind", "output", "parameters", "MMACs")
-    cells = [(row.name, row.kind, " x ".join(map(str, row.shape)), "{:,}".format(row.parameters),
-              "%.2f" % (row.macs / 1e6)) for row in rows]
+    cells = [
+        (row.name, row.kind, " x ".join(map(str, row.shape)), f"{row.parameters:,}", f"{row.macs / 1000000.0:.2f}")
+        for row in rows
+    ]
     parameters, macs = total(rows)
-    cells.append(("total", "", "", "{:,}".format(parameters), "%.2f" % (macs / 1e6)))
+    cells.append(("total", "", "", f"{parameters:,}", f"{macs / 1000000.0:.2f}"))
     widths = [max(map(len, column)) for column in zip(head, *cells)]
-    return ["  ".join(cell.ljust(width) if place < 3 else cell.rjust(width)
-                      for place, (cell, width) in enumerate(zip(line, widths))) for line in [head] + cells]
+    return [
+        "  ".join(
+            cell.ljust(width) if place < 3 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths))
+        )
+        for line in [head] + cells
+    ]

@@ -1,4 +1,5 @@
 """Residual units: what trunk, masks and tail are made of."""
+
 from ..system.mxnet import mx
 
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn

@@ -1,4 +1,5 @@
 """Drawings, as matplotlib figures: save one as PNG, or have `to_svg` make it part of a page, light or dark."""
+
 import colorsys
 import io
 import re
@@ -8,8 +9,16 @@ import numpy as np
 from ..system.files import write_atomically
 
 # Okabe and Ito's, which people who see few colours tell apart, darker or lighter where the background asks for it.
-_COLOURS = (("#0072b2", "#56b4e9"), ("#c44e00", "#ff8c42"), ("#00805f", "#2fc79b"), ("#a8558a", "#e08cc0"),
-            ("#8a6d00", "#f0d442"), ("#4b4ba8", "#a3a3ff"), ("#a02020", "#ff7070"), ("#5c5c5c", "#c0c0c0"))
+_COLOURS = (
+    ("#0072b2", "#56b4e9"),
+    ("#c44e00", "#ff8c42"),
+    ("#00805f", "#2fc79b"),
+    ("#a8558a", "#e08cc0"),
+    ("#8a6d00", "#f0d442"),
+    ("#4b4ba8", "#a3a3ff"),
+    ("#a02020", "#ff7070"),
+    ("#5c5c5c", "#c0c0c0"),
+)
 MARKERS = (("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("v", "▼"), ("P", "✚"), ("X", "✖"), ("*", "★"))
 _RIGHT, _WRONG = (0.0, 0.45, 0.70), (0.84, 0.37, 0.0)  # hues of a confusion matrix
 COUNTED_CLASSES = 40  # more of them leave no room for a count in each cell
@@ -22,8 +31,10 @@ def colour(index):
     if index < len(_COLOURS):
         return _COLOURS[index]
     hue = 0.618034 * index % 1
-    return tuple("#%02x%02x%02x" % tuple(round(255 * part) for part in colorsys.hls_to_rgb(hue, lightness, 0.6))
-                 for lightness in (0.37, 0.7))
+    return tuple(
+        "#{:02x}{:02x}{:02x}".format(*tuple(round(255 * part) for part in colorsys.hls_to_rgb(hue, lightness, 0.6)))
+        for lightness in (0.37, 0.7)
+    )
 
 
 def curves(lines, label, log_scale=False):
@@ -48,9 +59,17 @@ def curves(lines, label, log_scale=False):
     figure = Figure(figsize=(6, 3.4), layout="constrained")
     axes = figure.subplots()
     for run, epochs, values, dashed in lines:
-        axes.plot(epochs, values, "--" if dashed else "-", color=colour(run)[0], linewidth=1.6, markersize=5,
-                  marker=MARKERS[run % len(MARKERS)][0], markevery=max(1, len(epochs) // 10),
-                  markerfacecolor="none" if dashed else None)
+        axes.plot(
+            epochs,
+            values,
+            "--" if dashed else "-",
+            color=colour(run)[0],
+            linewidth=1.6,
+            markersize=5,
+            marker=MARKERS[run % len(MARKERS)][0],
+            markevery=max(1, len(epochs) // 10),
+            markerfacecolor="none" if dashed else None,
+        )
     drawn = [value for _, _, values, _ in lines for value in values if np.isfinite(value)]
     if log_scale and drawn and 0 < LOG_SPAN * min(drawn) < max(drawn):
         axes.set_yscale("log")
@@ -93,10 +112,18 @@ def confusion_matrix(confusion, classes):
     cells[..., 3] = np.where(np.eye(total, dtype=bool), 0.9 * shares, np.sqrt(shares))
     axes.imshow(cells, interpolation="none")
     for row, column in zip(*np.nonzero(confusion)) if counted else ():
-        axes.text(column, row, str(confusion[row, column]), ha="center", va="center", fontsize=size - 1,
-                  color="white" if cells[row, column, 3] > 0.6 else "black")
-    axes.set_xticks(range(total), classes, rotation=90 if max(map(len, classes)) > 3 else 0, fontsize=size,
-                    parse_math=False)
+        axes.text(
+            column,
+            row,
+            str(confusion[row, column]),
+            ha="center",
+            va="center",
+            fontsize=size - 1,
+            color="white" if cells[row, column, 3] > 0.6 else "black",
+        )
+    axes.set_xticks(
+        range(total), classes, rotation=90 if max(map(len, classes)) > 3 else 0, fontsize=size, parse_math=False
+    )
     axes.set_yticks(range(total), classes, fontsize=size, parse_math=False)
     axes.set(xlabel="predicted", ylabel="true")
     axes.tick_params(length=0)
@@ -128,8 +155,7 @@ def image_sheet(images, captions, columns=6):
     size = max(5, min(8, 210 / longest))  # so that neighbours do not touch
     for axes, image, caption in zip(grid, images, captions):
         axes.imshow(image, interpolation="none")
-        axes.text(0.5, -0.04, caption, transform=axes.transAxes, ha="center", va="top", fontsize=size,
-                  parse_math=False)
+        axes.text(0.5, -0.04, caption, transform=axes.transAxes, ha="center", va="top", fontsize=size, parse_math=False)
     return figure
 
 
@@ -153,8 +179,9 @@ def mosaics(panels, columns, rows, per_row=4):
 
     per_row = min(per_row, len(panels))
     down = -(-len(panels) // per_row)
-    figure = Figure(figsize=(per_row * (0.42 * len(columns) + 0.9), down * (0.42 * len(rows) + 0.7)),
-                    layout="constrained")
+    figure = Figure(
+        figsize=(per_row * (0.42 * len(columns) + 0.9), down * (0.42 * len(rows) + 0.7)), layout="constrained"
+    )
     grid = figure.subplots(down, per_row, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()
@@ -192,12 +219,14 @@ def reliability_diagram(measured):
     low = np.minimum(accuracy, confidence)
     figure = Figure(figsize=(5, 6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 1)})
-    for height, bottom, shade, label in ((low, 0, _RIGHT, "right"),
-                                         (accuracy - low, low, _RIGHT + (0.4,), "right beyond their probability"),
-                                         (confidence - low, low, _WRONG + (0.6,), "probable beyond what is right")):
+    for height, bottom, shade, label in (
+        (low, 0, _RIGHT, "right"),
+        (accuracy - low, low, _RIGHT + (0.4,), "right beyond their probability"),
+        (confidence - low, low, _WRONG + (0.6,), "probable beyond what is right"),
+    ):
         upper.bar(edges[full], height, width, bottom, align="edge", color=shade, edgecolor="white", label=label)
     upper.plot((0, 1), (0, 1), "--", color="black", linewidth=1, label="calibrated")
-    upper.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1), title="ECE %.4f" % measured.error)
+    upper.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1), title=f"ECE {measured.error:.4f}")
     upper.legend(loc="upper left", fontsize=8)
     lower.bar(edges, measured.counts / measured.counts.sum(), width, align="edge", color="0.5", edgecolor="white")
     lower.set(xlabel="probability of the predicted class", ylabel="share of images")
@@ -208,8 +237,9 @@ def reliability_diagram(measured):
 
 def save(figure, path):
     """Write a figure as PNG, atomically, at its own resolution or the higher one of `DPI`."""
-    write_atomically(path, lambda temporary: figure.savefig(
-        temporary, format="png", dpi=max(DPI, figure.dpi), bbox_inches="tight"))
+    write_atomically(
+        path, lambda temporary: figure.savefig(temporary, format="png", dpi=max(DPI, figure.dpi), bbox_inches="tight")
+    )
 
 
 def to_svg(figure, name, label, runs=0):
@@ -237,14 +267,15 @@ def to_svg(figure, name, label, runs=0):
 
     file = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure.savefig(file, format="svg", transparent=True,
-                       metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+        figure.savefig(
+            file, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        )
     text = file.getvalue()
     box = re.search(r'viewBox="[^"]+"', text).group()
-    body = text[text.index(">", text.index("<svg")) + 1:]
+    body = text[text.index(">", text.index("<svg")) + 1 :]
     body = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|<!--.*?-->", "", body, flags=re.S)
-    body = re.sub(r'(\bid="|href="#|url\(#)', r"\g<1>%s-" % name, body)
+    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)
     body = re.sub(r"#000000\b", "currentColor", body)
     for run in range(runs):
-        body = body.replace(colour(run)[0], "var(--run-%d)" % run)
-    return '<svg role="img" aria-label="%s" %s>%s' % (html.escape(label), box, body)
+        body = body.replace(colour(run)[0], f"var(--run-{run})")
+    return f'<svg role="img" aria-label="{html.escape(label)}" {box}>{body}'

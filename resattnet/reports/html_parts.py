@@ -1,4 +1,5 @@
 """What the pages of reports are made of: the style sheet, and tables and texts as HTML."""
+
 import html
 
 STYLE = """
@@ -56,25 +57,35 @@ def table(head, rows, caption="", numbers=()):
 
     `numbers` are the places of the columns that are set to the right.
     """
+
     def cells(row, tag):
-        return "".join('<{0}{1}{2}>{3}</{0}>'.format(
-            tag if place else "th", ' scope="%s"' % ("col" if tag == "th" else "row") if tag == "th" or not place
-            else "", ' class="n"' * (place in numbers), cell) for place, cell in enumerate(row))
-    return '<div class="wide"><table>%s<thead><tr>%s</tr></thead><tbody>%s</tbody></table></div>' % (
-        "<caption>%s</caption>" % escape(caption) if caption else "", cells(map(escape, head), "th"),
-        "".join("<tr>%s</tr>" % cells(row, "td") for row in rows))
+        return "".join(
+            "<{0}{1}{2}>{3}</{0}>".format(
+                tag if place else "th",
+                f' scope="{("col" if tag == "th" else "row")}"' if tag == "th" or not place else "",
+                ' class="n"' * (place in numbers),
+                cell,
+            )
+            for place, cell in enumerate(row)
+        )
+
+    return '<div class="wide"><table>{}<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>'.format(
+        f"<caption>{escape(caption)}</caption>" if caption else "",
+        cells(map(escape, head), "th"),
+        "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows),
+    )
 
 
 def folded(summary, content, opened=False):
     """HTML that is folded away under a line of text."""
-    return "<details%s><summary>%s</summary>%s</details>" % (" open" * opened, escape(summary), content)
+    return f"<details{' open' * opened}><summary>{escape(summary)}</summary>{content}</details>"
 
 
 def duration(seconds):
     """Seconds as a person says them."""
     whole = round(seconds)
     if whole < 60:
-        return "%.1f s" % seconds
+        return f"{seconds:.1f} s"
     if whole < 3600:
         return "%d min %02d s" % divmod(whole, 60)
-    return "%d h %02d min" % (whole // 3600, whole % 3600 // 60)
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,4 +1,5 @@
 """Figures of soft masks, as the paper's figures 1 and 4: images, masks, and the features before and after them."""
+
 from typing import NamedTuple
 
 import numpy as np
@@ -57,11 +58,12 @@ class Column(NamedTuple):
 def columns_of(attentions, channels, formula):
     """The groups of columns that share a scale: for each module its masks; its features before and after."""
     for attention in attentions:
-        mask, before, after = (maps.mean(axis=1, keepdims=True) if channels is None else maps[:, list(channels)]
-                               for maps in attention[3:])
+        mask, before, after = (
+            maps.mean(axis=1, keepdims=True) if channels is None else maps[:, list(channels)] for maps in attention[3:]
+        )
         where = "stage %d, module %d" % attention[1:3]
         yield [Column("%s\nmask M (%d x %d)" % ((where,) + mask.shape[2:]), mask, "viridis")]
-        yield [Column("%s\ntrunk T" % where, before, "magma"), Column("%s\n%s" % (where, formula), after, "magma")]
+        yield [Column(f"{where}\ntrunk T", before, "magma"), Column(f"{where}\n{formula}", after, "magma")]
 
 
 def draw(rows, predictions, attentions, channels, cams, network, panel=PANEL):
@@ -90,8 +92,13 @@ def draw(rows, predictions, attentions, channels, cams, network, panel=PANEL):
     lines = [(row, place) for row in range(len(rows)) for place in range(len(shown))]
     width = 1 + sum(map(len, groups))
     figure = Figure(figsize=(panel * width, (panel + 0.25) * len(lines) + 0.9), layout="constrained")
-    figure.suptitle("Soft masks of Attention-%d: %s" % (network["num_layers"], (
-        "mean over the channels" if channels is None else "channels " + ", ".join(map(str, channels)))), fontsize=9)
+    figure.suptitle(
+        (
+            f"Soft masks of Attention-{network['num_layers']}: "
+            f"{('mean over the channels' if channels is None else 'channels ' + ', '.join(map(str, channels)))}"
+        ),
+        fontsize=9,
+    )
     grid = figure.add_gridspec(len(lines) + 1, width, height_ratios=[1] * len(lines) + [0.07])
     for line, (row, place) in enumerate(lines):
         _show_picture(figure.add_subplot(grid[line, 0]), rows[row], predictions[row], shown[place])
@@ -112,12 +119,13 @@ def _shown_size(picture):
 def _show_picture(axis, row, prediction, channel):
     height, width = _shown_size(row.picture)
     axis.imshow(np.asarray(row.picture.resize((width, height), Image.BILINEAR)))
-    title = row.title if len(row.title) <= TITLE else "..." + row.title[3 - TITLE:]
-    axis.set_title("%s\n-> %s (%.1f %%)" % (title, prediction.classes[0], 100 * prediction.probabilities[0]),
-                   fontsize=6, parse_math=False)
+    title = row.title if len(row.title) <= TITLE else "..." + row.title[3 - TITLE :]
+    axis.set_title(
+        f"{title}\n-> {prediction.classes[0]} ({100 * prediction.probabilities[0]:.1f} %)", fontsize=6, parse_math=False
+    )
     axis.set(xticks=[], yticks=[])
     if channel is not None:
-        axis.set_ylabel("channel %d" % channel, fontsize=6)
+        axis.set_ylabel(f"channel {channel}", fontsize=6)
 
 
 def _show_group(figure, grid, first, group, rows, lines):
@@ -129,11 +137,19 @@ def _show_group(figure, grid, first, group, rows, lines):
     for number, column in enumerate(group):
         for line, (row, place) in enumerate(lines):
             axis = figure.add_subplot(grid[line, first + number])
-            shown = axis.imshow(upsample(column.maps[row, place], *_shown_size(rows[row].picture)), cmap=column.colours,
-                                vmin=low, vmax=high)
+            shown = axis.imshow(
+                upsample(column.maps[row, place], *_shown_size(rows[row].picture)),
+                cmap=column.colours,
+                vmin=low,
+                vmax=high,
+            )
             axis.set(xticks=[], yticks=[])
             if line == 0:
                 axis.set_title(column.title, fontsize=6)
-    bar = figure.colorbar(shown, cax=figure.add_subplot(grid[-1, first:first + len(group)]), orientation="horizontal",
-                          ticks=MaxNLocator(3 * len(group)))
+    bar = figure.colorbar(
+        shown,
+        cax=figure.add_subplot(grid[-1, first : first + len(group)]),
+        orientation="horizontal",
+        ticks=MaxNLocator(3 * len(group)),
+    )
     bar.ax.tick_params(labelsize=6)

@@ -1,15 +1,16 @@
 """The masks of a run on its board: pictures of the same test images, after some of its epochs."""
+
 import collections
 
 import numpy as np
 from PIL import Image
 
 from ..data import datasets
+from ..evaluation.masks import soft_masks
+from ..evaluation.metrics import compute_logits, rank
 from ..system.devices import device_of
 from ..system.errors import InputError
-from ..evaluation.metrics import compute_logits, rank
 from .mask_figures import Row, board_pictures
-from ..evaluation.masks import soft_masks
 
 
 def one_of_each_class(batches, count, classes):
@@ -62,13 +63,15 @@ class MaskLog:
         facts = datasets.describe_data(options.dataset, options.data_dir, options.data_format)
         chosen = one_of_each_class(loader.epoch(0), options.mask_images, len(facts.classes))
         if len(chosen) < options.mask_images:
-            raise InputError("--mask-images %d: the data set has %d test images" % (options.mask_images, len(chosen)))
+            raise InputError(f"--mask-images {options.mask_images}: the data set has {len(chosen)} test images")
         self._network, self._classes = options.network, facts.classes
         numbers, images, labels = zip(*chosen)
         self._images, self._labels = np.stack(images), np.array(labels)
         pixels = self._images.transpose(0, 2, 3, 1) * np.array(facts.std) + np.array(facts.mean)
-        self.rows = [Row("no. %d: %s" % (number, facts.classes[label]), Image.fromarray(image), image)
-                     for number, label, image in zip(numbers, labels, np.rint(255 * pixels).astype(np.uint8))]
+        self.rows = [
+            Row(f"no. {number}: {facts.classes[label]}", Image.fromarray(image), image)
+            for number, label, image in zip(numbers, labels, np.rint(255 * pixels).astype(np.uint8))
+        ]
 
     def pictures(self, net):
         """The sheet of each attention module of a network for inference, by its name on the board.

@@ -1,20 +1,21 @@
 """The sheet of soft masks that a parameter file makes of images, and the same on the board."""
+
 import contextlib
 import os
 
 import numpy as np
 from PIL import Image
 
-from ..runs.logs import open_board, put_pictures
+from ..data.image_files import find_images
 from ..evaluation.classifier import Classifier, open_image
+from ..evaluation.masks import grad_cam, soft_masks
+from ..evaluation.model_file import load_model
+from ..models.parameters import packaged_names
+from ..runs.logs import open_board, put_pictures
 from ..system.devices import choose_devices
 from ..system.errors import InputError
 from ..system.files import write_atomically, writing
-from ..data.image_files import find_images
 from .mask_figures import Row, board_pictures, draw
-from ..evaluation.masks import grad_cam, soft_masks
-from ..models.parameters import packaged_names
-from ..evaluation.model_file import load_model
 
 
 def make_sheet(path, names, options):
@@ -55,7 +56,7 @@ def make_sheet(path, names, options):
         _put_on_board(options.board, path, classifier.trained.description, board_pictures(*shown))
     output = options.output
     kind = os.path.splitext(output)[1][1:].lower()
-    with writing("--output %s" % options.output):
+    with writing(f"--output {options.output}"):
         write_atomically(output, lambda temporary: figure.savefig(temporary, format=kind, dpi=150))
     return output, list(zip(rows, predictions)), attentions
 
@@ -69,10 +70,10 @@ def read_rows(classifier, names, from_test):
     if from_test:
         test_set = classifier.trained.images("test")
         if from_test > len(test_set.labels):
-            raise InputError("--from-test %d: the data set has %d test images" % (from_test, len(test_set.labels)))
+            raise InputError(f"--from-test {from_test}: the data set has {len(test_set.labels)} test images")
         for number, (image, label) in enumerate(zip(test_set.images[:from_test], test_set.labels)):
             picture = Image.fromarray(image)
-            rows.append(Row("test image %d: %s" % (number, test_set.classes[label]), picture, image))
+            rows.append(Row(f"test image {number}: {test_set.classes[label]}", picture, image))
     return rows
 
 
@@ -80,14 +81,16 @@ def check_channels(attentions, channels):
     """See that every mask has the channels; they may be None."""
     fewest = min(attention.mask.shape[1] for attention in attentions)
     if channels and max(channels) >= fewest:
-        raise InputError("--channels %s: the narrowest masks have channels 0 to %d"
-                         % (",".join(map(str, channels)), fewest - 1))
+        raise InputError(
+            f"--channels {','.join(map(str, channels))}: the narrowest masks have channels 0 to {fewest - 1}"
+        )
 
 
 def _put_on_board(folder, path, description, pictures):
     """In a folder of their run within this one: TensorBoard calls the events of its own folder '.'."""
     name = os.path.splitext(os.path.basename(path))[0]
     run = name if name in packaged_names() else description.get("run", name)
-    with writing("--board %s" % folder), \
-            contextlib.closing(open_board(os.path.join(os.path.expanduser(folder), run + "_masks"))) as board:
+    with writing(f"--board {folder}"), contextlib.closing(
+        open_board(os.path.join(os.path.expanduser(folder), run + "_masks"))
+    ) as board:
         put_pictures(board, description.get("epoch", 0), pictures)

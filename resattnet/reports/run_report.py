@@ -2,16 +2,17 @@
 
 `collect` reads; `report_page.render` makes HTML of what it gives.
 """
+
 import dataclasses
 import os
 from typing import Any, NamedTuple, Optional
 
+from ..commands.script_options import TestOptions
 from ..evaluation import metrics, model_file
 from ..runs import history
 from ..system.devices import choose_devices
 from ..system.errors import InputError
 from ..training.options import TrainingOptions, flag_name, flag_value
-from ..commands.script_options import TestOptions
 
 UNKNOWN = "unknown"
 
@@ -53,8 +54,11 @@ class RunRecord(NamedTuple):
     @property
     def best_ema(self):
         """The row of the highest top-1 of the moving average; None without one."""
-        return max((row for row in self.rows if "validation_ema_top1" in row),
-                   key=lambda row: row["validation_ema_top1"], default=None)
+        return max(
+            (row for row in self.rows if "validation_ema_top1" in row),
+            key=lambda row: row["validation_ema_top1"],
+            default=None,
+        )
 
     @property
     def last(self):
@@ -63,7 +67,7 @@ class RunRecord(NamedTuple):
 
     def seconds(self, row):
         """Wall seconds of training, validation aside, from the first epoch to that of a row."""
-        return sum(each["seconds"] for each in self.rows[:row["epoch"]])
+        return sum(each["seconds"] for each in self.rows[: row["epoch"]])
 
 
 def collect(names, options, say=None):
@@ -147,15 +151,20 @@ def _evaluate(record, options, say):
     testing = TestOptions(data_dir=options.data_dir, batch_size=options.batch_size, num_gpus=options.num_gpus)
     try:
         if say and os.path.exists(path):
-            say("evaluating %s" % path)
+            say(f"evaluating {path}")
         logits, test_set, _ = model_file.compute_test_logits(path, testing, download=False)
     except InputError as error:
-        record.remarks.append("the best parameters could not be evaluated: %s" % error)
+        record.remarks.append(f"the best parameters could not be evaluated: {error}")
         return None
-    outcome = Outcome(metrics.evaluate_logits(logits, test_set.labels), test_set.classes,
-                      metrics.hardest_images(logits, test_set, options.hardest))
+    outcome = Outcome(
+        metrics.evaluate_logits(logits, test_set.labels),
+        test_set.classes,
+        metrics.hardest_images(logits, test_set, options.hardest),
+    )
     top1 = outcome.evaluation.top1
     if record.best and abs(top1 - record.best["validation_top1"]) > 5e-5:
-        record.remarks.append("best.params has top-1 %.4f on the test images that are here, the logs say %.4f"
-                              % (top1, record.best["validation_top1"]))
+        record.remarks.append(
+            f"best.params has top-1 {top1:.4f} on the test images that are here, the logs say "
+            f"{record.best['validation_top1']:.4f}"
+        )
     return outcome

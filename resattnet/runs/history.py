@@ -1,17 +1,26 @@
 """Runs that were, as they lie on disk: where they are, their figures and their arguments."""
+
 import csv
 import difflib
 import os
 from typing import Any, NamedTuple
 
-from . import states
 from ..system.errors import InputError
 from ..training.options import flag_name, flag_value
+from . import states
 
 LOG_DIR = "log"
 # Columns of the CSV that every run has; others may be there.
-FIGURES = ("epoch", "learning_rate", "train_loss", "validation_loss", "validation_top1", "validation_top5",
-           "samples_per_second", "seconds")
+FIGURES = (
+    "epoch",
+    "learning_rate",
+    "train_loss",
+    "validation_loss",
+    "validation_top1",
+    "validation_top5",
+    "samples_per_second",
+    "seconds",
+)
 
 
 class RunHistory(NamedTuple):
@@ -51,9 +60,13 @@ def find_run(run, log_dir, model_dir):
     home = model_dir if plain else os.path.dirname(os.path.abspath(run))
     known = _names(home, "") + _names(os.path.join(log_dir, "csv"), ".csv") * plain
     nearest = difflib.get_close_matches(name, sorted(set(known) - {name}), 3, 0.4) or sorted(set(known) - {name})[:3]
-    raise InputError("%s: no such run%s; %s" % (
-        run, " in %s" % home if plain else "", "the nearest: " + ", ".join(nearest) if nearest else
-        "nor any other: give a run's folder, or --model-dir"))
+    raise InputError(
+        "{}: no such run{}; {}".format(
+            run,
+            f" in {home}" if plain else "",
+            "the nearest: " + ", ".join(nearest) if nearest else "nor any other: give a run's folder, or --model-dir",
+        )
+    )
 
 
 def _is_run(folder):
@@ -67,8 +80,11 @@ def _is_run(folder):
 def _names(folder, ending):
     """Names of the runs that have a folder, or a file of that ending, in a folder."""
     names = os.listdir(folder) if os.path.isdir(folder) else []
-    return [name[:len(name) - len(ending)] for name in names
-            if (name.endswith(ending) if ending else _is_run(os.path.join(folder, name)))]
+    return [
+        name[: len(name) - len(ending)]
+        for name in names
+        if (name.endswith(ending) if ending else _is_run(os.path.join(folder, name)))
+    ]
 
 
 def _csv_path(name, log_dir):
@@ -87,18 +103,19 @@ def read_history(name, folder, log_dir=None):
     state, saved_at = _read_state(folder, remarks)
     history = state.progress["history"] if state else []
     for change in state.progress.get("changes", ()) if state else ():
-        before = ("%s %s" % (flag_name(name), flag_value(value)) for name, value in change["options"].items())
-        remarks.append("until step %d it had %s" % (change["step"], ", ".join(before)))
+        before = (f"{flag_name(name)} {flag_value(value)}" for name, value in change["options"].items())
+        remarks.append(f"until step {change['step']} it had {', '.join(before)}")
     log_dirs = [log_dir] if log_dir else [state.options["log_dir"]] * bool(state) + [LOG_DIR]
     paths = [_csv_path(name, log_dir) for log_dir in log_dirs]
     path = next(filter(os.path.exists, paths), paths[0])
     rows = read_csv(path) if os.path.exists(path) else []
     if not rows and history:
-        remarks.append("%s is not there: the figures are those of the run's state" % path)
+        remarks.append(f"{path} is not there: the figures are those of the run's state")
     # A log's disk may have been full, or another run of the name have written it; the state is what was trained.
-    elif state and rows and not (_same(rows[:len(history)], history) if history else
-                                 os.path.getmtime(path) >= saved_at):
-        remarks.append("%s has other rows than the run's state: the figures are the state's" % path)
+    elif (
+        state and rows and not (_same(rows[: len(history)], history) if history else os.path.getmtime(path) >= saved_at)
+    ):
+        remarks.append(f"{path} has other rows than the run's state: the figures are the state's")
     else:
         history = rows
     if not history:
@@ -115,8 +132,10 @@ def _read_state(folder, remarks):
     """The newest whole state, without its arrays, and the time at which it was saved; twice None without one."""
     paths = states.state_paths(folder) if folder else []
     if not paths:
-        remarks.append("%s: its arguments are unknown" % (
-            "no state is in %s" % folder if folder else "its folder of parameters and states is not there"))
+        remarks.append(
+            f"{(f'no state is in {folder}' if folder else 'its folder of parameters and states is not there')}: "
+            "its arguments are unknown"
+        )
     for path in paths:
         try:
             return states.load_state(path, with_arrays=False), os.path.getmtime(path)
@@ -139,13 +158,14 @@ def read_csv(path):
         if not rows or [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
             raise ValueError("its epochs are not 1, 2, 3 and so on" if rows else "it has no rows")
     except (OSError, ValueError, csv.Error) as error:
-        raise InputError("%s is damaged (%s): mend or delete it; without it the figures come from the run's state"
-                         % (path, error)) from error
+        raise InputError(
+            f"{path} is damaged ({error}): mend or delete it; without it the figures come from the run's state"
+        ) from error
     return rows
 
 
 def _numbers(row):
     missing = [name for name in FIGURES if not row.get(name)]
     if missing or None in row:
-        raise ValueError("a row has %s" % ("no " + ", ".join(missing) if missing else "too many cells"))
+        raise ValueError(f"a row has {('no ' + ', '.join(missing) if missing else 'too many cells')}")
     return {name: int(text) if name in ("epoch", "step") else float(text) for name, text in row.items() if text}

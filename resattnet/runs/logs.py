@@ -1,4 +1,5 @@
 """What a run says while it goes on: TensorBoard events, a text log, a CSV table, and a bar or lines on the terminal."""
+
 import os
 import sys
 import time
@@ -6,9 +7,9 @@ import time
 from tqdm import tqdm
 
 from ..system import streams
-from ..system.mxnet import check_protobuf
 from ..system.errors import InputError
 from ..system.files import write_csv, writing
+from ..system.mxnet import check_protobuf
 from ..system.signals import Interrupted
 
 
@@ -46,7 +47,7 @@ def open_board(logdir):
     from mxboard import SummaryWriter
 
     # The process number keeps a resumed run from writing over the file of a run ended in the same second.
-    events = _DirectEvents(logdir, ".%d" % os.getpid())
+    events = _DirectEvents(logdir, f".{os.getpid()}")
     board = SummaryWriter(logdir, verbose=False)
     board._file_writer.close()
     board._file_writer._event_writer = events
@@ -99,7 +100,7 @@ class RunLog:
         self._bar = None
         self._failed = set()
         self._text = self._board = None
-        with writing("--log-dir %s" % folder):
+        with writing(f"--log-dir {folder}"):
             for path in (self.board_dir, os.path.dirname(self.text_path), os.path.dirname(self.csv_path)):
                 os.makedirs(path, exist_ok=True)
         self._attempt("text log", self._open_text, arguments)
@@ -107,14 +108,14 @@ class RunLog:
 
     def _open_text(self, arguments):
         self._text = open(self.text_path, "a", buffering=1, encoding="utf-8")
-        self._write("arguments: " + "  ".join("%s=%s" % item for item in sorted(arguments.items())))
+        self._write("arguments: " + "  ".join("{}={}".format(*item) for item in sorted(arguments.items())))
 
     def _write(self, text):
         self._text.write(time.strftime("%Y-%m-%d %H:%M:%S ") + text + "\n")
 
     def _open_board(self, arguments):
         self._board = open_board(self.board_dir)
-        rows = "".join("| %s | %s |\n" % item for item in sorted(arguments.items()))
+        rows = "".join("| {} | {} |\n".format(*item) for item in sorted(arguments.items()))
         put_text(self._board, "arguments", "| argument | value |\n|---|---|\n" + rows)
 
     def __enter__(self):
@@ -134,7 +135,7 @@ class RunLog:
             action(*args)
         except OSError as error:
             self._failed.add(what)
-            self.line("warning: the %s cannot be written (%s); the run goes on without it" % (what, error))
+            self.line(f"warning: the {what} cannot be written ({error}); the run goes on without it")
 
     def line(self, text):
         """Say one line, on the terminal and in the text log."""

@@ -1,4 +1,5 @@
 """How far a training run is, and what it was trained with: what its states hold beside their arrays."""
+
 import dataclasses
 
 BEST = {"best": "validation_top1", "best_ema": "validation_ema_top1"}  # fields of `Progress`: what each is the best by
@@ -63,8 +64,13 @@ class Progress:
     def record_changes(self, options, before):
         """Note which options, as of `TrainingOptions.effective`, the steps until now had that are others."""
         if self.changes and self.changes[-1]["step"] == self.step:  # with what came after these none was
-            before = dict(before, **{name: tuple(value) if isinstance(value, list) else value
-                                     for name, value in self.changes.pop()["options"].items()})
+            before = dict(
+                before,
+                **{
+                    name: tuple(value) if isinstance(value, list) else value
+                    for name, value in self.changes.pop()["options"].items()
+                },
+            )
         changed = {name: value for name, value in before.items() if options[name] != value}
         if changed and self.step:
             self.changes.append({"step": self.step, "options": changed})

@@ -1,4 +1,5 @@
 """The folder of a training run: made for it, and in the hands of one process at a time."""
+
 import contextlib
 import fcntl
 import os
@@ -16,11 +17,13 @@ def make_run_folder(model_dir, run):
         os.makedirs(folder)
     except FileExistsError:
         if never_saved(folder):
-            raise InputError("%s is there already, of a run that was killed before its first state was whole: remove "
-                             "it, or give another --name" % folder)
-        raise InputError("%s is there already: go on with it by --resume %s, or give another --name" % (folder, folder))
+            raise InputError(
+                f"{folder} is there already, of a run that was killed before its first state was whole: remove "
+                "it, or give another --name"
+            )
+        raise InputError(f"{folder} is there already: go on with it by --resume {folder}, or give another --name")
     except OSError as error:
-        raise InputError("--model-dir %s: %s cannot be made (%s)" % (model_dir, folder, error.strerror)) from error
+        raise InputError(f"--model-dir {model_dir}: {folder} cannot be made ({error.strerror})") from error
     return folder
 
 
@@ -58,7 +61,7 @@ def _locked(path, folder):
             fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
             handle.close()
-            raise InputError("%s: another process trains this run; wait for it, or stop it first" % folder) from error
+            raise InputError(f"{folder}: another process trains this run; wait for it, or stop it first") from error
         except OSError:
             pass  # a file system without locks
         if os.fstat(handle.fileno()).st_nlink:

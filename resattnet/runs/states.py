@@ -2,6 +2,7 @@
 
 A run's folder holds the two newest ones, `last.state` and `previous.state`, in NumPy's npz format.
 """
+
 import dataclasses
 import json
 import os
@@ -88,18 +89,18 @@ def load_state(path, with_arrays=True):
     else:
         path = next(iter(state_paths(path)), os.path.join(path, NAMES[0]))
     if not os.path.exists(path):
-        raise InputError("%s: no state of a run is there to resume" % path)
+        raise InputError(f"{path}: no state of a run is there to resume")
     if not path.endswith(".state"):
-        raise InputError("%s is no state of a run: give the run's folder, or the last.state in it" % path)
+        raise InputError(f"{path} is no state of a run: give the run's folder, or the last.state in it")
     try:
         arrays, progress = _read_state(path, with_arrays)
     except Exception as error:  # NumPy, zipfile and tokenize raise more kinds for damaged bytes than they name
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError("%s is damaged (%s): %s" % (path, reason, _whole_states(folder, path)))
+        raise InputError(f"{path} is damaged ({reason}): {_whole_states(folder, path)}")
     options = progress.pop("options")
     unknown = sorted(set(progress) - {spec.name for spec in dataclasses.fields(Progress)})
     if unknown:
-        raise InputError("%s is of another version of resattnet: %s unknown here" % (path, ", ".join(unknown)))
+        raise InputError(f"{path} is of another version of resattnet: {', '.join(unknown)} unknown here")
     return State(arrays, progress, options, folder)
 
 
@@ -117,5 +118,5 @@ def _whole_states(folder, damaged):
                 progress = _read_state(path)[1]
             except Exception:  # as above
                 continue
-            return "resume the last whole one, %s (epoch %d, step %d)" % (path, progress["epoch"], progress["step"])
-    return "no other whole one is in %s" % folder
+            return f"resume the last whole one, {path} (epoch {progress['epoch']}, step {progress['step']})"
+    return f"no other whole one is in {folder}"

@@ -1,4 +1,5 @@
 """What the scripts share: flags from options, and errors as one line and an exit code."""
+
 import argparse
 import contextlib
 import dataclasses
@@ -8,9 +9,9 @@ import select
 import sys
 import typing
 
+from ..training.options import flag_name
 from . import streams
 from .errors import InputError
-from ..training.options import flag_name
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -19,14 +20,20 @@ class ArgumentParser(argparse.ArgumentParser):
     def error(self, message):
         unknown = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
         nearest = difflib.get_close_matches(unknown.group(1), self._option_string_actions, 1) if unknown else []
-        self.exit(2, "%s: %s%s\n" % (self.prog, re.sub(r"^argument (\S+): ", r"\1 ", message),
-                                     "; did you mean %s?" % nearest[0] if nearest else ""))
+        self.exit(
+            2,
+            "{}: {}{}\n".format(
+                self.prog,
+                re.sub(r"^argument (\S+): ", r"\1 ", message),
+                f"; did you mean {nearest[0]}?" if nearest else "",
+            ),
+        )
 
 
 def switch(text):
     """0 or 1, as a bool."""
     if text not in ("0", "1"):
-        raise argparse.ArgumentTypeError("%s: give 0 or 1" % text)
+        raise argparse.ArgumentTypeError(f"{text}: give 0 or 1")
     return text == "1"
 
 
@@ -35,7 +42,7 @@ def whole_number(text):
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError("%s: give a whole number" % text)
+        raise argparse.ArgumentTypeError(f"{text}: give a whole number")
 
 
 def number(text):
@@ -43,7 +50,7 @@ def number(text):
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError("%s: give a number" % text)
+        raise argparse.ArgumentTypeError(f"{text}: give a number")
 
 
 def number_list(text):
@@ -51,7 +58,7 @@ def number_list(text):
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError("%s: give whole numbers with commas between, as 80,120" % text)
+        raise argparse.ArgumentTypeError(f"{text}: give whole numbers with commas between, as 80,120")
 
 
 _READERS = {str: str, bool: switch, int: whole_number, float: number, typing.Tuple[int, ...]: number_list}
@@ -67,20 +74,32 @@ def add_options(parser, options_class):
         limits, text = field.metadata, field.metadata["help"]
         if field.default is not None:
             default = int(field.default) if kind is bool else field.default
-            text += " (default: %s)" % default
+            text += f" (default: {default})"
         elif limits["unset"]:
-            text += " (default: %s)" % limits["unset"]
+            text += f" (default: {limits['unset']})"
         names = [limits["short"]] * bool(limits["short"]) + [flag_name(field.name)]
-        metavar = "{%s}" % ",".join(map(str, limits["choices"])) if limits["choices"] else \
-            "{0,1}" if kind is bool else limits["metavar"] or field.name.split("_")[-1].upper()
-        parser.add_argument(*names, dest=field.name, type=_READERS[kind], metavar=metavar, help=text,
-                            default=argparse.SUPPRESS)
+        metavar = (
+            f"{{{','.join(map(str, limits['choices']))}}}"
+            if limits["choices"]
+            else "{0,1}"
+            if kind is bool
+            else limits["metavar"] or field.name.split("_")[-1].upper()
+        )
+        parser.add_argument(
+            *names, dest=field.name, type=_READERS[kind], metavar=metavar, help=text, default=argparse.SUPPRESS
+        )
 
 
 def add_params(parser, **kwargs):
     """Give a parser the flag `--params`; `kwargs` go to its `add_argument`."""
-    parser.add_argument("--params", required=True, metavar="FILE", help="parameters that a run has saved, or the name "
-                        "of some that come with the package: python -m resattnet lists them", **kwargs)
+    parser.add_argument(
+        "--params",
+        required=True,
+        metavar="FILE",
+        help="parameters that a run has saved, or the name "
+        "of some that come with the package: python -m resattnet lists them",
+        **kwargs,
+    )
 
 
 def run(main):
@@ -126,13 +145,13 @@ def _exit_code(main):
 
 def _complain(what):
     with contextlib.suppress(OSError):  # of the terminal, where nobody is to be told any more
-        print("%s: %s" % (sys.argv[0].rsplit("/", 1)[-1], what), file=sys.stderr, flush=True)
+        print(f"{sys.argv[0].rsplit('/', 1)[-1]}: {what}", file=sys.stderr, flush=True)
 
 
 def _output_is_lost(error):
     if isinstance(error, BrokenPipeError):
         return 141
-    _complain("the output cannot be written (%s)" % error.strerror)
+    _complain(f"the output cannot be written ({error.strerror})")
     return 2
 
 

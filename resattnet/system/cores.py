@@ -2,6 +2,7 @@
 
 MXNet asks for both once, at its import, so nothing here imports it.
 """
+
 import math
 import os
 
@@ -13,7 +14,7 @@ SCRATCH_PER_DEVICE = 32
 
 def thread_siblings(cpu):
     """Return the name of the physical core that `cpu` is a thread of."""
-    path = "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list" % cpu
+    path = f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
     if not os.path.exists(path):
         return str(cpu)
     with open(path) as stream:

@@ -1,11 +1,12 @@
 """Which devices a run uses, and what they can compute in."""
+
 import os
 import platform
 
 from .. import __version__
-from .mxnet import mx
 from .errors import InputError
 from .gpus import gpus
+from .mxnet import mx
 
 
 def choose_devices(num_gpus=None, num_cpus=1):
@@ -40,8 +41,10 @@ def choose_devices(num_gpus=None, num_cpus=1):
         remarks = list(reasons) if mx.runtime.Features().is_enabled("CUDA") else []
         return [mx.gpu(index) for index in usable] or cpus, remarks
     if num_gpus > len(usable):
-        raise InputError("--num-gpus %d: MXNet can use %d here%s; give --num-gpus %d, or none to use what there is"
-                         % (num_gpus, len(usable), "".join(" (%s)" % reason for reason in reasons), len(usable)))
+        raise InputError(
+            f"--num-gpus {num_gpus}: MXNet can use {len(usable)} here{''.join(f' ({reason})' for reason in reasons)}; "
+            f"give --num-gpus {len(usable)}, or none to use what there is"
+        )
     return [mx.gpu(index) for index in usable[:num_gpus]], []
 
 
@@ -52,19 +55,22 @@ def cpu_facts(path="/proc/cpuinfo"):
         with open(path) as stream:
             facts = dict(map(str.strip, line.split(":", 1)) for line in stream if ":" in line)
     flags = facts.get("flags", "").split()
-    return (facts.get("model name") or platform.processor() or platform.machine(),
-            [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags])
+    return (
+        facts.get("model name") or platform.processor() or platform.machine(),
+        [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags],
+    )
 
 
 def machine(devices):
     """What a run is computed on and with, on one line: devices, the CPU, its threads, versions."""
     kind, several = devices[0].device_type.upper(), len(devices) > 1
-    where = "%d %s devices" % (len(devices), kind) if several else "1 GPU" if kind == "GPU" else kind
+    where = f"{len(devices)} {kind} devices" if several else "1 GPU" if kind == "GPU" else kind
     each = " each" * (several and kind == "CPU")
     threads = os.environ.get("OMP_NUM_THREADS", "?")
-    return "%s (%s, %s thread%s%s), Python %s, MXNet %s, resattnet %s" % (
-        where, cpu_facts()[0], threads, "s" * (threads != "1"), each, platform.python_version(), mx.__version__,
-        __version__)
+    return (
+        f"{where} ({cpu_facts()[0]}, {threads} thread{'s' * (threads != '1')}{each}), Python "
+        f"{platform.python_version()}, MXNet {mx.__version__}, resattnet {__version__}"
+    )
 
 
 def check_type(dtype, devices, instructions=None):
@@ -93,12 +99,15 @@ def check_type(dtype, devices, instructions=None):
     if dtype != "bfloat16":
         return []
     if not on_cpu:
-        raise InputError("--dtype bfloat16: MXNet computes in it on the CPU only; give --float16 1 instead, or "
-                         "--num-gpus 0")
+        raise InputError(
+            "--dtype bfloat16: MXNet computes in it on the CPU only; give --float16 1 instead, or --num-gpus 0"
+        )
     instructions = cpu_facts()[1] if instructions is None else instructions
     if instructions and "avx512f" not in instructions:
-        raise InputError("--dtype bfloat16: oneDNN has it for CPUs with AVX-512 only, and this one has %s; give "
-                         "--dtype float32" % (" and ".join(instructions)))
+        raise InputError(
+            "--dtype bfloat16: oneDNN has it for CPUs with AVX-512 only, and this one has "
+            f"{' and '.join(instructions)}; give --dtype float32"
+        )
     if instructions and not any("bf16" in name for name in instructions):
         return ["this CPU has no bfloat16 instructions: it is emulated, and slower than --dtype float32"]
     return []
@@ -143,9 +152,11 @@ def split_batch(images, labels, devices, dtype="float32"):
     list of (images, labels)
         One pair of NDArrays per device; fewer where N is smaller than their number.
     """
-    devices = devices[:len(images)]
-    parts = (mx.gluon.utils.split_and_load(part, devices, even_split=False)
-             for part in (mx.nd.array(images, dtype=dtype), mx.nd.array(labels, dtype=labels.dtype)))
+    devices = devices[: len(images)]
+    parts = (
+        mx.gluon.utils.split_and_load(part, devices, even_split=False)
+        for part in (mx.nd.array(images, dtype=dtype), mx.nd.array(labels, dtype=labels.dtype))
+    )
     return list(zip(*parts))
 
 

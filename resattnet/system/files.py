@@ -1,4 +1,5 @@
 """Files that are whole or not there: written beside their place, flushed, then renamed into it."""
+
 import contextlib
 import csv
 import hashlib
@@ -20,9 +21,9 @@ def writing(what, way_out=""):
         yield
     except OSError as error:
         name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
-        name = name[:-len(TEMPORARY)] if name.endswith(TEMPORARY) else name
-        where = "" if str(what).endswith(name) else ": %s" % name
-        raise InputError("%s cannot be written (%s%s)%s" % (what, error.strerror or error, where, way_out)) from error
+        name = name[: -len(TEMPORARY)] if name.endswith(TEMPORARY) else name
+        where = "" if str(what).endswith(name) else f": {name}"
+        raise InputError(f"{what} cannot be written ({error.strerror or error}{where}){way_out}") from error
 
 
 def write_atomically(path, write, keep=None):
@@ -53,9 +54,11 @@ def write_together(writers, keep=None):
 
 def json_writer(value):
     """What writes a value of JSON types, for `write_atomically`."""
+
     def write(temporary):
         with open(temporary, "w", encoding="utf-8") as handle:
             json.dump(value, handle, indent=1)
+
     return write
 
 
@@ -66,21 +69,25 @@ def write_json(path, value):
 
 def write_text(path, text):
     """Write a text as UTF-8, atomically; an InputError that names the file if that cannot be."""
+
     def write(temporary):
         with open(temporary, "w", encoding="utf-8") as handle:
             handle.write(text)
+
     with writing(path):
         write_atomically(path, write)
 
 
 def write_csv(path, rows):
     """Write a table atomically: a dict for each row, at least one; a cell that a row lacks is empty."""
+
     def write(temporary):
         with open(temporary, "w", newline="", encoding="utf-8") as handle:
             names = list(dict.fromkeys(name for row in rows for name in row))
             writer = csv.DictWriter(handle, names, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
+
     write_atomically(path, write)
 
 

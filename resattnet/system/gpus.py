@@ -1,4 +1,5 @@
 """Which GPUs MXNet can use, and why not the others: asked of the NVIDIA driver before MXNet touches one."""
+
 import collections
 import ctypes
 
@@ -21,11 +22,13 @@ def driver_devices(driver):
     code = driver.cuInit(0)
     if code:
         why = {100: "sees no GPU", 803: "and its kernel module differ in version: reboot"}.get(code, "does not start")
-        return [], "the NVIDIA driver %s (cuInit: CUDA error %d)" % (why, code)
+        return [], f"the NVIDIA driver {why} (cuInit: CUDA error {code})"
     driver.cuDriverGetVersion(ctypes.byref(number))
     if number.value < OLDEST_DRIVER:
-        return [], "the NVIDIA driver serves CUDA %d.%d, MXNet needs 11.0 or later: install driver 450.80 or later" % (
-            number.value // 1000, number.value % 1000 // 10)
+        return [], (
+            f"the NVIDIA driver serves CUDA {number.value // 1000}.{number.value % 1000 // 10}, MXNet "
+            "needs 11.0 or later: install driver 450.80 or later"
+        )
     driver.cuDeviceGetCount(ctypes.byref(number))
     devices = []
     for index in range(number.value):
@@ -43,9 +46,12 @@ def usable_gpus(devices):
     """Return `Gpus` for `devices`, a list of (name, (major, minor)): those that the wheel has machine code for."""
     first, last = CAPABILITIES
     usable = [index for index, (_, capability) in enumerate(devices) if first <= capability < last]
-    reasons = ["GPU %d (%s) has compute capability %d.%d: the wheel has code for 5.0 to 8.x only"
-               % ((index, name) + capability)
-               for index, (name, capability) in enumerate(devices) if index not in usable]
+    reasons = [
+        "GPU %d (%s) has compute capability %d.%d: the wheel has code for 5.0 to 8.x only"
+        % ((index, name) + capability)
+        for index, (name, capability) in enumerate(devices)
+        if index not in usable
+    ]
     return Gpus(usable, reasons)
 
 
@@ -59,7 +65,12 @@ def gpus():
         or why there is none.
     """
     if not mx.runtime.Features().is_enabled("CUDA"):
-        return Gpus([], ["the MXNet installed is the CPU build: for an NVIDIA GPU, python -m pip uninstall -y mxnet && "
-                         + INSTALL_CUDA])
+        return Gpus(
+            [],
+            [
+                "the MXNet installed is the CPU build: for an NVIDIA GPU, python -m pip uninstall -y mxnet && "
+                + INSTALL_CUDA
+            ],
+        )
     devices, reason = driver_devices(ctypes.CDLL("libcuda.so.1"))
     return Gpus([], [reason]) if reason else usable_gpus(devices)

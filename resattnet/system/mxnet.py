@@ -4,6 +4,7 @@ MXNet 1.9.1 is older than the NumPy, Python and CUDA wheels it meets today. What
 bridged before its import (NumPy aliases, distutils, CUDA 11 libraries, thread count); what cannot
 ends in one line with the command that mends it (`MXNetUnavailable`).
 """
+
 import contextlib
 import ctypes
 import importlib
@@ -43,8 +44,10 @@ class MXNetUnavailable(InputError, ImportError):
 def check_python(version):
     """Raise unless `version`, a `sys.version_info`, is one that MXNet 1.9.1 can be made to run on."""
     if not (3, 8) <= tuple(version[:2]) <= (3, 12):
-        raise MXNetUnavailable("Python %d.%d cannot run MXNet 1.9.1, Python 3.8 to 3.12 can: python3.12 -m venv .venv "
-                               "&& .venv/bin/python -m pip install -r requirements.txt" % tuple(version[:2]))
+        raise MXNetUnavailable(
+            "Python %d.%d cannot run MXNet 1.9.1, Python 3.8 to 3.12 can: python3.12 -m venv .venv "
+            "&& .venv/bin/python -m pip install -r requirements.txt" % tuple(version[:2])
+        )
 
 
 def check_builds(builds, importable):
@@ -58,37 +61,46 @@ def check_builds(builds, importable):
         Whether a package `mxnet` is found.
     """
     if len(builds) > 1:
-        raise MXNetUnavailable("%s are both installed and overwrite each other's files: python -m pip uninstall -y %s "
-                               "&& %s" % (" and ".join(builds), " ".join(builds), INSTALL))
+        raise MXNetUnavailable(
+            f"{' and '.join(builds)} are both installed and overwrite each other's files: "
+            f"python -m pip uninstall -y {' '.join(builds)} && {INSTALL}"
+        )
     if not builds and not importable:
-        raise MXNetUnavailable("MXNet is not installed: %s" % INSTALL)
+        raise MXNetUnavailable(f"MXNet is not installed: {INSTALL}")
     if not importable:
-        raise MXNetUnavailable("%s is installed but its files went with another MXNet's: python -m pip install "
-                               "--force-reinstall --no-deps %s==1.9.1" % (builds[0], builds[0]))
+        raise MXNetUnavailable(
+            f"{builds[0]} is installed but its files went with another MXNet's: python -m pip install "
+            f"--force-reinstall --no-deps {builds[0]}==1.9.1"
+        )
 
 
 def check_numpy(version):
     """Raise unless `version` ("1.26.4"; None where NumPy is missing) is one that the aliases suffice for."""
     if version is None:
-        raise MXNetUnavailable("NumPy is not installed: %s" % INSTALL)
+        raise MXNetUnavailable(f"NumPy is not installed: {INSTALL}")
     if int(version.split(".")[0]) != 1:
-        raise MXNetUnavailable("NumPy %s cannot serve MXNet 1.9.1, which needs NumPy 1: "
-                               "python -m pip install \"numpy<2\"" % version)
+        raise MXNetUnavailable(
+            f'NumPy {version} cannot serve MXNet 1.9.1, which needs NumPy 1: python -m pip install "numpy<2"'
+        )
 
 
 def check_distutils(found):
     """Raise unless `distutils` is `found`, in Python itself or through setuptools."""
     if not found:
-        raise MXNetUnavailable("MXNet 1.9.1 needs distutils, which Python 3.12 dropped and setuptools brings: "
-                               "python -m pip install \"setuptools<81\"")
+        raise MXNetUnavailable(
+            "MXNet 1.9.1 needs distutils, which Python 3.12 dropped and setuptools brings: "
+            'python -m pip install "setuptools<81"'
+        )
 
 
 def check_libraries(loads):
     """Raise where a system library that no wheel brings is missing; `loads(name)` says whether it loads."""
     missing = [name for name in ("libgomp.so.1", "libquadmath.so.0") if not loads(name)]
     if missing:
-        raise MXNetUnavailable("MXNet needs the system's %s: apt-get install libgomp1 libquadmath0 "
-                               "(Fedora: dnf install libgomp libquadmath)" % " and ".join(missing))
+        raise MXNetUnavailable(
+            f"MXNet needs the system's {' and '.join(missing)}: apt-get install libgomp1 "
+            "libquadmath0 (Fedora: dnf install libgomp libquadmath)"
+        )
 
 
 def check_cuda(build, loads, folders):
@@ -104,36 +116,43 @@ def check_cuda(build, loads, folders):
         Where the NVIDIA wheels' folders are, ".../site-packages/nvidia".
     """
     if not loads("libcuda.so.1"):
-        raise MXNetUnavailable("%s needs the NVIDIA driver, and libcuda.so.1 is missing: install the driver, or the "
-                               "CPU build: python -m pip uninstall -y %s && python -m pip install -r requirements.txt"
-                               % (build, build))
+        raise MXNetUnavailable(
+            f"{build} needs the NVIDIA driver, and libcuda.so.1 is missing: install the driver, or the "
+            f"CPU build: python -m pip uninstall -y {build} && python -m pip install -r requirements.txt"
+        )
     for part, name in CUDA_LIBRARIES:
         paths = [os.path.join(folder, part, "lib", name) for folder in folders]
         # The bare name last: a CUDA 11 that the system has in the loader's path serves as well.
         if not any(loads(path) for path in paths + [name]):
-            raise MXNetUnavailable("%s needs %s, which the NVIDIA wheels bring: %s" % (build, name, INSTALL_CUDA))
+            raise MXNetUnavailable(f"{build} needs {name}, which the NVIDIA wheels bring: {INSTALL_CUDA}")
 
 
 def check_board(mxboard, protobuf, implementation):
     """Raise unless MXBoard can write, with these versions (None: missing) and this implementation of protobuf."""
     for name, version in (("mxboard", mxboard), ("protobuf", protobuf)):
         if version is None:
-            raise MXNetUnavailable("%s is not installed: %s" % (name, INSTALL))
+            raise MXNetUnavailable(f"{name} is not installed: {INSTALL}")
     major = int(protobuf.split(".")[0])
     # MXBoard's generated code is refused by protobuf 4 and 5, but for their pure Python part.
     if major > 5 or (major > 3 and implementation != "python"):
-        raise MXNetUnavailable("protobuf %s cannot serve MXBoard 0.1.0: "
-                               "python -m pip install \"protobuf>=3.20,<4\"" % protobuf)
+        raise MXNetUnavailable(
+            f'protobuf {protobuf} cannot serve MXBoard 0.1.0: python -m pip install "protobuf>=3.20,<4"'
+        )
 
 
 def check_protobuf():
     """Raise `MXNetUnavailable` unless `import mxboard` will work; to be called before it."""
-    check_board(installed_version("mxboard"), installed_version("protobuf"), os.environ.get("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"))
+    check_board(
+        installed_version("mxboard"),
+        installed_version("protobuf"),
+        os.environ.get("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"),
+    )
 
 
 def installed_version(name):
     """Return the version of the distribution `name`, or None."""
     from importlib import metadata  # here, since Python 3.7 lacks it and gets `check_python`'s line first
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -1,4 +1,5 @@
 """Ctrl-C and SIGTERM as something the training loop asks about, so that it can save first."""
+
 import os
 import signal
 

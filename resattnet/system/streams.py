@@ -1,4 +1,5 @@
 """The standard streams of a process, which may be gone before it is: a closed pipe or terminal, a full disk."""
+
 import os
 
 

@@ -1,13 +1,14 @@
 """What a run in memory is on the disk: its state and, after an epoch, its parameters; and the state put back."""
+
 import dataclasses
 import os
 
 import numpy as np
 
-from ..runs import states
 from ..models import parameters
-from ..system.mxnet import mx
+from ..runs import states
 from ..system.devices import wait_for_running_statistics
+from ..system.mxnet import mx
 
 
 def save(run, row=None):
@@ -16,13 +17,14 @@ def save(run, row=None):
         _save_parameters(run, row)
     arrays = state_arrays(run.net, run.trainer)
     arrays.update(run.average.state_arrays() if run.average else {})
-    states.save_state(run.folder, arrays, dict(dataclasses.asdict(run.progress),
-                                                    options=dataclasses.asdict(run.options)))
+    states.save_state(
+        run.folder, arrays, dict(dataclasses.asdict(run.progress), options=dataclasses.asdict(run.options))
+    )
 
 
 def _save_parameters(run, row):
     period = run.options.save_period
-    names = ["last"] + ["epoch-%04d" % row["epoch"]] * (period > 0 and row["epoch"] % period == 0)
+    names = ["last"] + [f"epoch-{row['epoch']:04d}"] * (period > 0 and row["epoch"] % period == 0)
     _save_net(run, run.net, names, "best", row, "validation_")
     if run.average:
         _save_net(run, run.copy(run.average), ["ema"], "best_ema", row, "validation_ema_", ema=run.options.ema)
@@ -48,10 +50,10 @@ def state_arrays(net, trainer):
     for name, parameter in net._collect_params_with_prefix().items():
         learned = parameter.grad_req != "null"
         for device, data in enumerate(parameter.list_data()[:1] if learned else parameter.list_data()):
-            arrays["parameter/%s/%d" % (name, device)] = data.asnumpy()
+            arrays[f"parameter/{name}/{device}"] = data.asnumpy()
         # The updaters of all devices hold the same values: each device applies the same summed gradients.
         states = trainer._updaters[0].states.get(trainer._param2idx[parameter.name]) if learned else None
-        arrays.update(("optimizer/%s/%d" % (name, part), state.asnumpy()) for part, state in _parts(states))
+        arrays.update((f"optimizer/{name}/{part}", state.asnumpy()) for part, state in _parts(states))
     return arrays
 
 
@@ -65,15 +67,16 @@ def restore_arrays(arrays, net, trainer, step):
     """Put back what `state_arrays` gave, onto any number of devices, with the optimizer at `step`."""
     for name, parameter in net._collect_params_with_prefix().items():
         copies = []
-        while "parameter/%s/%d" % (name, len(copies)) in arrays:
-            copies.append(arrays["parameter/%s/%d" % (name, len(copies))])
+        while f"parameter/{name}/{len(copies)}" in arrays:
+            copies.append(arrays[f"parameter/{name}/{len(copies)}"])
         targets = parameter.list_data()
         if len(copies) not in (1, len(targets)):
             copies = [np.mean(copies, axis=0)]
         for device, target in enumerate(targets):
             target[:] = mx.nd.array(copies[device % len(copies)], ctx=target.context, dtype=target.dtype)
-        saved = {place: arrays["optimizer/%s/%d" % (name, place)] for place in (0, 1)
-                 if "optimizer/%s/%d" % (name, place) in arrays}
+        saved = {
+            place: arrays[f"optimizer/{name}/{place}"] for place in (0, 1) if f"optimizer/{name}/{place}" in arrays
+        }
         if not saved:  # running statistics; and all, before the first step
             continue
         index = trainer._param2idx[parameter.name]

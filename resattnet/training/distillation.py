@@ -1,8 +1,9 @@
 """Distillation (arXiv 1503.02531): to learn from a trained network's answers beside the labels."""
+
 from ..models import parameters, pretrained
-from ..system.mxnet import mx
-from ..system.errors import InputError
 from ..models.network import get_attention_cifar
+from ..system.errors import InputError
+from ..system.mxnet import mx
 
 
 class Teacher:
@@ -36,12 +37,14 @@ class Teacher:
             path, description = pretrained.describe_file(path)
             network, trained_on = description["network"], description["dataset"]
             if (trained_on, network["classes"]) != (dataset, classes):
-                raise InputError("%s was trained on %s (%d classes), this run is on %s (%d classes)"
-                                 % (path, trained_on, network["classes"], dataset, classes))
+                raise InputError(
+                    f"{path} was trained on {trained_on} ({network['classes']} classes), this run is "
+                    f"on {dataset} ({classes} classes)"
+                )
             self._net = get_attention_cifar(**network)
             parameters.load_parameters(self._net, path, devices)
         except InputError as error:
-            raise InputError("--teacher: %s" % error) from error
+            raise InputError(f"--teacher: {error}") from error
         self._net.cast(dtype)
         self._net.hybridize(static_alloc=True, static_shape=True)
         self.sha256 = description["sha256"]
@@ -77,4 +80,4 @@ class DistillationLoss(mx.gluon.HybridBlock):
         logits = F.cast(logits, "float32")
         ours, theirs = (F.log_softmax(F.cast(part, "float32") / self._temperature) for part in (logits, teacher_logits))
         divergence = F.sum(F.exp(theirs) * (theirs - ours), axis=1)
-        return (1 - self._weight) * self.loss(logits, labels) + self._weight * self._temperature ** 2 * divergence
+        return (1 - self._weight) * self.loss(logits, labels) + self._weight * self._temperature**2 * divergence

@@ -1,4 +1,5 @@
 """An exponential moving average of the learned parameters, kept on the device beside them."""
+
 from ..system.mxnet import mx
 
 
@@ -20,8 +21,11 @@ class MovingAverage:
 
     def __init__(self, net, decay):
         self._decay = decay
-        self._parameters = {name: parameter for name, parameter in net._collect_params_with_prefix().items()
-                            if parameter.grad_req != "null"}
+        self._parameters = {
+            name: parameter
+            for name, parameter in net._collect_params_with_prefix().items()
+            if parameter.grad_req != "null"
+        }
         self._means = {name: self._value(parameter).copy() for name, parameter in self._parameters.items()}
 
     @staticmethod

@@ -1,10 +1,11 @@
 """Fine-tuning: to train on from the parameters of a trained network, on its own data set or another."""
+
 import numpy as np
 
 from ..models import parameters, pretrained
+from ..models.spec import DEFAULT_VARIANT
 from ..system.errors import InputError
 from .options import flag_name
-from ..models.spec import DEFAULT_VARIANT
 
 
 class InitialWeights:
@@ -34,10 +35,11 @@ class InitialWeights:
             theirs = dict(DEFAULT_VARIANT, **self._description["network"])
             for name in sorted(set(theirs) - {"classes"}):
                 if theirs[name] != network.get(name):
-                    raise InputError("%s is of a network with %s %s, this run's has %s"
-                                     % (self._path, flag_name(name), theirs[name], network.get(name)))
+                    raise InputError(
+                        f"{self._path} is of a network with {flag_name(name)} {theirs[name]}, this run's has {network.get(name)}"
+                    )
         except InputError as error:
-            raise InputError("--params: %s" % error) from error
+            raise InputError(f"--params: {error}") from error
         self.sha256 = self._description["sha256"]
 
     def load_into(self, net, dataset, classes, devices):
@@ -60,10 +62,9 @@ class InitialWeights:
         try:
             parameters.load_parameters(net, self._path, devices, head)
             if not parameters.all_finite(net):
-                raise InputError("%s: not all of them are finite numbers%s" % (
-                    self._path, "; float16 ends at 65504: leave --float16 1 out"
-                    * (np.dtype(net.output.weight.dtype) == np.float16)))
+                raise InputError(
+                    f"{self._path}: not all of them are finite numbers{'; float16 ends at 65504: leave --float16 1 out' * (np.dtype(net.output.weight.dtype) == np.float16)}"
+                )
         except InputError as error:
-            raise InputError("--params: %s" % error) from error
-        return "starts from %s%s" % (self._path, "" if head else ", trained on %s with %d classes: the last layer is "
-                                     "initialised anew" % theirs)
+            raise InputError(f"--params: {error}") from error
+        return f"starts from {self._path}{('' if head else ', trained on %s with %d classes: the last layer is initialised anew' % theirs)}"

@@ -1,4 +1,5 @@
 """Training: `train` makes a run of its options; `Run.fit` -> `train_epoch` -> `train_step` is the loop."""
+
 import dataclasses
 import math
 import os
@@ -7,28 +8,28 @@ import time
 
 import numpy as np
 
-from ..models import parameters
-from ..runs import run_folders, run_lines
-from . import checkpoints
-from ..system.mxnet import mx
-from .ema import MovingAverage
-from ..runs.logs import RunLog
-from ..system.devices import average_running_statistics, check_type, choose_devices, machine, split_batch
-from .distillation import DistillationLoss, Teacher
-from ..system.errors import InputError
 from ..evaluation.metrics import evaluate
+from ..models import parameters
+from ..models.network import get_attention_cifar
+from ..models.precision import to_bfloat16
+from ..models.units import zero_init_residual
+from ..reports.mask_log import MaskLog
+from ..runs import run_folders, run_lines
+from ..runs.logs import RunLog
+from ..runs.progress import Progress
+from ..system.devices import average_running_statistics, check_type, choose_devices, machine, split_batch
+from ..system.errors import InputError
+from ..system.mxnet import mx
+from ..system.signals import Interrupted, StopSignals
+from . import checkpoints
+from .distillation import DistillationLoss, Teacher
+from .ema import MovingAverage
 from .initial_weights import InitialWeights
 from .inputs import open_inputs
-from ..system.signals import Interrupted, StopSignals
-from ..reports.mask_log import MaskLog
 from .meters import Meter
-from ..models.network import get_attention_cifar
 from .optimizer import GradientSum, make_trainer, update
 from .resume import options_from_state
-from ..models.precision import to_bfloat16
-from ..runs.progress import Progress
 from .schedules import learning_rate_schedule
-from ..models.units import zero_init_residual
 
 # Steps given to the device ahead of the one it works on: it never waits for us, and the bar tells the truth.
 STEPS_AHEAD = 2
@@ -59,8 +60,9 @@ def train(options, state=None):
     run = Run(options, devices, state)
     arguments = dataclasses.asdict(options)
     try:
-        with run_folders.exclusive(run.folder), RunLog(options.log_dir, run.name, arguments) as run.log, \
-                StopSignals() as run.signals:
+        with run_folders.exclusive(run.folder), RunLog(
+            options.log_dir, run.name, arguments
+        ) as run.log, StopSignals() as run.signals:
             for remark in remarks + run.remarks:
                 run.log.line("note: " + remark)
             run.fit()
@@ -102,8 +104,10 @@ class Run:
         mx.random.seed(options.seed)
         self.classes, self.transform, self.train_loader, self.validation_loader = open_inputs(options, devices)
         if self.progress.rescale_steps(len(self.train_loader)):
-            self.remarks.append("an update has not the images that it had before: the place in the epoch and in the "
-                                "schedule stays, the steps are counted as if all had been of the new number")
+            self.remarks.append(
+                "an update has not the images that it had before: the place in the epoch and in the "
+                "schedule stays, the steps are counted as if all had been of the new number"
+            )
         if state:
             self._go_on_from(options_from_state(state.options))
         self.mask_log = MaskLog(options, self.validation_loader) if options.mask_images else None
@@ -117,7 +121,7 @@ class Run:
             if self.average:
                 self.average.restore(state.arrays)
         else:
-            self.name = options.name or "%s_%s" % (options.title, time.strftime("%Y%m%d-%H%M%S"))
+            self.name = options.name or f"{options.title}_{time.strftime('%Y%m%d-%H%M%S')}"
             self.folder = run_folders.make_run_folder(options.model_dir, self.name)
 
     def _go_on_from(self, before):
@@ -125,8 +129,9 @@ class Run:
         self.progress.record_changes(self.options.effective, before.effective)
         dropped = sorted(set(before.lr_restarts or ()) - set(self.options.lr_restarts or ()))
         if dropped:
-            self.remarks.append("the cosine does not begin anew after %s, as was planned before"
-                                % ",".join(map(str, dropped)))
+            self.remarks.append(
+                f"the cosine does not begin anew after {','.join(map(str, dropped))}, as was planned before"
+            )
 
     def _build_network(self, start):
         options, steps = self.options, len(self.train_loader)
@@ -140,11 +145,16 @@ class Run:
             self.graph = to_bfloat16(self.net)
         rate = options.learning_rate(len(self.devices))
         if options.lr_per_256:
-            self.remarks.append("--lr-per-256 %g: the highest learning rate is %g" % (options.lr_per_256, rate))
+            self.remarks.append(f"--lr-per-256 {options.lr_per_256:g}: the highest learning rate is {rate:g}")
         self.schedule = learning_rate_schedule(
-            options.lr_schedule, rate, options.epochs * steps, options.warmup * steps,
+            options.lr_schedule,
+            rate,
+            options.epochs * steps,
+            options.warmup * steps,
             [epoch * steps for epoch in options.decay_epochs],
-            [epoch * steps for epoch in options.lr_restarts or ()], options.lr_restart_factor)
+            [epoch * steps for epoch in options.lr_restarts or ()],
+            options.lr_restart_factor,
+        )
         self.trainer = make_trainer(self.net, options, self.schedule)
         self.gradient_sum = GradientSum(self.trainer._params) if options.accumulate > 1 else None
         self.average = MovingAverage(self.net, options.ema) if options.ema else None
@@ -156,7 +166,7 @@ class Run:
             self.teacher = Teacher(options.teacher, options.dataset, self.classes, self.devices, self.dtype)
             self.loss = DistillationLoss(self.loss, options.teacher_weight, options.temperature)
             if self.progress.teacher not in (None, self.teacher.sha256):
-                raise InputError("--teacher %s is not the network that the run began with" % options.teacher)
+                raise InputError(f"--teacher {options.teacher} is not the network that the run began with")
             self.progress.teacher = self.teacher.sha256
 
     def _make_net(self, init, learns=True):
@@ -174,22 +184,23 @@ class Run:
     def fit(self):
         """Train to the last epoch."""
         options, progress = self.options, self.progress
-        self.log.line("%s: Attention-%d (%s, %s, %s attention, mask %s), %d classes, %d training and %d validation "
-                      "images, on %s" % (
-                          self.name, options.num_layers, options.widths, options.attention_learning, options.attention,
-                          options.mask, self.classes, self.train_loader.samples, self.validation_loader.samples,
-                          ", ".join(map(str, self.devices))))
+        self.log.line(
+            f"{self.name}: Attention-{options.num_layers} ({options.widths}, "
+            f"{options.attention_learning}, {options.attention} attention, mask {options.mask}), "
+            f"{self.classes} classes, {self.train_loader.samples} training and "
+            f"{self.validation_loader.samples} validation images, on {', '.join(map(str, self.devices))}"
+        )
         if progress.epoch >= options.epochs:
-            self.log.line("all its epochs (%d) were done before; a larger --epochs goes on" % progress.epoch)
+            self.log.line(f"all its epochs ({progress.epoch}) were done before; a larger --epochs goes on")
         elif progress.step:
-            self.log.line("resumed in epoch %d, after step %d" % (progress.epoch + 1, progress.step))
+            self.log.line(f"resumed in epoch {progress.epoch + 1}, after step {progress.step}")
         self.log.table(progress.history)
         self.save()
         while progress.epoch < options.epochs:
             self.train_epoch()
             self.validate()
         if self.unsaved:
-            raise InputError("the run is done, but its last state could not be saved (%s)" % self.unsaved)
+            raise InputError(f"the run is done, but its last state could not be saved ({self.unsaved})")
         self.log.line(run_lines.summary(progress, options.epochs, self.folder, self.log))
 
     def train_epoch(self):
@@ -198,7 +209,7 @@ class Run:
         interval = min(options.log_interval, len(self.train_loader))
         if machine(self.devices) not in progress.machines:
             progress.machines.append(machine(self.devices))
-        self.log.start_bar("epoch %d/%d" % (progress.epoch + 1, options.epochs), len(self.train_loader), progress.batch)
+        self.log.start_bar(f"epoch {progress.epoch + 1}/{options.epochs}", len(self.train_loader), progress.batch)
         self.meter.start()
         for images, labels in self.batches():
             self.train_step(images, labels)
@@ -220,7 +231,7 @@ class Run:
             yield from self.train_loader.epoch(self.progress.epoch, start=self.progress.batch)
         except InputError as error:
             self.save()
-            raise InputError("%s; %s" % (error, self._where_to_go_on()))
+            raise InputError(f"{error}; {self._where_to_go_on()}")
 
     def train_step(self, images, labels):
         """One update from one batch, or from `accumulate` of them in one; returns before the devices are done."""
@@ -240,8 +251,9 @@ class Run:
         with mx.autograd.record():
             outputs = [self.graph(x) for x, _ in parts]
             # In float32, also of float16's logits: mixed labels and their smoothing are of no other type.
-            losses = [self.loss(output.astype("float32", copy=False), *target)
-                      for output, target in zip(outputs, targets)]
+            losses = [
+                self.loss(output.astype("float32", copy=False), *target) for output, target in zip(outputs, targets)
+            ]
         mx.autograd.backward(losses)
         for loss, output, (_, y) in zip(losses, outputs, parts):
             heavier = y.argmax(axis=1) if self.transform.soft_labels else y.astype("float32")
@@ -253,8 +265,13 @@ class Run:
         """Measure the epoch just trained, keep its parameters if they are the best, and begin the next."""
         progress, meter = self.progress, self.meter
         average_running_statistics(self.net)
-        row = {"epoch": progress.epoch + 1, "step": progress.step, "learning_rate": self.schedule(progress.step - 1),
-               "train_loss": meter.mean_loss, "train_" + self.accuracy_name: meter.accuracy}
+        row = {
+            "epoch": progress.epoch + 1,
+            "step": progress.step,
+            "learning_rate": self.schedule(progress.step - 1),
+            "train_loss": meter.mean_loss,
+            "train_" + self.accuracy_name: meter.accuracy,
+        }
         row.update(self._measure("validation"))
         if self.average:
             row.update(self._measure("validation_ema", self.average))
@@ -270,8 +287,9 @@ class Run:
 
     def _measure(self, what, average=None):
         """Figures of the network, or of its average, over all validation images, by name."""
-        result = evaluate(self.copy(average), self.validation_loader.epoch(0), self.devices, self.dtype,
-                          self.leave_if_asked)
+        result = evaluate(
+            self.copy(average), self.validation_loader.epoch(0), self.devices, self.dtype, self.leave_if_asked
+        )
         return {what + "_loss": result.loss, what + "_top1": result.top1, what + "_top5": result.top5}
 
     def copy(self, average=None):
@@ -298,11 +316,19 @@ class Run:
         speed, step, meter, name = self.collect(), self.progress.step, self.meter, self.accuracy_name
         rate = self.schedule(step - 1)
         # TensorBoard opens the first groups of the alphabet: what is looked at most stands in them, side by side.
-        self.log.scalars(step, {"loss/train": meter.mean_loss,
-                                "accuracy/train" + name[len("accuracy"):]: meter.accuracy,
-                                "progress/learning_rate": rate, "progress/samples_per_second": speed})
-        self.log.interim("step %d  lr %.4g  loss %.4f  %s %.4f  %.1f images/s" % (
-            step, rate, meter.mean_loss, name.replace("_", " "), meter.accuracy, speed))
+        self.log.scalars(
+            step,
+            {
+                "loss/train": meter.mean_loss,
+                "accuracy/train" + name[len("accuracy") :]: meter.accuracy,
+                "progress/learning_rate": rate,
+                "progress/samples_per_second": speed,
+            },
+        )
+        self.log.interim(
+            f"step {step}  lr {rate:.4g}  loss {meter.mean_loss:.4f}  {name.replace('_', ' ')} "
+            f"{meter.accuracy:.4f}  {speed:.1f} images/s"
+        )
 
     # ---- what it keeps ----
 
@@ -321,15 +347,17 @@ class Run:
 
     def _check_finite(self, what, finite):
         if not finite:
-            raise InputError("%s not finite at step %d (epoch %d): try a lower --lr or a longer --warmup-epochs; %s" % (
-                what, self.progress.step, self.progress.epoch + 1, self._where_to_go_on()))
+            raise InputError(
+                f"{what} not finite at step {self.progress.step} (epoch {self.progress.epoch + 1}): "
+                f"try a lower --lr or a longer --warmup-epochs; {self._where_to_go_on()}"
+            )
 
     def _where_to_go_on(self):
         """Which state is on the disk, as the end of a message."""
         if self.saved_step is None:
-            return "no state of the run could be saved (%s)" % self.unsaved
-        failed = "a later one could not be saved (%s); " % self.unsaved if self.unsaved else ""
-        return "%sthe last good state, of step %d, goes on with: --resume %s" % (failed, self.saved_step, self.folder)
+            return f"no state of the run could be saved ({self.unsaved})"
+        failed = f"a later one could not be saved ({self.unsaved}); " if self.unsaved else ""
+        return f"{failed}the last good state, of step {self.saved_step}, goes on with: --resume {self.folder}"
 
     def save(self, row=None):
         """Save the state and, after an epoch (its `row` is given), the parameters.
@@ -345,13 +373,15 @@ class Run:
             self.saved_step, self.unsaved = self.progress.step, None
         except OSError as error:
             self.unsaved = error
-            self.log.line("warning: step %d could not be saved (%s)" % (self.progress.step, error))
+            self.log.line(f"warning: step {self.progress.step} could not be saved ({error})")
 
     def leave_if_asked(self):
         """After a SIGINT or SIGTERM: save, and raise `Interrupted`, or an InputError if that could not be saved."""
         if self.signals.received:
             self.save()
             if self.unsaved:
-                raise InputError("stopped after step %d; %s" % (self.progress.step, self._where_to_go_on()))
-            raise Interrupted("stopped after step %d, all saved; go on with: --resume %s"
-                              % (self.progress.step, self.folder), self.signals.received)
+                raise InputError(f"stopped after step {self.progress.step}; {self._where_to_go_on()}")
+            raise Interrupted(
+                (f"stopped after step {self.progress.step}, all saved; go on with: --resume {self.folder}"),
+                self.signals.received,
+            )

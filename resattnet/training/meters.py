@@ -1,4 +1,5 @@
 """Running sums of a training epoch, kept on the device until they are asked for."""
+
 import math
 import time
 from collections import deque

@@ -1,4 +1,5 @@
 """From gradients to new parameters: which decay, how gradients are summed and clipped, and the trainer of a run."""
+
 from ..system.mxnet import mx
 from .schedules import OptimizerSchedule
 
@@ -24,10 +25,17 @@ def make_trainer(net, options, schedule):
         if options.no_wd and not decays(parameter):
             parameter.wd_mult = 0
     return mx.gluon.Trainer(
-        learned, options.optimizer,
-        dict(momentum=options.momentum, wd=options.wd, lr_scheduler=OptimizerSchedule(schedule),
-             multi_precision=options.float16),
-        kvstore="device" if len(learned[0].list_ctx()) > 1 else None, update_on_kvstore=False)
+        learned,
+        options.optimizer,
+        dict(
+            momentum=options.momentum,
+            wd=options.wd,
+            lr_scheduler=OptimizerSchedule(schedule),
+            multi_precision=options.float16,
+        ),
+        kvstore="device" if len(learned[0].list_ctx()) > 1 else None,
+        update_on_kvstore=False,
+    )
 
 
 class GradientSum:
@@ -42,8 +50,9 @@ class GradientSum:
     """
 
     def __init__(self, parameters):
-        self._pairs = [(gradient, gradient.zeros_like())
-                       for parameter in parameters for gradient in parameter.list_grad()]
+        self._pairs = [
+            (gradient, gradient.zeros_like()) for parameter in parameters for gradient in parameter.list_grad()
+        ]
 
     def add(self):
         """Add the gradients that stand on the devices to the sum."""

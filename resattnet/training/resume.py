@@ -1,11 +1,12 @@
 """Options with some changed: what stands beside a recipe, and with what a run goes on."""
+
 import dataclasses
 import os
 
-from ..runs import states, history
+from ..models.spec import NETWORK_OPTIONS
+from ..runs import history, states
 from ..system.errors import InputError
 from .options import EXCLUSIVE, NEEDS, TrainingOptions, flag_name, flag_value
-from ..models.spec import NETWORK_OPTIONS
 
 OF_MASKS = ("attention_learning", "attention", "mask_images")  # what has no place where there are no masks
 
@@ -71,8 +72,9 @@ def merge_options(own, given):
     if merged["lr_schedule"] == "cosine":
         leave_out("lr_steps")
         if "lr_restarts" not in given:
-            merged["lr_restarts"] = [epoch for epoch in own.lr_restarts or ()
-                                     if (given.get("warmup_epochs") or 0) < epoch < merged["epochs"]] or None
+            merged["lr_restarts"] = [
+                epoch for epoch in own.lr_restarts or () if (given.get("warmup_epochs") or 0) < epoch < merged["epochs"]
+            ] or None
     else:
         leave_out("lr_restarts")
         if "lr_steps" not in given and given.get("warmup_epochs"):
@@ -84,16 +86,20 @@ def merge_options(own, given):
 
 
 # What a resumed run keeps: a state's arrays and its place within an epoch depend on most of it.
-KEPT_ON_RESUME = ("dataset",) + NETWORK_OPTIONS + (
-    "optimizer", "float16", "seed", "loader", "label_noise", "zero_gamma", "ema", "params", "name")
+KEPT_ON_RESUME = (
+    ("dataset",)
+    + NETWORK_OPTIONS
+    + ("optimizer", "float16", "seed", "loader", "label_noise", "zero_gamma", "ema", "params", "name")
+)
 
 
 def options_from_state(before):
     """The `TrainingOptions` of a run, from those in its state, by name; an InputError if it is of another version."""
     unknown = sorted(set(before) - {spec.name for spec in dataclasses.fields(TrainingOptions)})
     if unknown:
-        raise InputError("the run is of another version of resattnet: %s is unknown here"
-                         % ", ".join(map(flag_name, unknown)))
+        raise InputError(
+            f"the run is of another version of resattnet: {', '.join(map(flag_name, unknown))} is unknown here"
+        )
     return TrainingOptions(**before)
 
 
@@ -125,11 +131,12 @@ def options_for_resume(before, given, epochs_done):
     kept = {name: getattr(own, name) for name in KEPT_ON_RESUME}
     for name, value in kept.items():
         if given.get(name, value) != value:
-            raise InputError("%s %s: the run to resume has %s, and keeps it"
-                             % (flag_name(name), flag_value(given[name]), flag_value(value)))
+            raise InputError(
+                f"{flag_name(name)} {flag_value(given[name])}: the run to resume has {flag_value(value)}, and keeps it"
+            )
     merged = merge_options(dataclasses.replace(own, warmup_epochs=own.warmup), dict(given, **kept))
     if merged.epochs < epochs_done:
-        raise InputError("--epochs %d: the run to resume has done %d" % (merged.epochs, epochs_done))
+        raise InputError(f"--epochs {merged.epochs}: the run to resume has done {epochs_done}")
     if merged.lr_schedule == "cosine" and "lr_restarts" in given:
         _check_past_restarts(own.lr_restarts or (), merged.lr_restarts or (), epochs_done)
     return merged
@@ -162,8 +169,7 @@ def load_for_resume(run, given):
     state = states.load_state(run)
     home = os.path.dirname(os.path.abspath(state.folder))
     if model_dir is not None and os.path.abspath(model_dir) != home:
-        raise InputError("--model-dir %s: the run to resume is in %s, and stays there; leave it out"
-                         % (model_dir, home))
+        raise InputError(f"--model-dir {model_dir}: the run to resume is in {home}, and stays there; leave it out")
     return options_for_resume(state.options, given, state.progress["epoch"]), state
 
 
@@ -171,5 +177,7 @@ def _check_past_restarts(own, new, epochs_done):
     """Check that new restarts are, in the epochs done, those that the run had: each later one's height counts them."""
     past, stated = ([epoch for epoch in epochs if epoch < epochs_done] for epochs in (own, new))
     if past != stated:
-        raise InputError("--lr-restarts %s: in the %d epochs done the cosine has begun anew after %s; name those and "
-                         "later ones" % (",".join(map(str, new)), epochs_done, ",".join(map(str, past)) or "none"))
+        raise InputError(
+            f"--lr-restarts {','.join(map(str, new))}: in the {epochs_done} epochs done the cosine "
+            f"has begun anew after {','.join(map(str, past)) or 'none'}; name those and later ones"
+        )

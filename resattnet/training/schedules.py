@@ -1,11 +1,12 @@
 """Learning-rate schedules: pure functions of the step, composed from GluonCV's."""
+
 import contextlib
 import importlib
 
 from PIL import ImageFile
 
-from ..system.mxnet import hide_module, mx
 from ..system.errors import InputError
+from ..system.mxnet import hide_module, mx
 
 
 @contextlib.contextmanager
@@ -63,12 +64,17 @@ def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=(), rest
     warmup_steps = min(warmup_steps, steps)
     begins, parts = [warmup_steps] + list(restarts) + [steps], []
     if restarts and (kind != "cosine" or not all(begin < end for begin, end in zip(begins, begins[1:]))):
-        raise InputError("restarts at steps %s: give rising ones of a cosine, after the warm-up, of %d steps, and "
-                         "before %d" % (list(restarts), warmup_steps, steps))
+        raise InputError(
+            f"restarts at steps {list(restarts)}: give rising ones of a cosine, after the warm-up, "
+            f"of {warmup_steps} steps, and before {steps}"
+        )
 
     def cosine(highest, length):
-        return (LRScheduler("cosine", base_lr=highest, target_lr=0, niters=length) if length > 1
-                else LRScheduler("constant", base_lr=highest, niters=1))
+        return (
+            LRScheduler("cosine", base_lr=highest, target_lr=0, niters=length)
+            if length > 1
+            else LRScheduler("constant", base_lr=highest, niters=1)
+        )
 
     if warmup_steps > 1:
         parts.append(LRScheduler("linear", base_lr=lr / warmup_steps, target_lr=lr, niters=warmup_steps))
@@ -76,11 +82,14 @@ def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=(), rest
         parts.append(LRScheduler("constant", base_lr=lr, niters=1))
     rest = steps - warmup_steps
     if rest and kind == "step":
-        parts.append(LRScheduler("step", base_lr=lr, niters=rest,
-                                 step_iter=[step - warmup_steps for step in decay_steps]))
+        parts.append(
+            LRScheduler("step", base_lr=lr, niters=rest, step_iter=[step - warmup_steps for step in decay_steps])
+        )
     elif rest:
-        parts += [cosine(lr * restart_factor ** cycle, end - begin)
-                  for cycle, (begin, end) in enumerate(zip(begins, begins[1:]))]
+        parts += [
+            cosine(lr * restart_factor**cycle, end - begin)
+            for cycle, (begin, end) in enumerate(zip(begins, begins[1:]))
+        ]
     return LRSequential(parts)
 
 

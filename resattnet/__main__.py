@@ -11,7 +11,7 @@ import platform
 import sys
 
 from . import __version__
-from .commands.script_options import SummaryOptions
+from .commands.summary import SummaryOptions
 from .system import command_line
 
 EXTRAS = {"onnx": ("onnx", "onnxruntime"), "bench": ("torch",), "dali": ("nvidia-dali-cuda120",)}

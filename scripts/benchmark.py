@@ -27,7 +27,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet.commands.script_options import BENCHMARK_PARTS, BenchmarkOptions  # noqa: E402
+from resattnet.benchmark.options import BENCHMARK_PARTS, BenchmarkOptions  # noqa: E402
 from resattnet.system import command_line  # noqa: E402
 from resattnet.system.errors import InputError  # noqa: E402
 

@@ -20,7 +20,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet.commands.script_options import RecordsOptions  # noqa: E402
+from resattnet.commands.make_records import RecordsOptions  # noqa: E402
 from resattnet.system import command_line  # noqa: E402
 
 

@@ -21,7 +21,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir))
 
-from resattnet.commands.script_options import PredictionOptions  # noqa: E402
+from resattnet.evaluation.options import PredictionOptions  # noqa: E402
 from resattnet.system import command_line  # noqa: E402
 
 

@@ -19,8 +19,8 @@ import sys
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir)
 sys.path.insert(0, ROOT)
 
-from resattnet.commands.script_options import ReproductionOptions  # noqa: E402
 from resattnet.experiments import recipes, reproduce  # noqa: E402
+from resattnet.experiments.options import ReproductionOptions  # noqa: E402
 from resattnet.system import command_line  # noqa: E402
 from resattnet.system.errors import InputError  # noqa: E402
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resattnet.commands.script_options import TestOptions as Testing
 from resattnet.data import recordio
 from resattnet.data.datasets import ImageSet
 from resattnet.evaluation import assessment, assessment_tables
@@ -20,6 +19,7 @@ from resattnet.models.network import get_attention_cifar
 from resattnet.reports import figures
 from resattnet.system import files
 from resattnet.system.mxnet import mx
+from resattnet.evaluation.options import TestOptions as Testing
 
 SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "scripts", "cifar10_test.py")
 CLASSES = ("ant", "bee", "crocodile", "dog")

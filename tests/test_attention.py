@@ -10,7 +10,6 @@ from test_precision import graph_types, needs_avx512
 from test_training import resume
 
 import resattnet
-from resattnet.commands.script_options import TestOptions as Testing
 from resattnet.evaluation.assessment import assess_files
 from resattnet.models.attention import ATTENTION, EPSILON, AttentionModule, Hourglass, Interpolation, SoftMask
 from resattnet.models.graphs import fuse
@@ -21,6 +20,7 @@ from resattnet.models.units import Bottleneck, LayoutAnchor
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 from resattnet.training import loop
+from resattnet.evaluation.options import TestOptions as Testing
 from resattnet.training.options import TrainingOptions
 
 VARIANTS = [

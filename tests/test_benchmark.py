@@ -14,7 +14,7 @@ import pytest
 import resattnet
 from resattnet.benchmark import cases, measure
 from resattnet.benchmark.cases import Contender, Unavailable
-from resattnet.commands.script_options import BENCHMARK_PARTS, BenchmarkOptions
+from resattnet.benchmark.options import BENCHMARK_PARTS, BenchmarkOptions
 from resattnet.data import datasets
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx

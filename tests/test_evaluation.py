@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from test_cli import script
 
-from resattnet.commands import script_options
 from resattnet.data import recordio
 from resattnet.data.datasets import ImageSet
 from resattnet.data.loaders import ArrayLoader
@@ -22,6 +21,7 @@ from resattnet.evaluation.metrics import (
     reliability,
     split_batch,
 )
+from resattnet.evaluation.options import TestOptions
 from resattnet.models import parameters
 from resattnet.models.network import get_attention_cifar
 from resattnet.system.mxnet import mx
@@ -151,8 +151,8 @@ def test_mirrored_images_are_measured_beside_the_plain_ones(tmp_path):
             data_dir=str(tmp_path),
         ),
     )
-    (plain,) = assess_files([path], script_options.TestOptions(num_gpus=0))
-    (both,) = assess_files([path], script_options.TestOptions(num_gpus=0, flip=True))
+    (plain,) = assess_files([path], TestOptions(num_gpus=0))
+    (both,) = assess_files([path], TestOptions(num_gpus=0, flip=True))
     assert plain.mirrored is None and both.evaluation[:3] == plain.evaluation[:3]
     total = 0
     for part in (images, images[..., ::-1]):

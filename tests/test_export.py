@@ -15,11 +15,11 @@ from test_inference import operators
 from test_network import difference, images, initialised
 
 import resattnet
-from resattnet.commands.script_options import ExportOptions
 from resattnet.data import datasets
 from resattnet.data.transforms import Transform
 from resattnet.evaluation.model_file import calibration_images
 from resattnet.export import onnx_graph, targets
+from resattnet.export.options import ExportOptions
 from resattnet.models import parameters
 from resattnet.models.graphs import quantize
 from resattnet.models.network import get_attention_cifar, get_attention_net

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from test_training import assert_equal_runs, elsewhere, resume, stop_at, values
 
-from resattnet.commands.script_options import ExportOptions
 from resattnet.data import datasets
 from resattnet.export import targets
+from resattnet.export.options import ExportOptions
 from resattnet.models import parameters
 from resattnet.system.devices import choose_devices
 from resattnet.system.errors import InputError

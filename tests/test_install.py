@@ -100,7 +100,11 @@ def test_import_does_not_load_what_it_does_not_need_and_leaves_it_usable(before)
     [
         "",
         ".training.options",
-        ".commands.script_options",
+        ".evaluation.options",
+        ".export.options",
+        ".reports.options",
+        ".benchmark.options",
+        ".experiments.options",
         ".experiments.recipes",
         ".runs.states",
         ".runs.run_folders",

@@ -18,8 +18,6 @@ from test_cli import ROOT, refused, script
 from test_network import initialised
 
 import resattnet
-from resattnet.commands import script_options
-from resattnet.commands.script_options import PredictionOptions
 from resattnet.data import datasets, recordio
 from resattnet.data.image_files import find_images, read_image, to_rgb
 from resattnet.data.transforms import Transform
@@ -27,6 +25,7 @@ from resattnet.evaluation import prediction_files
 from resattnet.evaluation.assessment import assess_files
 from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.metrics import Prediction
+from resattnet.evaluation.options import PredictionOptions, TestOptions
 from resattnet.models import parameters, spec
 from resattnet.models.network import get_attention_cifar
 from resattnet.system.errors import InputError
@@ -288,7 +287,7 @@ def test_the_test_set_as_png_gives_what_evaluation_gives(params, tmp_path):
         names.append(str(tmp_path / (f"{number:03d}.png")))
         Image.fromarray(image).save(names[-1])
     labels = [prediction.labels[0] for prediction in Classifier.load(params).predict(names, top=1)]
-    evaluation = assess_files([params], script_options.TestOptions(num_gpus=0))[0].evaluation
+    evaluation = assess_files([params], TestOptions(num_gpus=0))[0].evaluation
     confusion = np.zeros((10, 10), int)
     np.add.at(confusion, (test_set.labels, labels), 1)
     assert (confusion == evaluation.confusion).all() and len(set(labels)) > 3

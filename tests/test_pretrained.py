@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 from test_cli import ROOT, script
 
-from resattnet.commands.script_options import ExportOptions, ModelFileOptions
 from resattnet.data import datasets
 from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.model_file import load_model
+from resattnet.evaluation.options import ModelFileOptions
 from resattnet.experiments import recipes
 from resattnet.export import targets
+from resattnet.export.options import ExportOptions
 from resattnet.models import parameters, pretrained
 from resattnet.models.network import get_attention_cifar, get_attention_net
 from resattnet.system.errors import InputError

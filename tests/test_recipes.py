@@ -17,10 +17,10 @@ from PIL import Image
 from test_cli import ROOT, refused, script
 from test_training import stop_at
 
-from resattnet.commands.script_options import ReproductionOptions
 from resattnet.data import recordio
 from resattnet.data.datasets import ImageSet
 from resattnet.experiments import recipes, reproduce
+from resattnet.experiments.options import ReproductionOptions
 from resattnet.runs import states
 from resattnet.system import gpus
 from resattnet.system.errors import InputError

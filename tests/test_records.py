@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from test_cli import ROOT, refused, script
 
-from resattnet.commands.script_options import RecordsOptions
+from resattnet.commands.make_records import RecordsOptions
 from resattnet.data import datasets, folders, recordio
 from resattnet.data.datasets import ImageSet
 from resattnet.data.loaders import ArrayLoader

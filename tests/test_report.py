@@ -16,12 +16,12 @@ import pytest
 import small_digits
 from PIL import Image
 
-from resattnet.commands.script_options import ReportOptions
 from resattnet.data import datasets
 from resattnet.evaluation import metrics
 from resattnet.models import spec
 from resattnet.models.network import get_attention_cifar
 from resattnet.reports import figures, html_parts, report_page, run_report
+from resattnet.reports.options import ReportOptions
 from resattnet.runs import history, states
 from resattnet.runs.progress import Progress
 from resattnet.system.errors import InputError

@@ -19,9 +19,9 @@ from resattnet.models import parameters
 from resattnet.models.network import get_attention_cifar
 from resattnet.runs import states
 from resattnet.system.mxnet import mx
+from resattnet.system.options import flag_name, flag_value
 from resattnet.system.signals import Interrupted
 from resattnet.training import loop
-from resattnet.training.options import flag_name, flag_value
 
 ALL = dict(
     ema=0.9,

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 from test_cli import refused, script
 
-from resattnet.commands import script_options
 from resattnet.data import datasets, recordio
 from resattnet.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from resattnet.evaluation import robustness
 from resattnet.evaluation.assessment_tables import means_table, robustness_table
 from resattnet.evaluation.model_file import compute_test_logits, open_model
+from resattnet.evaluation.options import TestOptions
 from resattnet.models import parameters
 from resattnet.models.network import get_attention_cifar
 from resattnet.system.mxnet import mx
@@ -114,7 +114,7 @@ def measured(path, options):
 
 @pytest.mark.parametrize("graph", ["plain", "fused", "int8"])
 def test_a_parameter_file_with_each_graph(graph, path):
-    options = script_options.TestOptions(
+    options = TestOptions(
         num_gpus=0,
         graph=graph,
         corruptions="contrast",
@@ -134,19 +134,15 @@ def test_records_give_the_same(path, digits, tmp_path):
     facts = datasets.describe_data("digits")
     recordio.write_records(str(tmp_path), "mine", {"train": few, "test": few}, "mine", facts.mean, facts.std, False)
     known = dict(num_gpus=0, corruptions="noise", batch_size=20)
-    expected = measured(path, script_options.TestOptions(corruption_images=20, **known))
-    assert expected == measured(
-        path, script_options.TestOptions(dataset="mine", data_format="rec", data_dir=str(tmp_path), **known)
-    )
+    expected = measured(path, TestOptions(corruption_images=20, **known))
+    assert expected == measured(path, TestOptions(dataset="mine", data_format="rec", data_dir=str(tmp_path), **known))
 
 
 def test_the_script(path, tmp_path):
     given = ["--params", path, "--num-gpus", 0, "--corruptions", "noise,brightness", "--corruption-images", 40]
     done = script("cifar10_test.py", *given)
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    result = measured(
-        path, script_options.TestOptions(num_gpus=0, corruptions="noise,brightness", corruption_images=40)
-    )
+    result = measured(path, TestOptions(num_gpus=0, corruptions="noise,brightness", corruption_images=40))
     assert result["images"] == 40
     assert done.stdout.splitlines()[-5:] == robustness_table(result).splitlines()
     done = script("cifar10_test.py", "--params", path, *given[1:], "--output", tmp_path / "out", "--format", "json")

@@ -1,6 +1,6 @@
 """What `benchmarks` measures: contenders, as rows of `CONTENDERS`, and their builders.
 
-A builder takes `script_options.BenchmarkOptions` and what its row adds, and returns a function that does its work once
+A builder takes `benchmark.options.BenchmarkOptions` and what its row adds, and returns a function that does its work once
 and says how many images that were. All measure on the CPU.
 """
 

@@ -192,7 +192,7 @@ class ContenderProcess:
     ----------
     contenders : list of Contender
         All of them find the environment of the first.
-    options : script_options.BenchmarkOptions
+    options : benchmark.options.BenchmarkOptions
     """
 
     def __init__(self, contenders, options):
@@ -251,7 +251,7 @@ def measure_speed(contenders, options):
     Parameters
     ----------
     contenders : list of Contender
-    options : script_options.BenchmarkOptions
+    options : benchmark.options.BenchmarkOptions
 
     Returns
     -------

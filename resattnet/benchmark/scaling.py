@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..commands.script_options import BenchmarkOptions
+from ..benchmark.options import BenchmarkOptions
 from ..models.spec import attention_net_spec
 from ..system.cores import core_count
 from ..system.files import write_csv, writing

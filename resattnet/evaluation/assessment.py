@@ -78,7 +78,7 @@ def assess_files(paths, options):
     Parameters
     ----------
     paths : list of str
-    options : script_options.TestingOptions
+    options : evaluation.options.TestOptions
 
     Returns
     -------

@@ -6,10 +6,10 @@ import os
 import numpy as np
 from PIL import Image
 
-from ..commands.script_options import ModelFileOptions
 from ..data import recordio
 from ..data.datasets import SIDE
 from ..data.image_files import read_image, to_rgb
+from ..evaluation.options import ModelFileOptions
 from ..system.devices import choose_devices
 from ..system.errors import InputError
 from .metrics import compute_logits, finite, rank
@@ -60,7 +60,7 @@ class Classifier:
         batch_size : int
             Images of a batch on each device.
         **what
-            Of `script_options.ModelFileOptions`, in place of what the description beside the file says: what the
+            Of `evaluation.options.ModelFileOptions`, in place of what the description beside the file says: what the
             parameters are of, and `classes`, a file with their names.
 
         Returns

@@ -15,7 +15,7 @@ from ..models.spec import DEFAULT_VARIANT, NETWORK_OPTIONS
 from ..system.devices import choose_devices
 from ..system.errors import InputError
 from ..system.mxnet import mx
-from ..training.options import flag_name
+from ..system.options import flag_name
 from .metrics import compute_logits
 
 
@@ -70,7 +70,7 @@ def load_model(path, options, devices):
     ----------
     path : str
         The parameter file, or the name of one that comes with the package.
-    options : script_options.TrainedOptions
+    options : evaluation.options.ModelFileOptions
         What they leave out is read from the description beside the parameters.
     devices : list of mx.Context
 
@@ -154,7 +154,7 @@ def compute_test_logits(path, options, download=True):
     ----------
     path : str
         The parameter file.
-    options : script_options.TestingOptions
+    options : evaluation.options.TestOptions
         What they leave out is read from the description beside the parameters.
     download : bool
         Whether the data set may be fetched.

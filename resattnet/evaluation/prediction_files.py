@@ -56,7 +56,7 @@ def predict_files(path, names, options):
         The parameter file.
     names : list of str
         As of `images.find_images`.
-    options : script_options.PredictionOptions
+    options : evaluation.options.PredictionOptions
 
     Returns
     -------

@@ -60,7 +60,7 @@ def robustness(logits_of, images, labels, names=tuple(CORRUPTIONS), batch_size=2
 def measure_opened(trained, devices, test_set, options):
     """`robustness` of what `trained.open_parameters` gave on the test images of its data set.
 
-    Of the options (script_options.TestingOptions) `corruption_names`, `corruption_images` and `batch_size` count.
+    Of the options (evaluation.options.TestOptions) `corruption_names`, `corruption_images` and `batch_size` count.
     """
 
     def logits_of(images):

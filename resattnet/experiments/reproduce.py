@@ -13,8 +13,9 @@ from ..runs.run_lines import accuracy_name
 from ..system.errors import InputError
 from ..system.files import digest, write_csv, writing
 from ..system.gpus import gpus
+from ..system.options import flag_name, flag_value
 from ..system.signals import Interrupted, StopSignals
-from ..training.options import TrainingOptions, flag_name, flag_value
+from ..training.options import TrainingOptions
 from ..training.resume import options_from_state
 from . import recipes
 
@@ -46,7 +47,7 @@ def reproduce(recipe, options):
     Parameters
     ----------
     recipe : recipes.Recipe
-    options : script_options.ReproductionOptions
+    options : experiments.options.ReproductionOptions
 
     Returns
     -------

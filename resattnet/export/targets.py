@@ -270,7 +270,7 @@ def export_parameters(path, options):
     ----------
     path : str
         The parameter file.
-    options : script_options.ExportOptions
+    options : export.options.ExportOptions
 
     Returns
     -------

@@ -35,7 +35,7 @@ class Layer(NamedTuple):
 
 
 def build(options):
-    """The network, not initialised, that `script_options.SummaryOptions` describe."""
+    """The network, not initialised, that `commands.summary.SummaryOptions` describe."""
     builder, classes = (get_attention_cifar, 10) if options.stem == "cifar" else (get_attention_net, 1000)
     return builder(options.classes or classes, **{name: getattr(options, name) for name in NETWORK_OPTIONS})
 

@@ -27,7 +27,7 @@ def make_sheet(path, names, options):
         The parameter file.
     names : list of str
         As of `images.find_images`; may be empty with `from_test`.
-    options : script_options.MaskOptions
+    options : reports.options.MaskOptions
 
     Returns
     -------

@@ -48,7 +48,7 @@ def render(records, options):
     ----------
     records : list of report.RunRecord
         At least one.
-    options : script_options.ReportOptions
+    options : reports.options.ReportOptions
 
     Returns
     -------

@@ -7,12 +7,13 @@ import dataclasses
 import os
 from typing import Any, NamedTuple, Optional
 
-from ..commands.script_options import TestOptions
 from ..evaluation import metrics, model_file
+from ..evaluation.options import TestOptions
 from ..runs import history
 from ..system.devices import choose_devices
 from ..system.errors import InputError
-from ..training.options import TrainingOptions, flag_name, flag_value
+from ..system.options import flag_name, flag_value
+from ..training.options import TrainingOptions
 
 UNKNOWN = "unknown"
 
@@ -77,7 +78,7 @@ def collect(names, options, say=None):
     ----------
     names : list of str
         Names or folders of runs; one given twice counts once.
-    options : script_options.ReportOptions
+    options : reports.options.ReportOptions
     say : callable, optional
         Called with a line before what takes long.
 

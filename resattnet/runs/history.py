@@ -6,7 +6,7 @@ import os
 from typing import Any, NamedTuple
 
 from ..system.errors import InputError
-from ..training.options import flag_name, flag_value
+from ..system.options import flag_name, flag_value
 from . import states
 
 LOG_DIR = "log"

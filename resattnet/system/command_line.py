@@ -9,7 +9,7 @@ import select
 import sys
 import typing
 
-from ..training.options import flag_name
+from ..system.options import flag_name
 from . import streams
 from .errors import InputError
 

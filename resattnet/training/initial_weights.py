@@ -5,7 +5,7 @@ import numpy as np
 from ..models import parameters, pretrained
 from ..models.spec import DEFAULT_VARIANT
 from ..system.errors import InputError
-from .options import flag_name
+from ..system.options import flag_name
 
 
 class InitialWeights:

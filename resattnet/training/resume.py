@@ -6,7 +6,8 @@ import os
 from ..models.spec import NETWORK_OPTIONS
 from ..runs import history, states
 from ..system.errors import InputError
-from .options import EXCLUSIVE, NEEDS, TrainingOptions, flag_name, flag_value
+from ..system.options import flag_name, flag_value
+from ..training.options import EXCLUSIVE, NEEDS, TrainingOptions
 
 OF_MASKS = ("attention_learning", "attention", "mask_images")  # what has no place where there are no masks
 

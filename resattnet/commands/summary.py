@@ -1,0 +1,28 @@
+"""Options of the summary of a network."""
+
+from dataclasses import dataclass
+from typing import Optional
+
+from ..models.spec import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, MASKS, attention_net_spec
+from ..system.options import Options, option
+
+
+@dataclass(frozen=True)
+class SummaryOptions(Options):
+    """Arguments of `python -m resattnet summary`."""
+
+    num_layers: int = option(56, "depth of the network", choices=tuple(attention_net_spec))
+    stem: str = option("cifar", "cifar: for small images; imagenet: for large ones", choices=("cifar", "imagenet"))
+    widths: str = option("full", "widths of the network", choices=tuple(CIFAR_WIDTHS))
+    attention_learning: str = option("arl", "attention learning of the network", choices=ATTENTION_LEARNING)
+    attention: str = option("mixed", "attention type of the network", choices=ATTENTION_TYPES)
+    mask: str = option("hourglass", "masks of the network", choices=MASKS)
+    classes: Optional[int] = option(None, "number of classes", low=1, unset="10, or 1000 with --stem imagenet")
+    image_size: Optional[int] = option(
+        None, "height and width of the images", low=1, unset="32, or 224 with --stem imagenet"
+    )
+
+    @property
+    def side(self):
+        """Height and width of the images."""
+        return self.image_size or (32 if self.stem == "cifar" else 224)

@@ -11,19 +11,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 for name in [name for name in os.environ if name.startswith("MXNET_")]:
     del os.environ[name]  # the user's own: some have MXNet say so, where a test asks that nothing is said
 
-import headless  # noqa: E402
-import matplotlib.font_manager  # noqa: F401,E402  # what it says, once, of fonts and a folder for them, it says here
-import small_digits  # noqa: E402
+pytest.register_assert_rewrite("helpers.boards", "helpers.networks", "helpers.runs", "helpers.scripts")
 
-from resattnet.models import spec  # noqa: E402
-from resattnet.system.mxnet import mx  # noqa: F401,E402
-from resattnet.training.options import TrainingOptions  # noqa: E402
+import matplotlib.font_manager  # noqa: F401  # what it says, once, of fonts and a folder for them, it says here
+
+from helpers import headless, small_digits
+from resattnet.models import spec
+from resattnet.system.mxnet import mx  # noqa: F401
+from resattnet.training.options import TrainingOptions
 
 # By their time, the longest first: else one process still works through one of them when the others are done.
 LONG = (
-    "test_training",
-    "test_resume",
-    "test_inference",
+    "test_loop",
+    "test_resume_bits",
+    "test_graphs",
     "test_recipes",
     "test_export",
     "test_benchmark",
@@ -32,7 +33,7 @@ LONG = (
     "test_robustness",
     "test_mask_log",
     "test_precision",
-    "test_finetuning",
+    "test_initial_weights",
 )
 
 

@@ -1,0 +1,330 @@
+"""Assessments of parameter files: their figures by other computations, files that say what is printed, refusals."""
+
+import json
+import os
+import runpy
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.scripts import ROOT
+from resattnet.data import recordio
+from resattnet.data.datasets import ImageSet
+from resattnet.evaluation import assessment, assessment_tables
+from resattnet.evaluation.metrics import reliability
+from resattnet.evaluation.model_file import open_model
+from resattnet.evaluation.options import TestOptions as Testing
+from resattnet.models import parameters, spec
+from resattnet.models.network import get_attention_cifar
+from resattnet.reports import figures
+from resattnet.system import files
+from resattnet.system.mxnet import mx
+
+SCRIPT = os.path.join(ROOT, "scripts", "cifar10_test.py")
+CLASSES = ("ant", "bee", "crocodile", "dog")
+
+
+def save(path, images, **facts):
+    """A random network whose predictions on the images are of all classes, into a file."""
+    classes = facts.pop("classes", 4)
+    net = get_attention_cifar(classes, 56, "thin")
+    net.initialize()
+    net.output.weight.set_data(net.output.weight.data() * 3 / net(images).asnumpy().std(axis=0).mean())
+    net.output.bias.set_data(mx.nd.array(-net(images).asnumpy().mean(axis=0)))
+    path.parent.mkdir()
+    parameters.save_parameters(
+        net,
+        str(path),
+        dict(facts, network=dict(num_layers=56, widths="thin", classes=classes, attention_learning="arl")),
+    )
+    return net
+
+
+def write_noise(folder, seed, classes):
+    rng = np.random.default_rng(seed)
+    sets = {
+        split: ImageSet(
+            rng.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8),
+            rng.integers(0, len(classes), 40).astype(np.int32),
+            classes,
+        )
+        for split in ("train", "test")
+    }
+    folder.mkdir()
+    recordio.write_records(str(folder), "noise", sets, "noise", (0.5,) * 3, (0.25,) * 3, True)
+    return sets["test"]
+
+
+class Home:
+    """Two networks of one set of noise, one of fewer classes, one of other images of the same name, one of digits."""
+
+    def __init__(self, folder):
+        self.folder, self.test_set = folder, write_noise(folder / "data", 0, CLASSES)
+        write_noise(folder / "three", 1, CLASSES[:3])
+        write_noise(folder / "others", 2, CLASSES)
+        self.images = (self.test_set.images.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.25
+        noise = dict(dataset="noise", data_format="rec")
+        self.nets = []
+        for name, facts in (
+            ("a", dict(noise, data_dir=str(folder / "data"))),
+            ("b", dict(noise, data_dir=str(folder / "data"))),
+            ("three", dict(noise, data_dir=str(folder / "three"), classes=3)),
+            ("others", dict(noise, data_dir=str(folder / "others"))),
+            ("digits", dict(dataset="digits", classes=10)),
+        ):
+            (folder / name).mkdir(exist_ok=True) if name not in ("three", "others") else None
+            self.nets.append(save(folder / name / "run" / "best.params", mx.nd.array(self.images), **facts))
+
+    def path(self, name):
+        return str(self.folder / name / "run" / "best.params")
+
+    def shares(self, net, images=None):
+        """Probabilities by NumPy, of the net that was saved."""
+        exponents = np.exp(net(mx.nd.array(self.images if images is None else images)).asnumpy().astype(float))
+        return exponents / exponents.sum(axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
+        mx.random.seed(3)
+        yield Home(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, home):
+    """The script, in this process: what it printed, and of a refusal the one line."""
+
+    def run(*args, code=0):
+        monkeypatch.setattr(sys, "argv", [SCRIPT] + [str(arg) for arg in args] + ["--num-gpus", "0"])
+        with pytest.raises(SystemExit) as left:
+            runpy.run_path(SCRIPT, run_name="__main__")
+        out, err = capsys.readouterr()
+        assert (left.value.code or 0) == code, err
+        assert err.count("\n") == (code == 2) and not (code and out)
+        return err if code else out
+
+    return run
+
+
+def test_figures_of_one_file_by_numpy(home, call):
+    shares, labels = home.shares(home.nets[0]), home.test_set.labels
+    predicted = shares.argmax(axis=1)
+    assert len(set(predicted)) > 2
+    found = json.loads(call("--params", home.path("a"), "--format", "json", "--hardest", 7))
+    losses = -np.log(shares[np.arange(40), labels])
+    assert found["samples"] == 40 and found["top1"] == (predicted == labels).mean() and found["top5"] == 1
+    assert found["loss"] == pytest.approx(losses.mean(), rel=1e-4)
+    for label, row in enumerate(found["classes"]):
+        true, named = labels == label, predicted == label
+        both = (true & named).sum()
+        assert (row["name"], row["images"]) == (CLASSES[label], true.sum())
+        assert row["precision"] == pytest.approx(both / named.sum() if named.any() else 0)
+        assert row["recall"] == pytest.approx(both / true.sum())
+        assert row["f1"] == pytest.approx(2 * both / (true.sum() + named.sum()))
+        counts = [(true & (predicted == other)).sum() * (other != label) for other in range(4)]
+        most = int(np.argmax(counts))
+        assert row["taken_for"] == {"label": most, "class": CLASSES[most], "images": counts[most]}
+        assert found["confusion"][label] == [(true & (predicted == other)).sum() for other in range(4)]
+    order = np.argsort(-losses)[:7].tolist()
+    assert [row["index"] for row in found["hardest"]] == order
+    for row in found["hardest"]:
+        assert (row["label"], row["predicted"]) == (labels[row["index"]], predicted[row["index"]])
+        assert row["loss"] == pytest.approx(losses[row["index"]], rel=1e-4)
+        assert row["probability"] == pytest.approx(shares[row["index"]].max(), rel=1e-4)
+    gap = sum(
+        row["images"] / 40 * abs(row["confidence"] - row["accuracy"]) for row in found["reliability"] if row["images"]
+    )
+    assert found["ece"] == pytest.approx(gap) and sum(row["images"] for row in found["reliability"]) == 40
+    assert [row["accuracy"] is None for row in found["reliability"]] == [
+        not row["images"] for row in found["reliability"]
+    ]
+    assert found["params"] == home.path("a") and found["sha256"] == files.digest(home.path("a"))
+    assert (found["dataset"], found["data_format"], found["graph"]) == ("noise", "rec", "plain")
+    assert found["network"]["num_layers"] == 56 and found["network"]["classes"] == 4 and found["mirrored"] is None
+
+
+def test_text_and_files_say_the_same(home, call, tmp_path):
+    text = call("--params", home.path("a"), "--output", tmp_path / "new" / "out", "--hardest", 5)
+    with open(str(tmp_path / "new" / "out" / "evaluation.json")) as handle:
+        written = handle.read()
+    assert call("--params", home.path("a"), "--format", "json", "--hardest", 5) == written + "\n"
+    found, lines = json.loads(written), text.splitlines()
+    assert lines[0] == f"{home.path('a')}: 40 test images"
+    assert lines[1] == "top-1 {:.4f}  top-5 {:.4f}  loss {:.4f}  ECE {:.4f}".format(
+        *tuple(found[name] for name in ("top1", "top5", "loss", "ece"))
+    )
+    for line, row in zip(lines[4:8], found["classes"]):
+        assert line.split() == [row["name"], str(row["images"])] + [
+            f"{row[name]:.4f}" for name in ("precision", "recall", "f1")
+        ] + [row["taken_for"]["class"], f"({row['taken_for']['images']})"]
+    assert lines[10].split() == ["ant", "bee", "crocod", "dog"]
+    for line, name, row in zip(lines[11:15], CLASSES, found["confusion"]):
+        assert line.split() == [name] + [str(count or ".") for count in row]
+    names = ["confusion.png", "evaluation.json", "hardest.png", "reliability.png"]
+    assert sorted(os.listdir(str(tmp_path / "new" / "out"))) == names and all(name in lines[-1] for name in names)
+    for name in names:
+        if name.endswith(".png"):
+            with Image.open(str(tmp_path / "new" / "out" / name)) as picture:
+                assert picture.format == "PNG" and min(picture.size) > 200
+                assert len(np.unique(np.asarray(picture))) > 20
+
+
+def test_the_hardest_sheet_has_those_images(home, monkeypatch, tmp_path):
+    drawn = []
+    monkeypatch.setattr(figures, "image_sheet", lambda images, captions: drawn.append((images, captions)))
+    monkeypatch.setattr(figures, "save", lambda figure, path: None)
+    found = assessment.assess_files([home.path("a")], Testing(num_gpus=0))
+    assessment.write(found, str(tmp_path))
+    rows = assessment.as_json(found[0])["hardest"]
+    ((images, captions),) = drawn
+    assert len(rows) == len(images) == 24
+    for row, image, caption in zip(rows, images, captions):
+        assert (image == home.test_set.images[row["index"]]).all()
+        assert caption == (
+            f"true: {CLASSES[row['label']]}\npredicted: {CLASSES[row['predicted']]} {row['probability']:.2f}"
+        )
+
+
+def test_several_files_and_their_ensemble_by_numpy(home, call, tmp_path):
+    paths, labels = [home.path("a"), home.path("b")], home.test_set.labels
+    text = call("--params", *paths, "--ensemble", 1, "--flip", 1, "--output", tmp_path)
+    with open(str(tmp_path / "comparison.json")) as handle:
+        written = handle.read()
+    assert call("--params", *paths, "--ensemble", 1, "--flip", 1, "--format", "json") == written + "\n"
+    found = json.loads(written)
+    plain, mirrored = (
+        [home.shares(net, images) for net in home.nets[:2]] for images in (home.images, home.images[..., ::-1])
+    )
+    for row, one, two in zip(found["evaluations"], plain + [sum(plain) / 2], mirrored + [sum(mirrored) / 2]):
+        for figures_, shares in ((row, one), (row["mirrored"], (one + two) / 2)):
+            assert figures_["top1"] == (shares.argmax(axis=1) == labels).mean()
+            assert figures_["loss"] == pytest.approx(-np.log(shares[np.arange(40), labels]).mean(), rel=1e-4)
+            right = shares.argmax(axis=1) == labels
+            assert figures_["ece"] == pytest.approx(reliability(shares.max(axis=1), right).error, rel=1e-3)
+    first, second, together = (shares.argmax(axis=1) == labels for shares in plain + [sum(plain) / 2])
+    assert [(row["only_first"], row["only_second"]) for row in found["comparisons"]] == [
+        ((first & ~other).sum(), (other & ~first).sum()) for other in (second, together)
+    ]
+    assert found["evaluations"][2]["params"] == found["comparisons"][1]["second"] == paths
+    assert [row["params"] for row in found["evaluations"][:2]] == paths
+    assert sorted(os.listdir(str(tmp_path))) == ["1_run_best", "2_run_best", "comparison.json", "ensemble"]
+    for name, row in zip(("1_run_best", "2_run_best", "ensemble"), found["evaluations"]):
+        assert len(os.listdir(str(tmp_path / name))) == 4
+        with open(str(tmp_path / name / "evaluation.json")) as handle:
+            assert json.load(handle) == row
+    lines = text.splitlines()
+    names, figures_ = paths + ["ensemble of 2"], ("top1", "top5", "loss", "ece")
+    assert lines[0] == "40 test images of noise"
+    for place, name, row in zip(range(3), names, found["evaluations"]):
+        assert lines[3 + place].split() == name.split() + [f"{row[key]:.4f}" for key in figures_]
+        assert lines[9 + place].split() == name.split() + [f"{row['mirrored'][key]:.4f}" for key in figures_]
+    assert lines[7].startswith("with mirrored images") and lines[13].startswith(f"against {paths[0]}")
+    for line, name, row in zip(lines[15:17], names[1:], found["comparisons"]):
+        assert line.split() == name.split() + [str(row["only_second"]), str(row["only_first"]), f"{row['p']:.3g}"]
+
+
+def test_a_network_with_itself_is_itself(home):
+    alone, again, both = assessment.assess_files([home.path("a")] * 2, Testing(num_gpus=0, ensemble=True))
+    assert both.evaluation.top1 == alone.evaluation.top1 and (both.samples.predicted == alone.samples.predicted).all()
+    assert both.samples.loss == pytest.approx(alone.samples.loss) and both.reliability.error == pytest.approx(
+        alone.reliability.error
+    )
+    assert assessment.compare_results([alone, again, both]) == [(0, 0, 1.0)] * 2
+
+
+def test_other_graphs_of_several_files(home):
+    plain = assessment.assess_files([home.path("a"), home.path("b")], Testing(num_gpus=0))
+    other = assessment.assess_files([home.path("a"), home.path("b")], Testing(num_gpus=0, graph="fused"))
+    for one, two in zip(plain, other):
+        assert two.evaluation.loss == pytest.approx(one.evaluation.loss, rel=1e-3)
+        assert (one.facts["graph"], two.facts["graph"]) == ("plain", "fused")
+
+
+def of_classes(count):
+    """An assessment of random logits of so many classes; the last one is neither there nor predicted."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(300, count)).astype(np.float32)
+    logits[:, -1] -= 99
+    test_set = ImageSet(
+        np.zeros((300, 4, 4, 3), np.uint8),
+        rng.integers(0, count - 1, 300).astype(np.int32),
+        tuple(f"class{number}" for number in range(count)),
+    )
+    return assessment.assess("x.params", {"dataset": "x"}, logits, test_set)
+
+
+def test_a_class_that_is_never_there():
+    row = assessment.class_rows(of_classes(5))[-1]
+    assert row == {"name": "class4", "images": 0, "precision": 0.0, "recall": 0.0, "f1": 0.0, "taken_for": None}
+    last = assessment_tables.class_table(of_classes(5)).splitlines()[-1]
+    assert last.split() == ["class4", "0"] + ["0.0000"] * 3 + ["-"]
+
+
+def test_the_matrix_of_many_classes_is_in_the_files_only():
+    lines = assessment_tables.outcome_text([of_classes(100)]).splitlines()
+    assert lines[-1].startswith("confusion matrix: of 100 classes only in the files") and len(lines) == 2 + 1 + 101 + 2
+    assert max(map(len, assessment_tables.outcome_text([of_classes(10)]).splitlines())) <= 100
+
+
+def test_a_network_of_nan_gives_json_without_it():
+    found = of_classes(3)
+    broken = assessment.assess("x", {"dataset": "x"}, np.full((300, 3), np.nan, np.float32), found.test_set)
+    value = assessment.as_json(broken)
+    json.dumps(value, allow_nan=False)
+    assert value["loss"] is value["ece"] is value["hardest"][0]["probability"] is None
+
+
+def test_reliability_diagram_has_the_bins(tmp_path):
+    figure = figures.reliability_diagram(reliability(np.array([0.5, 0.5, 0.99]), np.array([True, True, False])))
+    upper, lower = figure.axes
+    bars = {
+        label: [bar.get_height() for bar in container]
+        for label, container in zip(upper.get_legend_handles_labels()[1][-3:], upper.containers)
+    }
+    assert bars["right"] == [0.5, 0] and bars["right beyond their probability"] == [0.5, 0]
+    assert bars["probable beyond what is right"] == [0, 0.99]
+    assert upper.get_title() == "ECE 0.6633"  # (2 0.5 + 0.99) / 3
+    assert [bar.get_height() for bar in lower.patches] == pytest.approx([0] * 7 + [2 / 3] + [0] * 6 + [1 / 3])
+    figures.save(figure, str(tmp_path / "x.png"))
+    assert os.listdir(str(tmp_path)) == ["x.png"]
+
+
+def test_several_cpu_devices_measure_as_one(home, call, monkeypatch):
+    monkeypatch.setenv("MXNET_CPU_TEMP_COPY", "8")  # the script sets it where it is not set
+    args = "--params", home.path("a"), "--format", "json", "--batch-size", 7  # 40 images: the last batch is uneven
+    one, three = (json.loads(call(*args, "--num-cpus", devices)) for devices in (1, 3))
+    devices = open_model(home.path("a"), Testing(num_gpus=0, num_cpus=3))[1]
+    assert devices == [mx.cpu(index) for index in range(3)]
+    assert three["confusion"] == one["confusion"] and three["loss"] == pytest.approx(one["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "names, args, message",
+    [
+        ("a", "--ensemble 1", "--ensemble 1: it takes several files; give --params more of them"),
+        ("a", "--hardest 3", "--hardest 3: the images go to files or JSON; give --output or --format json"),
+        ("a", "--hardest 0 --format json", "--hardest 0: give a number at least 1"),
+        ("a", "--graph fused --num-cpus 2", "--graph fused --num-cpus 2: it runs on one device; leave one of them out"),
+        ("a", "--num-cpus 0", "--num-cpus 0: give a number at least 1"),
+        ("a", "--format csv", "--format csv: choose from text, json"),
+        ("a", "--output {home}/a/run/best.params", "best.params: that is a file; give a folder"),
+        ("a", "--output {home}/a/run/best.params/x", "best.params/x cannot be made (Not a directory)"),
+        ("a none", "", "none/run/best.params: no such parameter file"),
+        ("a three", "", "a/run/best.params is of noise with 4 classes, {home}/three/run/best.params of noise with 3;"),
+        (
+            "a digits",
+            "",
+            "a/run/best.params is of noise with 4 classes, {home}/digits/run/best.params of digits with 10;",
+        ),
+        ("a others", "", "others/run/best.params have other test images under the same name; give one --data-dir"),
+        ("digits digits", "--flip 1", "--flip 1: a mirrored image of digits does not show its class"),
+    ],
+)
+def test_what_is_refused(names, args, message, home, call):
+    args = [arg.format(home=home.folder) for arg in args.split()]
+    line = call("--params", *map(home.path, names.split()), *args, code=2)
+    assert message.format(home=home.folder) in line

@@ -1,0 +1,293 @@
+"""The masks against the network that multiplied by them; Grad-CAM against finite differences; the sheet."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.boards import read_board
+from helpers.networks import initialised, save_net
+from helpers.scripts import refused, script
+from resattnet.data import datasets
+from resattnet.data.transforms import Transform
+from resattnet.evaluation import masks
+from resattnet.evaluation.metrics import Prediction
+from resattnet.models import spec
+from resattnet.models.network import AttentionNet, get_attention_cifar, get_attention_net
+from resattnet.reports import mask_figures
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
+
+LEARNING = [  # how a module weights its trunk, and with what: its formula, and arguments of the network
+    (lambda mask, trunk: (1 + mask) * trunk, dict(attention_learning="arl")),
+    (lambda mask, trunk: mask * trunk, dict(attention_learning="nal")),
+    (lambda mask, trunk: (1 + mask) * trunk, dict(attention="channel")),
+    (lambda mask, trunk: (1 + mask) * trunk, dict(attention="spatial")),
+    (lambda mask, trunk: (1 + mask) * trunk, dict(mask="local")),
+]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Networks of few channels."""
+    for table in (spec.CIFAR_WIDTHS, spec.IMAGENET_WIDTHS):
+        monkeypatch.setitem(table, "thin", spec.Widths(8, (8, 16, 24), 16))
+
+
+def digits(count):
+    facts, test_set = datasets.describe_data("digits"), datasets.load_images("digits", None, "test")
+    return Transform(facts.mean, facts.std, 10)(test_set.images[:count], test_set.labels[:count])[0]
+
+
+@pytest.mark.parametrize("formula, variant", LEARNING, ids=[str(*variant.values()) for _, variant in LEARNING])
+@pytest.mark.parametrize("hybrid", [False, True])
+def test_the_masks_are_what_the_network_multiplied_by(formula, variant, hybrid, small):
+    """Each product, computed again by NumPy from mask and trunk, gives the network's logits in its rest."""
+    net = initialised(get_attention_cifar(10, 92, widths="thin", **variant))
+    if hybrid:
+        net.hybridize(static_alloc=True, static_shape=True)
+    x = digits(3)
+    expected = net(mx.nd.array(x)).asnumpy()
+    found = masks.soft_masks(net, x)
+    assert len(found) == 6
+    layers, rest = list(net.features), net.output
+    for attention in found:
+        index = int(attention.name.split(".")[1])
+        after = formula(attention.mask, attention.before)
+        np.testing.assert_allclose(attention.after, after, rtol=1e-5, atol=1e-5 * np.abs(after).max())
+        y = layers[index].last(mx.nd.array(after))
+        for layer in layers[index + 1 :]:
+            y = layer(y)
+        np.testing.assert_allclose(rest(y).asnumpy(), expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+        assert attention.mask.max() <= 1 and attention.mask.std() > 1e-3
+        if variant.get("attention") == "channel":
+            np.testing.assert_allclose((attention.mask**2).sum(axis=1), 1, rtol=1e-3)
+        else:
+            assert attention.mask.min() >= 0
+    np.testing.assert_array_equal(net(mx.nd.array(x)).asnumpy(), expected)  # it is left as it was
+
+
+def test_another_mask_would_not_do(small):
+    """The test above can fail: with the masks of another image the logits are others."""
+    net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(2)
+    attention = masks.soft_masks(net, x)[-1]
+    layers, index = list(net.features), int(masks.soft_masks(net, x)[-1].name.split(".")[1])
+    y = layers[index].last(mx.nd.array((1 + attention.mask[::-1]) * attention.before))
+    for layer in layers[index + 1 :]:
+        y = layer(y)
+    expected = net(mx.nd.array(x)).asnumpy()
+    assert np.abs(net.output(y).asnumpy() - expected).max() > 1e-3 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("hybrid", [False, True])
+def test_hybridised_or_not_and_in_any_batch(hybrid, small, monkeypatch):
+    net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(5)
+    plain = masks.soft_masks(net, x)
+    if hybrid:
+        net.hybridize(static_alloc=True, static_shape=True)
+        net(mx.nd.array(x))
+    monkeypatch.setattr(masks, "BATCH_SIZE", 2)
+    with mx.autograd.record():  # inference all the same
+        again = masks.soft_masks(net, x)
+    for one, other in zip(plain, again):
+        assert one[:3] == other[:3]
+        for a, b in zip(one[3:], other[3:]):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(a).max())
+
+
+@pytest.mark.parametrize(
+    "build, size, sizes",
+    [
+        (get_attention_cifar, (32, 32), [(32, 32), (16, 16), (8, 8)]),
+        (get_attention_cifar, (21, 37), [(21, 37), (11, 19), (6, 10)]),
+        (get_attention_net, (64, 64), [(16, 16), (8, 8), (4, 4)]),
+    ],
+)
+def test_names_and_shapes(build, size, sizes, small):
+    net = initialised(build(10, 92, widths="thin"))
+    found = masks.soft_masks(net, np.random.default_rng(0).normal(size=(2, 3) + size).astype(np.float32))
+    assert [(one.stage, one.module) for one in found] == [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (3, 3)]
+    names = set(net._collect_params_with_prefix())
+    for one in found:
+        assert one.name + ".mask.conv1.weight" in names
+        shape = (2, (8, 16, 24)[one.stage - 1]) + sizes[one.stage - 1]
+        assert one.mask.shape == one.before.shape == one.after.shape == shape
+
+
+def test_a_network_without_masks_is_refused(small):
+    net = initialised(
+        AttentionNet(
+            10,
+            [mx.gluon.nn.Conv2D(8, 3, 1, 1, in_channels=3)],
+            spec.Spec(1, 2, 1, (0, 0, 0)),
+            spec.CIFAR_WIDTHS["thin"],
+        )
+    )
+    with pytest.raises(InputError, match="the network has no soft masks"):
+        masks.soft_masks(net, digits(1))
+
+
+# Grad-CAM
+
+
+def rest_of(net, features):
+    """Logits from the last stage's features."""
+    y = mx.nd.array(features)
+    for layer in list(net.features)[masks.attention_modules(net)[-1][0] + 1 :]:
+        y = layer(y)
+    return net.output(y).asnumpy().astype(float)
+
+
+@pytest.mark.parametrize("labels", [None, np.array([3, 0])])
+def test_grad_cam_against_finite_differences(labels, small):
+    """A channel's weight is what its logit gains, for each point, when all its points rise together."""
+    net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(2)
+    features, gradients = masks.cam_gradients(net, x, labels)
+    logits = rest_of(net, features)
+    np.testing.assert_allclose(logits, net(mx.nd.array(x)).asnumpy(), rtol=1e-4, atol=1e-4 * np.abs(logits).max())
+    chosen = logits.argmax(axis=1) if labels is None else labels
+    count, channels, height, width = features.shape
+    weights, step = np.empty((count, channels)), 1e-2 * features.std()
+    for channel in range(channels):
+        gains = []
+        for sign in (1, -1):
+            moved = features.copy()
+            moved[:, channel] += sign * step
+            gains.append(rest_of(net, moved)[np.arange(count), chosen])
+        weights[:, channel] = (gains[0] - gains[1]) / (2 * step * height * width)
+    np.testing.assert_allclose(gradients.mean(axis=(2, 3)), weights, atol=0.03 * np.abs(weights).max())
+    cam = np.zeros((count, height, width))
+    for image in range(count):
+        for channel in range(channels):
+            cam[image] += gradients[image, channel].sum() / (height * width) * features[image, channel]
+    found = masks.grad_cam(net, x, labels)
+    np.testing.assert_allclose(found, np.where(cam > 0, cam, 0), atol=1e-4 * np.abs(cam).max())
+    assert found.max() > 0
+
+
+def test_grad_cam_leaves_the_gradients_of_the_parameters(small):
+    net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(2)
+    net.output.weight.grad()[:] = 7
+    masks.grad_cam(net, x)
+    assert (net.output.weight.grad().asnumpy() == 7).all()
+
+
+# The sheet
+
+
+def shown(axis):
+    return np.asarray(axis.get_images()[0].get_array())
+
+
+@pytest.mark.parametrize("channels", [None, (5, 0)])
+def test_the_sheet_shows_the_masks(channels, small):
+    """Every panel is the map that it should be; a module's before and after are of one scale."""
+    net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(2)
+    found, cams = masks.soft_masks(net, x), masks.grad_cam(net, x)
+    pixels = datasets.load_images("digits", None, "test").images
+    rows = [mask_figures.Row(f"picture {n}", Image.fromarray(pixels[n]).resize((64, 48)), pixels[n]) for n in range(2)]
+    guesses = [Prediction(("cat",), (0,), (0.5,)), Prediction(("owl",), (1,), (0.75,))]
+    figure = mask_figures.draw(rows, guesses, found, channels, cams, dict(num_layers=56, attention_learning="nal"))
+    panels = [axis for axis in figure.axes if axis.get_images()]
+    lines = 2 * len(channels or [0])
+    assert len(panels) == lines * (1 + 1 + 3 * 3)
+    assert panels[lines - 1].get_title() == "picture 1\n-> owl (75.0 %)"
+    titles = [axis.get_title() for axis in panels[lines::lines]]
+    assert titles == ["Grad-CAM\nof the prediction"] + [
+        f"stage {stage}, module 1\n{what}"
+        for stage, size in ((1, 32), (2, 16), (3, 8))
+        for what in (f"mask M ({size} x {size})", "trunk T", "M T")
+    ]
+    for number, one in enumerate(found):
+        for offset, maps in enumerate(one[3:]):
+            column = panels[lines * (2 + 3 * number + offset) :][:lines]
+            maps = maps.mean(axis=1, keepdims=True) if channels is None else maps[:, list(channels)]
+            for axis, expected in zip(column, maps.reshape((-1,) + maps.shape[2:])):
+                assert shown(axis).shape == (120, 160)  # of the picture's proportions
+                np.testing.assert_allclose(shown(axis), mask_figures.upsample(expected, 120, 160))
+        scales = [panels[lines * (2 + 3 * number + offset)].get_images()[0].get_clim() for offset in (1, 2)]
+        assert scales[0] == scales[1]
+    np.testing.assert_allclose(shown(panels[lines]), mask_figures.upsample(cams[0], 120, 160))
+
+
+def test_upsampling_keeps_a_place():
+    """A map of one bright point is brightest there in the image, and a constant stays one."""
+    point = np.zeros((8, 4), np.float32)
+    point[6, 1] = 1
+    row, column = np.unravel_index(mask_figures.upsample(point, 80, 100).argmax(), (80, 100))
+    assert 60 <= row < 70 and 25 <= column < 50
+    np.testing.assert_allclose(mask_figures.upsample(np.full((3, 3), 0.25), 9, 7), 0.25)
+
+
+def test_the_script_writes_a_sheet(tmp_path):
+    path = save_net(tmp_path)
+    Image.new("LA", (50, 20)).save(str(tmp_path / "wide.png"))
+    done = script(
+        "show_masks.py",
+        "--params",
+        path,
+        "wide.png",
+        "--from-test",
+        1,
+        "--channels",
+        "3,60",
+        "--grad-cam",
+        1,
+        cwd=str(tmp_path),
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert said[0].startswith("wide.png -> ") and said[1].startswith("test image 0: 2 -> ")
+    assert [line.split(", from")[0] for line in said[2:5]] == [
+        "features.4, stage 1, module 1: masks of 64 channels, 32 x 32",
+        "features.6, stage 2, module 1: masks of 128 channels, 16 x 16",
+        "features.8, stage 3, module 1: masks of 256 channels, 8 x 8",
+    ]
+    assert said[5:] == ["sheet: sheet.png"]
+    with Image.open(str(tmp_path / "sheet.png")) as sheet:
+        assert sheet.format == "PNG" and min(sheet.size) > 500
+    for args, message in (
+        ("wide.png --channels 3,64", "--channels 3,64: the narrowest masks have channels 0 to 63"),
+        ("absent.png", "absent.png: cannot be read (No such file or directory)"),
+        ("--from-test 361", "--from-test 361: the data set has 360 test images"),
+    ):
+        assert message in refused(script("show_masks.py", "--params", path, *args.split(), cwd=str(tmp_path)))
+
+
+def test_the_script_puts_the_sheets_on_a_board(tmp_path):
+    """As of their run, at their epoch; a picture of each module, no two alike."""
+    path = save_net(tmp_path)
+    with open(path.replace(".params", ".json")) as handle:
+        description = json.load(handle)
+    with open(path.replace(".params", ".json"), "w") as handle:
+        json.dump(dict(description, epoch=7, run="some"), handle)
+    args = ("--params", path, "--from-test", 2, "--channels", "3,60", "--board")
+    done = script("show_masks.py", *args, "new/board", cwd=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == ["sheet: sheet.png", "board: tensorboard --logdir new/board"]
+    images = read_board(tmp_path / "new" / "board" / "some_masks")["images"]
+    assert sorted(images) == [f"masks/stage{stage}/module1" for stage in (1, 2, 3)]
+    for ((step, picture),) in images.values():
+        assert step == 7 and picture.std() > 10
+    assert len({picture.tobytes() for ((_, picture),) in images.values()}) == 3
+    (tmp_path / "file").write_text("")
+    (tmp_path / "sheet.png").unlink()
+    line = refused(script("show_masks.py", *args, "file", cwd=str(tmp_path)))
+    assert "--board file cannot be written (" in line
+    assert not (tmp_path / "sheet.png").exists()
+
+
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        ("", "give images, or --from-test 6"),
+        ("x.png --channels 1,x", "--channels 1,x: give whole numbers with commas between"),
+        ("x.png --channels=-1", "--channels -1: they are counted from 0"),
+        ("x.png --output sheet.bmp", "--output sheet.bmp: give a name that ends in .png, .svg or .pdf"),
+        ("x.png --output a/sheet.png", "--output a/sheet.png: there is no folder"),
+        ("x.png", "absent.params: no such parameter file"),
+    ],
+)
+def test_bad_input_is_one_line(args, message, tmp_path):
+    assert message in refused(script("show_masks.py", "--params", "absent.params", *args.split(), cwd=str(tmp_path)))

@@ -1,0 +1,203 @@
+"""Measures against counting by hand; every sample once, whatever batch and devices divide."""
+
+import math
+
+import numpy as np
+import pytest
+
+from helpers.scripts import script
+from resattnet.data import recordio
+from resattnet.data.datasets import ImageSet
+from resattnet.data.loaders import ArrayLoader
+from resattnet.data.transforms import Transform
+from resattnet.evaluation.assessment import assess_files
+from resattnet.evaluation.metrics import (
+    compare_paired,
+    compute_logits,
+    evaluate,
+    evaluate_logits,
+    mean_probabilities,
+    measure_samples,
+    reliability,
+    split_batch,
+)
+from resattnet.evaluation.options import TestOptions
+from resattnet.models import parameters
+from resattnet.models.network import get_attention_cifar
+from resattnet.system.mxnet import mx
+
+
+def test_measure_against_a_loop():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(200, 7)).astype(np.float32), rng.integers(0, 7, 200)
+    result = evaluate_logits(logits, labels)
+    loss = top1 = top5 = 0
+    for row, label in zip(logits.astype(float), labels):
+        loss -= np.log(np.exp(row[label]) / np.exp(row).sum()) / 200
+        order = sorted(range(7), key=lambda k: -row[k])
+        top1 += (order[0] == label) / 200
+        top5 += (label in order[:5]) / 200
+    assert (result.loss, result.top1, result.top5) == pytest.approx((loss, top1, top5))
+    assert result.samples == 200 and result.confusion.trace() / 200 == pytest.approx(top1)
+    for k in range(7):
+        assert result.class_accuracy[k] == pytest.approx((logits.argmax(1) == k)[labels == k].mean())
+
+
+def test_each_sample_against_a_loop():
+    rng = np.random.default_rng(1)
+    logits, labels = 5 * rng.normal(size=(60, 7)).astype(np.float32), rng.integers(0, 7, 60)
+    logits[:2], labels[:2] = [0, 3, 3, 0, 0, 0, 0], 2  # equal ones
+    samples = measure_samples(logits, labels)
+    losses = []
+    for index, (row, label) in enumerate(zip(logits.astype(float), labels)):
+        shares = [np.exp(value) / sum(np.exp(other) for other in row) for value in row]
+        losses.append(-np.log(shares[label]))
+        assert samples.predicted[index] == shares.index(max(shares))
+        assert samples.probability[index] == pytest.approx(max(shares))
+    assert samples.loss == pytest.approx(losses) and samples.loss.mean() == evaluate_logits(logits, labels).loss
+    assert samples.hardest(9).tolist() == sorted(range(60), key=lambda index: -samples.loss[index])[:9]
+    assert len(samples.hardest(100)) == 60
+
+
+def test_loss_of_huge_logits_is_finite():
+    samples = measure_samples(np.array([[1e4, 0.0], [0.0, -1e4]], np.float32), np.array([1, 0]))
+    assert samples.loss.tolist() == [1e4, 0] and samples.probability.tolist() == [1, 1]
+
+
+def test_equal_logits_are_not_all_right():
+    result = evaluate_logits(np.zeros((10, 10), np.float32), np.arange(10))
+    assert result.top1 == 0.1 and result.top5 == 0.5 and result.loss == pytest.approx(np.log(10))
+
+
+def test_fewer_than_five_classes_and_a_class_without_samples():
+    result = evaluate_logits(np.eye(3, dtype=np.float32)[[0, 1]], np.array([0, 2]))
+    assert result.top5 == 1 and result.class_accuracy[0] == 1 and np.isnan(result.class_accuracy[1])
+
+
+class Fingerprint(mx.gluon.HybridBlock):
+    """Answers with the image's own number, so that a lost, doubled or swapped sample shows."""
+
+    def hybrid_forward(self, F, x):
+        return F.one_hot(F.round(x.max(axis=(1, 2, 3)) * 255), 23)
+
+
+@pytest.mark.parametrize("devices", [1, 2, 3])
+@pytest.mark.parametrize("batch_size", [1, 5, 11, 23, 50])
+def test_every_sample_exactly_once(batch_size, devices):
+    images = np.arange(23, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 2, 2, 3), np.uint8)
+    image_set = ImageSet(images, np.arange(23, dtype=np.int32), tuple(map(str, range(23))))
+    loader = ArrayLoader(image_set, Transform((0.0,) * 3, (1.0,) * 3, 23), batch_size)
+    result = evaluate(Fingerprint(), loader, [mx.cpu(index) for index in range(devices)])
+    assert (result.confusion == np.eye(23)).all()
+
+
+def test_split_batch_keeps_order_and_types():
+    parts = split_batch(
+        np.arange(5, dtype=np.float32).reshape(5, 1, 1, 1), np.arange(5, dtype=np.int32), [mx.cpu(0), mx.cpu(1)]
+    )
+    assert [y.context for _, y in parts] == [mx.cpu(0), mx.cpu(1)] and parts[0][1].dtype == np.int32
+    assert np.concatenate([y.asnumpy() for _, y in parts]).tolist() == list(range(5))
+    assert len(split_batch(np.zeros((1, 1, 1, 1)), np.zeros(1), [mx.cpu(0), mx.cpu(1)])) == 1
+
+
+def test_mean_of_probabilities():
+    rng = np.random.default_rng(0)
+    logits = [(rng.normal(size=(20, 4)) * 5).astype(np.float32) for _ in range(2)]
+    for i, row in enumerate(mean_probabilities(*logits)):
+        parts = [np.exp(part[i].astype(float)) / np.exp(part[i].astype(float)).sum() for part in logits]
+        assert np.allclose(np.exp(row), (parts[0] + parts[1]) / 2, rtol=1e-6)
+    far = mean_probabilities(np.array([[0.0, 5000.0]]), np.array([[0.0, 5000.0]]))
+    assert np.isfinite(far).all() and np.isfinite(evaluate_logits(far, np.array([0])).loss)
+
+
+class Corner(mx.gluon.HybridBlock):
+    """Answers with the first column of the image."""
+
+    def hybrid_forward(self, F, x):
+        return F.slice_axis(x, axis=3, begin=0, end=1).reshape((0, -1))
+
+
+def test_predict_mirrors_left_and_right():
+    images = np.random.default_rng(0).integers(0, 256, (7, 2, 5, 3), dtype=np.uint8)
+    loader = ArrayLoader(
+        ImageSet(images, np.arange(7, dtype=np.int32), tuple("abcdefg")), Transform((0.0,) * 3, (1.0,) * 3, 7), 3
+    )
+    for mirror, column in ((False, 0), (True, 4)):
+        logits, labels = compute_logits(Corner(), loader, [mx.cpu()], mirror=mirror)
+        expected = images[:, :, column].transpose(0, 2, 1).reshape(7, -1) / 255
+        assert np.allclose(logits, expected, atol=1e-6) and labels.tolist() == list(range(7))
+
+
+def test_mirrored_images_are_measured_beside_the_plain_ones(tmp_path):
+    rng = np.random.default_rng(1)
+    sets = {
+        split: ImageSet(
+            rng.integers(0, 256, (30, 8, 8, 3), dtype=np.uint8), rng.integers(0, 3, 30).astype(np.int32), tuple("abc")
+        )
+        for split in ("train", "test")
+    }
+    recordio.write_records(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.25,) * 3, True)
+    net, path = get_attention_cifar(3, 56, "thin"), str(tmp_path / "net.params")
+    net.initialize()
+    images = (sets["test"].images.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.25
+    net.output.weight.set_data(net.output.weight.data() / abs(net(mx.nd.array(images))).max())  # logits of up to 1
+    parameters.save_parameters(
+        net,
+        path,
+        dict(
+            network=dict(num_layers=56, widths="thin", classes=3, attention_learning="arl"),
+            dataset="noise",
+            data_format="rec",
+            data_dir=str(tmp_path),
+        ),
+    )
+    (plain,) = assess_files([path], TestOptions(num_gpus=0))
+    (both,) = assess_files([path], TestOptions(num_gpus=0, flip=True))
+    assert plain.mirrored is None and both.evaluation[:3] == plain.evaluation[:3]
+    total = 0
+    for part in (images, images[..., ::-1]):
+        exponents = np.exp(net(mx.nd.array(part)).asnumpy().astype(float))
+        total += exponents / exponents.sum(axis=1, keepdims=True) / 2
+    labels = sets["test"].labels
+    assert both.mirrored.evaluation.top1 == (total.argmax(axis=1) == labels).mean()
+    assert both.mirrored.evaluation.loss == pytest.approx(-np.log(total[np.arange(30), labels]).mean(), rel=1e-4)
+    out = script("cifar10_test.py", "--params", path, "--flip", 1, "--num-gpus", 0).stdout.splitlines()
+    assert out[1].startswith(f"top-1 {plain.evaluation.top1:.4f}")
+    assert out[2].startswith(f"top-1 with mirrored images {both.mirrored.evaluation.top1:.4f}")
+
+
+def test_calibration_error_against_a_loop():
+    rng = np.random.default_rng(3)
+    shares = rng.dirichlet(np.ones(4), 500).max(axis=1)
+    shares[:15], right = np.arange(1, 16) / 15, rng.random(500) < 0.6  # each upper edge belongs to its bin
+    result, error = reliability(shares, right), 0
+    for place in range(15):
+        rows = [row for row in range(500) if place / 15 < shares[row] <= (place + 1) / 15]
+        assert result.counts[place] == len(rows)
+        if rows:
+            confidence = sum(shares[row] for row in rows) / len(rows)
+            accuracy = sum(bool(right[row]) for row in rows) / len(rows)
+            assert (result.confidence[place], result.accuracy[place]) == pytest.approx((confidence, accuracy))
+            error += len(rows) / 500 * abs(confidence - accuracy)
+    assert result.counts.sum() == 500 and result.error == pytest.approx(error, rel=1e-12)
+
+
+def test_calibration_error_in_closed_form():
+    by_hand = reliability(np.array([0.5, 0.5, 0.9, 0.9]), np.array([True, False, True, True]))
+    assert by_hand.error == pytest.approx(0.05)  # half of them 0.1 too modest, the others right as often as they say
+    shares = np.repeat([0.1, 0.3, 0.55, 0.8, 1.0], 20)
+    calibrated = np.concatenate([np.arange(20) < round(20 * share) for share in (0.1, 0.3, 0.55, 0.8, 1.0)])
+    assert reliability(shares, calibrated).error == pytest.approx(0, abs=1e-12)
+    assert reliability(shares, np.zeros(100, bool)).error == pytest.approx(shares.mean())
+    empty = reliability(shares, calibrated, bins=10)
+    assert len(empty.counts) == 10 and np.isnan(empty.accuracy[empty.counts == 0]).all() and empty.counts[0] == 20
+
+
+@pytest.mark.parametrize("one, other", [(0, 0), (3, 0), (4, 9), (7, 7), (40, 61)])
+def test_paired_comparison_against_the_binomial_formula(one, other):
+    first = np.array([True] * one + [False] * other + [True] * 5 + [False] * 3)
+    second = np.array([False] * one + [True] * other + [True] * 5 + [False] * 3)
+    total = one + other
+    tail = sum(math.comb(total, k) for k in range(min(one, other) + 1)) / 2**total
+    found = compare_paired(first, second)
+    assert found[:2] == (one, other) and found.p == pytest.approx(min(1, 2 * tail), rel=1e-9)

@@ -1,0 +1,217 @@
+"""Top-1 under corruptions against a loop, from a function, a parameter file and the script; the table and the sheet."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.scripts import refused, script
+from resattnet.data import datasets, recordio
+from resattnet.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from resattnet.evaluation import robustness
+from resattnet.evaluation.assessment_tables import means_table, robustness_table
+from resattnet.evaluation.model_file import compute_test_logits, open_model
+from resattnet.evaluation.options import TestOptions
+from resattnet.models import parameters
+from resattnet.models.network import get_attention_cifar
+from resattnet.system.mxnet import mx
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return datasets.load_images("digits", None, "test")
+
+
+@pytest.fixture(scope="module")
+def linear():
+    """A linear classifier of the digits, by least squares: images to logits."""
+    train_set = datasets.load_images("digits", None, "train")
+
+    def features(images):
+        return np.concatenate([images.reshape(len(images), -1) / 255, np.ones((len(images), 1))], axis=1)
+
+    x, targets = features(train_set.images[..., :1]), np.eye(10)[train_set.labels]
+    weights = np.linalg.solve(x.T @ x + 1e-3 * np.eye(x.shape[1]), x.T @ targets)
+    return lambda images: features(images[..., :1]) @ weights
+
+
+@pytest.mark.parametrize("batch_size", [7, 100, 1000])
+def test_against_a_loop(batch_size, digits, linear):
+    images, labels = digits.images[:90], digits.labels[:90]
+    before = images.copy()
+    result = robustness.robustness(linear, images, labels, ("impulse", "blur"), batch_size, seed=4)
+    assert json.loads(json.dumps(result)) == result and (images == before).all()
+    assert result["images"] == 90 and result["clean"] == (linear(images).argmax(1) == labels).mean()
+    assert list(result["top1"]) == ["impulse", "blur"]
+    values = []
+    for name in ("impulse", "blur"):
+        for strength in STRENGTHS:
+            logits = np.concatenate(
+                [linear(corrupt(images[row : row + 1], name, strength, 4, row)) for row in range(90)]
+            )
+            hits = [order[0] == label for order, label in zip(np.argsort(-logits, axis=1), labels)]
+            values.append(sum(hits) / 90)
+    assert sum(result["top1"].values(), []) == values and result["mean"] == pytest.approx(sum(values) / 10)
+
+
+def test_noise_costs_accuracy(digits, linear):
+    result = robustness.robustness(linear, digits.images, digits.labels)
+    assert list(result["top1"]) == list(CORRUPTIONS) and result["clean"] > 0.8
+    assert result["top1"]["noise"][4] < result["clean"] - 0.1 and result["top1"]["impulse"][4] < result["clean"] - 0.1
+
+
+def test_no_bar_where_there_is_no_terminal(digits, linear, capfd):
+    robustness.robustness(linear, digits.images[:20], digits.labels[:20], ("noise",))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_table():
+    result = dict(images=50, clean=0.75, mean=0.4, top1=dict(noise=[0.5, 0.4, 0.3, 0.2, 0.1], pixelate=[0.5] * 5))
+    assert robustness_table(result).splitlines() == [
+        "clean top-1 0.7500 of 50 test images; corrupted, by strength:",
+        "corruption       1       2       3       4       5    mean",
+        "noise       0.5000  0.4000  0.3000  0.2000  0.1000  0.3000",
+        "pixelate    0.5000  0.5000  0.5000  0.5000  0.5000  0.5000",
+        "mean        0.5000  0.4500  0.4000  0.3500  0.3000  0.4000",
+    ]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """A parameter file for the digits: the features as initialised, and the output fitted to them."""
+    train_set, facts = datasets.load_images("digits", None, "train"), datasets.describe_data("digits")
+    mx.random.seed(0)
+    net, path = get_attention_cifar(10, 56, "thin"), str(tmp_path_factory.mktemp("net") / "net.params")
+    net.initialize(mx.init.Xavier())
+    x = (train_set.images[:300].transpose(0, 3, 1, 2) / 255 - facts.mean[0]) / facts.std[0]
+    features = net.features(mx.nd.array(x)).asnumpy().reshape(300, -1)
+    features = np.concatenate([features, np.ones((300, 1))], axis=1)
+    scale = np.square(features).mean()
+    weights = np.linalg.solve(
+        features.T @ features + 0.1 * scale * np.eye(features.shape[1]), features.T @ np.eye(10)[train_set.labels[:300]]
+    )
+    net.output.weight.set_data(mx.nd.array(weights[:-1].T))
+    net.output.bias.set_data(mx.nd.array(weights[-1]))
+    parameters.save_parameters(
+        net,
+        path,
+        dict(
+            network=dict(num_layers=56, widths="thin", classes=10, attention_learning="arl"),
+            dataset="digits",
+            data_format="bin",
+            data_dir="data",
+        ),
+    )
+    return path
+
+
+def measured(path, options):
+    trained, devices = open_model(path, options)
+    return robustness.measure_opened(trained, devices, trained.images("test"), options)
+
+
+@pytest.mark.parametrize("graph", ["plain", "fused", "int8"])
+def test_a_parameter_file_with_each_graph(graph, path):
+    options = TestOptions(
+        num_gpus=0,
+        graph=graph,
+        corruptions="contrast",
+        corruption_images=60,
+        batch_size=60,
+        calibration_images=32 if graph == "int8" else None,
+    )
+    result = measured(path, options)
+    logits, test_set, _ = compute_test_logits(path, options)
+    assert result["images"] == 60 and result["clean"] > 0.4
+    assert result["clean"] == (logits[:60].argmax(axis=1) == test_set.labels[:60]).mean()
+    assert result["top1"]["contrast"][4] < result["clean"] - 0.1
+
+
+def test_records_give_the_same(path, digits, tmp_path):
+    few = digits._replace(images=digits.images[:20], labels=digits.labels[:20])
+    facts = datasets.describe_data("digits")
+    recordio.write_records(str(tmp_path), "mine", {"train": few, "test": few}, "mine", facts.mean, facts.std, False)
+    known = dict(num_gpus=0, corruptions="noise", batch_size=20)
+    expected = measured(path, TestOptions(corruption_images=20, **known))
+    assert expected == measured(path, TestOptions(dataset="mine", data_format="rec", data_dir=str(tmp_path), **known))
+
+
+def test_the_script(path, tmp_path):
+    given = ["--params", path, "--num-gpus", 0, "--corruptions", "noise,brightness", "--corruption-images", 40]
+    done = script("cifar10_test.py", *given)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    result = measured(path, TestOptions(num_gpus=0, corruptions="noise,brightness", corruption_images=40))
+    assert result["images"] == 40
+    assert done.stdout.splitlines()[-5:] == robustness_table(result).splitlines()
+    done = script("cifar10_test.py", "--params", path, *given[1:], "--output", tmp_path / "out", "--format", "json")
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert [each["robustness"] for each in json.loads(done.stdout)["evaluations"]] == [result, result]
+    with Image.open(str(next((tmp_path / "out").glob("2_*")) / "corruptions.png")) as image:
+        assert image.size[0] > 2 * 6 * 32 and image.size[1] > 10 * 32
+
+
+def test_several_files_have_a_line_each():
+    result = {"images": 20, "clean": 0.5, "top1": {"noise": [0.4, 0.4, 0.3, 0.2, 0.2], "jpeg": [0.5] * 5}, "mean": 0.4}
+    told = [
+        SimpleNamespace(name=name, robustness=dict(result, clean=clean)) for name, clean in (("a", 0.5), ("b", 0.6))
+    ]
+    assert means_table(told).splitlines() == [
+        "top-1 of 20 test images under corruptions, mean of five strengths",
+        "file   clean   noise    jpeg    mean",
+        "a     0.5000  0.3000  0.5000  0.4000",
+        "b     0.6000  0.3000  0.5000  0.4000",
+    ]
+
+
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        ("--corruptions nois", "--corruptions nois: no such corruption; the nearest: noise"),
+        ("--corruption-images 9", "--corruption-images goes with --corruptions"),
+        ("--corruptions 0 --corruption-images 9", "--corruption-images goes with --corruptions"),
+        ("--corruptions 1 --ensemble 1", "--ensemble 1 --corruptions 1: corruptions are measured of single files only"),
+        ("--corruptions 1 --corruption-images 0", "--corruption-images 0: give a number at least 1"),
+        ("--corruptions 1 --corruption-images 361", "--corruption-images 361: digits has 360 test images"),
+    ],
+)
+def test_bad_input_is_one_line(args, message, path):
+    assert message in refused(script("cifar10_test.py", "--params", path, "--num-gpus", 0, *args.split()))
+
+
+def test_the_sheet_shows_the_first_image_of_each_class(digits, monkeypatch):
+    drawn = []
+    draw = robustness.figures.mosaics
+    monkeypatch.setattr(robustness.figures, "mosaics", lambda *args: drawn.append(args) or draw(*args))
+    robustness.sheet(digits, ("noise", "jpeg"))
+    ((panels, columns, rows),) = drawn
+    assert columns == ("clean", "1", "2", "3", "4", "5") and rows == list("0123456789")
+    assert [title.split(":")[0] for title, _ in panels] == ["noise", "jpeg"]
+    for name, (_, images) in zip(("noise", "jpeg"), panels):
+        whole = [digits.images] + [corrupt(digits.images, name, strength) for strength in STRENGTHS]
+        for label in range(10):
+            row = digits.labels.tolist().index(label)
+            assert (images[label] == [stage[row] for stage in whole]).all()
+
+
+def test_mosaics_put_each_image_in_its_place():
+    images = np.random.default_rng(0).integers(0, 255, (2, 3, 4, 5, 3), dtype=np.uint8)
+    figure = robustness.figures.mosaics([("a", images), ("b$", images[::-1])], "xyz", "uv", per_row=1)
+    for axes, expected in zip(figure.axes, (images, images[::-1])):
+        shown = np.asarray(axes.get_images()[0].get_array())
+        assert [text.get_text() for text in axes.get_xticklabels()] == list("xyz")
+        for row in range(2):
+            for column in range(3):
+                assert (shown[5 * row : 5 * row + 4, 6 * column : 6 * column + 5] == expected[row, column]).all()
+                assert 6 * column < axes.get_xticks()[column] < 6 * column + 4
+
+
+def test_a_sheet_of_many_classes_shows_ten(monkeypatch):
+    images = np.zeros((100, 8, 8, 3), np.uint8)
+    many = datasets.ImageSet(images, np.arange(100, dtype=np.int32)[::-1].copy(), tuple(f"c{k}" for k in range(100)))
+    drawn = []
+    draw = robustness.figures.mosaics
+    monkeypatch.setattr(robustness.figures, "mosaics", lambda *args: drawn.append(args) or draw(*args))
+    robustness.sheet(many, ("blur",))
+    assert drawn[0][2] == [f"c{label}" for label in range(0, 100, 11)]

@@ -1,0 +1,655 @@
+"""The recipes: what they are, that each can be run, that runs of them go on and are entered from their own logs."""
+
+import dataclasses
+import importlib.util
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.runs import stop_at
+from helpers.scripts import ROOT, refused, script
+from resattnet.data import recordio
+from resattnet.data.datasets import ImageSet
+from resattnet.experiments import recipes, reproduce
+from resattnet.experiments.options import ReproductionOptions
+from resattnet.runs import states
+from resattnet.system import gpus
+from resattnet.system.errors import InputError
+from resattnet.system.signals import Interrupted
+from resattnet.training import loop
+from resattnet.training.options import TrainingOptions
+from resattnet.training.resume import load_for_resume, options_for_resume
+
+HEAD = ",".join(recipes.Recipe._fields) + "\n"
+TABLE = recipes.read_recipes()
+NAMES = [recipe.name for recipe in TABLE]
+
+
+def by_name(name):
+    return recipes.find_recipe(name, TABLE)
+
+
+@pytest.mark.parametrize("name", [recipe.name for recipe in TABLE if recipe.flags])
+def test_the_flags_of_each_recipe_are_those_of_the_training_script(name):
+    options = recipes.options(by_name(name))
+    assert options.dataset in ("cifar10", "cifar100", "digits")
+
+
+def test_each_row_has_what_it_needs():
+    for recipe in TABLE:
+        assert re.fullmatch("[a-z0-9][a-z0-9.-]*", recipe.name)
+        assert recipe.flags or recipe.caveat
+        assert bool(recipe.error) == (recipe.whose not in ("", "this code"))
+        assert not recipe.error or 1 < float(recipe.error) < 30
+        assert bool(recipe.ours) == bool(recipe.conditions)
+
+
+# The paper's tables 2 to 4 and its text, CIFAR-10 top-1 error in %, by depth.
+PAPER = {
+    "paper-%d": {56: 5.52, 92: 4.99, 128: 4.44, 164: 4.31, 236: 4.14, 452: 3.90},
+    "paper-nal-%d": {56: 5.89, 92: 5.35, 128: 5.57, 164: 7.18},
+    "paper-channel-%d": {56: 6.24},
+    "paper-spatial-%d": {56: 6.33},
+    "paper-local-%d": {56: 6.48},
+    "paper-noise10-%d": {92: 5.15},
+    "paper-noise30-%d": {92: 5.79},
+    "paper-noise50-%d": {92: 7.27},
+    "paper-noise70-%d": {92: 15.75},
+    "paper-cifar100-%d": {92: 21.71, 236: 21.16, 452: 20.45},
+    "paper-imagenet-%d": {56: 21.76, 92: 19.5},
+    "paper-imagenet-next-%d": {56: 21.2},
+    "paper-imagenet-inception-%d": {56: 20.36},
+    "paper-resnet-noise10-%d": {164: 5.93},
+    "paper-resnet-noise30-%d": {164: 6.61},
+    "paper-resnet-noise50-%d": {164: 8.35},
+    "paper-resnet-noise70-%d": {164: 17.21},
+}
+# The reference Gluon implementation's tricks table, by what each run had.
+TRICKS = {
+    "b128-lr2.0-w5": 4.3369,
+    "b128-lr1.5-w5": 4.4071,
+    "b128-lr1.0-w5": 4.5473,
+    "b128-lr2.0-w5-a0.2": 4.0865,
+    "b128-lr2.0-w5-a0.4": 3.7760,
+    "b128-lr2.0-w5-a1.0": 3.7059,
+    "b128-lr2.0-w5-a0.2-e0.1": 3.8161,
+    "b128-lr2.0-w5-a0.2-e0.01": 3.8962,
+    "b128-lr2.0-w10-a0.2-e0.1": 4.0365,
+    "b128-lr2.0-w10-a1.0-e0.1": 3.6258,
+    "b128-lr1.6-w10-a1.0": 3.4956,
+    "b128-lr2.0-w10-a0.2-e0.01": 4.0765,
+    "b64-lr2.0-w5": 4.4271,
+    "b64-lr1.5-w5": 4.3169,
+    "b64-lr1.0-w5": 4.4188,
+    "b64-lr2.0-w10-a0.2-e0.1": 4.1466,
+    "b64-lr2.0-w10-a1.0-e0.1": 4.2167,
+    "b64-lr2.0-w10-a0.2-e0.01": 4.4171,
+    "b64-lr1.0-w5-a0.4": 3.7818,
+    "b64-lr1.0-w5-a1.0": 3.5330,
+    "b64-lr1.0-w5-a1.0-e0.1": 3.6358,
+    "b64-lr1.0-w5-a1.0-e0.01": 3.6326,
+    "b64-lr1.0-w10-a1.0-e0.1": 3.7861,
+    "b64-lr0.8-w10-a1.0-e0.1": 3.5729,
+    "b64-lr0.4-w10-a1.0-e0.1": 3.6558,
+}
+# Its plain and mixup runs, and those of the other ports, in error too.
+PORTS = {
+    "gluon-56": 5.01,
+    "gluon-92": 4.76,
+    "gluon-56-mixup": 4.19,
+    "gluon-92-mixup": 3.92,
+    "ladder-92": 2.86,
+    "ladder-452": 2.43,
+    "ladder-imagenet-56": 21.03,
+    "pytorch-92-mixup": 3.35,
+    "pytorch-92-mixup-simpler": 3.16,
+    "preresnet-164": 3.64,
+}
+
+
+def test_the_papers_figures():
+    reported = {name % depth: error for name, errors in PAPER.items() for depth, error in errors.items()}
+    assert reported == {name: float(by_name(name).error) for name in NAMES if name.startswith("paper-")}
+    for name in reported:
+        if by_name(name).flags:
+            options = recipes.options(by_name(name))
+            assert options.num_layers == int(name.rsplit("-", 1)[1])
+            assert (options.attention_learning == "nal") == ("-nal-" in name)
+            assert {"channel", "spatial"} & set(name.split("-")) == {options.attention} - {"mixed"}
+            assert ("local" in name) == (options.mask == "local") and ("cifar100" in name) == (
+                options.dataset == "cifar100"
+            )
+            assert options.label_noise == int((re.findall(r"noise(\d+)", name) or [0])[0]) / 100
+
+
+def test_the_tricks_are_the_25_of_their_table():
+    """Each figure is a share of the 9,984 or 10,048 images of whole batches; each name spells its own flags."""
+    rows = [by_name(name) for name in NAMES if name.startswith("tricks-")]
+    assert {row.name: float(row.error) for row in rows} == {"tricks-" + name: error for name, error in TRICKS.items()}
+    for row in rows:
+        right = 1 - float(row.error) / 100
+        assert any(abs(round(right * images) - right * images) < 1e-6 * images for images in (9984, 10048))
+        options = recipes.options(row)
+        # BytePS divided the gradient of the whole batch by the 8 GPUs once more: g / 8 + wd w, times lr.
+        named = f"tricks-b{options.batch_size}-lr{8 * options.lr}-w{options.warmup}"
+        named += f"-a{options.alpha}" * options.mix_up + f"-e{options.epsilon:g}" * (options.epsilon > 0)
+        assert row.name == named and options.accumulate == 8 and options.optimizer == "nag" and options.wd == 8 * 1e-4
+        # Its script ran an epoch more than it was told, and mixed in the first nine tenths of them.
+        assert options.epochs == 201 and options.mixup_off_epochs == 20 * options.mix_up
+
+
+def test_the_runs_of_the_ports():
+    assert PORTS == {
+        name: float(by_name(name).error)
+        for name in NAMES
+        if by_name(name).error and not name.startswith(("paper-", "tricks-"))
+    }
+    for name in PORTS:
+        if name.startswith("gluon-"):
+            options = recipes.options(by_name(name))
+            assert (options.num_layers, options.mix_up) == (int(name.split("-")[1]), name.endswith("mixup"))
+            assert (options.batch_size, options.accumulate) == (64, 2) and options.epochs == 221
+            assert options.lr_steps == (80, 120, 200) and options.mixup_off_epochs == 30 * options.mix_up
+    options = recipes.options(by_name("ladder-92"))
+    assert (options.num_layers, options.batch_size * options.accumulate, options.epochs) == (92, 256, 220)
+    assert options.mix_up and options.cutout == 16 and options.no_wd and options.lr_schedule == "cosine"
+
+
+def test_the_papers_schedule_is_that_of_its_iterations():
+    """160,000 iterations, divided by ten at 64,000 and 96,000, of 781 whole batches of 64 in an epoch."""
+    for name in NAMES:
+        if name.startswith("paper") and by_name(name).flags:
+            options = recipes.options(by_name(name))
+            batches = 50000 // options.batch_size
+            assert [round(steps / batches) for steps in (64000, 96000, 160000)] == [82, 123, options.epochs]
+            assert options.lr_steps == (82, 123) and options.lr_schedule == "step" and options.warmup == 0
+            assert (options.optimizer, options.lr, options.momentum, options.wd) == ("nag", 0.1, 0.9, 1e-4)
+
+
+def test_the_digits_are_what_make_train_runs():
+    with open(os.path.join(ROOT, "Makefile")) as handle:
+        command = re.search(r"scripts/cifar10_train.py (.*?) \$\(ARGS\)", handle.read(), re.S).group(1)
+    assert by_name("digits").flags == " ".join(command.replace("\\\n", " ").split())
+
+
+def test_unknown_names_come_with_the_nearest():
+    with pytest.raises(InputError, match="recipe papr-56: there is none; nearest: paper-56, "):
+        by_name("papr-56")
+    with pytest.raises(InputError, match="there is none; scripts/reproduce.py lists them"):
+        by_name("qqqq")
+    assert "recipe digit: there is none; nearest: digits" in refused(script("cifar10_train.py", "--recipe", "digit"))
+    assert "nearest: digits" in refused(script("reproduce.py", "digit"))
+    assert "recipe ladder-452 cannot be run here" in refused(script("reproduce.py", "digits", "ladder-452"))
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("name,flags\na,b\n", "its columns have to be name,flags,error,whose,caveat,ours,conditions"),
+        (HEAD + "a,,,,,,\na,,,,,,\n", "two recipes are called a"),
+        (HEAD + "a,,,,,,\nb,,,,one, two,,\n", "line 3: 8 cells in place of 7; a cell with a comma needs quotes"),
+        (HEAD + "a,,,\n", "line 2: 4 cells in place of 7"),
+        (HEAD + 'a,"--epochs 3,,,,,\n', "cannot be read as a file of recipes"),
+        (HEAD + "\udcff,,,,,,\n", "cannot be read as a file of recipes .*utf-8"),
+    ],
+)
+def test_files_that_are_not_recipes(tmp_path, text, message):
+    path = tmp_path / "recipes.csv"
+    with pytest.raises(InputError, match="no such file of recipes"):
+        recipes.read_recipes(str(path))
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match=message):
+        recipes.read_recipes(str(path))
+    with pytest.raises(InputError, match="cannot be read as a file of recipes"):
+        recipes.read_recipes(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ("--name 'x", "recipe a: its flags cannot be read .No closing quotation"),
+        ("--alpha 0.2", "recipe a: --alpha 0.2 goes with --mix-up 1"),
+    ],
+)
+def test_flags_that_are_wrong(flags, message):
+    with pytest.raises(InputError, match=message):
+        recipes.options(recipes.Recipe("a", flags, "", "", ""))
+
+
+# ---- flags, listing, README ----
+
+
+def parsed(monkeypatch, *args):
+    """What the training script makes of its arguments."""
+    spec = importlib.util.spec_from_file_location("cifar10_train", os.path.join(ROOT, "scripts", "cifar10_train.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(sys, "argv", ["cifar10_train.py"] + list(args))
+    options, state = module.parse()
+    assert state is None
+    return options
+
+
+def test_flags_beside_a_recipe_win(monkeypatch):
+    plain = recipes.options(by_name("digits"))
+    assert parsed(monkeypatch, "--recipe", "digits") == plain != TrainingOptions()
+    assert plain.dataset == "digits" and plain.epochs == 5
+    changed = parsed(monkeypatch, "--epochs", "7", "--recipe", "digits", "--seed", "3", "--widths", "full")
+    assert changed == dataclasses.replace(plain, epochs=7, seed=3, widths="full")
+    assert "recipe : there is none" in refused(script("cifar10_train.py", "--recipe", ""))
+    with pytest.raises(InputError, match="--recipes x: give --recipe beside it"):
+        parsed(monkeypatch, "--recipes", "x")
+    with pytest.raises(InputError, match="--recipe digits --resume x: a run has its own arguments"):
+        parsed(monkeypatch, "--recipe", "digits", "--resume", "x")
+
+
+@pytest.mark.parametrize("name", [recipe.name for recipe in TABLE if recipe.flags])
+def test_a_flag_that_excludes_one_of_a_recipe_wins_over_it(name, monkeypatch):
+    own = recipes.options(by_name(name))
+    assert parsed(monkeypatch, "--recipe", name, "--lr-per-256", "0.4").lr is None
+    assert parsed(monkeypatch, "--recipe", name, "--num-gpus", "1").num_cpus == 1
+    assert parsed(monkeypatch, "--recipe", name, "--float16", "1").dtype == "float32"
+    short = parsed(monkeypatch, "--recipe", name, "--epochs", "3")
+    assert short.epochs == 3 and short.warmup < 3 and (short.mixup_off_epochs, short.lr_steps) == (0, own.lr_steps)
+    plain = parsed(monkeypatch, "--recipe", name, "--mix-up", "0")
+    assert plain == dataclasses.replace(own, mix_up=False, alpha=1.0, mixup_off_epochs=0)
+    cosine = parsed(monkeypatch, "--recipe", name, "--lr-schedule", "cosine")
+    assert cosine == dataclasses.replace(own, lr_schedule="cosine", lr_steps=None)
+    trunk = parsed(monkeypatch, "--recipe", name, "--mask", "none")
+    assert trunk == dataclasses.replace(
+        own, mask="none", attention="mixed", attention_learning="arl", params=own.params if own.mask == "none" else None
+    )
+    assert parsed(monkeypatch, "--recipe", name, "--lr-steps", "200", "--epochs", "300").lr_schedule == "step"
+    assert parsed(monkeypatch, "--recipe", name, "--lr-restarts", "200", "--epochs", "300").lr_schedule == "cosine"
+    late = parsed(monkeypatch, "--recipe", name, "--warmup-epochs", str(own.epochs - 1))
+    assert late.warmup == own.epochs - 1 and all(step >= late.warmup for step in late.lr_steps or ())
+
+
+def test_listing_and_printing(tmp_path):
+    done = script("reproduce.py", cwd=str(tmp_path))
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and [line.split()[0] for line in lines[1:]] == NAMES
+    assert lines[1 + NAMES.index("gluon-92")].split()[1:3] == ["4.76", "haoxintong/ResidualAttentionNetwork-Gluon"]
+    command = script("reproduce.py", "--print", "paper-nal-56", cwd=str(tmp_path)).stdout
+    assert shlex.split(command)[2:] == ["--name", "paper-nal-56"] + shlex.split(by_name("paper-nal-56").flags)
+    assert "--note and --keep are of runs" in refused(script("reproduce.py", "--keep", "data"))
+    assert refused(script("reproduce.py", "--write", "1")).endswith("name the recipes whose runs are to be entered\n")
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_the_readme_is_current():
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as handle:
+        text = handle.read()
+    assert recipes.in_readme(text, TABLE) == text, "run: python scripts/reproduce.py --readme 1"
+    assert all(f"| {name} |" in text for name in NAMES)
+
+
+def test_the_readme_is_made_anew_between_its_markers(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("before\n{}\nold\n{}\nafter\n".format(*recipes.MARKERS))
+    recipes.update_readme(str(path), TABLE[:1])
+    text = path.read_text()
+    assert text.startswith("before\n<!-- recipes -->\n| recipe |") and text.endswith("|\n<!-- /recipes -->\nafter\n")
+    assert "old" not in text and "| paper-56 | 5.52 |" in text
+    for wrong in ("", recipes.MARKERS[1] + recipes.MARKERS[0], recipes.MARKERS[0]):
+        with pytest.raises(InputError, match="the README needs the lines"):
+            recipes.in_readme(wrong, TABLE)
+
+
+# ---- runs ----
+
+
+def write_table(folder, *rows):
+    path = str(folder / "recipes.csv")
+    recipes.write_csv(path, [row._asdict() for row in rows])
+    return path
+
+
+FEW = recipes.Recipe(
+    "few",
+    "--dataset digits --widths thin --epochs 3 --batch-size 16 --warmup-epochs 1 --lr-schedule step --lr-steps 2",
+    "7.5",
+    "nobody",
+    "",
+)
+OTHER = FEW._replace(name="other", flags="--dataset digits")
+
+
+@pytest.fixture
+def few(tmp_path, few_digits):
+    """Options of a reproduction of `FEW`, and of its training."""
+    places = dict(log_dir=str(tmp_path / "log"), model_dir=str(tmp_path / "models"))
+    return (
+        ReproductionOptions(recipes=write_table(tmp_path, OTHER, FEW), **places),
+        dataclasses.replace(recipes.options(FEW), name="few", num_gpus=0, **places),
+    )
+
+
+def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
+    options, training_options = few
+    history = loop.train(training_options).progress.history
+    errors = [100 * (1 - row["validation_top1"]) for row in history]
+    reproduce.save_result(FEW, dataclasses.replace(options, note="sixteen pixels"))
+    other, entered = recipes.read_recipes(options.recipes)
+    assert other == OTHER and entered[:5] == FEW[:5]
+    assert entered.ours == f"{errors[-1]:.2f}, best {min(errors):.2f}"
+    words = f"digits, 3 epochs, best after {errors.index(min(errors)) + 1}, seed 0, float32, 0 min of training; CPU ("
+    assert entered.conditions.startswith(words) and entered.conditions.endswith("; sixteen pixels")
+    assert re.search(r"Python \d.* MXNet 1\.9\.1, resattnet \d", entered.conditions)
+    assert reproduce.next_command(entered, options) is None
+
+
+def test_a_note_stays_with_the_run_that_it_is_of(few):
+    options, training_options = few
+    loop.train(training_options)
+    entered = reproduce.save_result(FEW, dataclasses.replace(options, note="sixteen pixels"))
+    assert reproduce.save_result(entered, options) == entered
+    another = entered._replace(conditions=entered.conditions.replace("seed 0", "seed 7"))
+    assert not reproduce.save_result(another, options).conditions.endswith("sixteen pixels")
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (dict(cutout=8), "recipe few, which has --cutout 0 where it has 8: move it away"),
+        (dict(ema=0.9), "--ema none where it has 0.9"),
+        (dict(warmup_epochs=0), "--warmup-epochs 1 where it has 0"),
+        (dict(lr=0.2), "--lr 0.1 where it has 0.2"),
+    ],
+)
+def test_a_run_with_other_flags_than_its_recipe_is_not_entered(few, changes, message):
+    options, training_options = few
+    loop.train(dataclasses.replace(training_options, epochs=3, **changes))
+    for act in (reproduce.save_result, reproduce.next_command):
+        with pytest.raises(InputError, match=message):
+            act(FEW, options)
+
+
+def go_on(options, **changes):
+    """Resume the run of `FEW` with other options."""
+    state = states.load_state(os.path.join(options.model_dir, "few"))
+    return loop.train(options_for_resume(state.options, changes, state.progress["epoch"]), state)
+
+
+@pytest.mark.parametrize(
+    "first, message",
+    [
+        (dict(epochs=2), "which has --epochs 3 where it had 2 until step 6: move it away"),
+        (dict(lr=0.3, lr_steps=(1,)), "--lr 0.1 where it had 0.3 until step 6"),
+    ],
+)
+def test_a_run_that_had_other_flags_before_is_not_entered(few, monkeypatch, first, message):
+    options, training_options = few
+    again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        loop.train(dataclasses.replace(training_options, **first))
+    again()
+    go_on(options, **{name: getattr(training_options, name) for name in first})
+    for act in (reproduce.save_result, reproduce.next_command):
+        with pytest.raises(InputError, match=message):
+            act(FEW, options)
+
+
+def test_a_run_that_showed_and_saved_otherwise_before_is_entered(few, monkeypatch):
+    options, training_options = few
+    again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        loop.train(training_options)
+    again()
+    assert go_on(options, log_interval=1, save_period=2).progress.changes[0]["step"] == 6
+    assert reproduce.save_result(FEW, options).ours
+
+
+def test_the_run_of_another_version_is_one_line(few):
+    options, training_options = few
+    run = loop.train(training_options)
+    progress = dict(dataclasses.asdict(run.progress), options=dict(dataclasses.asdict(run.options), depth_drop=0.1))
+    states.save_state(run.folder, {}, progress)
+    for act in (reproduce.save_result, reproduce.next_command):
+        with pytest.raises(InputError, match="models/few: the run is of another version of resattnet: --depth-drop is"):
+            act(FEW, options)
+
+
+def test_a_row_that_was_edited_while_it_ran_keeps_what_was_edited(few, tmp_path):
+    options, training_options = few
+    loop.train(training_options)
+    write_table(tmp_path, OTHER, FEW._replace(caveat="sixteen pixels", error="8.5"))
+    entered = reproduce.save_result(FEW, options)
+    row = recipes.read_recipes(options.recipes)[1]
+    assert (row.caveat, row.error, row.ours) == ("sixteen pixels", "8.5", entered.ours) and row.ours
+    write_table(tmp_path, OTHER, FEW._replace(flags=FEW.flags + " --cutout 8"))
+    with pytest.raises(InputError, match="recipe few has other flags in .*recipes.csv than it was run with"):
+        reproduce.save_result(FEW, options)
+
+
+def test_what_does_not_decide_may_differ(few):
+    """Among it the seed, which the conditions name, unless the recipe has one; and defaults that are given."""
+    options, training_options = few
+    loop.train(dataclasses.replace(training_options, seed=3, log_interval=7, save_period=1, lr=0.1))
+    assert "seed 3" in reproduce.save_result(FEW, options).conditions
+    with pytest.raises(InputError, match="--seed 4 where it has 3"):
+        reproduce.save_result(FEW._replace(flags=FEW.flags + " --seed 4"), options)
+
+
+@pytest.mark.parametrize(
+    "usable, flags, added",
+    [
+        ([], "", False),
+        ([0], "", False),
+        ([0, 1, 3], "", True),
+        ([0, 1], "--num-cpus 2", False),
+        ([0, 1], "--num-gpus 2", False),
+    ],
+)
+def test_a_recipe_is_run_on_one_device_unless_it_says_otherwise(few, monkeypatch, usable, flags, added):
+    monkeypatch.setattr(reproduce, "gpus", lambda: gpus.Gpus(usable, []))
+    command = reproduce.next_command(FEW._replace(flags=FEW.flags + " " + flags), few[0])
+    assert ("--num-gpus 1" in " ".join(command)) == added
+
+
+@pytest.mark.parametrize("models", ["models", "models/again"])
+def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few, tmp_path, monkeypatch, models):
+    monkeypatch.chdir(tmp_path)
+    options, training_options = (dataclasses.replace(each, model_dir=models) for each in few)
+    more = FEW._replace(name="more", flags=FEW.flags + " --params models/few/last.params")
+    write_table(tmp_path, FEW, more)
+    where = os.path.join(options.model_dir, "few", "last.params")
+    with pytest.raises(
+        InputError,
+        match="recipe more starts from .*few/last.params, which is not there: run that "
+        "recipe before, as by scripts/reproduce.py few more",
+    ):
+        reproduce.next_command(more, options)
+    again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        loop.train(training_options)
+    again()
+    with pytest.raises(InputError, match="few/last.params, whose run has 1 of its 3 epochs: run that recipe before"):
+        reproduce.next_command(more, options)
+    loop.train(*load_for_resume(os.path.dirname(where), {}))
+    command = reproduce.next_command(more, options)
+    assert command[command.index("--params") + 1] == where
+    loop.train(dataclasses.replace(training_options, name="more", params=where))
+    assert reproduce.save_result(more, options).ours
+    with open(where, "wb") as handle:
+        handle.write(b"of another run")
+    with pytest.raises(InputError, match="models.*/more began with other parameters than those of .*few/last.params"):
+        reproduce.save_result(more, options)
+    os.remove(where)
+    assert reproduce.save_result(more, options).ours
+    other = more._replace(flags=more.flags.replace("few/last", "few/best"))
+    with pytest.raises(InputError, match="was not run by recipe more, which has --params .*few/best.params where"):
+        reproduce.save_result(other, options)
+
+
+def test_a_run_elsewhere_is_said_too(few, monkeypatch):
+    options, training_options = few
+    stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        loop.train(training_options)
+    for machine in ("another machine", "one where nothing was left to train"):
+        state = states.load_state(os.path.join(options.model_dir, "few"))
+        monkeypatch.setattr(loop, "machine", lambda devices: machine)
+        loop.train(TrainingOptions(**state.options), state)
+    assert reproduce.save_result(FEW, options).conditions.endswith("; then another machine")
+
+
+def test_a_log_that_another_run_has_written_over_decides_nothing(few, tmp_path):
+    options, training_options = few
+    history = loop.train(training_options).progress.history
+    other = dataclasses.replace(training_options, seed=3, model_dir=str(tmp_path / "other"))
+    log = tmp_path / "log" / "csv" / "few.csv"
+    before = log.read_bytes()
+    loop.train(other)
+    assert log.read_bytes() != before
+    entered = reproduce.save_result(FEW, dataclasses.replace(options, keep=str(tmp_path / "kept")))
+    assert entered.ours.startswith(f"{100 * (1 - history[-1]['validation_top1']):.2f}, ")
+    assert (tmp_path / "kept" / "few.csv").read_bytes() == before
+
+
+def test_a_file_of_recipes_that_cannot_be_written_is_one_line(few, monkeypatch):
+    options, training_options = few
+    loop.train(training_options)
+
+    def denied(*args):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(recipes, "write_csv", denied)
+    with pytest.raises(InputError, match="recipes.csv cannot be written .Permission denied"):
+        reproduce.save_result(FEW, options)
+
+
+def test_what_is_not_the_ended_run_of_the_recipe_is_not_entered(few):
+    options, training_options = few
+    before = recipes.read_recipes(options.recipes)
+
+    def refusal(recipe=FEW):
+        with pytest.raises(InputError) as error:
+            reproduce.save_result(recipe, options)
+        assert recipes.read_recipes(options.recipes) == before
+        return str(error.value)
+
+    assert "no run of recipe few is there" in refusal()
+    run = loop.train(training_options)
+    assert reproduce.next_command(FEW, options) is None
+    four = FEW._replace(flags=FEW.flags.replace("--epochs 3", "--epochs 4"))
+    assert "was not run by recipe few, which has --epochs 4 where it has 3: move it away" in refusal(four)
+    progress = dict(dataclasses.asdict(run.progress), epoch=2, options=dataclasses.asdict(training_options))
+    states.save_state(run.folder, {}, progress)
+    assert "has 2 of its 3 epochs: scripts/reproduce.py few goes on" in refusal()
+    assert reproduce.next_command(FEW, options)[2:4] == ["--resume", run.folder]
+
+
+def test_a_run_killed_before_its_first_state_begins_again(few):
+    options, _ = few
+    folder = os.path.join(options.model_dir, "few")
+    os.makedirs(folder)
+    open(os.path.join(folder, "last.state.tmp"), "w").close()
+    assert "--recipe" in reproduce.next_command(FEW, options) and not os.path.exists(folder)
+    os.makedirs(folder)
+    open(os.path.join(folder, "best.params"), "w").close()
+    assert "--recipe" in reproduce.next_command(FEW, options) and os.path.exists(folder)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A folder with records of 32 and 8 images of 8 pixels, and a recipe of eight epochs of them."""
+    rng = np.random.default_rng(0)
+    sets = {
+        split: ImageSet(
+            rng.integers(0, 256, (count, 8, 8, 3)).astype(np.uint8), np.arange(count, dtype=np.int32) % 2, ("a", "b")
+        )
+        for split, count in (("train", 32), ("test", 8))
+    }
+    recordio.write_records(str(tmp_path / "data"), "tiny", sets, "noise", mean=(0.5,) * 3, std=(0.3,) * 3, flip=False)
+    flags = "--dataset tiny --data-format rec --widths thin --batch-size 8 --epochs 8 --warmup-epochs 0 --num-gpus 0"
+    write_table(tmp_path, recipes.Recipe("tiny", flags, "", "", "noise"))
+    return tmp_path
+
+
+def begin(folder):
+    """Start the reproduction of `tiny`; give it and the process of its training once that has ended another epoch."""
+    log = folder / "log" / "csv" / "tiny.csv"
+    before = log.read_text() if log.exists() else ""
+    process = subprocess.Popen(
+        [sys.executable, os.path.join(ROOT, "scripts", "reproduce.py"), "tiny", "--recipes", "recipes.csv"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        cwd=str(folder),
+    )
+    while process.poll() is None and (log.read_text() if log.exists() else "") == before:
+        time.sleep(0.02)
+    assert process.poll() is None, process.communicate()
+    with open(f"/proc/{process.pid}/task/{process.pid}/children") as handle:
+        return process, int(handle.read().split()[0])
+
+
+def wait_for_end(pid):
+    """Until a process of another parent is gone."""
+    for _ in range(3000):
+        try:
+            with open(f"/proc/{pid}/stat") as handle:
+                if handle.read().rsplit(")", 1)[1].split()[0] == "Z":
+                    return
+        except FileNotFoundError:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{pid} does not end")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="the process of the training is found in /proc")
+def test_a_reproduction_stopped_and_killed_goes_on_to_its_end(tiny):
+    """Ctrl-C, then SIGKILL of the reproduction alone, in which case the training saves and leaves too."""
+    process, _ = begin(tiny)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 130 and "stopped in tiny; the same command goes on" in err and "--recipe tiny" in out
+    first = states.load_state(str(tiny / "models" / "tiny")).progress
+    assert 0 < first["epoch"] < 8
+
+    process, child = begin(tiny)
+    process.kill()
+    process.communicate(timeout=200)
+    wait_for_end(child)
+    second = states.load_state(str(tiny / "models" / "tiny")).progress
+    assert first["step"] < second["step"] < 32
+
+    done = script("reproduce.py", "tiny", "--recipes", "recipes.csv", cwd=str(tiny))
+    assert done.returncode == 0 and "--resume models/tiny" in done.stdout, done
+    (entered,) = recipes.read_recipes(str(tiny / "recipes.csv"))
+    with open(str(tiny / "models" / "tiny" / "last.json")) as handle:
+        last = json.load(handle)["validation_top1"]
+    assert entered.ours.startswith(f"{100 * (1 - last):.2f}, best ")
+    with open(str(tiny / "log" / "csv" / "tiny.csv")) as handle:
+        assert len(handle.readlines()) == 9
+    again = script("reproduce.py", "tiny", "--recipes", "recipes.csv", "--note", "x", cwd=str(tiny))
+    assert again.returncode == 0 and "tiny: done before" in again.stdout and "--resume" not in again.stdout
+    assert recipes.read_recipes(str(tiny / "recipes.csv")) == [entered._replace(conditions=entered.conditions + "; x")]
+    kept = script("reproduce.py", "tiny", "--recipes", "recipes.csv", "--write", "1", "--keep", "kept", cwd=str(tiny))
+    assert kept.returncode == 0, kept
+    assert (tiny / "kept" / "tiny.csv").read_bytes() == (tiny / "log" / "csv" / "tiny.csv").read_bytes()
+    with Image.open(str(tiny / "kept" / "tiny.png")) as picture:
+        assert picture.format == "PNG" and len(np.unique(picture.convert("L"))) > 50
+
+
+def test_a_data_set_that_is_missing_is_one_line_and_the_next_recipe_is_run(tmp_path):
+    lost = recipes.Recipe("lost", "--dataset lost --data-format rec --epochs 1", "", "", "no such records")
+    also = lost._replace(name="also")
+    write_table(tmp_path, lost, also)
+    done = script(
+        "reproduce.py", "lost", "also", "--recipes", "recipes.csv", "--data-dir", "nowhere", cwd=str(tmp_path)
+    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 2 and "Traceback" not in done.stderr
+    assert all("lost" in line and "nowhere" in line for line in done.stderr.splitlines())
+    assert not os.path.exists(str(tmp_path / "models"))

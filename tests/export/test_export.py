@@ -1,0 +1,360 @@
+"""Exports against the network that they are of; what is wrong is caught and leaves no file; the README's example."""
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+
+import resattnet
+from helpers.networks import difference, images, initialised, operators
+from helpers.scripts import ROOT, refused, script
+from resattnet.data import datasets
+from resattnet.data.transforms import Transform
+from resattnet.evaluation.model_file import calibration_images
+from resattnet.export import onnx_graph, targets
+from resattnet.export.options import ExportOptions
+from resattnet.models import parameters
+from resattnet.models.graphs import quantize
+from resattnet.models.network import get_attention_cifar, get_attention_net
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
+
+onnx = pytest.importorskip("onnx", reason="python -m pip install -e '.[onnx]'")
+onnxruntime = pytest.importorskip("onnxruntime", reason="python -m pip install -e '.[onnx]'")
+
+VARIANTS = [  # of the network's own arguments: a line each
+    dict(attention_learning="arl"),
+    dict(attention_learning="nal"),
+    dict(attention="channel"),
+    dict(attention="spatial"),
+    dict(mask="local"),
+    dict(mask="none"),
+]
+
+
+def digits(count):
+    """Test images of the digits, as a network is given them."""
+    facts, test_set = datasets.describe_data("digits"), datasets.load_images("digits", None, "test")
+    return Transform(facts.mean, facts.std, 10)(test_set.images[:count], test_set.labels[:count])[0]
+
+
+def tame(net):
+    """Halve the convolutions of a deep network: as initialised, its logits are 1e15, and all error."""
+    for parameter in net.collect_params(".*conv.*_weight").values():
+        parameter.set_data(parameter.data() / 2)
+    return net
+
+
+def run(path, x):
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, {"images": x})[0]
+
+
+def assert_same(given, expected):
+    """Logits to 1e-4 of the largest, and the same top-1."""
+    assert np.abs(given - expected).max() < 1e-4 * max(1, np.abs(expected).max())
+    assert (given.argmax(1) == expected.argmax(1)).all()
+
+
+@pytest.mark.parametrize(
+    "depth, variant",
+    [(56, variant) for variant in VARIANTS] + [(92, VARIANTS[0])],
+    ids=lambda value: "-".join(value.values()) if isinstance(value, dict) else str(value),
+)
+def test_onnx_gives_the_logits_of_the_network(depth, variant, tmp_path):
+    path, x = str(tmp_path / "net.onnx"), digits(8)
+    net = initialised(get_attention_cifar(10, depth, widths="thin", **variant))
+    comparison = targets.export_onnx(net, path, images=x)
+    expected = net(mx.nd.array(x)).asnumpy()
+    for count in (1, 3, 8):  # any batch size
+        assert_same(run(path, x[:count]), expected[:count])
+    assert comparison.images == comparison.agreeing == 8 and comparison.largest == np.abs(expected).max()
+    assert 0 < comparison.error < 1e-4 * max(1, comparison.largest)
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert [value.name for value in model.graph.input] == ["images"]
+    assert {node.op_type for node in model.graph.node} & {"Shape", "Slice", "Concat", "MatMul"} == set()
+    assert os.listdir(str(tmp_path)) == ["net.onnx"]
+
+
+@pytest.mark.parametrize("size", [(37, 50), 5])
+def test_sizes_that_do_not_divide(size, tmp_path):
+    net, path = initialised(get_attention_cifar(10, 56, widths="thin")), str(tmp_path / "net.onnx")
+    x = images(2, 3, *np.broadcast_to(size, 2))
+    targets.export_onnx(net, path, size, images=x.asnumpy())
+    assert_same(run(path, x.asnumpy()), net(x).asnumpy())
+
+
+@pytest.mark.parametrize("size, levels", [((9, 7), 3), ((13, 20), 3), ((1, 1), 3), ((2, 3), 1)])
+def test_scales_round_down_to_the_sizes(size, levels):
+    for _ in range(levels):
+        small = tuple((side + 1) // 2 for side in size)
+        graph = json.loads(
+            mx.sym.contrib.BilinearResize2D(
+                mx.sym.zeros((1, 2) + small, name="small"), mx.sym.var("images"), mode="like", name="resize"
+            ).tojson()
+        )
+        scales = onnx_graph._fix_sizes(graph, (1, 2) + size)["resize"]
+        assert scales.dtype == np.float32
+        for scale, before, after in zip(scales, (1, 2) + small, (1, 2) + size):
+            assert int(np.float32(scale) * np.float32(before)) == int(float(scale) * before) == after
+        size = small
+
+
+def test_another_interpolation_is_caught(tmp_path, monkeypatch):
+    """The graph as it would be without aligned corners: far from the network, and no file."""
+    net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(4)
+
+    def wrong_model(*args):
+        model = onnx_graph.make_model(*args)
+        for node in model.graph.node:
+            for attribute in node.attribute:
+                if attribute.name == "coordinate_transformation_mode":
+                    assert attribute.s == b"align_corners"
+                    attribute.s = b"half_pixel"
+        return model
+
+    path = str(tmp_path / "wrong.onnx")
+    onnx.save(wrong_model(net, 32, 32), path)
+    wrong = targets.compare_logits(run(path, x), net(mx.nd.array(x)).asnumpy())
+    assert wrong.error > 100 * targets.TOLERANCE * wrong.largest
+    monkeypatch.setattr(targets, "make_model", wrong_model)
+    with pytest.raises(RuntimeError, match="net.onnx is not written: its logits are not the network's"):
+        targets.export_onnx(net, str(tmp_path / "net.onnx"), images=x)
+    assert os.listdir(str(tmp_path)) == ["wrong.onnx"]
+
+
+@pytest.mark.parametrize(
+    "build, depth, widths, size",
+    [
+        (get_attention_cifar, 128, "thin", 32),
+        pytest.param(get_attention_cifar, 164, "thin", 32, marks=pytest.mark.slow),
+        (get_attention_cifar, 56, "full", 32),
+        (get_attention_net, 56, "full", 64),
+        pytest.param(get_attention_net, 92, "full", 64, marks=pytest.mark.slow),
+        pytest.param(get_attention_cifar, 236, "thin", 32, marks=pytest.mark.slow),
+        pytest.param(get_attention_cifar, 452, "thin", 32, marks=pytest.mark.slow),
+    ],
+)
+def test_onnx_of_every_depth_and_stem(build, depth, widths, size, tmp_path):
+    net, path = tame(initialised(build(10, depth, widths=widths))), str(tmp_path / "net.onnx")
+    x = images(2, 3, size, size)
+    assert targets.export_onnx(net, path, images=x.asnumpy()).agreeing == 2  # after the checker
+    assert_same(run(path, x.asnumpy()), net(x).asnumpy())
+
+
+def test_the_size_that_a_stem_is_for():
+    assert targets.default_size(get_attention_cifar(10, 56)) == 32
+    assert targets.default_size(get_attention_net(10, 56)) == 224
+
+
+def test_an_export_leaves_the_network_and_the_logging_as_they_were(tmp_path, capfd):
+    net, path = initialised(get_attention_cifar(10, 56, widths="thin")), str(tmp_path / "net.onnx")
+    before, handlers = operators(net), list(logging.getLogger().handlers)
+    resattnet.export_onnx(net, path, images=digits(2))
+    assert operators(net) == before and before["dot"] and not before["_contrib_BilinearResize2D"]
+    assert logging.getLogger().handlers == handlers and logging.getLogger().manager.disable == logging.NOTSET
+    assert capfd.readouterr() == ("", "")
+    # Named after the layers: another network of the same parameters, which Gluon names otherwise, gives the same file.
+    again = get_attention_cifar(10, 56, widths="thin")
+    again.initialize()
+    parameters.copy(net, again)
+    targets.export_onnx(again, str(tmp_path / "again.onnx"), images=digits(2))
+    assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "net.onnx").read_bytes()
+    names = {tensor.name for tensor in onnx.load(path).graph.initializer}
+    assert set(net._collect_params_with_prefix()) <= names
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A parameter file with a description, as a run on the digits leaves them; its classes are told apart softly."""
+    path = str(tmp_path_factory.mktemp("saved") / "best.params")
+    net = initialised(get_attention_cifar(10, 56, widths="thin"))
+    net.output.weight.set_data(net.output.weight.data() / 20)
+    network = dict(
+        num_layers=56, widths="thin", classes=10, attention_learning="arl", attention="mixed", mask="hourglass"
+    )
+    parameters.save_parameters(net, path, dict(network=network, dataset="digits", validation_top1=0.125))
+    return path, net
+
+
+def test_the_script_writes_what_a_user_has_to_know(saved, tmp_path):
+    path, net = saved
+    done = script("export.py", "--params", path, "--to", "onnx", "--output", tmp_path / "net.onnx")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "on 64 test images: largest error" in done.stdout and "same top-1 on 64 of 64" in done.stdout
+    model = onnx.load(str(tmp_path / "net.onnx"))
+    known = {item.key: item.value for item in model.metadata_props}
+    texts = dict(
+        layout="NCHW",
+        channels="RGB",
+        dataset="digits",
+        resattnet_version=resattnet.__version__,
+        params_sha256=parameters.read_description(path)["sha256"],
+    )
+    assert {name: known[name] for name in texts} == texts
+    facts = datasets.describe_data("digits")
+    assert [json.loads(known[name]) for name in ("mean", "std", "classes", "image_size", "top1")] == [
+        list(facts.mean),
+        list(facts.std),
+        list("0123456789"),
+        [32, 32],
+        0.125,
+    ]
+    assert json.loads(known["network"]) == dict(
+        num_layers=56, widths="thin", classes=10, attention_learning="arl", attention="mixed", mask="hourglass"
+    )
+    assert "(batch, 3, 32, 32)" in model.doc_string and known["preprocessing"] and known["range"]
+    shapes = [
+        [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (model.graph.input[0], model.graph.output[0])
+    ]
+    assert shapes == [["batch", 3, 32, 32], ["batch", 10]] and model.graph.output[0].name == "logits"
+
+
+def test_another_image_size(saved, tmp_path):
+    target = str(tmp_path / "net.onnx")
+    _, comparison, what = targets.export_parameters(saved[0], ExportOptions(output=target, image_size=48))
+    assert what == f"{comparison.images} test images" and comparison.images == 28
+    x = images(2, 3, 48, 48)
+    assert_same(run(target, x.asnumpy()), saved[1](x).asnumpy())
+
+
+def test_noise_where_the_data_set_is_absent(saved, tmp_path):
+    options = ExportOptions(output=str(tmp_path / "net.onnx"), dataset="cifar10", data_dir=str(tmp_path))
+    _, comparison, what = targets.export_parameters(saved[0], options)
+    assert comparison.images == 64 and "noise, for want of test images (CIFAR-10 is not in" in what
+    known = {item.key: item.value for item in onnx.load(str(tmp_path / "net.onnx")).metadata_props}
+    assert json.loads(known["classes"])[0] == "airplane"
+
+
+@pytest.mark.parametrize("target", ["symbol", "int8"])
+def test_symbols_are_read_again_at_any_size(saved, target, tmp_path, capfd):
+    path, net = saved
+    prefix = str(tmp_path / "net")
+    options = ExportOptions(to=target, output=prefix, calibration_images=64 if target == "int8" else None)
+    paths, comparison, _ = targets.export_parameters(path, options)
+    assert capfd.readouterr().err == "" and sorted(os.listdir(str(tmp_path))) == ["net-0000.params", "net-symbol.json"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MXNet's own, of the type of the data
+        again = mx.gluon.SymbolBlock.imports(paths[0], ["data"], paths[1])
+    x = images(3, 3, 40, 33)
+    if target == "symbol":
+        assert comparison.error == 0 and difference(again(x), net(x)) == 0
+        return
+    assert comparison.error > 0 and comparison.images == 64
+    assert operators(again)["_sg_mkldnn_conv"] and not operators(again)["Convolution"]
+    train_set, facts = datasets.load_images("digits", None, "train"), datasets.describe_data("digits")
+    graph = quantize(net, calibration_images(train_set, Transform(facts.mean, facts.std, 10), 64))
+    assert difference(again(x), graph(x)) < 1e-4 * float(abs(net(x)).max().asscalar())
+
+
+def test_default_names_stand_beside_the_parameters(saved, monkeypatch):
+    monkeypatch.setattr(targets, "export_onnx", lambda net, path, **kwargs: path)
+    monkeypatch.setattr(targets, "export_symbol", lambda net, prefix, x: (prefix,))
+    monkeypatch.setattr(targets, "quantize", lambda net, x: net)
+    stem = os.path.splitext(saved[0])[0]
+    for target, expected in (("onnx", ".onnx"), ("symbol", ""), ("int8", "-int8")):
+        assert targets.export_parameters(saved[0], ExportOptions(to=target))[0] == (stem + expected,)
+
+
+def test_a_symbol_of_other_logits_leaves_no_file(saved, tmp_path, monkeypatch):
+    monkeypatch.setattr(targets, "load", lambda graph: onnx_graph.load(graph) * 2)
+    with pytest.raises(RuntimeError, match="net-symbol.json is not written: its logits are not the network's"):
+        targets.export_symbol(saved[1], str(tmp_path / "net"), digits(2))
+    assert os.listdir(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        (dict(to="tflite"), "--to tflite: choose from onnx, symbol, int8"),
+        (dict(image_size=0), "--image-size 0: give a number at least 1"),
+        (dict(to="symbol", image_size=64), "--image-size goes with --to onnx"),
+        (dict(to="symbol", classes="names.txt"), "--classes goes with --to onnx"),
+        (dict(calibration_images=64), "--calibration-images goes with --to int8"),
+        (dict(output="nowhere/net.onnx"), "--output nowhere/net.onnx: there is no folder .*nowhere"),
+        (dict(output="net.params"), "--output net.params: give a name that ends in .onnx"),
+    ],
+)
+def test_options_that_do_not_go_together(given, message):
+    with pytest.raises(InputError, match=message):
+        ExportOptions(**given)
+
+
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        ("--to tflite", "--to tflite: choose from onnx, symbol, int8"),
+        ("--num-layers 92", "it fits --num-layers 56 --widths thin and 10 classes"),
+    ],
+)
+def test_bad_input_is_one_line(saved, args, message):
+    assert message in refused(script("export.py", "--params", saved[0], *args.split()))
+
+
+@pytest.mark.parametrize("name", ["there/net", "taken"])
+def test_targets_that_cannot_be_written(saved, name, tmp_path):
+    for taken in ("taken.onnx", "taken-symbol.json"):
+        (tmp_path / taken).mkdir()
+    with pytest.raises(InputError, match=name + ".onnx cannot be written"):
+        targets.export_onnx(saved[1], str(tmp_path / name) + ".onnx", images=digits(2))
+    with pytest.raises(InputError, match=name + ".* cannot be written"):
+        targets.export_symbol(saved[1], str(tmp_path / name), digits(2))
+    assert sorted(os.listdir(str(tmp_path))) == ["taken-symbol.json", "taken.onnx"]
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_without_the_packages_one_line_says_how_to_get_them(saved, package, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match="python -m pip install -e '.\\[onnx\\]'") as raised:
+        targets.export_parameters(saved[0], ExportOptions(output=str(tmp_path / "net.onnx")))
+    assert "\n" not in str(raised.value)
+
+
+def test_parameters_that_are_not_finite(saved, tmp_path):
+    net = get_attention_cifar(10, 56, widths="thin")
+    net.initialize()
+    net.output.bias.set_data(net.output.bias.data() * np.nan)
+    with pytest.raises(InputError, match="logits are not finite"):
+        targets.export_onnx(net, str(tmp_path / "net.onnx"), images=digits(2))
+
+
+def example():
+    """The README's program."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as handle:
+        return re.search(
+            r"<!-- predict_onnx -->\s*```python\n(.*?)```\s*<!-- /predict_onnx -->", handle.read(), re.DOTALL
+        ).group(1)
+
+
+def test_the_readme_example_needs_no_mxnet(saved, tmp_path):
+    from PIL import Image
+
+    path, net = saved
+    target = str(tmp_path / "net.onnx")
+    targets.export_parameters(path, ExportOptions(output=target))
+    program = tmp_path / "predict_onnx.py"
+    program.write_text("import sys\nsys.modules['mxnet'] = sys.modules['resattnet'] = None\n" + example())
+    test_set, answers = datasets.load_images("digits", None, "test"), set()
+    for row, logits in enumerate(net(mx.nd.array(digits(3)))):
+        picture = str(tmp_path / "digit.png")
+        Image.fromarray(test_set.images[row]).save(picture)
+        done = subprocess.run(
+            [sys.executable, str(program), target, picture],
+            capture_output=True,
+            text=True,
+            cwd=str(tmp_path),
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        shares = logits.softmax().asnumpy()
+        expected = [f"{100 * shares[k]:6.2f} %  {k}" for k in np.argsort(-shares)[:3]]
+        assert done.stdout.splitlines() == expected
+        answers.add(done.stdout)
+    assert len(answers) == 3 and len([line for line in example().splitlines() if line]) <= 20

@@ -1,0 +1,35 @@
+"""What a board's event files hold."""
+
+import base64
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+READER = """
+import base64, json, sys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+events = EventAccumulator(sys.argv[1], {"images": 0}); events.Reload()
+tags = events.Tags()
+print(json.dumps({"scalars": {t: [[e.step, e.value] for e in events.Scalars(t)] for t in tags["scalars"]},
+                  "images": {t: [[e.step, base64.b64encode(e.encoded_image_string).decode()] for e in events.Images(t)]
+                             for t in tags["images"]},
+                  "texts": {t: events.Tensors(t)[0].tensor_proto.string_val[0].decode() for t in tags["tensors"]}}))
+"""
+
+
+def read_board(folder):
+    """Events of a board's folder; in a child, since MXBoard and TensorBoard define the same messages.
+
+    Scalars and images are by tag lists of [step, value], an image being a uint8 array (H, W, 3).
+    """
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    out = subprocess.run([sys.executable, "-c", READER, str(folder)], stdout=subprocess.PIPE, check=True)
+    board = json.loads(out.stdout)
+    for images in board["images"].values():
+        images[:] = [[step, np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))] for step, png in images]
+    return board

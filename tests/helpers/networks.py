@@ -1,0 +1,78 @@
+"""Networks and arrays for tests."""
+
+import collections
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from resattnet.data import datasets
+from resattnet.data.transforms import Transform
+from resattnet.models import parameters
+from resattnet.models.network import get_attention_cifar
+from resattnet.system.devices import cpu_facts
+from resattnet.system.mxnet import mx
+
+
+def trainable(net):
+    return sum(int(np.prod(p.shape)) for p in net.collect_params().values() if p.grad_req != "null")
+
+
+def initialised(net, seed=1):
+    """A network whose running statistics are not the trivial ones, so that inference is a real test."""
+    mx.random.seed(seed)
+    net.initialize()
+    rng = np.random.default_rng(seed)
+    for name, parameter in net.collect_params().items():
+        if name.endswith("running_mean"):
+            parameter.set_data(mx.nd.array(rng.normal(0, 0.1, parameter.shape)))
+        elif name.endswith("running_var"):
+            parameter.set_data(mx.nd.array(rng.uniform(0.8, 1.2, parameter.shape)))
+    return net
+
+
+def images(*shape, seed=2):
+    return mx.nd.array(np.random.default_rng(seed).normal(size=shape))
+
+
+def difference(a, b):
+    return float(abs(a - b).max().asscalar())
+
+
+DESCRIPTION = {"dataset": "digits", "data_format": "bin"}
+
+
+def save_net(folder, widths="thin", classes=10, **description):
+    """Parameters of a network in a folder that gives each image another answer, and their description."""
+    net = initialised(get_attention_cifar(classes, 56, widths=widths))
+    test_set, facts = datasets.load_images("digits", None, "test"), datasets.describe_data("digits")
+    x, _ = Transform(facts.mean, facts.std, 10)(test_set.images[:50], test_set.labels[:50])
+    net.output.bias.set_data(-net(mx.nd.array(x)).mean(axis=0))
+    network = dict(classes=classes, num_layers=56, widths=widths, attention_learning="arl")
+    path = str(folder / "net.params")
+    parameters.save_parameters(net, path, dict(DESCRIPTION, network=network, **description))
+    return path
+
+
+def operators(block):
+    return Counter(node["op"] for node in json.loads(block(mx.sym.var("data")).tojson())["nodes"])
+
+
+INSTRUCTIONS = cpu_facts()[1]
+
+
+needs_avx512 = pytest.mark.skipif(
+    bool(INSTRUCTIONS) and "avx512f" not in INSTRUCTIONS, reason="oneDNN has bfloat16 on CPUs with AVX-512 only"
+)
+
+
+def graph_types(symbol):
+    """The type of each output of a symbol's inner nodes, by operator; those of the data and of the parameters apart."""
+    inner = symbol.get_internals()
+    types = dict(zip(inner.list_outputs(), inner.infer_type(data=np.float32)[1]))
+    found = collections.defaultdict(collections.Counter)
+    for node in json.loads(symbol.tojson())["nodes"]:
+        if node["op"] != "null":
+            found[node["op"]][np.dtype(types[node["name"] + "_output"]).itemsize] += 1
+    return found

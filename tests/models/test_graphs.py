@@ -1,0 +1,141 @@
+"""The other graphs of a network: fused gives the same logits, INT8 nearly, from whole numbers."""
+
+import json
+
+import pytest
+
+import resattnet
+from helpers import small_digits
+from helpers.networks import difference, images, initialised, operators
+from resattnet.data import datasets
+from resattnet.data.loaders import ArrayLoader
+from resattnet.data.transforms import Transform
+from resattnet.evaluation.assessment import assess_files
+from resattnet.evaluation.metrics import evaluate
+from resattnet.evaluation.options import TestOptions
+from resattnet.models import parameters
+from resattnet.models.graphs import fuse, quantize
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
+from resattnet.training import options
+from resattnet.training.loop import train
+
+
+@pytest.mark.parametrize("learning", ["arl", "nal"])
+@pytest.mark.parametrize(
+    "build, depth",
+    [(resattnet.get_attention_cifar, 56), (resattnet.get_attention_cifar, 92), (resattnet.get_attention_net, 56)],
+)
+def test_fused_gives_the_same_logits(build, depth, learning):
+    widths = "thin" if build is resattnet.get_attention_cifar else "full"
+    net = initialised(build(10, depth, widths=widths, attention_learning=learning))
+    graph = fuse(net)
+    for shape in ((3, 3, 32, 32), (1, 3, 37, 50), (3, 3, 32, 32)):
+        x = images(*shape)
+        expected = net(x)
+        assert difference(graph(x), expected) < 1e-4 * max(1, float(abs(expected).max().asscalar()))
+    assert difference(net(x), expected) == 0  # and leaves the net itself as it is
+
+
+def test_fused_leaves_no_convolution_alone():
+    net = initialised(resattnet.get_attention_cifar(10, 56, widths="thin"))
+    graph = fuse(net)
+    graph(images(2, 3, 32, 32))
+    found = operators(graph)
+    assert found["_sg_mkldnn_conv"] == 110 and not found["Convolution"]
+    # A normalisation joins the convolution before it; those after a sum, a product or an interpolation stay.
+    assert found["BatchNorm"] == 37
+
+
+def test_fused_of_the_deepest():
+    net = initialised(resattnet.get_attention_cifar(10, 452, widths="thin"))
+    for parameter in net.collect_params(".*conv.*_weight").values():
+        parameter.set_data(parameter.data() / 2)  # as initialised, its logits are 1e15, and all error
+    x = images(1, 3, 32, 32)
+    expected = net(x)
+    assert difference(fuse(net)(x), expected) < 1e-4 * float(abs(expected).max().asscalar())
+
+
+def test_fused_follows_the_parameters_of_its_net():
+    net = initialised(resattnet.get_attention_cifar(10, 56, widths="thin"))
+    graph, x = fuse(net), images(2, 3, 32, 32)
+    net.output.bias.set_data(net.output.bias.data() + 1)
+    assert difference(graph(x), net(x)) < 1e-4 * float(abs(net(x)).max().asscalar())
+
+
+def test_fused_exported_and_imported_gives_the_same(tmp_path):
+    graph, x = fuse(initialised(resattnet.get_attention_cifar(10, 56, widths="thin"))), images(2, 3, 32, 32)
+    expected = graph(x)
+    graph.export(str(tmp_path / "net"))
+    again = mx.gluon.SymbolBlock.imports(str(tmp_path / "net-symbol.json"), ["data"], str(tmp_path / "net-0000.params"))
+    assert difference(again(x), expected) < 1e-4
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The parameters of a run of two epochs on small digits, which the tests that ask for it see too."""
+    folder = tmp_path_factory.mktemp("digits")
+    with pytest.MonkeyPatch.context() as patch:
+        small_digits.use(patch)
+        run = train(
+            options.TrainingOptions(
+                dataset="digits",
+                widths="thin",
+                epochs=2,
+                batch_size=32,
+                warmup_epochs=1,
+                num_gpus=0,
+                log_dir=str(folder / "log"),
+                model_dir=str(folder / "models"),
+            )
+        )
+        yield run.folder + "/best.params"
+
+
+def test_int8_computes_in_int8_and_sees_what_float32_sees(trained, capfd):
+    net = resattnet.get_attention_cifar(10, 56, widths="thin")
+    parameters.load_parameters(net, trained, [mx.cpu()])
+    facts = datasets.describe_data("digits")
+    transform = Transform(facts.mean, facts.std, 10)
+    train_set, test_set = (datasets.load_images("digits", None, split) for split in ("train", "test"))
+    graph = quantize(net, transform(train_set.images[:100], train_set.labels[:100])[0])
+    assert capfd.readouterr().err == ""
+    found = operators(graph)
+    assert found["_contrib_quantized_batch_norm"] == found["_contrib_quantized_act"] == 37
+    assert found["_sg_mkldnn_conv"] == 110
+    nodes = json.loads(graph(mx.sym.var("data")).tojson())["nodes"]
+    assert all(node["attrs"].get("quantized") == "true" for node in nodes if node["op"] == "_sg_mkldnn_conv")
+    x = mx.nd.array(transform(test_set.images, test_set.labels)[0])
+    assert (graph(x).argmax(1) == net(x).argmax(1)).mean().asscalar() > 0.95
+    loader = ArrayLoader(test_set, transform, 50)
+    accuracies = [evaluate(block, loader, [mx.cpu()]).top1 for block in (net, graph)]
+    assert accuracies[0] > 0.5 and abs(accuracies[1] - accuracies[0]) < 0.03
+    assert graph(images(2, 3, 37, 50)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("given", [dict(graph="fused"), dict(graph="int8", calibration_images=64)])
+def test_a_parameter_file_is_measured_with_the_graph_asked_for(trained, given):
+    plain = assess_files([trained], TestOptions(num_gpus=0))[0].evaluation
+    other = assess_files([trained], TestOptions(num_gpus=0, **given))[0].evaluation
+    assert other.samples == plain.samples == 360 and abs(other.top1 - plain.top1) < 0.03
+    assert other.loss != plain.loss
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        (dict(graph="int4"), "--graph int4: choose from plain, fused, int8"),
+        (dict(graph="fused", num_gpus=1), "--graph fused: it runs on the CPU; give --num-gpus 0"),
+        (dict(graph="int8", num_gpus=2), "--graph int8: it runs on the CPU; give --num-gpus 0"),
+        (dict(graph="fused", calibration_images=9), "--calibration-images goes with --graph int8"),
+        (dict(graph="int8", calibration_images=0), "--calibration-images 0: give a number at least 1"),
+    ],
+)
+def test_options_that_do_not_go_together(given, message):
+    with pytest.raises(InputError, match=message):
+        TestOptions(**given)
+
+
+def test_more_calibration_images_than_there_are(trained):
+    with pytest.raises(InputError, match="--calibration-images 2000: the data set has 1437 training images"):
+        assess_files([trained], TestOptions(graph="int8", calibration_images=2000))

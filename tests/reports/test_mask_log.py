@@ -1,0 +1,157 @@
+"""Masks on a run's board: of the right images, at the right steps, each once; and training is as without them."""
+
+import os
+import random
+import signal
+
+import numpy as np
+import pytest
+
+from helpers.boards import read_board
+from helpers.runs import TRICKS, assert_equal_runs, elsewhere, resume, stop_at
+from resattnet.data import datasets
+from resattnet.data.loaders import ArrayLoader
+from resattnet.data.transforms import Transform
+from resattnet.evaluation.masks import soft_masks
+from resattnet.reports import mask_figures, mask_log
+from resattnet.system.devices import check_type
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
+from resattnet.system.signals import Interrupted
+from resattnet.training import loop
+from resattnet.training.options import TrainingOptions
+
+TAGS = [f"masks/stage{stage}/module1" for stage in (1, 2, 3)]
+
+
+def shown_on(options, name="run"):
+    """Steps of the pictures on a run's board, by tag, in the order in which they were logged."""
+    images = read_board(os.path.join(options.log_dir, "board", name))["images"]
+    return {tag: [step for step, _ in pairs] for tag, pairs in images.items()}
+
+
+@pytest.mark.parametrize("count, classes", [(1, 4), (3, 4), (4, 4), (9, 4), (30, 4), (3, 6)])
+def test_one_of_each_class_first(count, classes):
+    """Against a stable sort by how often the class was there before, then by class; classes 4 and 5 are not there."""
+    labels = np.random.default_rng(count).integers(0, 4, 25)
+    images, before = np.arange(25)[:, None], [(labels[:place] == labels[place]).sum() for place in range(25)]
+    expected = np.lexsort((labels, before))[:count]
+    batches = [(images[begin : begin + 3], labels[begin : begin + 3]) for begin in range(0, 25, 3)]
+    found = mask_log.one_of_each_class(batches, count, classes)
+    assert [number for number, _, _ in found] == [int(image[0]) for _, image, _ in found] == expected.tolist()
+    assert [label for _, _, label in found] == labels[expected].tolist()
+
+
+def test_no_more_is_read_than_needed():
+    def batches():
+        yield np.zeros((4, 1)), np.arange(4)
+        raise AssertionError("read on")
+
+    assert len(mask_log.one_of_each_class(batches(), 4, 4)) == 4
+
+
+def test_a_run_has_about_ten_pictures():
+    """At most as many as TensorBoard keeps; the first and the last epoch have theirs."""
+    for epochs in range(1, 400):
+        run = TrainingOptions(epochs=epochs, mask_images=4)
+        shown = [epoch for epoch in range(1, epochs + 1) if run.shows_masks(epoch)]
+        assert min(epochs, 6) <= len(shown) <= 10 and shown[0] == 1 and shown[-1] == epochs
+    run = TrainingOptions(epochs=10, mask_images=4, mask_period=4)
+    assert [epoch for epoch in range(1, 11) if run.shows_masks(epoch)] == [1, 4, 8, 10]
+    assert not any(TrainingOptions(epochs=10).shows_masks(epoch) for epoch in range(1, 11))
+
+
+VARIANTS = [
+    dict(TRICKS, mixup_off_epochs=1, num_cpus=2, batch_size=8, ema=0.9),
+    dict(dtype="bfloat16"),
+    dict(workers=1, mask="local", attention="channel"),
+]
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=["tricks", "bfloat16", "local"])
+def test_training_is_as_without_them(options, variant):
+    """Same parameters, figures and average bit for bit, and no random number more was drawn."""
+    if "dtype" in variant:
+        try:
+            check_type(variant["dtype"], [mx.cpu()])
+        except InputError as reason:
+            pytest.skip(str(reason))
+    runs, states = [], []
+    for name, masks in (("plain", {}), ("run", dict(mask_images=2))):
+        runs.append(loop.train(elsewhere(options, name, epochs=2, **dict(variant, **masks))))
+        states.append((random.getstate(), str(np.random.get_state()), mx.nd.random.uniform(shape=4).asnumpy().tolist()))
+    assert_equal_runs(*runs)
+    assert states[0] == states[1]
+    if "ema" in variant:
+        plain, run = (run.average.state_arrays() for run in runs)
+        assert all((run[name] == array).all() for name, array in plain.items())
+    assert shown_on(options) == dict.fromkeys(TAGS, [4, 8])
+
+
+@pytest.fixture
+def dots(monkeypatch):
+    """Pictures of one pixel: where only their steps count."""
+    monkeypatch.setattr(
+        mask_log,
+        "board_pictures",
+        lambda rows, predictions, attentions, *_: {
+            "masks/stage%d/module%d" % attention[1:3]: np.zeros((1, 1, 3), np.uint8) for attention in attentions
+        },
+    )
+
+
+@pytest.mark.parametrize("step", [4, 6])
+def test_a_resumed_run_shows_each_once(options, dots, monkeypatch, step):
+    """Stopped at the end of an epoch, before its validation, and within one."""
+    again = stop_at(monkeypatch, step, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted):
+        loop.train(elsewhere(options, "run", mask_images=2))
+    again()
+    resume(options)
+    resume(options)  # is done: nothing is added
+    assert shown_on(options) == dict.fromkeys(TAGS, [4, 8, 12])
+
+
+def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):
+    """The images are those of the test set, and the last pictures those of the net at the end."""
+    seen, draw = [], mask_figures.draw
+    monkeypatch.setattr(mask_figures, "draw", lambda *args: seen.append(args) or draw(*args))
+    run = loop.train(elsewhere(options, "run", mask_images=3, epochs=1))
+    test_set = datasets.load_images("digits", None, "test")
+    for label, row in enumerate(run.mask_log.rows):
+        first = np.flatnonzero(test_set.labels == label)[0]
+        assert row.title == f"no. {first}: {label}"
+        np.testing.assert_array_equal(row.pixels, test_set.images[first])
+        np.testing.assert_array_equal(np.asarray(row.picture), test_set.images[first])
+    x = mx.nd.array(run.mask_log._images)
+    logits = run.copy()(x).asnumpy().astype(float)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert [args[2][0].stage for args in seen] == [1, 2, 3]
+    for (rows, predictions, attentions, *_), expected in zip(seen, soft_masks(run.copy(), x.asnumpy())):
+        assert rows is run.mask_log.rows and attentions[0][:3] == expected[:3]
+        np.testing.assert_array_equal(attentions[0].mask, expected.mask)
+        assert [prediction.labels[0] for prediction in predictions] == shares.argmax(axis=1).tolist()
+        np.testing.assert_allclose([p.probabilities[0] for p in predictions], shares.max(axis=1), rtol=1e-5)
+    images = read_board(os.path.join(options.log_dir, "board", "run"))["images"]
+    for name, picture in run.mask_log.pictures(run.copy()).items():
+        ((step, found),) = images[name]
+        assert step == 4
+        np.testing.assert_array_equal(found, picture)
+
+
+def test_a_float16_net_is_shown_too(options):
+    """On the CPU, where it cannot be trained: nearly as the same net in float32."""
+    run = loop.Run(elsewhere(options, "run", mask_images=2), [mx.cpu()])
+    half = run.copy()
+    half.cast("float16")
+    for name, picture in run.mask_log.pictures(run.copy()).items():
+        assert np.abs(picture.astype(int) - run.mask_log.pictures(half)[name]).mean() < 3
+
+
+def test_more_images_than_there_are():
+    facts, test_set = datasets.describe_data("digits"), datasets.load_images("digits", None, "test")
+    few = test_set._replace(images=test_set.images[:9], labels=test_set.labels[:9])
+    loader = ArrayLoader(few, Transform(facts.mean, facts.std, 10), 4)
+    with pytest.raises(InputError, match="--mask-images 10: the data set has 9 test images"):
+        mask_log.MaskLog(TrainingOptions(dataset="digits", mask_images=10), loader)
+    assert len(mask_log.MaskLog(TrainingOptions(dataset="digits", mask_images=9), loader).rows) == 9

@@ -1,0 +1,574 @@
+"""Reports: their numbers are those of logs, states and images; nothing escapes its place; what is missing is said."""
+
+import collections
+import csv
+import html.parser
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers import small_digits
+from helpers.scripts import ROOT
+from resattnet.data import datasets
+from resattnet.evaluation import metrics
+from resattnet.models import spec
+from resattnet.models.network import get_attention_cifar
+from resattnet.reports import figures, html_parts, report_page, run_report
+from resattnet.reports.options import ReportOptions
+from resattnet.runs import history, states
+from resattnet.runs.progress import Progress
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
+from resattnet.training import loop
+from resattnet.training.options import TrainingOptions
+
+ODD = '<b> & "q" $x$'
+VOID = ("meta", "br", "img")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Two runs on few digits, of other lengths and arguments, the second resumed."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        small_digits.use(patch, 50, 50)
+        patch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
+        common = dict(
+            dataset="digits",
+            widths="thin",
+            batch_size=25,
+            warmup_epochs=0,
+            num_gpus=0,
+            log_dir=str(folder / "log"),
+            model_dir=str(folder / "models"),
+        )
+        loop.train(TrainingOptions(name="plain", epochs=2, **common))
+        loop.train(TrainingOptions(name=ODD, epochs=1, lr=0.05, **common))
+        state = states.load_state(str(folder / "models" / ODD))
+        loop.train(TrainingOptions(**dict(state.options, epochs=3, mix_up=True)), state)
+        yield folder
+
+
+@pytest.fixture
+def copied(home, tmp_path):
+    """The runs in a place of their own, to be damaged; their states still name the first one."""
+    shutil.copytree(str(home), str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def options_for(home, **changes):
+    return ReportOptions(**dict(dict(log_dir=str(home / "log"), model_dir=str(home / "models"), num_gpus=0), **changes))
+
+
+@pytest.fixture(scope="module")
+def records(home):
+    return run_report.collect(["plain", ODD], options_for(home))
+
+
+def made_up(label="run", **changes):
+    """A record of one epoch without files."""
+    row = dict.fromkeys(history.FIGURES, 0.5)
+    return run_report.RunRecord(label, None, [dict(row, epoch=1)], None, [])._replace(**changes)
+
+
+class Reader(html.parser.HTMLParser):
+    """Checks that elements are closed in order; keeps them, their text, and what they refer to."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.elements, self.text = [], [], ""
+        self.feed(text)
+        assert not self.open
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+# ---- what is collected ----
+
+
+def test_figures_are_those_of_csv_and_state(home, records):
+    changed = ["until step 2 it had --epochs 1, --mix-up 0"]
+    for record, epochs, remarks in zip(records, (2, 3), ([], changed)):
+        name = os.path.basename(record.folder)
+        with open(str(home / "log" / "csv" / (name + ".csv")), newline="") as handle:
+            head, *rows = csv.reader(handle)
+        assert len(record.rows) == len(rows) == epochs
+        for row, cells in zip(record.rows, rows):
+            assert row == {key: float(cell) for key, cell in zip(head, cells) if cell}
+        state = states.load_state(record.folder)
+        assert record.rows == state.progress["history"] and record.options == state.options
+        best = state.progress["best"]
+        assert (record.best["epoch"], record.best["validation_top1"]) == (best["epoch"], best["top1"])
+        assert record.last["epoch"] == epochs and record.remarks == remarks
+        seconds = [float(cells[head.index("seconds")]) for cells in rows]
+        assert record.seconds(record.last) == pytest.approx(sum(seconds))
+        assert record.seconds(record.rows[0]) == seconds[0]
+
+
+def test_best_is_the_first_of_equal_ones():
+    rows = [
+        dict(made_up().rows[0], epoch=epoch, validation_top1=top1) for epoch, top1 in ((1, 0.2), (2, 0.9), (3, 0.9))
+    ]
+    assert made_up(rows=rows).best["epoch"] == 2
+
+
+def test_arguments_that_differ_are_exactly_those(records):
+    differing, common = run_report.compare_arguments(records)
+    assert differing == {"--lr": ["0.1", "0.05"], "--epochs": ["2", "3"], "--mix-up": ["0", "1"]}
+    assert common["--dataset"] == "digits" and common["--lr-steps"] == "default" and common["--float16"] == "0"
+    assert common["--params"] == common["--ema"] == "none"
+    names = {name for name in TrainingOptions.__dataclass_fields__ if name != "name"}
+    assert {flag[2:].replace("-", "_") for flag in list(differing) + list(common)} == names
+
+
+def test_a_default_is_what_it_comes_to(records):
+    """As where a run was resumed, whose warm-up is then a number."""
+    options = dict(lr_schedule="step", epochs=30)
+    same = [made_up(options=dict(options, **more)) for more in ({}, dict(lr=0.1, warmup_epochs=5, lr_steps=[12, 18]))]
+    differing, common = run_report.compare_arguments(same)
+    assert differing == {}
+    assert (common["--warmup-epochs"], common["--lr-steps"], common["--lr"]) == ("5", "12,18", "0.1")
+
+
+def test_a_state_older_than_an_option_has_its_default():
+    step = {"lr": 0.1, "lr_schedule": "step"}
+    older, newer = made_up(options=step), made_up(options=dict(step, cutout=8, lr_steps=[60, 120]))
+    differing, common = run_report.compare_arguments([older, newer, made_up()])
+    assert differing == {"--cutout": ["0", "8", "unknown"], "--lr-steps": ["80,120", "60,120", "unknown"]}
+    assert common["--lr"] == "0.1"
+
+
+def test_a_state_that_is_refused_now_has_what_it_says():
+    """As one of another version: an option that is unknown here, or two that do not go together any more."""
+    for options in ({"stochastic_depth": 0.5}, {"lr_steps": [80, 120]}):
+        differing, common = run_report.compare_arguments(
+            [made_up(options=dict(options, cutout=size)) for size in (0, 8)]
+        )
+        assert differing == {"--cutout": ["0", "8"]} and common["--epochs"] == "200"
+        ((name, value),) = options.items()
+        assert common["--" + name.replace("_", "-")] == (str(value) if value == 0.5 else "80,120")
+
+
+def logits_of(folder):
+    """By the plain network, one image at a time, normalised here; with the images and labels."""
+    net = get_attention_cifar(10, 56, "thin")
+    net.load_parameters(os.path.join(folder, "best.params"))
+    images, labels, _ = datasets.load_images("digits", None, "test")
+    facts = datasets.SETS["digits"]
+    normalised = ((images / 255 - facts.mean) / facts.std).transpose(0, 3, 1, 2)
+    return np.concatenate([net(mx.nd.array(image[None])).asnumpy() for image in normalised]).astype(float), labels
+
+
+def test_outcome_and_hardest_images_by_another_computation(records):
+    for record in records:
+        logits, labels = logits_of(record.folder)
+        shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        losses = -np.log(shares[np.arange(50), labels])
+        hardest = record.outcome.hardest
+        assert [image.loss for image in hardest] == pytest.approx(sorted(losses, reverse=True)[:24], rel=1e-4)
+        for image in hardest:
+            assert image.loss == pytest.approx(losses[image.index], rel=1e-4)
+            assert image.true == str(labels[image.index]) and image.predicted == str(logits[image.index].argmax())
+            assert image.probability == pytest.approx(shares[image.index].max(), rel=1e-4)
+            assert (image.image == datasets.load_images("digits", None, "test").images[image.index]).all()
+        confusion = record.outcome.evaluation.confusion
+        for true in range(10):
+            for predicted in range(10):
+                assert confusion[true, predicted] == ((labels == true) & (logits.argmax(axis=1) == predicted)).sum()
+        assert record.outcome.evaluation.top1 == record.best["validation_top1"]
+
+
+def test_mistakes_by_falling_number():
+    confusion = np.array([[9, 2, 0], [0, 7, 5], [2, 0, 8]])
+    assert metrics.mistakes(confusion) == [(1, 2, 5), (0, 1, 2), (2, 0, 2)]
+    assert metrics.mistakes(confusion, 1) == [(1, 2, 5)] and metrics.mistakes(np.eye(3, dtype=int)) == []
+
+
+def test_runs_by_folder_by_name_and_twice(home):
+    folder = os.path.join(str(home / "models"), "plain")
+    options = ReportOptions(model_dir=str(home / "models"), evaluate=False)
+    found = run_report.collect([folder, "plain", folder + "/"], options)
+    assert [record.label for record in found] == ["plain"] and len(found[0].rows) == 2  # its state says where logs are
+
+
+def test_runs_of_one_name_are_told_apart(home, copied):
+    folders = [os.path.join(str(place), "models", "plain") for place in (home, copied)]
+    records = run_report.collect(folders, options_for(home, evaluate=False))
+    assert [record.label for record in records] == folders
+
+
+# ---- what is missing or damaged ----
+
+
+def collect_one(home, **changes):
+    return run_report.collect(["plain"], options_for(home, **changes))[0]
+
+
+def test_without_csv_the_figures_are_the_states(copied, records):
+    os.remove(str(copied / "log" / "csv" / "plain.csv"))
+    record = collect_one(copied, evaluate=False)
+    assert record.rows == records[0].rows and "plain.csv is not there" in record.remarks[0]
+
+
+def test_a_csv_that_ended_early_or_is_of_another_run_yields_to_the_state(copied, records):
+    path = copied / "log" / "csv" / "plain.csv"
+    whole = path.read_text()
+    for text in (whole[: whole.rindex("\n", 0, -1) + 1], (copied / "log" / "csv" / (ODD + ".csv")).read_text()):
+        path.write_text(text)
+        record = collect_one(copied, evaluate=False)
+        assert record.rows == records[0].rows and "other rows" in record.remarks[0]
+
+
+def test_a_damaged_state_leaves_the_one_before_and_then_the_csv(copied, records):
+    folder = copied / "models" / "plain"
+    os.truncate(str(folder / "last.state"), 1000)
+    record = collect_one(copied, evaluate=False)
+    assert "last.state is damaged" in record.remarks[0]
+    assert record.rows == records[0].rows and record.options == records[0].options
+    os.remove(str(folder / "last.state"))
+    os.remove(str(folder / "previous.state"))
+    record = collect_one(copied)
+    assert record.options is None and "arguments are unknown" in record.remarks[0]
+    assert record.rows == records[0].rows and record.outcome.evaluation.samples == 50
+    assert "No run has a state" in report_page.render([record], options_for(copied))
+
+
+@pytest.mark.parametrize(
+    "damage, why",
+    [
+        (lambda folder: os.remove(str(folder / "best.params")), "no such parameter file"),
+        (lambda folder: os.truncate(str(folder / "best.params"), 999), "best.params is damaged"),
+        (lambda folder: describe(folder, dataset="cifar100"), "cifar100 has 100 classes"),
+        (lambda folder: describe(folder, dataset="cifar10", data_dir=str(folder)), "put cifar-10-binary.tar.gz"),
+    ],
+)
+def test_a_page_without_outcome_says_why(copied, damage, why, monkeypatch):
+    monkeypatch.setattr("resattnet.data.datasets.fetch", None)  # nothing is downloaded
+    damage(copied / "models" / "plain")
+    record = collect_one(copied)
+    assert record.outcome is None and why in record.remarks[0]
+    text = Reader(report_page.render([record], options_for(copied))).text
+    assert why in text and "None could be evaluated" in text and "Top-1 of validation" in text
+
+
+def describe(folder, **changes):
+    """Change what the description beside the parameters says."""
+    path = folder / "best.json"
+    path.write_text(json.dumps(dict(json.loads(path.read_text()), **changes)))
+
+
+def test_other_images_than_in_training_are_noticed(copied, monkeypatch):
+    load = datasets.load_images
+    monkeypatch.setattr(
+        datasets, "load_images", lambda *args, **kwargs: load(*args, **kwargs)._replace(labels=np.full(50, 3, np.int32))
+    )
+    assert "best.params has top-1" in collect_one(copied).remarks[0]
+
+
+def test_evaluate_0_leaves_it_out_and_says_so(home, monkeypatch):
+    monkeypatch.setattr("resattnet.evaluation.model_file.compute_test_logits", None)
+    record = collect_one(home, evaluate=False)
+    assert record.outcome is None and record.remarks == []
+    assert "--evaluate 0" in Reader(report_page.render([record], options_for(home, evaluate=False))).text
+
+
+def test_logs_alone(copied):
+    shutil.rmtree(str(copied / "models" / "plain"))
+    record = collect_one(copied)
+    assert record.folder is None and len(record.rows) == 2 and "folder of parameters" in record.remarks[0]
+
+
+def test_a_run_without_a_whole_epoch(tmp_path):
+    options = dict(TrainingOptions(dataset="digits").__dict__)
+    os.makedirs(str(tmp_path / "models" / "new"))
+    states.save_state(str(tmp_path / "models" / "new"), {}, dict(Progress().__dict__, options=options))
+    (record,) = run_report.collect(["new"], options_for(tmp_path))
+    assert record.rows == [] and "no epoch" in record.remarks[0]
+    text = Reader(report_page.render([record, made_up()], options_for(tmp_path))).text
+    assert "no epoch yet" in text and "Curves" in text
+    assert "Curves" not in Reader(report_page.render([record], options_for(tmp_path))).text
+
+
+def test_what_a_run_was_trained_with_before_is_said(tmp_path):
+    progress = Progress(changes=[{"step": 12, "options": {"lr_steps": [1, 2], "ema": None}}])
+    os.makedirs(str(tmp_path / "models" / "new"))
+    states.save_state(
+        str(tmp_path / "models" / "new"),
+        {},
+        dict(progress.__dict__, options=dict(TrainingOptions(dataset="digits").__dict__)),
+    )
+    (record,) = run_report.collect(["new"], options_for(tmp_path))
+    assert record.remarks[0] == "until step 12 it had --lr-steps 1,2, --ema none"
+    assert record.remarks[0] in Reader(report_page.render([record, made_up()], options_for(tmp_path))).text
+
+
+def test_the_csv_of_an_earlier_run_of_the_name_is_not_this_runs(copied):
+    """Which has no whole epoch yet, and so has not written over it."""
+    os.makedirs(str(copied / "models" / "new"))
+    states.save_state(
+        str(copied / "models" / "new"),
+        {},
+        dict(Progress().__dict__, options=dict(TrainingOptions(dataset="digits").__dict__)),
+    )
+    path = str(copied / "log" / "csv" / "new.csv")
+    shutil.copy(str(copied / "log" / "csv" / "plain.csv"), path)
+    os.utime(path, (1, 1))
+    (record,) = run_report.collect(["new"], options_for(copied))
+    assert record.rows == [] and "new.csv has other rows than the run's state" in record.remarks[0]
+    os.utime(path)  # written with the state or after it: of this run, whose later states could not be saved
+    (record,) = run_report.collect(["new"], options_for(copied))
+    assert len(record.rows) == 2 and not any("new.csv" in remark for remark in record.remarks)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "epoch,loss\n1,2\n",
+        "\0\x01",
+        "{head}\n",
+        "{head}\n{row}\n{row}\n",
+        "{head}\n{row},7\n",
+        "{head}\n1,0.5\n",
+        "{head}\n1,x,0.5,0.5,0.5,0.5,0.5,0.5\n",
+        '{head}\n1,"0.5\n',
+        "{head}\n2,0.5,0.5,0.5,0.5,0.5,0.5,0.5\n",
+    ],
+)
+def test_a_damaged_csv_is_one_line(copied, text):
+    row = "1" + ",0.5" * 7
+    (copied / "log" / "csv" / "plain.csv").write_text(text.format(head=",".join(history.FIGURES), row=row))
+    with pytest.raises(InputError, match="plain.csv is damaged .*mend or delete it") as error:
+        collect_one(copied, evaluate=False)
+    assert "\n" not in str(error.value)
+
+
+def script(*args):
+    return subprocess.run(
+        [sys.executable, os.path.join(ROOT, "scripts", "report.py")] + [str(arg) for arg in args],
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+
+
+@pytest.mark.parametrize(
+    "run, message",
+    [
+        ("plan", "plan: no such run in {models}; the nearest: plain"),
+        ("{models}/plian", "plian: no such run; the nearest: plain"),
+        ("{models}", "models: no such run; "),
+        ("{models}/none/x", "x: no such run; nor any other: give a run's folder, or --model-dir"),
+    ],
+)
+def test_a_run_that_is_not_there_names_the_nearest(home, run, message):
+    with pytest.raises(InputError) as error:
+        run_report.collect([run.format(models=home / "models")], options_for(home))
+    assert message.format(models=home / "models") in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_script(home, tmp_path):
+    places = ["--log-dir", home / "log", "--model-dir", home / "models", "--output", tmp_path / "r.html"]
+    done = script("plain", ODD, "--evaluate", 0, *places)
+    assert done.returncode == 0 and "r.html: 2 runs" in done.stdout, done.stderr
+    assert os.listdir(str(tmp_path)) == ["r.html"] and "Best and last" in (tmp_path / "r.html").read_text("utf-8")
+    for args, message in (
+        (["plan"] + places, "the nearest: plain"),
+        (["plain"] + places + ["--output", tmp_path], "is a folder"),
+        (["plain"] + places + ["--output", tmp_path / "no" / "r.html"], "there is no folder"),
+    ):
+        done = script(*args)
+        assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
+
+
+# ---- the page ----
+
+
+@pytest.fixture(scope="module")
+def text(records, home):
+    return report_page.render(records, options_for(home))
+
+
+def test_the_page_is_sound_and_needs_nothing_else(text):
+    read = Reader(text)
+    ids = collections.Counter(attributes["id"] for _, attributes in read.elements if "id" in attributes)
+    assert not [name for name, count in ids.items() if count > 1]
+    for _, attributes in read.elements:
+        for name in ("src", "href", "xlink:href"):
+            value = attributes.get(name, "data:")
+            assert value.startswith("data:") or value[1:] in ids, value
+    assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(ids) and "@import" not in text
+    assert not {"script", "link", "iframe"} & {tag for tag, _ in read.elements}
+    assert all(image["alt"] for image in read.all("img")) and len(read.all("img")) == 48
+    assert all(drawing["aria-label"] and drawing["role"] == "img" for drawing in read.all("svg"))
+    assert len(read.all("svg")) == 4 + 2 and "#000000" not in text
+
+
+def test_a_name_is_text_wherever_it_stands(text):
+    read = Reader(text)
+    assert not read.all("b") and read.text.count(ODD) > 5
+    assert "Training of plain and " + ODD in read.text
+    assert any(ODD in drawing["aria-label"] for drawing in read.all("svg"))
+
+
+def test_class_names_remarks_and_arguments_are_text(records):
+    outcome = records[0].outcome
+    classes = ("<i>",) + outcome.classes[1:]
+    images = [image._replace(true="<i>", predicted="<i>") for image in outcome.hardest]
+    odd = records[0]._replace(
+        outcome=outcome._replace(classes=classes, hardest=images),
+        remarks=["<i>"],
+        options=dict(records[0].options, data_dir="<i>", dataset="<i>", epochs="<i>"),
+    )
+    text = report_page.render([odd, records[1]], ReportOptions())
+    assert not Reader(text).all("i") and text.count("&lt;i&gt;") > 10
+
+
+def test_numbers_on_the_page(text, records):
+    shown = Reader(text).text
+    for record in records:
+        for row in (record.best, record.last):
+            assert f"{row['validation_top1']:.4f}" in shown and f"{row['validation_loss']:.4f}" in shown
+        assert f"{record.outcome.hardest[0].probability:.4f}" in shown
+    assert "against mixed, smoothed or noisy labels or a teacher" in shown
+
+
+def test_best_and_last_stand_in_their_own_rows():
+    rows = [
+        dict(made_up().rows[0], epoch=epoch, validation_top1=top1) for epoch, top1 in ((1, 0.2), (2, 0.9), (3, 0.6))
+    ]
+    shown = Reader(report_page.render([made_up(rows=rows)], ReportOptions(evaluate=False))).text
+    assert "best20.9000" in shown and "last30.6000" in shown  # cell by cell: which, epoch, top-1
+
+
+@pytest.mark.parametrize("name", ["mix_up", "cutmix", "epsilon", "label_noise", "teacher"])
+def test_a_training_loss_that_is_not_of_the_labels_is_said(name, records):
+    odd = records[0]._replace(label="odd", options=dict(records[0].options, **{name: "x"}), outcome=None)
+    shown = Reader(report_page.render([records[0]._replace(outcome=None), odd], ReportOptions())).text
+    assert "The training loss of odd is against" in shown
+
+
+def test_the_moving_average_has_its_row_and_its_curve():
+    rows = [
+        dict(
+            made_up().rows[0], epoch=epoch, validation_ema_top1=top1, validation_ema_top5=0.99, validation_ema_loss=0.25
+        )
+        for epoch, top1 in ((1, 0.1234), (2, 0.8765), (3, 0.8))
+    ]
+    with_average, without = (
+        report_page.render([record], ReportOptions(evaluate=False))
+        for record in (made_up("averaged", rows=rows), made_up())
+    )
+    shown = Reader(with_average).text
+    assert "best of the moving average" in shown and "0.8765" in shown and "0.1234" not in shown
+    assert "Dashed: the moving average of the parameters of averaged, with batch normalisation's running" in shown
+    assert "moving average" not in Reader(without).text
+    assert with_average.count("stroke-dasharray: ") > without.count("stroke-dasharray: ")
+
+
+def test_one_colour_per_run_in_all_charts():
+    many = [made_up(f"run {number}") for number in range(12)]
+    text = report_page.render(many, ReportOptions(evaluate=False))
+    for number in range(12):
+        assert text.count(f"stroke: var(--run-{number})") >= 5 and text.count(f"--run-{number}: #") == 2
+    assert len({figures.colour(number) for number in range(40)}) == 40
+
+
+def test_other_data_sets_have_other_tables(records):
+    outcome = records[0].outcome._replace(classes=tuple("abcdefghij"))
+    other = records[1]._replace(outcome=outcome, options=dict(records[1].options, dataset="letters"))
+    shown = Reader(report_page.render([records[0], other], ReportOptions())).text
+    assert "10 classes of plain" in shown and "10 classes of " + ODD in shown and "letters, Attention-56" in shown
+
+
+def test_seconds_as_a_person_says_them():
+    assert [html_parts.duration(seconds) for seconds in (1.25, 59.4, 128, 3599.7, 7325)] == [
+        "1.2 s",
+        "59.4 s",
+        "2 min 08 s",
+        "1 h 00 min",
+        "2 h 02 min",
+    ]
+
+
+# ---- drawings ----
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_confusion_matrix_has_the_counts(tmp_path):
+    confusion = np.array([[9, 2, 0], [0, 7, 5], [2, 0, 8]])
+    figure = figures.confusion_matrix(confusion, ("$a$", "b", "c"))
+    places = {text.get_position(): text.get_text() for text in figure.axes[0].texts}  # (x, y): column, row
+    assert places == {(0, 0): "9", (1, 0): "2", (1, 1): "7", (2, 1): "5", (0, 2): "2", (2, 2): "8"}
+    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("predicted", "true")
+    opacity = figure.axes[0].images[0].get_array()[..., 3]
+    assert opacity[1, 2] > opacity[2, 1] == 0  # true b, taken for c; nothing the other way
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["$a$", "b", "c"]
+    figure.savefig(str(tmp_path / "x.png"))
+    with Image.open(str(tmp_path / "x.png")) as picture:
+        assert picture.size[0] > 200
+    many = figures.confusion_matrix(np.eye(100, dtype=int), [str(number) for number in range(100)])
+    assert texts(many) == [] and len(many.axes[0].get_yticklabels()) == 100
+    assert figures.confusion_matrix(np.zeros((3, 3), int), "abc").axes
+
+
+def test_image_sheet_shows_each_image_with_its_caption():
+    images = np.random.default_rng(0).integers(0, 256, (7, 8, 8, 3), np.uint8)
+    figure = figures.image_sheet(images, [f"no. {number} $" for number in range(7)], columns=3)
+    assert len(figure.axes) == 9
+    for number, axes in enumerate(figure.axes[:7]):
+        assert (axes.images[0].get_array() == images[number]).all()
+        assert axes.texts[0].get_text() == f"no. {number} $"
+    assert not figure.axes[8].images and not figure.axes[8].axison
+    figure.savefig(io.BytesIO(), format="png")
+
+
+def test_losses_of_many_magnitudes_are_drawn_on_a_log_scale():
+    def scale(values, spread=True):
+        return figures.curves([(0, [1, 2], values, False)], "loss", spread).axes[0].get_yscale()
+
+    assert scale([40, 0.5]) == "log" and scale([40, 0.5], False) == scale([4, 0.5]) == scale([40, 0]) == "linear"
+    assert scale([float("nan"), 1]) == "linear"
+
+
+# ---- in a browser ----
+
+
+def test_a_browser_shows_it(text, browser, tmp_path):
+    (tmp_path / "page.html").write_text(text, encoding="utf-8")
+    address = f"file://{tmp_path / 'page.html'}"
+    read = Reader(browser.prints("--dump-dom", address))
+    assert len(read.all("svg")) == 6 and len(read.all("img")) == 48 and not read.all("b")
+    for width in (1200, 500):
+        browser.prints(f"--screenshot={tmp_path / 'page.png'}", f"--window-size={width},2000", address)
+        pixels = np.asarray(Image.open(str(tmp_path / "page.png")).convert("RGB")).reshape(-1, 3)
+        for run in range(2):  # the lines have the colours that only the style sheet knows
+            shade = [int(figures.colour(run)[0][place : place + 2], 16) for place in (1, 3, 5)]
+            assert (pixels == shade).all(axis=1).sum() > 100

@@ -1,0 +1,134 @@
+"""The logs of a run: what is on disk after any kind of end."""
+
+import csv
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from helpers.boards import read_board
+from resattnet.runs.logs import RunLog
+
+
+def run_child(body, **kwargs):
+    code = f"import sys; sys.path.insert(0, {os.getcwd()!r})\n{textwrap.dedent(body)}"
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        timeout=100,
+        text=True,
+        **kwargs,
+    )
+
+
+def test_board_text_and_csv(tmp_path):
+    with RunLog(str(tmp_path), "run", {"lr": 0.1, "epochs": 3}) as log:
+        for step in range(50):
+            log.scalars(step, {"loss/train": 1.0 / (step + 1), "progress/learning_rate": 0.1})
+        log.line("epoch 1/3")
+        log.table([{"epoch": 1, "loss": 0.5}])
+        log.table([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
+    board = read_board(tmp_path / "board" / "run")
+    assert [step for step, _ in board["scalars"]["loss/train"]] == list(range(50))
+    assert list(board["texts"]) == ["arguments"] and "| lr | 0.1 |" in board["texts"]["arguments"]
+    assert (tmp_path / "text" / "run.log").read_text().endswith(" epoch 1/3\n")
+    with open(str(tmp_path / "csv" / "run.csv")) as handle:
+        assert list(csv.DictReader(handle)) == [{"epoch": "1", "loss": "0.5"}, {"epoch": "2", "loss": "0.25"}]
+
+
+def test_pictures_come_back_as_they_were(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 256, (20, 5, 9, 3), np.uint8)
+    with RunLog(str(tmp_path), "run", {}) as log:
+        for step, picture in enumerate(pictures):
+            log.pictures(step, {"masks/stage1/module2": picture, "other": 255 - picture})
+    images = read_board(tmp_path / "board" / "run")["images"]
+    assert sorted(images) == ["masks/stage1/module2", "other"]
+    for step, picture in enumerate(pictures):
+        for name, expected in (("masks/stage1/module2", picture), ("other", 255 - picture)):
+            assert images[name][step][0] == step
+            np.testing.assert_array_equal(images[name][step][1], expected)
+
+
+@pytest.mark.parametrize("end", ["raise RuntimeError('x')", "raise KeyboardInterrupt", "import os; os._exit(9)"])
+def test_no_event_is_lost_however_the_run_ends(tmp_path, end):
+    run_child(f"""
+        from resattnet.runs.logs import RunLog
+        with RunLog({str(tmp_path)!r}, "run", {{}}) as log:
+            for step in range(50):
+                log.scalars(step, {{"loss": step}})
+            {end}
+        """)
+    assert len(read_board(tmp_path / "board" / "run")["scalars"]["loss"]) == 50
+
+
+def test_a_full_disk_ends_the_logs_with_a_warning_and_not_the_run(tmp_path):
+    done = run_child(f"""
+        import resource, signal
+        import numpy as np
+        from resattnet.runs.logs import RunLog
+        with RunLog({str(tmp_path)!r}, "run", {{}}) as log:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+            for step in range(2000):
+                log.scalars(step, {{"loss": step}})
+                log.pictures(step, {{"picture": np.zeros((4, 4, 3), np.uint8)}})
+                log.line("a line of text")
+            log.table([{{"epoch": epoch}} for epoch in range(2000)])
+        print("trained on")
+        """)
+    assert done.returncode == 0 and done.stdout.endswith("trained on\n"), done.stderr
+    for what in ("board", "text log", "CSV log"):
+        assert done.stdout.count(f"warning: the {what} cannot be written") == 1
+
+
+@pytest.mark.parametrize("end", ["return 0", "raise Interrupted('stopped', 15)"])
+@pytest.mark.parametrize(
+    "place", ["reader, writer = os.pipe(); os.close(reader)", "writer = os.open('/dev/full', os.O_WRONLY)"]
+)
+def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path, place, end):
+    """Nor `2>&1 | head`, which reads the first lines only, nor a full disk; and its exit code is what it would be."""
+    done = run_child(f"""
+        import os
+        from resattnet import cli
+        from resattnet.runs.logs import RunLog
+        from resattnet.system.signals import Interrupted
+
+        def main():
+            with RunLog({str(tmp_path)!r}, "run", {{}}) as log:
+                log.line("first")
+                {place}
+                os.dup2(writer, 1)
+                os.dup2(writer, 2)
+                log.line("second")
+                log.line("third")
+            {end}
+
+        cli.run(main)
+        """)
+    assert done.returncode == (143 if "raise" in end else 0) and done.stdout == "first\n", done.stderr
+    log = (tmp_path / "text" / "run.log").read_text()
+    assert [log.count(word) for word in ("first", "second", "third", "warning: the output cannot")] == [1] * 4
+
+
+def test_two_writers_in_one_second_keep_their_events(tmp_path):
+    body = """
+        from resattnet.runs.logs import RunLog
+        with RunLog(%r, "run", {}) as log:
+            log.scalars(%d, {"loss": 1})
+        """
+    for step in (1, 2):
+        run_child(body % (str(tmp_path), step))
+    assert len(list((tmp_path / "board" / "run").glob("events.*"))) == 2
+    assert len(read_board(tmp_path / "board" / "run")["scalars"]["loss"]) == 2
+
+
+def test_lines_stand_in_for_the_bar_where_there_is_no_terminal(tmp_path, capsys):
+    with RunLog(str(tmp_path), "run", {}) as log:
+        log.start_bar("epoch 1/3", 10)
+        log.advance()
+        log.interim("step 1  loss 2.0")
+    out = capsys.readouterr()
+    assert "step 1  loss 2.0" in out.out and "epoch 1/3" not in out.err

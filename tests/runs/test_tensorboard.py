@@ -1,0 +1,180 @@
+"""TensorBoard as its user sees it: a run's curves and mask pictures through its HTTP interface, and in a browser."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import numpy as np
+import pytest
+
+from helpers.scripts import script
+from resattnet.data import recordio
+from resattnet.data.datasets import ImageSet
+
+pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+pytestmark = pytest.mark.timeout(600)  # the first test trains and waits for the server
+
+PATIENCE = 120  # seconds for each thing that is waited for
+EPOCHS, STEPS = 3, 4  # steps of an epoch
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+EACH_EPOCH = ["accuracy/validation_top1", "accuracy/validation_top5", "loss/train_epoch", "loss/validation"]
+CURVES = sorted(EACH_EPOCH + ["accuracy/train", "loss/train", "progress/learning_rate", "progress/samples_per_second"])
+MASKS = [f"masks/stage{stage}/module1" for stage in (1, 2, 3)]
+
+# All elements of the page, those within others' shadow trees too.
+ALL = """(() => {
+  const found = [];
+  const walk = root => root.querySelectorAll("*").forEach(e => {
+    found.push(e);
+    if (e.shadowRoot) walk(e.shadowRoot);
+  });
+  walk(document);
+  const seen = e => { const box = e.getBoundingClientRect(); return box.width > 0 && box.height > 0; };
+  const all = found.filter(seen);
+  return %s;
+})()"""
+TEXTS = ALL % "all.filter(e => e.children.length == 0).map(e => e.textContent.trim())"
+LINES = ALL % "all.filter(e => e.matches('path.line') && e.getTotalLength() > 50).length"
+IMAGES = ALL % "all.filter(e => e.tagName == 'IMG' && e.complete).map(e => [e.naturalWidth, e.naturalHeight])"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with the logs of a run of the training script, on few and small images."""
+    folder, rng = str(tmp_path_factory.mktemp("home")), np.random.default_rng(0)
+    sets = {
+        split: ImageSet(
+            rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8), np.arange(count, dtype=np.int32) % 5, tuple("abcde")
+        )
+        for split, count in (("train", 16 * STEPS), ("test", 20))
+    }
+    recordio.write_records(folder, "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
+    done = script(
+        "cifar10_train.py",
+        *(
+            f"--dataset noise --data-format rec --data-dir . --widths thin -b 16 --epochs {EPOCHS} --log-interval 2 "
+            "--num-gpus 0 --lr 0.01 --name run --mask-images 3"
+        ).split(),
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@contextlib.contextmanager
+def serving(logdir, log):
+    """The address of a TensorBoard that lists a run; it is ended with the `with`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with open(log, "w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tensorboard.main", "--logdir", logdir, "--host", "127.0.0.1", "--port", str(port)],
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    try:
+        yield wait_for_runs(f"http://127.0.0.1:{port}/", process, log)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)  # its data server too
+        process.wait(60)
+
+
+def wait_for_runs(address, process, log):
+    deadline, runs = time.monotonic() + PATIENCE, None
+    while not runs:
+        if process.poll() is not None or time.monotonic() > deadline:
+            with open(log) as said:
+                raise AssertionError(f"TensorBoard serves no run: {said.read()}")
+        time.sleep(0.3)
+        with contextlib.suppress(urllib.error.URLError, ConnectionError, KeyError):
+            # The last curve and picture of the last epoch: all else is in the file before them.
+            curve = ask(address, "plugin/scalars/scalars", run="run", tag="loss/validation")
+            pictures = ask(address, "plugin/images/images", run="run", tag=MASKS[-1], sample=0)
+            runs = len(curve) == len(pictures) == EPOCHS
+    return address
+
+
+@pytest.fixture(scope="module")
+def board(home):
+    with serving(os.path.join(home, "log", "board"), os.path.join(home, "tensorboard.txt")) as address:
+        yield address
+
+
+def get(address, path, **query):
+    with OPENER.open(address + "data/" + path + "?" + urllib.parse.urlencode(query), timeout=PATIENCE) as answer:
+        return answer.read()
+
+
+def ask(address, path, **query):
+    return json.loads(get(address, path, **query).decode())
+
+
+def test_the_curves_have_a_point_for_each_epoch_or_report(board):
+    assert ask(board, "runs") == ["run"]
+    assert sorted(ask(board, "plugin/scalars/tags")["run"]) == CURVES
+    for tag in CURVES:
+        steps = [step for _, step, _ in ask(board, "plugin/scalars/scalars", run="run", tag=tag)]
+        every = STEPS if tag in EACH_EPOCH else 2
+        assert steps == list(range(every, EPOCHS * STEPS + 1, every)), tag
+
+
+def test_each_module_has_a_picture_for_each_epoch(board):
+    assert sorted(ask(board, "plugin/images/tags")["run"]) == MASKS
+    for tag in MASKS:
+        samples = ask(board, "plugin/images/images", run="run", tag=tag, sample=0)
+        assert [sample["step"] for sample in samples] == [STEPS, 2 * STEPS, 3 * STEPS]
+        pictures = [
+            get(board, "plugin/images/individualImage", **dict(urllib.parse.parse_qsl(sample["query"])))
+            for sample in samples
+        ]
+        assert len(set(pictures)) == EPOCHS and all(png.startswith(b"\x89PNG") for png in pictures)
+
+
+def test_the_text_page_has_the_arguments_under_their_name(board):
+    assert ask(board, "plugin/text/tags") == {"run": ["arguments"]}
+    [page] = ask(board, "plugin/text/text", run="run", tag="arguments")
+    assert "epochs" in page["text"] and "<table>" in page["text"]
+
+
+def test_a_browser_shows_the_curves(board, browser):
+    with browser.page(board + "#scalars", height=2500) as page:
+        page.wait(lambda: set(EACH_EPOCH) <= set(page.value(TEXTS)) and page.value(LINES) >= 6, PATIENCE)
+        assert set(EACH_EPOCH) <= set(page.value(TEXTS))
+        assert page.value(LINES) >= 6  # all of both groups
+
+
+def test_a_browser_shows_the_last_values_in_time_series(board, browser):
+    """Its curves are drawn where no test can see them; below each stands the last value."""
+    last = [
+        ask(board, "plugin/scalars/scalars", run="run", tag="loss/" + name)[-1][2]
+        for name in ("train_epoch", "validation")
+    ]
+
+    def shown(page):
+        numbers = []
+        for text in page.value(TEXTS):
+            with contextlib.suppress(ValueError):
+                numbers.append(float(text))
+        return all(any(abs(number - value) <= 1e-3 * value for number in numbers) for value in last)
+
+    with browser.page(board + "#timeseries", height=4000) as page:
+        assert page.wait(lambda: shown(page), PATIENCE)
+        assert {"/train_epoch", "/validation", "/validation_top1"} <= set(page.value(TEXTS))
+
+
+def test_a_browser_shows_the_masks(board, browser):
+    with browser.page(board + "#images", height=3000) as page:
+        page.wait(lambda: len(page.value(IMAGES)) == len(MASKS), PATIENCE)
+        assert set(MASKS) <= set(page.value(TEXTS))
+        sizes = page.value(IMAGES)
+        assert len(sizes) == len(MASKS) and min(map(min, sizes)) > 300

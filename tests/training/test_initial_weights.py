@@ -1,0 +1,150 @@
+"""Fine-tuning: a run has the parameters that it starts from, bit for bit, or says in one line why it cannot."""
+
+import dataclasses
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from helpers.runs import assert_equal_runs, elsewhere, resume, stop_at, values
+from resattnet.data import datasets
+from resattnet.export import targets
+from resattnet.export.options import ExportOptions
+from resattnet.models import parameters
+from resattnet.system.devices import choose_devices
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
+from resattnet.system.signals import Interrupted
+from resattnet.training import loop
+
+CPU = [mx.cpu(0)]
+
+
+@pytest.fixture
+def first(options):
+    """A run that has ended."""
+    return loop.train(elsewhere(options, "first", epochs=1))
+
+
+@pytest.fixture
+def path(first):
+    """Its parameters."""
+    return os.path.join(first.folder, "last.params")
+
+
+def redescribe(path, **changes):
+    """Change what the description beside parameters says; None leaves an entry out."""
+    name = path[: -len("params")] + "json"
+    with open(name) as handle:
+        told = dict(json.load(handle), **changes)
+    with open(name, "w") as handle:
+        json.dump({key: value for key, value in told.items() if value is not None}, handle)
+
+
+def refusal(options, path, **changes):
+    """The line with which a run from parameters is refused; it leaves no folder."""
+    with pytest.raises(InputError) as error:
+        loop.Run(elsewhere(options, "tuned", params=path, **changes), CPU)
+    assert not os.path.exists(os.path.join(options.model_dir, "tuned"))
+    line = str(error.value)
+    assert line.startswith("--params: ") and "\n" not in line
+    return line
+
+
+@pytest.mark.parametrize("num_cpus", [1, 2])
+def test_a_run_has_the_parameters_that_it_starts_from(options, first, path, num_cpus):
+    options = dataclasses.replace(options, name="tuned", params=path, num_cpus=num_cpus, ema=0.9)
+    run, theirs = loop.Run(options, choose_devices(0, num_cpus)[0]), values(first)
+    for name, parameter in run.net._collect_params_with_prefix().items():
+        assert len(parameter.list_data()) == num_cpus
+        assert all((copy.asnumpy() == theirs[name]).all() for copy in parameter.list_data())
+    average = run.average.state_arrays()
+    assert average and all((value == theirs[name[len("average/") :]]).all() for name, value in average.items())
+
+
+def test_a_run_says_and_keeps_what_it_started_from(options, path, capsys):
+    run = loop.train(elsewhere(options, "tuned", params=path))
+    assert f"note: starts from {path}\n" in capsys.readouterr().out
+    told = parameters.read_description(os.path.join(run.folder, "best.params"))
+    assert told["started_from"] == parameters.read_description(path)["sha256"]
+    assert dataclasses.replace(options, params=path).title == "digits_attention56_thin_tuned"
+
+
+def test_it_goes_on_without_the_file(options, path, monkeypatch):
+    options = dataclasses.replace(options, params=path)
+    whole = loop.train(elsewhere(options, "whole"))
+    again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted):
+        loop.train(options)
+    again()
+    os.remove(path)
+    assert_equal_runs(resume(options), whole)
+
+
+def test_parameters_stored_in_float16_are_trained_in_float32(options, path):
+    target = path[: -len(".params")] + "-half"
+    (half, _), _, _ = targets.export_parameters(path, ExportOptions(to="float16", output=target))
+    run = loop.Run(elsewhere(options, "tuned", params=half), CPU)
+    stored, found = mx.nd.load(half), values(run)
+    assert stored["output.weight"].dtype == np.float16 and found["output.weight"].dtype == np.float32
+    assert all((value.asnumpy() == found[name]).all() for name, value in stored.items())
+
+
+def test_the_last_layer_of_another_data_set_is_initialised_anew(options, first, path):
+    redescribe(path, dataset="cifar10")
+    drawn, theirs = values(loop.Run(elsewhere(options, "drawn"), CPU)), values(first)
+    run = loop.Run(elsewhere(options, "tuned", params=path), CPU)
+    assert run.remarks == [
+        f"starts from {path}, trained on cifar10 with 10 classes: the last layer is initialised anew"
+    ]
+    for name, value in values(run).items():
+        assert (value == (drawn if name.startswith("output") else theirs)[name]).all(), name
+
+
+def test_the_last_layer_may_have_other_classes(options, first, path, monkeypatch):
+    describe = datasets.describe_data
+    monkeypatch.setattr(
+        datasets, "describe_data", lambda *args: describe(*args)._replace(classes=tuple("abcdefghijkl"))
+    )
+    run, theirs = loop.Run(elsewhere(options, "tuned", params=path), CPU), values(first)
+    found = values(run)
+    assert found.pop("output.weight").shape[0] == found.pop("output.bias").shape[0] == 12
+    assert all((value == theirs[name]).all() for name, value in found.items())
+    assert run.remarks == [f"starts from {path}, trained on digits with 10 classes: the last layer is initialised anew"]
+
+
+def test_what_is_not_there_is_said_before_the_data_is_looked_for(options, path, monkeypatch):
+    monkeypatch.setattr(datasets, "load_images", None)
+    assert "lost.params: no such parameter file; did you mean" in refusal(options, path.replace("last", "lost"))
+    with open(path, "r+b") as handle:
+        handle.write(b"damage")
+    assert "last.params is damaged" in refusal(options, path)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(attention_learning="nal"), "is of a network with --attention-learning arl, this run's has nal"),
+        (dict(num_layers=92), "is of a network with --num-layers 56, this run's has 92"),
+    ],
+)
+def test_a_network_of_another_kind_is_refused(options, path, change, message):
+    assert message in refusal(options, path, **change)
+
+
+def test_a_description_that_does_not_say_enough_is_refused(options, path):
+    redescribe(path, network=dict(num_layers=56, widths="thin", classes=10, stage_strides=[1, 1, 1]))
+    assert "is of a network with --stage-strides [1, 1, 1], this run's has None" in refusal(options, path)
+    redescribe(path, dataset=None)
+    assert "does not say of which network and data set it is" in refusal(options, path)
+    os.remove(path[: -len("params")] + "json")
+    assert "has no description beside it: give parameters as a run has saved them" in refusal(options, path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_parameters_that_are_not_finite_are_refused(options, first, path, value):
+    first.net.output.bias.set_data(mx.nd.full((10,), value))
+    parameters.save_parameters(first.net, path, parameters.read_description(path))
+    assert refusal(options, path).endswith("last.params: not all of them are finite numbers")

@@ -1,0 +1,478 @@
+"""The training loop: same seed same run, resumed runs equal uninterrupted ones, devices agree, nothing is lost."""
+
+import csv
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing import active_children
+
+import numpy as np
+import pytest
+
+from helpers.runs import TRICKS, assert_equal_runs, elsewhere, figures, fix_statistics, resume, stop_at, values
+from resattnet.models import parameters
+from resattnet.models.network import get_attention_cifar
+from resattnet.runs import states
+from resattnet.system.devices import average_running_statistics, choose_devices, split_batch
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
+from resattnet.system.signals import Interrupted
+from resattnet.training import loop
+
+
+def test_a_run_leaves_its_logs_and_models(options, capsys):
+    run = loop.train(elsewhere(options, "run", save_period=2))
+    assert sorted(os.listdir(run.folder)) == [
+        "best.json",
+        "best.params",
+        "epoch-0002.json",
+        "epoch-0002.params",
+        "last.json",
+        "last.params",
+        "last.state",
+        "previous.state",
+    ]
+    for log in ("board/run", "text/run.log", "csv/run.csv"):
+        assert os.path.exists(os.path.join(options.log_dir, log))
+    out = capsys.readouterr().out
+    assert "epoch 3/3" in out and "tensorboard --logdir" in out and run.folder + "/best.params" in out
+    assert [row["epoch"] for row in run.progress.history] == [1, 2, 3]
+    assert run.progress.step == 12 and run.progress.history[-1]["learning_rate"] == 0
+    best = max(row["validation_top1"] for row in run.progress.history)
+    assert parameters.read_description(run.folder + "/best.params")["validation_top1"] == best
+
+
+def test_training_learns(options):
+    history = loop.train(elsewhere(options, "learns", epochs=10, lr=0.2)).progress.history
+    assert history[-1]["train_loss"] < 0.9 * history[0]["train_loss"]
+
+
+@pytest.mark.parametrize("tricks", [{}, TRICKS])
+def test_same_seed_same_run(options, tricks):
+    runs = [loop.train(elsewhere(options, name, workers=workers, **tricks)) for name, workers in (("a", 0), ("b", 2))]
+    assert_equal_runs(*runs)
+    assert figures(loop.train(elsewhere(options, "c", seed=1))) != figures(runs[0])
+
+
+@pytest.mark.parametrize("signum, step, optimizer", [(signal.SIGINT, 12, "nag"), (signal.SIGTERM, 15, "sgd")])
+def test_three_and_three_epochs_equal_six(options, monkeypatch, signum, step, optimizer):
+    """Stopped at the end of an epoch, before its validation, and in the middle of one."""
+    options = dataclasses.replace(options, epochs=6, optimizer=optimizer, **TRICKS)
+    whole = loop.train(elsewhere(options, "whole"))
+    again = stop_at(monkeypatch, step, lambda: os.kill(os.getpid(), signum))
+    with pytest.raises(Interrupted) as stop:
+        loop.train(options)
+    again()
+    assert stop.value.exit_code == 128 + signum and "--resume" in str(stop.value)
+    assert_equal_runs(resume(options), whole)
+    with open(os.path.join(options.log_dir, "csv", "run.csv")) as handle:
+        assert len(handle.readlines()) == 7
+
+
+def test_a_run_that_has_ended_goes_on_with_another_cosine(options):
+    """As if the restart had been given from the first: that is what makes its command one that reproduces it."""
+    loop.train(elsewhere(options, "run", epochs=2))
+    restarts = dict(epochs=4, lr_restarts=(2,), lr_restart_factor=0.5)
+    run = resume(options, **restarts)
+    assert_equal_runs(run, loop.train(elsewhere(options, "whole", **restarts)))
+    assert [row["learning_rate"] for row in run.progress.history][1::2] == [0, 0]
+    assert run.schedule(8) == pytest.approx(0.5 * run.schedule(4))  # the first steps of the two cosines
+
+
+def test_a_restart_that_fewer_epochs_leave_out_is_said(options, monkeypatch, capsys):
+    again = stop_at(monkeypatch, 1, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        loop.train(elsewhere(options, "run", epochs=4, lr_restarts=(2, 3)))
+    again()
+    resume(options, epochs=3)
+    assert "note: the cosine does not begin anew after 3, as was planned before\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("save_minutes, last", [(1e-9, 6), (10, 4)])
+def test_a_run_that_died_goes_on_from_its_last_state(options, monkeypatch, save_minutes, last):
+    """As after SIGKILL: nothing was saved when it ended; states within an epoch, or at its end, were before."""
+    options = dataclasses.replace(options, save_minutes=save_minutes)
+    whole = loop.train(elsewhere(options, "whole"))
+
+    def die():
+        raise RuntimeError("power cut")
+
+    again = stop_at(monkeypatch, 7, die)
+    with pytest.raises(RuntimeError):
+        loop.train(options)
+    again()
+    assert states.load_state(os.path.join(options.model_dir, "run")).progress["step"] == last
+    assert_equal_runs(resume(options), whole)
+
+
+def test_a_worker_that_dies_loses_nothing(options, monkeypatch):
+    options = dataclasses.replace(options, workers=1)
+    whole = loop.train(elsewhere(options, "whole", workers=0))
+    again = stop_at(monkeypatch, 6, lambda: [os.kill(child.pid, signal.SIGKILL) for child in active_children()])
+    with pytest.raises(InputError, match="killed.*good state, of step [678], goes on with: --resume .*run$"):
+        loop.train(options)
+    again()
+    assert states.load_state(os.path.join(options.model_dir, "run")).progress["step"] >= 6
+    assert_equal_runs(resume(options), whole)
+
+
+def test_two_devices_resume_too(options, monkeypatch):
+    options = dataclasses.replace(options, batch_size=8, num_cpus=2)
+    whole = loop.train(elsewhere(options, "whole"))
+    again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        loop.train(options)
+    again()
+    assert_equal_runs(resume(options), whole)
+
+
+def test_a_stop_while_three_devices_validate_changes_nothing(options, monkeypatch):
+    """Whose running statistics are averaged by then, and would be again."""
+    options = dataclasses.replace(options, batch_size=8, num_cpus=3, epochs=2)
+    whole = loop.train(elsewhere(options, "whole"))
+    measure = loop.Run._measure
+
+    def stopped(run, *args):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return measure(run, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Run, "_measure", stopped)
+        with pytest.raises(Interrupted):
+            loop.train(options)
+    assert states.load_state(os.path.join(options.model_dir, "run")).progress["epoch"] == 0
+    assert_equal_runs(resume(options), whole)
+
+
+def test_zero_gamma_is_asked_for_by_its_option(options):
+    for zero_gamma in (False, True):
+        run = loop.Run(elsewhere(options, f"zero{zero_gamma}", zero_gamma=zero_gamma), [mx.cpu(0), mx.cpu(1)])
+        zeros = {
+            name
+            for name, parameter in run.net._collect_params_with_prefix().items()
+            if name.endswith("weight") and not any(data.asnumpy().any() for data in parameter.list_data())
+        }
+        lasts = {name for name in run.net._collect_params_with_prefix() if name.endswith("conv3.weight")}
+        assert len(lasts) > 20 and zeros == (lasts if zero_gamma else set())
+
+
+def test_options_that_a_run_had_before_are_known(options, monkeypatch):
+    stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        loop.train(options)
+    assert resume(options).progress.changes == []  # the warm-up is a number now
+    run = resume(options, epochs=4, cutout=2)
+    assert run.progress.changes == [{"step": 12, "options": {"epochs": 3, "cutout": 0}}]
+    assert states.load_state(run.folder).progress["changes"] == run.progress.changes
+
+
+def test_what_is_validated_has_the_running_statistics_of_the_last_step():
+    """MXNet lets their reader in before the backward pass has written them."""
+    net, copy = (get_attention_cifar(10, 56, "thin") for _ in range(2))
+    for each in (net, copy):
+        each.initialize()
+        each.hybridize(static_alloc=True, static_shape=True)
+    trainer = mx.gluon.Trainer(
+        [p for p in net.collect_params().values() if p.grad_req != "null"], "nag", dict(learning_rate=0.1, momentum=0.9)
+    )
+    images = mx.nd.random.normal(shape=(32, 3, 32, 32))
+    for _ in range(3):
+        with mx.autograd.record():
+            loss = net(images).sum()
+        loss.backward()
+        trainer.step(32)
+    average_running_statistics(net)
+    parameters.copy(net, copy)
+    mx.nd.waitall()
+    copied = copy._collect_params_with_prefix()
+    for name, parameter in net._collect_params_with_prefix().items():
+        assert (parameter.data().asnumpy() == copied[name].data().asnumpy()).all(), name
+
+
+def test_two_devices_give_the_gradients_of_one():
+    """With batch normalisation's statistics fixed, which each device takes of its own part."""
+    rng = np.random.default_rng(0)
+    images, labels = rng.normal(size=(7, 3, 16, 16)).astype(np.float32), rng.integers(0, 10, 7).astype(np.int32)
+    gradients = []
+    for devices in ([mx.cpu(0)], [mx.cpu(0), mx.cpu(1)]):
+        mx.random.seed(5)
+        net = get_attention_cifar(10, 56, "thin")
+        fix_statistics(net)
+        net.initialize(ctx=devices)
+        trainer = mx.gluon.Trainer(net.collect_params(), "sgd", kvstore="device", update_on_kvstore=False)
+        with mx.autograd.record():
+            losses = [
+                mx.gluon.loss.SoftmaxCrossEntropyLoss()(net(x), y) for x, y in split_batch(images, labels, devices)
+            ]
+        mx.autograd.backward(losses)
+        trainer.allreduce_grads()
+        gradients.append([p.list_grad()[-1].asnumpy() for p in net.collect_params().values() if p.grad_req != "null"])
+    for one, two in zip(*gradients):
+        assert np.abs(one - two).max() <= 1e-3 * np.abs(one).max()
+
+
+@pytest.mark.parametrize("devices", [[mx.cpu(0)], [mx.cpu(0), mx.cpu(1)]])
+def test_accumulated_batches_give_the_update_of_one_large_batch(options, devices):
+    rng = np.random.default_rng(0)
+    batches = [
+        (rng.normal(size=(16, 3, 16, 16)).astype(np.float32), rng.integers(0, 10, 16).astype(np.int32))
+        for _ in range(3)
+    ]
+    learned = []
+    for name, accumulate in (("large", 1), ("small", 4)):
+        size = 16 // len(devices) // accumulate
+        run = loop.Run(elsewhere(options, name, accumulate=accumulate, batch_size=size), devices)
+        fix_statistics(run.net)
+        assert len(run.train_loader) == 4  # 64 images, 16 a step
+        for batch in batches:
+            run.train_step(*batch)
+        run.collect()
+        assert run.meter.samples == 48
+        learned.append(dict(values(run), loss=np.float32(run.meter.mean_loss)))
+    start = values(loop.Run(elsewhere(options, "start"), devices))
+    for name, large in learned[0].items():
+        moved = np.abs(large - start.get(name, 0)).max()
+        assert np.abs(large - learned[1][name]).max() <= 1e-3 * moved, name
+
+
+def test_an_accumulated_batch_larger_than_the_data_set_is_an_error(options):
+    with pytest.raises(InputError, match="a batch of 80 is larger than the data set of 64 images"):
+        loop.train(dataclasses.replace(options, accumulate=5))
+
+
+def test_running_statistics_are_averaged_over_devices():
+    devices = [mx.cpu(0), mx.cpu(1)]
+    norm = mx.gluon.nn.BatchNorm(in_channels=2)
+    norm.initialize(ctx=devices)
+    for device, value in zip(devices, (1.0, 3.0)):
+        norm.running_mean.data(device)[:] = value
+    average_running_statistics(norm)
+    assert [data.asnumpy().tolist() for data in norm.running_mean.list_data()] == [[2, 2], [2, 2]]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(options):
+    options = dataclasses.replace(options, lr=1e30, warmup_epochs=0, log_interval=1)
+    with pytest.raises(InputError, match="the loss is not finite at .*lower --lr.*last good state, of step 0") as error:
+        loop.train(options)
+    assert "\n" not in str(error.value)
+    state = states.load_state(os.path.join(options.model_dir, "run"))
+    assert all(np.isfinite(array).all() for array in state.arrays.values())
+
+
+def test_a_disk_that_is_full_for_a_while_does_not_end_the_run(options, monkeypatch, capsys):
+    save_state, calls = states.save_state, []
+
+    def full_once(*args):
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        save_state(*args)
+
+    monkeypatch.setattr(states, "save_state", full_once)
+    loop.train(options)
+    assert "warning: step 4 could not be saved" in capsys.readouterr().out
+
+
+def test_a_stop_that_could_not_be_saved_does_not_say_that_it_was(options, monkeypatch):
+    save_state = states.save_state
+
+    def full(folder, arrays, progress):
+        if progress["step"] >= 6:
+            raise OSError(28, "No space left on device")
+        save_state(folder, arrays, progress)
+
+    monkeypatch.setattr(states, "save_state", full)
+    stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(
+        InputError,
+        match="^stopped after step 6; a later one could not be saved .*No space left.*; the "
+        "last good state, of step 4, goes on with: --resume .*run$",
+    ):
+        loop.train(options)
+
+
+def test_the_best_is_one_whose_parameters_are_kept(options, monkeypatch, capsys):
+    """A disk that is full when the best epoch ends does not leave another epoch's file under its figures."""
+    accuracies = iter([0.5, 0.9, 0.7])
+    monkeypatch.setattr(
+        loop.Run,
+        "_measure",
+        lambda run, what, average=None: {
+            "validation_loss": 1.0,
+            "validation_top1": next(accuracies),
+            "validation_top5": 1.0,
+        },
+    )
+    save_parameters = parameters.save_parameters
+
+    def full_once(net, path, description):
+        if path.endswith("best.params") and description["validation_top1"] == 0.9:
+            raise OSError(28, "No space left on device")
+        save_parameters(net, path, description)
+
+    monkeypatch.setattr(parameters, "save_parameters", full_once)
+    run = loop.train(options)
+    path = os.path.join(run.folder, "best.params")
+    assert run.progress.best == {"epoch": 3, "top1": 0.7}
+    assert parameters.read_description(path)["epoch"] == 3
+    said = capsys.readouterr().out
+    assert "warning: step 8 could not be saved" in said and "best top-1 0.7000, at epoch 3" in said
+
+
+def test_only_training_is_timed(options, monkeypatch):
+    """Neither what comes before a run's first step nor validation, which a signal may cut short."""
+    open_inputs = loop.open_inputs
+
+    def slow(*args):
+        time.sleep(3)
+        return open_inputs(*args)
+
+    def measure(run, what, average=None):
+        time.sleep(3)
+        os.kill(os.getpid(), signal.SIGTERM)
+        run.leave_if_asked()
+
+    monkeypatch.setattr(loop, "open_inputs", slow)
+    monkeypatch.setattr(loop.Run, "_measure", measure)
+    begun = time.monotonic()
+    with pytest.raises(Interrupted):
+        loop.train(dataclasses.replace(options, epochs=1))
+    state = states.load_state(os.path.join(options.model_dir, "run"))
+    assert 0 < state.progress["totals"]["seconds"] < time.monotonic() - begun - 6
+
+
+def test_a_run_whose_end_could_not_be_saved_says_so(options, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(states, "save_state", full)
+    with pytest.raises(InputError, match="its last state could not be saved"):
+        loop.train(dataclasses.replace(options, epochs=1))
+
+
+def test_training_accuracy_under_mixup_is_called_what_it_is(options):
+    row = loop.train(elsewhere(options, "mixed", epochs=1, mix_up=True)).progress.history[0]
+    assert "train_accuracy_heavier_label" in row and "train_accuracy" not in row
+
+
+def test_a_run_goes_on_with_mixup_and_its_csv_has_a_column_for_each_accuracy(options):
+    loop.train(dataclasses.replace(options, epochs=1))
+    resume(options, epochs=2, mix_up=True)
+    with open(os.path.join(options.log_dir, "csv", "run.csv")) as handle:
+        rows = list(csv.DictReader(handle))
+    assert [bool(row["train_accuracy"]) for row in rows] == [True, False]
+    assert [bool(row["train_accuracy_heavier_label"]) for row in rows] == [False, True]
+
+
+def test_a_run_that_goes_on_with_other_batches_says_what_that_means(options, capsys):
+    loop.train(dataclasses.replace(options, epochs=1))
+    resume(options, epochs=2)
+    assert "an update has not the images" not in capsys.readouterr().out
+    resume(options, epochs=3, batch_size=8, num_cpus=4)
+    assert "note: an update has not the images that it had before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("step", [2, 6, 8])
+def test_with_other_batches_the_schedule_goes_on_where_it_was(options, monkeypatch, step):
+    """Twice the images of an update are half the steps: from there on all rates are those of a run of such steps."""
+    large = dict(batch_size=16, num_cpus=2)
+    expected = loop.train(elsewhere(options, "large", epochs=4, **large)).progress.history
+    again = stop_at(monkeypatch, step, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(Interrupted):
+        loop.train(dataclasses.replace(options, epochs=4))
+    again()
+    run = resume(options, **large)
+    whole = step // 4
+    for row, other in zip(run.progress.history[whole:], expected[whole:]):
+        assert (row["step"], row["learning_rate"]) == (other["step"], other["learning_rate"])
+    assert run.progress.step == 8 and run.trainer._optimizer.num_update == 8
+
+
+def test_cutout_erases_from_training_images_only(options):
+    run = loop.Run(elsewhere(options, "cut", cutout=8), [mx.cpu()])
+    images = np.concatenate([images for images, _ in run.train_loader.epoch(0)])
+    assert ((images == 0).all(axis=1).sum(axis=(1, 2)) >= 4 * 4).all()  # a corner of the square at least
+    assert not any((images == 0).any() for images, _ in run.validation_loader)
+
+
+def test_an_existing_run_is_not_written_over(options):
+    loop.train(dataclasses.replace(options, epochs=1))
+    with pytest.raises(InputError, match="--resume"):
+        loop.train(options)
+
+
+def test_states_hold_their_options(options):
+    loop.train(dataclasses.replace(options, epochs=1, mix_up=True, alpha=0.3))
+    state = states.load_state(os.path.join(options.model_dir, "run"))
+    assert state.options["alpha"] == 0.3
+    json.dumps(state.options)
+
+
+def test_devices_demanded_and_not_there(monkeypatch):
+    from resattnet.system import devices
+
+    monkeypatch.setattr(devices, "gpus", lambda: ([0], ["GPU 1 (H100) has compute capability 9.0"]))
+    assert choose_devices(1)[0] == [mx.gpu(0)] == choose_devices()[0]
+    assert choose_devices(0)[0] == [mx.cpu()]
+    assert choose_devices(0, num_cpus=2)[0] == [mx.cpu(0), mx.cpu(1)]
+    assert choose_devices(num_cpus=2)[0] == [mx.cpu(0), mx.cpu(1)]  # who divides the CPU means it
+    with pytest.raises(InputError, match=r"--num-gpus 3: MXNet can use 1 here \(GPU 1 \(H100\) has compute"):
+        choose_devices(3)
+
+
+def test_a_run_that_another_process_trains_keeps_its_logs(options):
+    run = loop.train(dataclasses.replace(options, epochs=1))
+    log = os.path.join(options.log_dir, "text", "run.log")
+    with open(log) as handle:
+        before = handle.read()
+    code = (
+        "import sys; from resattnet.runs.run_folders import exclusive\n"
+        "with exclusive(sys.argv[1]):\n    print(flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code, run.folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    other.stdout.readline()
+    with pytest.raises(InputError, match="another process trains this run"):
+        resume(options, epochs=2)
+    other.communicate()
+    with open(log) as handle:
+        assert handle.read() == before
+
+
+def test_an_ended_run_says_so(options, capsys):
+    loop.train(options)
+    before = capsys.readouterr().out
+    resume(options)
+    out = capsys.readouterr().out
+    assert "all its epochs (3) were done before; a larger --epochs goes on" in out and "resumed" not in out
+    assert out.splitlines()[-5:] == before.splitlines()[-5:] and "done: best top-1" in out
+
+
+def test_an_epoch_shorter_than_the_interval_is_reported_once(options, capsys):
+    loop.train(dataclasses.replace(options, log_interval=50, epochs=2))
+    lines = [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("  step")]
+    assert lines == ["4", "8"]
+
+
+@pytest.mark.parametrize("place", ["log_dir", "model_dir"])
+def test_a_place_that_is_none(options, tmp_path, place):
+    """One line, and nothing is left that the corrected command would meet."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=re.escape(f"{place.replace('_', '-')} {tmp_path / 'file'}")):
+        loop.train(dataclasses.replace(options, **{place: str(tmp_path / "file")}))
+    assert not os.path.exists(os.path.join(options.model_dir, "run"))
+    loop.train(dataclasses.replace(options, epochs=1))
+
+
+def test_the_text_log_has_the_arguments_and_why_it_ended(options, monkeypatch):
+    again = stop_at(monkeypatch, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted) as stop:
+        loop.train(options)
+    again()
+    with open(os.path.join(options.log_dir, "text", "run.log"), encoding="utf-8") as handle:
+        lines = handle.read().splitlines()
+    assert "arguments: " in lines[0] and "batch_size=16" in lines[0] and lines[-1].endswith(str(stop.value))

@@ -1,0 +1,215 @@
+"""Runs cut anywhere, with all that can be switched on: what they come to is what the uninterrupted run came to."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from helpers.runs import CLOCK, assert_equal_runs, elsewhere, resume, stop_at
+from helpers.scripts import ROOT
+from resattnet.data import recordio
+from resattnet.data.datasets import ImageSet
+from resattnet.models import parameters
+from resattnet.models.network import get_attention_cifar
+from resattnet.runs import states
+from resattnet.system.mxnet import mx
+from resattnet.system.options import flag_name, flag_value
+from resattnet.system.signals import Interrupted
+from resattnet.training import loop
+
+ALL = dict(
+    ema=0.9,
+    cutmix=True,
+    mix_up=True,
+    epsilon=0.1,
+    mixup_off_epochs=1,
+    clip_gradient=0.5,
+    no_wd=True,
+    label_noise=0.2,
+    cutout=4,
+    zero_gamma=True,
+    lr_per_256=1.6,
+)
+KILLS = int(os.environ.get("RESATTNET_KILLS", 3))
+EPOCHS = KILLS + 2  # of four steps
+
+
+def make_teacher(path, dataset, classes):
+    """Parameters, as initialised, of a network to learn from."""
+    network = dict(
+        num_layers=56, widths="thin", attention_learning="arl", attention="mixed", mask="hourglass", classes=classes
+    )
+    net = get_attention_cifar(**network)
+    net.initialize(mx.init.MSRAPrelu())
+    parameters.save_parameters(net, path, dict(network=network, dataset=dataset))
+    return path
+
+
+def test_cuts_at_random_steps_change_nothing(options, monkeypatch, tmp_path):
+    """Twice a run dies, once it is asked to stop; a state is written at every step."""
+    teacher = make_teacher(str(tmp_path / "teacher.params"), "digits", 10)
+    options = elsewhere(options, "run", save_minutes=1e-9, teacher=teacher, **ALL)
+    whole = loop.train(elsewhere(options, "whole"))
+    cuts = sorted(random.Random(0).sample(range(1, 13), 3))
+
+    def die():
+        raise RuntimeError("power cut")
+
+    for number, cut in enumerate(cuts):
+        again = stop_at(monkeypatch, cut, die if number % 2 == 0 else lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises((RuntimeError, Interrupted)):
+            loop.train(options) if number == 0 else resume(options)
+        again()
+    run = resume(options)
+    assert_equal_runs(run, whole)
+    assert run.progress.best_ema == whole.progress.best_ema is not None
+    for name, array in whole.average.state_arrays().items():
+        assert (run.average.state_arrays()[name] == array).all(), name
+
+
+@pytest.mark.parametrize("devices, accumulate", [(2, 1), (1, 2)])
+def test_several_devices_and_accumulation_too(options, monkeypatch, devices, accumulate):
+    options = elsewhere(
+        options, "run", num_cpus=devices, batch_size=8, accumulate=accumulate, epochs=2, **dict(ALL, mixup_off_epochs=0)
+    )
+    whole = loop.train(elsewhere(options, "whole"))
+    again = stop_at(monkeypatch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted):
+        loop.train(options)
+    again()
+    run = resume(options)
+    assert_equal_runs(run, whole)
+    for name, array in whole.average.state_arrays().items():
+        assert (run.average.state_arrays()[name] == array).all(), name
+
+
+@pytest.fixture
+def noise_records(tmp_path):
+    """Records of few and small images, so that the whole script trains in seconds."""
+    rng = np.random.default_rng(0)
+    sets = {
+        split: ImageSet(
+            rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8),
+            rng.integers(0, 5, count).astype(np.int32),
+            tuple("abcde"),
+        )
+        for split, count in (("train", 64), ("test", 20))
+    }
+    recordio.write_records(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
+    make_teacher(str(tmp_path / "teacher.params"), "noise", 5)
+    return str(tmp_path)
+
+
+def start(folder, threads, *args):
+    command = [sys.executable, os.path.join(ROOT, "scripts", "cifar10_train.py")] + list(args)
+    # Waiting threads sleep: beside other tests they would take the cores from those that work.
+    environment = dict(os.environ, OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive")
+    with open(os.path.join(folder, "out.txt"), "w") as out:
+        return subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, env=environment)
+
+
+def said(folder):
+    with open(os.path.join(folder, "out.txt")) as out:
+        return out.read()
+
+
+def begin(folder, name, threads=1, epochs=EPOCHS):
+    """The script on the records, with all switched on."""
+    flags = (
+        f"--dataset noise --data-format rec --data-dir . --widths thin -b 16 --epochs {epochs} "
+        "--warmup-epochs 1 --num-gpus 0 --save-minutes 1e-9 --teacher teacher.params --name"
+    ).split() + [name]
+    for option, value in dict(ALL, lr_per_256=0.16).items():
+        flags += [flag_name(option), flag_value(value)]
+    return start(folder, threads, *flags)
+
+
+def kill_after(process, path, saves, seconds):
+    """Kill a process so many seconds after it has put so many new files in the place of `path`; returns its code."""
+    last, deadline = identity(path), time.monotonic() + 250
+    while saves and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+        now = identity(path)
+        if now not in (last, None):  # None: between the two renames of a save
+            saves, last = saves - 1, now
+    time.sleep(seconds)
+    process.kill()
+    return process.wait(250)
+
+
+def identity(path):
+    """Of a file that others are put in the place of; None where there is none. A clock alone may be too coarse."""
+    found = os.stat(path) if os.path.exists(path) else None
+    return found and (found.st_ino, found.st_mtime_ns)
+
+
+def outcome(folder):
+    """All that a run left, as arrays by file and name, and its progress without what depends on speed."""
+    arrays = {}
+    for name in ("last", "best", "ema", "best-ema"):
+        loaded = mx.nd.load(os.path.join(folder, name + ".params"))
+        arrays.update((f"{name}/{key}", value.asnumpy()) for key, value in loaded.items())
+    state = states.load_state(folder)
+    arrays.update(state.arrays)
+    progress = dict(state.progress, totals=None)
+    progress["history"] = [
+        {key: value for key, value in row.items() if key not in CLOCK} for row in progress["history"]
+    ]
+    return arrays, progress
+
+
+def assert_equal_outcomes(home, one, other):
+    """Of two runs, by their names: the same bits in all that they left, and the same progress."""
+    (arrays, progress), (others, other_progress) = (
+        outcome(os.path.join(home, "models", name)) for name in (one, other)
+    )
+    assert progress == other_progress and set(arrays) == set(others)
+    assert all((array == others[name]).all() for name, array in arrays.items())
+
+
+def go_on(folder, run, threads=1):
+    """The script again, from the run's last state where it has one."""
+    if os.path.isdir(run) and not any(name.endswith(".state") for name in os.listdir(run)):
+        shutil.rmtree(run)  # killed before its first state: nothing to go on with
+    if os.path.isdir(run):
+        return start(folder, threads, "--resume", "models/run")
+    return begin(folder, "run", threads)
+
+
+def test_killed_at_random_moments(noise_records):
+    """RESATTNET_KILLS=20 pytest -s says after which steps each of so many kills left it."""
+    whole = begin(noise_records, "whole")
+    assert whole.wait(250) == 0, said(noise_records)
+    history = states.load_state(os.path.join(noise_records, "models", "whole")).progress["history"]
+    draws, step_seconds = random.Random(KILLS), min(row["seconds"] for row in history) / 4
+    folder, steps = os.path.join(noise_records, "models", "run"), []
+    for _ in range(KILLS):
+        # Counted in saves, one a step and more, so that each kill falls within the run, however fast the machine is.
+        process = go_on(noise_records, folder)
+        saves, seconds = draws.randint(0, 4), draws.random() * step_seconds
+        code = kill_after(process, os.path.join(folder, "last.state"), saves, seconds)
+        assert code == -signal.SIGKILL, said(noise_records)
+        if os.path.exists(os.path.join(folder, "last.state")):
+            steps.append(states.load_state(folder).progress["step"])
+    assert go_on(noise_records, folder).wait(250) == 0, said(noise_records)
+    print(f"steps after each kill: {steps} of {4 * EPOCHS}")
+    assert steps == sorted(steps) and 0 < steps[-1] < 4 * EPOCHS
+    assert_equal_outcomes(noise_records, "run", "whole")
+
+
+def test_two_threads_change_nothing(noise_records):
+    """As where each device has several cores, which the other tests do not use: two equal runs, one of them killed."""
+    folder = os.path.join(noise_records, "models", "run")
+    whole = begin(noise_records, "whole", threads=2, epochs=2)
+    assert whole.wait(250) == 0, said(noise_records)
+    process = begin(noise_records, "run", threads=2, epochs=2)
+    assert kill_after(process, os.path.join(folder, "last.state"), 3, 0) == -signal.SIGKILL, said(noise_records)
+    assert 0 < states.load_state(folder).progress["step"] < 8
+    assert go_on(noise_records, folder, threads=2).wait(250) == 0, said(noise_records)
+    assert_equal_outcomes(noise_records, "run", "whole")

@@ -65,9 +65,9 @@ def devices():
 
 def networks():
     """Lines: each depth with its parameters and multiply-accumulates, for CIFAR-10 and for ImageNet."""
-    from .models.network import get_attention_cifar, get_attention_net
     from .models.spec import attention_net_spec
     from .models.summary import layers, total
+    from .models.zoo import get_attention_cifar, get_attention_net
 
     kinds = (
         ("CIFAR-10, thin", get_attention_cifar, 10, "thin", 32),
@@ -108,10 +108,11 @@ def main():
             for line in lines:
                 print(line, flush=True)
         return
-    from .models.summary import build, layers, table
+    from .models.network import build
+    from .models.summary import layers, table
 
     options = SummaryOptions(**given)
-    print("\n".join(table(layers(build(options), options.side, options.side))))
+    print("\n".join(table(layers(build(options.network), options.side, options.side))))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from ..data import datasets
 from ..data.loaders import ArrayLoader
 from ..data.transforms import Transform
 from ..models.graphs import fuse, quantize
-from ..models.network import get_attention_cifar
+from ..models.zoo import get_attention_cifar
 from ..system.cores import SCRATCH_PER_DEVICE
 from ..system.devices import check_type, choose_devices, cpu_facts
 from ..system.errors import InputError

@@ -104,7 +104,7 @@ def assess_files(paths, options):
             dict(
                 params=path,
                 sha256=digest(pretrained.resolve_path(path)),
-                network=network.network,
+                network=network.network.to_dict(),
                 dataset=network.source["name"],
                 data_format=network.source["data_format"],
                 graph=options.graph,
@@ -126,7 +126,7 @@ def assess_files(paths, options):
 def _check_same_classes(paths, networks):
     first = networks[0]
     for path, other in zip(paths, networks):
-        kinds = [(network.source["name"], network.network["classes"]) for network in (first, other)]
+        kinds = [(network.source["name"], network.network.classes) for network in (first, other)]
         if kinds[0] != kinds[1]:
             raise InputError(
                 "--params: %s is of %s with %d classes, %s of %s with %d; give files of the same"

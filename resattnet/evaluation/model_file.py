@@ -10,8 +10,8 @@ from ..data.loaders import ArrayLoader
 from ..data.transforms import Transform
 from ..models import parameters, pretrained
 from ..models.graphs import CALIBRATION_IMAGES, fuse, quantize
-from ..models.network import get_attention_cifar
-from ..models.spec import DEFAULT_VARIANT, NETWORK_OPTIONS
+from ..models.network import build
+from ..models.spec import NETWORK_OPTIONS, NetworkSpec
 from ..system.devices import choose_devices
 from ..system.errors import InputError
 from ..system.mxnet import mx
@@ -26,7 +26,7 @@ class LoadedModel(NamedTuple):
     ----------
     net : AttentionNet
         With the parameters.
-    network : dict
+    network : NetworkSpec
         The arguments that built it.
     facts : datasets.DataSet
         Of its data set.
@@ -37,7 +37,7 @@ class LoadedModel(NamedTuple):
     """
 
     net: mx.gluon.HybridBlock
-    network: dict
+    network: NetworkSpec
     facts: datasets.DataSet
     source: dict
     description: dict
@@ -45,7 +45,7 @@ class LoadedModel(NamedTuple):
     @property
     def transform(self):
         """What a test image goes through before the network."""
-        return Transform(self.facts.mean, self.facts.std, self.network["classes"])
+        return Transform(self.facts.mean, self.facts.std, self.network.classes)
 
     def images(self, split, download=True):
         """The `datasets.ImageSet` of a split of its data set."""
@@ -85,7 +85,7 @@ def load_model(path, options, devices):
     """
     path = pretrained.resolve_path(path)
     description = parameters.read_description(path) or {"network": {}}
-    known = dict({name: DEFAULT_VARIANT[name] for name in ("attention", "mask")}, **description["network"])
+    known = dict({"attention": NetworkSpec.attention, "mask": NetworkSpec.mask}, **description["network"])
     known.update(dataset=description.get("dataset"), data_format=description.get("data_format", "bin"))
     for name in ("dataset", "data_format") + NETWORK_OPTIONS:
         known[name] = getattr(options, name) or known.get(name)
@@ -100,10 +100,11 @@ def load_model(path, options, devices):
         raise InputError(f"--dataset {dataset} has {len(facts.classes)} classes, the network of {path} has {classes}")
     if options.classes:
         facts = facts._replace(classes=_read_classes(options.classes, path, classes))
-    net = get_attention_cifar(**known)
+    network = NetworkSpec.from_dict(known)
+    net = build(network)
     parameters.load_parameters(net, path, devices)
     net.hybridize(static_alloc=True, static_shape=True)
-    return LoadedModel(net, known, facts, dict(name=dataset, data_dir=data_dir, data_format=data_format), description)
+    return LoadedModel(net, network, facts, dict(name=dataset, data_dir=data_dir, data_format=data_format), description)
 
 
 def _read_classes(names_path, path, classes):

@@ -6,7 +6,7 @@ from typing import Optional
 
 from ..data.corruptions import CORRUPTIONS, parse_names
 from ..data.datasets import FORMATS
-from ..models.spec import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, MASKS, attention_net_spec
+from ..models.spec import ATTENTION, ATTENTION_LEARNING, CIFAR_WIDTHS, MASKS, attention_net_spec
 from ..system.errors import InputError
 from ..system.options import ALL_GPUS, Options, option, resolve_output
 
@@ -39,7 +39,7 @@ class ModelFileOptions(Options):
         None, "attention learning of the network", choices=ATTENTION_LEARNING, unset=_DESCRIBED
     )
     attention: Optional[str] = option(
-        None, "attention type of the network", choices=ATTENTION_TYPES, unset=_DESCRIBED + ", else mixed"
+        None, "attention type of the network", choices=tuple(ATTENTION), unset=_DESCRIBED + ", else mixed"
     )
     mask: Optional[str] = option(None, "masks of the network", choices=MASKS, unset=_DESCRIBED + ", else hourglass")
     data_dir: Optional[str] = option(

@@ -15,7 +15,7 @@ from ..evaluation.metrics import finite
 from ..evaluation.model_file import calibration_images, load_model
 from ..models import parameters, pretrained
 from ..models.graphs import quantize
-from ..models.network import get_attention_cifar
+from ..models.network import build
 from ..system.cores import core_count
 from ..system.devices import device_of
 from ..system.errors import InputError
@@ -235,7 +235,7 @@ def export_float16(trained, prefix, images):
         If the logits differ by more than float16's rounding can explain; no file is left.
     """
     expected = _logits(trained.net, images)
-    half, again = (get_attention_cifar(**trained.network) for _ in range(2))
+    half, again = (build(trained.network) for _ in range(2))
     half.initialize()
     parameters.copy(trained.net, half)
     half.cast("float16")
@@ -243,7 +243,7 @@ def export_float16(trained, prefix, images):
         raise InputError("--to float16: a parameter is beyond 65504, the largest number that float16 has")
     description = dict(
         trained.description,
-        network=trained.network,
+        network=trained.network.to_dict(),
         dataset=trained.source["name"],
         data_format=trained.source["data_format"],
         dtype="float16",
@@ -329,7 +329,7 @@ def _metadata(trained, classes, sha256):
         mean=list(facts.mean),
         std=list(facts.std),
         classes=list(classes),
-        network=trained.network,
+        network=trained.network.to_dict(),
         dataset=trained.source["name"],
         dataset_title=facts.title,
         params_sha256=sha256,

@@ -1,32 +1,16 @@
 """The attention module: a trunk of residual units, weighted by a soft mask (section 3 of the paper)."""
 
+from __future__ import annotations
+
+from typing import Any, Callable
+
 from ..system.mxnet import mx
+from .attention_types import ATTENTION
 from .spec import check_variant
-from .units import LayoutAnchor, relu, unit_sequence
+from .units import Bottleneck, LayoutAnchor, relu, unit_sequence
 
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
-
-EPSILON = 1e-5  # added to what a square root is taken of, as in batch normalisation: maps of zeros have gradients too
-
-
-def mixed_attention(F, x):
-    """The sigmoid of each value: f1 of section 3.3."""
-    return F.Activation(x, act_type="sigmoid")
-
-
-def channel_attention(F, x):
-    """x over its L2 norm over the channels at each position, sqrt(sum of squares + EPSILON): f2 of section 3.3."""
-    return F.broadcast_div(x, F.sqrt(F.sum(F.square(x), axis=1, keepdims=True) + EPSILON))
-
-
-def spatial_attention(F, x):
-    """The sigmoid of (x - mean) / sqrt(variance + EPSILON), both of each channel's own map: f3 of section 3.3."""
-    centred = F.broadcast_sub(x, F.mean(x, axis=(2, 3), keepdims=True))
-    deviation = F.sqrt(F.mean(F.square(centred), axis=(2, 3), keepdims=True) + EPSILON)
-    return F.Activation(F.broadcast_div(centred, deviation), act_type="sigmoid")
-
-
-ATTENTION = {"mixed": mixed_attention, "channel": channel_attention, "spatial": spatial_attention}
+Unit = Callable[..., HybridBlock]  # `unit(channels, in_channels, stride=1)`
 
 
 class Interpolation(HybridBlock):
@@ -85,19 +69,23 @@ class Hourglass(HybridBlock):
     sampling : bool
         False leaves out the poolings and interpolations and nothing else, as the local mask of table 4: units, sums
         and parameters are the same, all at full size, so that only the sampling is compared.
+    unit : class
+        The residual unit, a class of `models.units`.
     """
 
-    def __init__(self, channels, levels, r, sampling=True, **kwargs):
+    def __init__(
+        self, channels: int, levels: int, r: int, sampling: bool = True, unit: Unit = Bottleneck, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         with self.name_scope():
             self.pool = nn.MaxPool2D(3, 2, 1) if sampling else None
-            self.down = unit_sequence(r, channels)
+            self.down = unit_sequence(r, channels, unit)
             self.skip = self.inner = None
             if levels > 1:
-                self.skip = unit_sequence(1, channels)
-                self.inner = Hourglass(channels, levels - 1, r, sampling)
+                self.skip = unit_sequence(1, channels, unit)
+                self.inner = Hourglass(channels, levels - 1, r, sampling, unit)
                 self.anchor = LayoutAnchor()
-            self.up = unit_sequence(r, channels)
+            self.up = unit_sequence(r, channels, unit)
             self.small_anchor = LayoutAnchor()
             self.interpolation = Interpolation() if sampling else None
 
@@ -115,17 +103,26 @@ class SoftMask(HybridBlock):
 
     Parameters
     ----------
-    channels, levels, r, sampling
+    channels, levels, r, sampling, unit
         As in `Hourglass`.
     attention : {'mixed', 'channel', 'spatial'}
         The last step: `mixed_attention`, `channel_attention` or `spatial_attention`.
     """
 
-    def __init__(self, channels, levels, r, attention="mixed", sampling=True, **kwargs):
+    def __init__(
+        self,
+        channels: int,
+        levels: int,
+        r: int,
+        attention: str = "mixed",
+        sampling: bool = True,
+        unit: Unit = Bottleneck,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self._attention = ATTENTION[attention]
         with self.name_scope():
-            self.hourglass = Hourglass(channels, levels, r, sampling)
+            self.hourglass = Hourglass(channels, levels, r, sampling, unit)
             self.bn1 = nn.BatchNorm(in_channels=channels)
             self.conv1 = nn.Conv2D(channels, 1, use_bias=False, in_channels=channels)
             self.bn2 = nn.BatchNorm(in_channels=channels)
@@ -154,6 +151,8 @@ class AttentionModule(HybridBlock):
         As in `SoftMask`.
     mask : {'hourglass', 'local', 'none'}
         'local' is the hourglass without its poolings and interpolations; 'none' leaves the trunk as it is: T.
+    unit : class
+        As in `Hourglass`.
 
     Raises
     ------
@@ -161,22 +160,34 @@ class AttentionModule(HybridBlock):
         If one of the three is unknown, or there is no mask and the other two are not left as they are.
     """
 
-    def __init__(self, channels, levels, p, t, r, learning="arl", attention="mixed", mask="hourglass", **kwargs):
+    def __init__(
+        self,
+        channels: int,
+        levels: int,
+        p: int,
+        t: int,
+        r: int,
+        learning: str = "arl",
+        attention: str = "mixed",
+        mask: str = "hourglass",
+        unit: Unit = Bottleneck,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         check_variant(learning, attention, mask)
         self._residual = learning == "arl"
         with self.name_scope():
-            self.first = unit_sequence(p, channels)
-            self.trunk = unit_sequence(t, channels)
+            self.first = unit_sequence(p, channels, unit)
+            self.trunk = unit_sequence(t, channels, unit)
             self.mask = None
             if mask != "none":
-                self.mask = SoftMask(channels, levels, r, attention, mask == "hourglass")
+                self.mask = SoftMask(channels, levels, r, attention, mask == "hourglass", unit)
                 self.factor_anchor, self.term_anchor, self.anchor = (
                     LayoutAnchor("avg"),
                     LayoutAnchor("max"),
                     LayoutAnchor("avg"),
                 )
-            self.last = unit_sequence(p, channels)
+            self.last = unit_sequence(p, channels, unit)
 
     def hybrid_forward(self, F, x):
         """Map (N, channels, H, W) to the same shape."""

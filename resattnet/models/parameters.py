@@ -8,9 +8,9 @@ import os
 from ..system.errors import InputError
 from ..system.files import digest, json_writer, write_together
 from ..system.mxnet import mx
-from ..training.options import TrainingOptions
-from .network import get_attention_cifar
-from .spec import CIFAR_WIDTHS, attention_net_spec
+from ..system.options import MODEL_DIR
+from .network import build
+from .spec import STEMS, NetworkSpec, attention_net_spec
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "weights")  # of those that come with the package
 INSTALL_AGAIN = "it came with the package: install that again"
@@ -105,7 +105,7 @@ def _most_alike(path):
     if os.path.isdir(folder or "."):
         paths = {other: os.path.join(folder, other) for other in _listed(folder) if other.endswith(".params")}
         if not folder:
-            paths.update({other: other for other in packaged_names()}, **_of_runs(TrainingOptions.model_dir, BEST))
+            paths.update({other: other for other in packaged_names()}, **_of_runs(MODEL_DIR, BEST))
     else:
         home, name = os.path.split(folder)
         paths = _of_runs(home, os.path.basename(path))
@@ -189,13 +189,17 @@ def _shapes(net):
 
 def _fitting(found):
     classes = found.get("output.bias", (0,))[0]
+    if not classes:
+        return "no network of this package fits it"
     # The other masks and kinds of attention have the shapes of the hourglass.
-    for mask, flag in (("hourglass", ""), ("none", " --mask none")):
-        for num_layers in attention_net_spec:
-            for widths in CIFAR_WIDTHS:
-                if classes and _shapes(get_attention_cifar(classes, num_layers, widths, mask=mask)) == found:
-                    return f"it fits --num-layers {num_layers} --widths {widths}{flag} and {classes} classes"
-    return "no depth, width and mask of the CIFAR networks fits it"
+    for stem, row in STEMS.items():
+        for mask in ("hourglass", "none"):
+            for num_layers in attention_net_spec:
+                for widths in row.widths:
+                    if _shapes(build(NetworkSpec(classes, num_layers, stem, widths, mask=mask))) == found:
+                        given = "" if mask == "hourglass" else f" `mask={mask}`"
+                        return f"it fits `num_layers={num_layers}` `widths={widths}`{given} and {classes} classes"
+    return "no network of this package fits it"
 
 
 def copy(source, target):

@@ -1,14 +1,17 @@
 """Trained parameters that come with the package: the files of the folder `weights`, each with its description."""
 
+from __future__ import annotations
+
+import dataclasses
 import os
+from typing import Any
 
 from ..system.errors import InputError
 from . import parameters
-from .spec import DEFAULT_VARIANT, NETWORK_OPTIONS
+from .network import AttentionNet
+from .spec import NetworkSpec
 
-_NAMING = ("prefix", "params")  # what a Gluon block takes beside what it is
-_POSITIONAL = {"classes", "num_layers"}
-_NETWORK = {"classes", "stage_strides"} | set(NETWORK_OPTIONS)  # what a description may have of a network
+_NETWORK = {field.name for field in dataclasses.fields(NetworkSpec)}  # the fields that a description may have
 
 
 def describe_pretrained(name):
@@ -57,50 +60,38 @@ def describe_file(path):
     return path, description
 
 
-def load_pretrained(net, builder, devices=None, **network):
-    """Give a network the parameters that are here for it.
+def load_pretrained(net: AttentionNet, devices: Any = None) -> None:
+    """Fill a network with the trained parameters that the package has for its specification.
 
     Parameters
     ----------
     net : AttentionNet
-    builder : str
-        The function that built it.
     devices : mx.Context or list of mx.Context, optional
         Where its parameters will be; default: the CPU.
-    **network
-        The arguments it was built with.
 
     Raises
     ------
     InputError
-        If there are none, with the calls for which there are; or if they are damaged.
+        If the package has none; the message lists the calls for which it has some. If they are damaged.
     """
-    network = {name: value for name, value in dict(DEFAULT_VARIANT, **network).items() if name not in _NAMING}
+    available = []
     for name in parameters.packaged_names():
-        if builder == "get_attention_cifar" and describe_pretrained(name)["network"] == network:
+        description = describe_pretrained(name)
+        spec = NetworkSpec.from_dict(description["network"])
+        if spec == net.spec:
             return parameters.load_parameters(net, _packaged(name), devices)
+        available.append(f"{_call(spec)} ({description['dataset']}, top-1 {description['validation_top1']:.4f})")
     raise InputError(
-        "no trained parameters are here for {}; there are some for {}".format(
-            _call(builder, network),
-            ", ".join(
-                (
-                    f"{_call('get_attention_cifar', told['network'])} ({told['dataset']}, top-1 "
-                    f"{told['validation_top1']:.4f})"
-                )
-                for told in map(describe_pretrained, parameters.packaged_names())
-            )
-            or "none",
-        )
+        f"no trained parameters are here for {_call(net.spec)}; there are some for {', '.join(available) or 'none'}"
     )
 
 
-def _call(builder, network):
-    """A call of a builder as one would write it."""
-    positional = [str(network[name]) for name in ("classes", "num_layers")]
-    usual = dict(widths="full", **DEFAULT_VARIANT)
+def _call(spec: NetworkSpec) -> str:
+    """Return the call of a builder that gives the network of a specification."""
+    builder = {"cifar": "get_attention_cifar", "imagenet": "get_attention_net"}[spec.stem]
     named = [
-        f"{name}={network[name]!r}"
-        for name in list(usual) + sorted(set(network) - set(usual) - _POSITIONAL)
-        if network[name] != usual.get(name)
+        f"{field.name}={getattr(spec, field.name)!r}"
+        for field in dataclasses.fields(spec)
+        if field.name not in ("classes", "num_layers", "stem") and getattr(spec, field.name) != field.default
     ]
-    return f"{builder}({', '.join(positional + named)})"
+    return f"{builder}({', '.join([str(spec.classes), str(spec.num_layers), *named])})"

@@ -6,8 +6,6 @@ from typing import NamedTuple, Tuple
 import numpy as np
 
 from ..system.mxnet import mx
-from .network import get_attention_cifar, get_attention_net
-from .spec import NETWORK_OPTIONS
 
 
 class Layer(NamedTuple):
@@ -32,12 +30,6 @@ class Layer(NamedTuple):
     shape: Tuple[int, ...]
     parameters: int
     macs: int
-
-
-def build(options):
-    """The network, not initialised, that `commands.summary.SummaryOptions` describe."""
-    builder, classes = (get_attention_cifar, 10) if options.stem == "cifar" else (get_attention_net, 1000)
-    return builder(options.classes or classes, **{name: getattr(options, name) for name in NETWORK_OPTIONS})
 
 
 def layers(net, height, width):

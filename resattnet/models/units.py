@@ -1,5 +1,9 @@
 """Residual units: what trunk, masks and tail are made of."""
 
+from __future__ import annotations
+
+from typing import Callable
+
 from ..system.mxnet import mx
 
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
@@ -81,12 +85,12 @@ class Bottleneck(HybridBlock):
         return self.conv3(y) + shortcut
 
 
-def unit_sequence(count, channels):
-    """`count` bottlenecks one after another, `channels` in and out, as one HybridSequential."""
+def unit_sequence(count: int, channels: int, unit: Callable[..., HybridBlock] = Bottleneck) -> HybridBlock:
+    """Return `count` units in a row, each with `channels` channels in and out, as one HybridSequential."""
     units = nn.HybridSequential()
     with units.name_scope():
         for _ in range(count):
-            units.add(Bottleneck(channels, channels))
+            units.add(unit(channels, channels))
     return units
 
 

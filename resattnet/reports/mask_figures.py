@@ -78,14 +78,13 @@ def draw(rows, predictions, attentions, channels, cams, network, panel=PANEL):
         A line of each image for each; None: the mean over all channels.
     cams : array (N, h, w) or None
         Grad-CAM, to be shown beside them.
-    network : dict
-        The arguments that built it.
+    network : NetworkSpec
     panel : float
         Side of an image, in inches.
     """
     from matplotlib.figure import Figure
 
-    groups = list(columns_of(attentions, channels, "(1 + M) T" if network["attention_learning"] == "arl" else "M T"))
+    groups = list(columns_of(attentions, channels, "(1 + M) T" if network.attention_learning == "arl" else "M T"))
     shown = [None] if channels is None else list(channels)
     if cams is not None:
         groups.insert(0, [Column("Grad-CAM\nof the prediction", np.repeat(cams[:, None], len(shown), 1), "inferno")])
@@ -94,7 +93,7 @@ def draw(rows, predictions, attentions, channels, cams, network, panel=PANEL):
     figure = Figure(figsize=(panel * width, (panel + 0.25) * len(lines) + 0.9), layout="constrained")
     figure.suptitle(
         (
-            f"Soft masks of Attention-{network['num_layers']}: "
+            f"Soft masks of Attention-{network.num_layers}: "
             f"{('mean over the channels' if channels is None else 'channels ' + ', '.join(map(str, channels)))}"
         ),
         fontsize=9,

@@ -8,6 +8,7 @@ from PIL import Image
 from ..data import datasets
 from ..evaluation.masks import soft_masks
 from ..evaluation.metrics import compute_logits, rank
+from ..models.spec import NetworkSpec
 from ..system.devices import device_of
 from ..system.errors import InputError
 from .mask_figures import Row, board_pictures
@@ -64,7 +65,7 @@ class MaskLog:
         chosen = one_of_each_class(loader.epoch(0), options.mask_images, len(facts.classes))
         if len(chosen) < options.mask_images:
             raise InputError(f"--mask-images {options.mask_images}: the data set has {len(chosen)} test images")
-        self._network, self._classes = options.network, facts.classes
+        self._network, self._classes = NetworkSpec(len(facts.classes), **options.network), facts.classes
         numbers, images, labels = zip(*chosen)
         self._images, self._labels = np.stack(images), np.array(labels)
         pixels = self._images.transpose(0, 2, 3, 1) * np.array(facts.std) + np.array(facts.mean)

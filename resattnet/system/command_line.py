@@ -13,9 +13,16 @@ from ..system.options import flag_name
 from . import streams
 from .errors import InputError
 
+_flags = {}  # of the parsers that have parsed: the flag of each parameter, for the messages of errors
+
 
 class ArgumentParser(argparse.ArgumentParser):
     """As argparse's; a wrong argument is one line on stderr, `script: --flag value: what to do`, and exit 2."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Parse as argparse does, and note the flags, by which `run` shows the parameters that an error names."""
+        _flags.update((action.dest, action.option_strings[-1]) for action in self._actions if action.option_strings)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message):
         unknown = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
@@ -126,7 +133,7 @@ def _exit_code(main):
     except SystemExit as end:  # argparse's, as after --help
         return end.code
     except InputError as error:
-        _complain(error)
+        _complain(error.as_flags(_flags))
         return 2
     except Interrupted as stop:
         _complain(stop)

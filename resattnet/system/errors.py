@@ -1,9 +1,49 @@
-"""The one kind of error that is the user's to mend."""
+"""Define the one kind of error that the user can mend."""
+
+from __future__ import annotations
+
+import re
+from typing import Callable, Mapping
+
+_PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
 
 class InputError(ValueError):
     """A wrong argument, file or set-up.
 
-    The message is one line that names the thing, its value and the way out; the scripts print it
-    on stderr and leave with exit code 2. Anything else that is raised is a bug of ours.
+    The message is one line that names the thing, its value and the way out; the commands print it on stderr and leave
+    with exit code 2. Any other exception is a bug of this package.
+
+    A message names parameters in backquotes: "`lr=-1.0`: give a number above 0". `str` leaves the backquotes out. A
+    command shows parameters as its flags: `as_flags`. A message within another one, ``f"{path}: {error}"``, keeps its
+    backquotes for that.
     """
+
+    def __str__(self) -> str:
+        return _PARAMETER.sub(lambda found: found.group(0)[1:-1], super().__str__())
+
+    def __format__(self, spec: str) -> str:
+        return format(super().__str__(), spec)
+
+    def as_flags(self, flags: Mapping[str, str]) -> str:
+        """Return the message with parameters as flags: `--lr -1.0` for `lr=-1.0`, `--mix-up 1` for `mix_up=True`.
+
+        Parameters
+        ----------
+        flags : mapping of str to str
+            The flag of each parameter of the command.
+        """
+        return _PARAMETER.sub(_as_flag(flags), super().__str__())
+
+
+def _as_flag(flags: Mapping[str, str]) -> Callable[[re.Match], str]:
+    def replace(found: re.Match) -> str:
+        name, value = found.groups()
+        if name not in flags:
+            return found.group(0)[1:-1]
+        return flags[name] if value is None else f"{flags[name]} {_SWITCHES.get(value, value)}"
+
+    return replace
+
+
+_SWITCHES = {"True": "1", "False": "0"}

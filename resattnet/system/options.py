@@ -7,6 +7,7 @@ from dataclasses import field
 
 from .errors import InputError
 
+MODEL_DIR = "models"  # the default folder of the runs' parameters and states
 ALL_GPUS = "all that MXNet can use, else the CPU"  # what --num-gpus comes to where it is not given
 
 

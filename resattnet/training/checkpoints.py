@@ -31,7 +31,7 @@ def _save_parameters(run, row):
 
 
 def _save_net(run, net, names, best, row, prefix, **facts):
-    description = dict(facts, network=run.network, run=run.name, epoch=row["epoch"])
+    description = dict(facts, network=run.network.to_dict(), run=run.name, epoch=row["epoch"])
     description.update((key, getattr(run.options, key)) for key in ("dataset", "data_format", "data_dir"))
     description.update(("validation_" + name, row[prefix + name]) for name in ("top1", "top5", "loss"))
     if run.progress.started_from:

@@ -1,7 +1,8 @@
 """Distillation (arXiv 1503.02531): to learn from a trained network's answers beside the labels."""
 
 from ..models import parameters, pretrained
-from ..models.network import get_attention_cifar
+from ..models.network import build
+from ..models.spec import NetworkSpec
 from ..system.errors import InputError
 from ..system.mxnet import mx
 
@@ -35,13 +36,13 @@ class Teacher:
     def __init__(self, path, dataset, classes, devices, dtype="float32"):
         try:
             path, description = pretrained.describe_file(path)
-            network, trained_on = description["network"], description["dataset"]
-            if (trained_on, network["classes"]) != (dataset, classes):
+            network, trained_on = NetworkSpec.from_dict(description["network"]), description["dataset"]
+            if (trained_on, network.classes) != (dataset, classes):
                 raise InputError(
-                    f"{path} was trained on {trained_on} ({network['classes']} classes), this run is "
+                    f"{path} was trained on {trained_on} ({network.classes} classes), this run is "
                     f"on {dataset} ({classes} classes)"
                 )
-            self._net = get_attention_cifar(**network)
+            self._net = build(network)
             parameters.load_parameters(self._net, path, devices)
         except InputError as error:
             raise InputError(f"--teacher: {error}") from error

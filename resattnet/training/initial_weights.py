@@ -3,9 +3,8 @@
 import numpy as np
 
 from ..models import parameters, pretrained
-from ..models.spec import DEFAULT_VARIANT
+from ..models.spec import NetworkSpec
 from ..system.errors import InputError
-from ..system.options import flag_name
 
 
 class InitialWeights:
@@ -32,11 +31,13 @@ class InitialWeights:
     def __init__(self, path, network):
         try:
             self._path, self._description = pretrained.describe_file(path)
-            theirs = dict(DEFAULT_VARIANT, **self._description["network"])
-            for name in sorted(set(theirs) - {"classes"}):
-                if theirs[name] != network.get(name):
+            theirs = NetworkSpec.from_dict(self._description["network"])
+            ours = NetworkSpec.from_dict(dict(network, classes=theirs.classes))
+            for name in sorted(theirs.to_dict()):
+                if getattr(theirs, name) != getattr(ours, name):
                     raise InputError(
-                        f"{self._path} is of a network with {flag_name(name)} {theirs[name]}, this run's has {network.get(name)}"
+                        f"{self._path} is of a network with `{name}={getattr(theirs, name)}`, this run's has "
+                        f"{getattr(ours, name)}"
                     )
         except InputError as error:
             raise InputError(f"--params: {error}") from error

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..evaluation.metrics import evaluate
 from ..models import parameters
-from ..models.network import get_attention_cifar
+from ..models.network import build
 from ..models.precision import to_bfloat16
+from ..models.spec import NetworkSpec
 from ..models.units import zero_init_residual
 from ..reports.mask_log import MaskLog
 from ..runs import run_folders, run_lines
@@ -111,7 +112,7 @@ class Run:
         if state:
             self._go_on_from(options_from_state(state.options))
         self.mask_log = MaskLog(options, self.validation_loader) if options.mask_images else None
-        self.network = dict(options.network, classes=self.classes)
+        self.network = NetworkSpec(self.classes, **options.network)
         self._build_network(start)
         self._build_objective()
         if state:
@@ -170,7 +171,7 @@ class Run:
             self.progress.teacher = self.teacher.sha256
 
     def _make_net(self, init, learns=True):
-        net = get_attention_cifar(**self.network)
+        net = build(self.network)
         if not learns:
             net.collect_params().setattr("grad_req", "null")  # no gradient is made, nor memory taken for any
         net.initialize(init, ctx=self.devices)

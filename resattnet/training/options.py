@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Optional, Tuple
 
 from ..data.datasets import DATASETS, FORMATS, SIDE
-from ..models.spec import ATTENTION_LEARNING, ATTENTION_TYPES, CIFAR_WIDTHS, MASKS, NETWORK_OPTIONS, attention_net_spec
+from ..models.spec import ATTENTION, ATTENTION_LEARNING, CIFAR_WIDTHS, MASKS, NETWORK_OPTIONS, attention_net_spec
 from ..system.errors import InputError
 from ..system.options import ALL_GPUS, Options, check_name, flag_name, flag_value, option
 
@@ -67,7 +67,7 @@ class TrainingOptions(Options):
         "mixed",
         "last step of a mask; mixed: the sigmoid; channel: over the L2 norm of the "
         "channels at each position; spatial: normalised over each channel's map, then the sigmoid",
-        choices=ATTENTION_TYPES,
+        choices=tuple(ATTENTION),
     )
     mask: str = option(
         "hourglass",

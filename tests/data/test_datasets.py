@@ -298,7 +298,7 @@ def test_absent_set_is_downloaded_and_unpacked(small, tmp_path, monkeypatch):
 
 def test_reading_needs_no_mxnet():
     code = (
-        "import sys; from resattnet import datasets; datasets.load('digits', None, 'test'); "
+        "import sys; from resattnet.data import datasets; datasets.load_images('digits', None, 'test'); "
         "print([name for name in ('mxnet', 'sklearn', 'PIL') if name in sys.modules])"
     )
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(datasets.__file__))))

@@ -17,7 +17,7 @@ from resattnet.evaluation.metrics import reliability
 from resattnet.evaluation.model_file import open_model
 from resattnet.evaluation.options import TestOptions as Testing
 from resattnet.models import parameters, spec
-from resattnet.models.network import get_attention_cifar
+from resattnet.models.zoo import get_attention_cifar
 from resattnet.reports import figures
 from resattnet.system import files
 from resattnet.system.mxnet import mx

@@ -14,7 +14,9 @@ from resattnet.data.transforms import Transform
 from resattnet.evaluation import masks
 from resattnet.evaluation.metrics import Prediction
 from resattnet.models import spec
-from resattnet.models.network import AttentionNet, get_attention_cifar, get_attention_net
+from resattnet.models.network import build
+from resattnet.models.spec import NetworkSpec
+from resattnet.models.zoo import get_attention_cifar, get_attention_net
 from resattnet.reports import mask_figures
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
@@ -116,14 +118,7 @@ def test_names_and_shapes(build, size, sizes, small):
 
 
 def test_a_network_without_masks_is_refused(small):
-    net = initialised(
-        AttentionNet(
-            10,
-            [mx.gluon.nn.Conv2D(8, 3, 1, 1, in_channels=3)],
-            spec.Spec(1, 2, 1, (0, 0, 0)),
-            spec.CIFAR_WIDTHS["thin"],
-        )
-    )
+    net = initialised(build(NetworkSpec(10, widths="thin"), depth=spec.Spec(1, 2, 1, (0, 0, 0))))
     with pytest.raises(InputError, match="the network has no soft masks"):
         masks.soft_masks(net, digits(1))
 
@@ -188,7 +183,7 @@ def test_the_sheet_shows_the_masks(channels, small):
     pixels = datasets.load_images("digits", None, "test").images
     rows = [mask_figures.Row(f"picture {n}", Image.fromarray(pixels[n]).resize((64, 48)), pixels[n]) for n in range(2)]
     guesses = [Prediction(("cat",), (0,), (0.5,)), Prediction(("owl",), (1,), (0.75,))]
-    figure = mask_figures.draw(rows, guesses, found, channels, cams, dict(num_layers=56, attention_learning="nal"))
+    figure = mask_figures.draw(rows, guesses, found, channels, cams, NetworkSpec(10, 56, attention_learning="nal"))
     panels = [axis for axis in figure.axes if axis.get_images()]
     lines = 2 * len(channels or [0])
     assert len(panels) == lines * (1 + 1 + 3 * 3)

@@ -23,7 +23,7 @@ from resattnet.evaluation.metrics import (
 )
 from resattnet.evaluation.options import TestOptions
 from resattnet.models import parameters
-from resattnet.models.network import get_attention_cifar
+from resattnet.models.zoo import get_attention_cifar
 from resattnet.system.mxnet import mx
 
 

@@ -15,7 +15,7 @@ from resattnet.evaluation.assessment_tables import means_table, robustness_table
 from resattnet.evaluation.model_file import compute_test_logits, open_model
 from resattnet.evaluation.options import TestOptions
 from resattnet.models import parameters
-from resattnet.models.network import get_attention_cifar
+from resattnet.models.zoo import get_attention_cifar
 from resattnet.system.mxnet import mx
 
 

@@ -21,7 +21,7 @@ from resattnet.export import onnx_graph, targets
 from resattnet.export.options import ExportOptions
 from resattnet.models import parameters
 from resattnet.models.graphs import quantize
-from resattnet.models.network import get_attention_cifar, get_attention_net
+from resattnet.models.zoo import get_attention_cifar, get_attention_net
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 
@@ -207,7 +207,15 @@ def test_the_script_writes_what_a_user_has_to_know(saved, tmp_path):
         0.125,
     ]
     assert json.loads(known["network"]) == dict(
-        num_layers=56, widths="thin", classes=10, attention_learning="arl", attention="mixed", mask="hourglass"
+        num_layers=56,
+        stem="cifar",
+        widths="thin",
+        unit="bottleneck",
+        classes=10,
+        attention_learning="arl",
+        attention="mixed",
+        mask="hourglass",
+        stage_strides=[1, 2, 2],
     )
     assert "(batch, 3, 32, 32)" in model.doc_string and known["preprocessing"] and known["range"]
     shapes = [

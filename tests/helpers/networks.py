@@ -10,7 +10,7 @@ import pytest
 from resattnet.data import datasets
 from resattnet.data.transforms import Transform
 from resattnet.models import parameters
-from resattnet.models.network import get_attention_cifar
+from resattnet.models.zoo import get_attention_cifar
 from resattnet.system.devices import cpu_facts
 from resattnet.system.mxnet import mx
 

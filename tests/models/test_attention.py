@@ -11,11 +11,12 @@ from helpers.networks import difference, graph_types, images, initialised, needs
 from helpers.runs import resume
 from resattnet.evaluation.assessment import assess_files
 from resattnet.evaluation.options import TestOptions as Testing
-from resattnet.models.attention import ATTENTION, EPSILON, AttentionModule, Hourglass, Interpolation, SoftMask
+from resattnet.models.attention import AttentionModule, Hourglass, Interpolation, SoftMask
+from resattnet.models.attention_types import EPSILON
 from resattnet.models.graphs import fuse
 from resattnet.models.parameters import load_parameters
 from resattnet.models.precision import to_bfloat16
-from resattnet.models.spec import ATTENTION_TYPES, MASKS
+from resattnet.models.spec import ATTENTION, MASKS
 from resattnet.models.units import Bottleneck, LayoutAnchor
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
@@ -55,7 +56,7 @@ FORMULAS = {
 }
 
 
-@pytest.mark.parametrize("attention", ATTENTION_TYPES)
+@pytest.mark.parametrize("attention", ATTENTION)
 def test_types_against_their_formulas(attention):
     x = images(2, 5, 4, 3) * 3 + 1
     assert np.abs(ATTENTION[attention](mx.nd, x).asnumpy() - FORMULAS[attention](x.asnumpy())).max() < 1e-6
@@ -73,7 +74,7 @@ def test_what_the_types_are_for():
     assert difference(spatial(mx.nd, mx.nd.ones((1, 2, 3, 3))), mx.nd.full((1, 2, 3, 3), 0.5)) == 0
 
 
-@pytest.mark.parametrize("attention", ATTENTION_TYPES)
+@pytest.mark.parametrize("attention", ATTENTION)
 def test_gradients_of_the_types_against_differences(attention):
     x, weights, direction = images(1, 3, 4, 5), images(1, 3, 4, 5, seed=3), images(1, 3, 4, 5, seed=4)
     x.attach_grad()
@@ -88,7 +89,7 @@ def test_gradients_of_the_types_against_differences(attention):
     assert float((x.grad * direction).sum().asscalar()) == pytest.approx((ahead - behind) / (2 * step), rel=1e-3)
 
 
-@pytest.mark.parametrize("attention", ATTENTION_TYPES)
+@pytest.mark.parametrize("attention", ATTENTION)
 @pytest.mark.parametrize("value", [0, 3])
 def test_maps_of_one_value_have_finite_gradients(attention, value):
     x = mx.nd.full((2, 4, 3, 3), value)
@@ -127,7 +128,7 @@ def test_parameters_of_the_variants(build, depth):
     """Types and the local mask have as many as the hourglass; without masks those of all units but the masks'."""
     nets = {
         variant: build(10, depth, **dict([variant]))
-        for variant in [("attention", name) for name in ATTENTION_TYPES] + [("mask", name) for name in MASKS]
+        for variant in [("attention", name) for name in ATTENTION] + [("mask", name) for name in MASKS]
     }
     whole = nets["mask", "hourglass"]
     masks = sum(trainable(block.mask) for block in whole.features if isinstance(block, AttentionModule))
@@ -198,9 +199,12 @@ def test_the_bfloat16_graphs_compute_the_same(variant):
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: thin(attention="x"), "attention 'x': choose from mixed, channel, spatial"),
-        (lambda: thin(mask="x"), "mask 'x': choose from hourglass, local, none"),
-        (lambda: thin(mask="none", attention="channel"), "attention channel: a network with mask none"),
+        (lambda: thin(attention="x"), "attention=x: choose from mixed, channel, spatial"),
+        (lambda: thin(mask="x"), "mask=x: choose from hourglass, local, none"),
+        (
+            lambda: thin(mask="none", attention="channel"),
+            "mask=none: there is no mask for attention_learning=arl attention=channel to act on",
+        ),
         (lambda: TrainingOptions(attention="x"), "--attention x: choose from mixed, channel, spatial"),
         (lambda: Testing(mask="x"), "--mask x: choose from hourglass, local, none"),
         (lambda: TrainingOptions(mask="none", attention="spatial"), "--mask none: there is .*--attention spatial"),
@@ -229,7 +233,7 @@ def test_a_run_tested_and_resumed(options, variant):
     evaluation = assess_files([path], Testing(num_gpus=0))[0].evaluation
     assert evaluation.top1 == description["validation_top1"]
     again = resume(options, epochs=2)
-    assert {name: again.network[name] for name in variant} == variant
+    assert {name: getattr(again.network, name) for name in variant} == variant
 
 
 def test_networks_described_before_there_were_variants(options):
@@ -250,5 +254,5 @@ def test_networks_described_before_there_were_variants(options):
 def test_parameters_without_masks_name_the_network_they_fit(tmp_path):
     net = initialised(thin(mask="none"))
     net.save_parameters(str(tmp_path / "none.params"))
-    with pytest.raises(InputError, match="it fits --num-layers 56 --widths thin --mask none and 10 classes"):
+    with pytest.raises(InputError, match="it fits num_layers=56 widths=thin mask=none and 10 classes"):
         load_parameters(thin(), str(tmp_path / "none.params"), [mx.cpu()])

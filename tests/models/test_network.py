@@ -6,7 +6,7 @@ import pytest
 import resattnet
 from helpers.networks import difference, images, initialised, trainable
 from resattnet.models.attention import AttentionModule, Interpolation, SoftMask
-from resattnet.models.spec import CIFAR_WIDTHS, attention_net_spec, trunk_depth
+from resattnet.models.spec import NetworkSpec, attention_net_spec, trunk_depth
 from resattnet.models.units import Bottleneck, zero_init_residual
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
@@ -28,11 +28,10 @@ def test_parameters_of_imagenet_networks(depth):
 
 def test_thin_networks_have_about_the_papers_size():
     """The paper: 1.9M for 92 with an equal number of modules in each stage, 5.1M for 236."""
-    from resattnet.models.network import AttentionNet, _cifar_stem
+    from resattnet.models.network import build
 
-    widths = CIFAR_WIDTHS["thin"]
     equal = attention_net_spec[92]._replace(modules=(2, 2, 2))
-    assert trainable(AttentionNet(10, _cifar_stem(widths.stem), equal, widths)) == pytest.approx(1.9e6, rel=0.07)
+    assert trainable(build(NetworkSpec(10, 92, widths="thin"), depth=equal)) == pytest.approx(1.9e6, rel=0.07)
     assert trainable(resattnet.get_attention_cifar(10, 236, widths="thin")) == pytest.approx(5.1e6, rel=0.04)
 
 
@@ -245,8 +244,11 @@ def test_named_builders():
         (lambda: resattnet.get_attention_cifar(10, 50), "50: choose from 56, 92, 128, 164, 236, 452"),
         (lambda: resattnet.get_attention_net(10, 57), "57: choose from 56, 92, 128, 164, 236, 452"),
         (lambda: resattnet.get_attention_cifar(10, 56, widths="wide"), "wide: choose from full, thin"),
-        (lambda: resattnet.get_attention_cifar(0, 56), "classes 0: give a number of at least 1"),
-        (lambda: resattnet.get_attention_cifar(10, 56, attention_learning="x"), "'x': choose from arl, nal"),
+        (lambda: resattnet.get_attention_cifar(0, 56), "classes=0: give a number of at least 1"),
+        (
+            lambda: resattnet.get_attention_cifar(10, 56, attention_learning="x"),
+            "attention_learning=x: choose from arl, nal",
+        ),
     ],
 )
 def test_wrong_arguments_name_the_choices(call, message):
@@ -301,3 +303,34 @@ def test_a_gamma_of_zero_within_a_pre_activation_unit_would_stop_its_branch_for_
         loss = (unit(images(2, 16, 4, 4)) ** 2).sum()
     loss.backward()
     assert all(abs(p.grad().asnumpy()).max() == 0 for p in unit.collect_params().values() if p.grad_req != "null")
+
+
+# Gluon's conventions
+
+
+@pytest.mark.parametrize("builder", [resattnet.get_attention_cifar, resattnet.get_attention_net])
+def test_every_parameter_has_the_networks_prefix(builder):
+    net = builder(10, 56, prefix="foo_")
+    assert net.prefix == "foo_" and all(name.startswith("foo_") for name in net.collect_params())
+    other = builder(10, 56)
+    assert all(name.startswith(other.prefix) for name in other.collect_params())
+
+
+def test_parameters_saved_without_the_prefix_are_loaded_by_another_network(tmp_path):
+    first = initialised(resattnet.get_attention_cifar(10, 56, widths="thin", prefix="foo_"))
+    second = resattnet.get_attention_cifar(10, 56, widths="thin", prefix="bar_")
+    path = str(tmp_path / "net.params")
+    first.collect_params().save(path, strip_prefix=first.prefix)
+    second.collect_params().load(path, restore_prefix=second.prefix)
+    x = images(2, 3, 32, 32)
+    assert difference(first(x), second(x)) == 0
+
+
+def test_two_networks_share_parameters():
+    first = initialised(resattnet.get_attention_cifar(10, 56, widths="thin", prefix="shared_"))
+    second = resattnet.get_attention_cifar(10, 56, widths="thin", prefix="shared_", params=first.collect_params())
+    x = images(2, 3, 32, 32)
+    assert difference(first(x), second(x)) == 0
+    first.output.bias.set_data(first.output.bias.data() + 1)
+    assert difference(first(x), second(x)) == 0
+    assert second.features[0].weight is first.features[0].weight

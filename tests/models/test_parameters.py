@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from resattnet.models import parameters
-from resattnet.models.network import get_attention_cifar
+from resattnet.models.zoo import get_attention_cifar
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 
@@ -84,7 +84,7 @@ def test_parameters_of_another_network_name_the_one_they_fit(tmp_path, net):
     path = str(tmp_path / "best.params")
     net.save_parameters(path)
     for other in (get_attention_cifar(10, 92, "thin"), get_attention_cifar(10, 56), get_attention_cifar(9, 56, "thin")):
-        with pytest.raises(InputError, match="it fits --num-layers 56 --widths thin and 10 classes"):
+        with pytest.raises(InputError, match="it fits num_layers=56 widths=thin and 10 classes"):
             parameters.load_parameters(other, path, [mx.cpu()])
 
 

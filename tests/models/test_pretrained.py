@@ -18,7 +18,7 @@ from resattnet.experiments import recipes
 from resattnet.export import targets
 from resattnet.export.options import ExportOptions
 from resattnet.models import parameters, pretrained
-from resattnet.models.network import get_attention_cifar, get_attention_net
+from resattnet.models.zoo import get_attention_cifar, get_attention_net
 from resattnet.system.errors import InputError
 from resattnet.system.files import digest
 from resattnet.system.mxnet import mx
@@ -138,7 +138,7 @@ def test_their_names_serve_as_paths_unless_a_file_has_it(folder, tmp_path, monke
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "some").mkdir(parents=True)
     monkeypatch.chdir(elsewhere)
-    assert load_model("some", ModelFileOptions(), [mx.cpu()]).network["attention_learning"] == "nal"
+    assert load_model("some", ModelFileOptions(), [mx.cpu()]).network.attention_learning == "nal"
     with pytest.raises(InputError, match="sone: no such parameter file; did you mean some?"):
         load_model("sone", ModelFileOptions(), [mx.cpu()])
     (elsewhere / "some").rmdir()

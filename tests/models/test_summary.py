@@ -67,7 +67,7 @@ def test_a_summary_and_bad_input():
     assert done.returncode == 0 and "774,458" in done.stdout.splitlines()[-1]
     for args, message in (
         (("summary", "--num-layers", 50), "--num-layers 50: choose from 56, 92"),
-        (("summary", "--stem", "imagenet", "--widths", "thin"), "widths thin: choose from full"),
+        (("summary", "--stem", "imagenet", "--widths", "thin"), "--widths thin: choose from full"),
     ):
         done = told(*args)
         assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1

@@ -20,7 +20,7 @@ from helpers.scripts import ROOT
 from resattnet.data import datasets
 from resattnet.evaluation import metrics
 from resattnet.models import spec
-from resattnet.models.network import get_attention_cifar
+from resattnet.models.zoo import get_attention_cifar
 from resattnet.reports import figures, html_parts, report_page, run_report
 from resattnet.reports.options import ReportOptions
 from resattnet.runs import history, states

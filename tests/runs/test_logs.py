@@ -92,8 +92,8 @@ def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path, place, end):
     """Nor `2>&1 | head`, which reads the first lines only, nor a full disk; and its exit code is what it would be."""
     done = run_child(f"""
         import os
-        from resattnet import cli
         from resattnet.runs.logs import RunLog
+        from resattnet.system import command_line
         from resattnet.system.signals import Interrupted
 
         def main():
@@ -106,7 +106,7 @@ def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path, place, end):
                 log.line("third")
             {end}
 
-        cli.run(main)
+        command_line.run(main)
         """)
     assert done.returncode == (143 if "raise" in end else 0) and done.stdout == "first\n", done.stderr
     log = (tmp_path / "text" / "run.log").read_text()

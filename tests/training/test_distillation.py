@@ -10,7 +10,7 @@ import pytest
 from helpers.runs import elsewhere, resume, values
 from resattnet.data.transforms import smooth
 from resattnet.models import parameters
-from resattnet.models.network import get_attention_cifar
+from resattnet.models.network import build
 from resattnet.runs import states
 from resattnet.system.errors import InputError
 from resattnet.system.files import digest, write_json
@@ -61,7 +61,7 @@ def teacher(options):
 
 def test_a_run_learns_from_the_teacher_as_it_answers_in_testing(options, teacher):
     run = loop.Run(elsewhere(options, "student", teacher=teacher, temperature=3.0, epsilon=0.1), [mx.cpu()])
-    plain = get_attention_cifar(**run.network)
+    plain = build(run.network)
     parameters.load_parameters(plain, teacher, [mx.cpu()])
     before = {name: p.data().asnumpy() for name, p in run.teacher._net._collect_params_with_prefix().items()}
     images, targets = next(run.train_loader.epoch(0))

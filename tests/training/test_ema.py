@@ -8,7 +8,7 @@ import pytest
 from helpers.runs import elsewhere, values
 from resattnet.evaluation.metrics import evaluate
 from resattnet.models import parameters
-from resattnet.models.network import get_attention_cifar
+from resattnet.models.network import build
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 from resattnet.training import loop
@@ -56,7 +56,7 @@ def test_a_run_averages_measures_and_saves_beside_its_own_parameters(options, mo
             expected += max(0.2, 9 / (step + 10)) * (state[name] - expected)
         assert np.abs(saved[name].asnumpy() - expected).max() < 1e-5, name
     last = run.progress.history[-1]
-    net = get_attention_cifar(**run.network)
+    net = build(run.network)
     parameters.load_parameters(net, os.path.join(run.folder, "ema.params"), run.devices)
     result = evaluate(net, run.validation_loader, run.devices)
     assert (result.top1, result.top5) == (last["validation_ema_top1"], last["validation_ema_top5"])

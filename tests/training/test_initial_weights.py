@@ -126,8 +126,8 @@ def test_what_is_not_there_is_said_before_the_data_is_looked_for(options, path, 
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(attention_learning="nal"), "is of a network with --attention-learning arl, this run's has nal"),
-        (dict(num_layers=92), "is of a network with --num-layers 56, this run's has 92"),
+        (dict(attention_learning="nal"), "is of a network with attention_learning=arl, this run's has nal"),
+        (dict(num_layers=92), "is of a network with num_layers=56, this run's has 92"),
     ],
 )
 def test_a_network_of_another_kind_is_refused(options, path, change, message):
@@ -136,7 +136,7 @@ def test_a_network_of_another_kind_is_refused(options, path, change, message):
 
 def test_a_description_that_does_not_say_enough_is_refused(options, path):
     redescribe(path, network=dict(num_layers=56, widths="thin", classes=10, stage_strides=[1, 1, 1]))
-    assert "is of a network with --stage-strides [1, 1, 1], this run's has None" in refusal(options, path)
+    assert "is of a network with stage_strides=(1, 1, 1), this run's has (1, 2, 2)" in refusal(options, path)
     redescribe(path, dataset=None)
     assert "does not say of which network and data set it is" in refusal(options, path)
     os.remove(path[: -len("params")] + "json")

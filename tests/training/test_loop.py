@@ -16,7 +16,7 @@ import pytest
 
 from helpers.runs import TRICKS, assert_equal_runs, elsewhere, figures, fix_statistics, resume, stop_at, values
 from resattnet.models import parameters
-from resattnet.models.network import get_attention_cifar
+from resattnet.models.zoo import get_attention_cifar
 from resattnet.runs import states
 from resattnet.system.devices import average_running_statistics, choose_devices, split_batch
 from resattnet.system.errors import InputError

@@ -16,7 +16,7 @@ from helpers.scripts import ROOT
 from resattnet.data import recordio
 from resattnet.data.datasets import ImageSet
 from resattnet.models import parameters
-from resattnet.models.network import get_attention_cifar
+from resattnet.models.zoo import get_attention_cifar
 from resattnet.runs import states
 from resattnet.system.mxnet import mx
 from resattnet.system.options import flag_name, flag_value

@@ -60,7 +60,7 @@ def main():
     """Train."""
     options, state = parse()
     split_cores(options.num_cpus)
-    from resattnet.training.loop import train
+    from resattnet.commands.train import train
 
     train(options, state)
 

@@ -7,7 +7,6 @@ and says how many images that were. All measure on the CPU.
 import dataclasses
 import functools
 import os
-import tempfile
 from typing import Callable, NamedTuple, Optional
 
 import numpy as np
@@ -16,14 +15,16 @@ from ..data import datasets
 from ..data.loaders import ArrayLoader
 from ..data.transforms import Transform
 from ..models.graphs import fuse, quantize
-from ..models.zoo import get_attention_cifar
+from ..models.network import build
+from ..models.spec import NetworkSpec
 from ..system.cores import SCRATCH_PER_DEVICE
 from ..system.devices import check_type, choose_devices, cpu_facts
 from ..system.errors import InputError
 from ..system.mxnet import SPIN_COUNT, mx
-from ..training.loop import Run
+from ..training.inputs import training_transform
 from ..training.options import TrainingOptions
-from ..training.schedules import importing_gluoncv
+from ..training.schedules import importing_gluoncv, make_schedule
+from ..training.step import array_type, make_net, make_step
 
 INPUT_FACTOR = 20  # batches made by array for each made image by image: both then take a time that can be measured
 
@@ -100,72 +101,79 @@ def repeated(step, options):
     return repeat
 
 
-def make_run(options, devices=1, **changes):
-    """A training run as the script would make it, of which only `train_step` will be used."""
-    run_options = TrainingOptions(
-        **dict(
-            dict(
-                dataset="digits",
-                data_dir=options.data_dir,
-                num_layers=options.num_layers,
-                widths=options.widths,
-                batch_size=options.batch_size,
-                epochs=1000,
-                warmup_epochs=0,
-                lr=1e-3,
-                dtype=options.dtype,
-            ),
-            **changes,
-        )
+def training_options(options, **changes):
+    """Return the options of the training run whose step is measured; options that do not change its speed are fixed."""
+    given = dict(
+        dataset=options.dataset,
+        data_dir=options.data_dir,
+        num_layers=options.num_layers,
+        widths=options.widths,
+        batch_size=options.batch_size,
+        epochs=1000,
+        warmup_epochs=0,
+        lr=1e-3,
+        dtype=options.dtype,
     )
+    return TrainingOptions(**dict(given, **changes))
+
+
+def make_training_step(options, classes=10, devices=1, **changes):
+    """Return a `TrainingStep`, as a run has it, on CPU devices."""
+    chosen, contexts = training_options(options, **changes), choose_devices(0, devices)[0]
     try:
-        check_type(run_options.dtype, [mx.cpu()])
+        check_type(chosen.dtype, contexts)
     except InputError as reason:
-        raise Unavailable(str(reason))
-    with tempfile.TemporaryDirectory() as folder:  # a run makes its folder, and this one writes nothing there
-        return Run(dataclasses.replace(run_options, model_dir=folder), choose_devices(0, devices)[0])
+        raise Unavailable(f"{reason}") from reason
+    mx.random.seed(chosen.seed)
+    net = make_net(NetworkSpec(classes, **chosen.network), contexts, array_type(chosen))
+    return make_step(net, chosen, contexts, make_schedule(chosen, devices, epoch_steps=100))
 
 
 def training(options, accumulate=1, dtype=None, devices=1):
-    """The step of `training.Run`: forward, loss, backward, update, metrics; of `accumulate` batches.
+    """Measure training steps: forward, loss, backward, update, metrics; each of `accumulate` batches.
 
-    The devices share a batch: an update is of as many images whatever their number.
+    The devices share a batch, so that an update has the same number of images on any number of devices.
     """
     share = _share_of_batch(options, devices)
-    run = make_run(options, devices, accumulate=accumulate, dtype=dtype or options.dtype, batch_size=share)
+    step = make_training_step(
+        options, devices=devices, accumulate=accumulate, dtype=dtype or options.dtype, batch_size=share
+    )
     options = dataclasses.replace(options, batch_size=share * devices * accumulate)
     images, labels = random_batch(options)
-    return repeated(lambda: run.train_step(images, labels), options)
+    return repeated(lambda: step(images, labels), options)
 
 
 @functools.lru_cache(maxsize=1)
-def _run_on_data(options):
-    run = make_run(options, dataset=options.dataset)
+def _step_on_data(options):
+    """Return a training step, the transform and the images for `options.steps` batches of the data set."""
+    facts = datasets.describe_data(options.dataset, options.data_dir)
     samples = options.steps * options.batch_size
     image_set = datasets.load_images(options.dataset, options.data_dir, "train")
     if samples > len(image_set.labels):
         raise InputError(
-            f"--steps {options.steps}: {options.steps} batches of {options.batch_size} are more than "
-            f"the {len(image_set.labels)} images of {options.dataset}"
+            f"`steps={options.steps}`: {options.steps} batches of {options.batch_size} are more than the "
+            f"{len(image_set.labels)} images of {options.dataset}"
         )
-    return run, image_set._replace(images=image_set.images[:samples], labels=image_set.labels[:samples])
+    step = make_training_step(options, len(facts.classes))
+    transform = training_transform(training_options(options), facts)
+    return step, transform, image_set._replace(images=image_set.images[:samples], labels=image_set.labels[:samples])
 
 
 def constant_epoch(options):
-    """Training steps on one batch: what an epoch would cost if its input were free."""
-    run, image_set = _run_on_data(options)
-    images, labels = run.transform(image_set.images[: options.batch_size], image_set.labels[: options.batch_size])
-    return repeated(lambda: run.train_step(images, labels), options)
+    """Measure training steps on one batch: an epoch whose input costs nothing."""
+    step, transform, image_set = _step_on_data(options)
+    images, labels = transform(image_set.images[: options.batch_size], image_set.labels[: options.batch_size])
+    return repeated(lambda: step(images, labels), options)
 
 
 def loader_epoch(options, workers):
-    """The same steps on an epoch of `options.steps` batches from the loader."""
-    run, image_set = _run_on_data(options)
-    loader = ArrayLoader(image_set, run.transform, options.batch_size, shuffle_seed=0, workers=workers)
+    """Measure the same steps on an epoch of `options.steps` batches from the loader."""
+    step, transform, image_set = _step_on_data(options)
+    loader = ArrayLoader(image_set, transform, options.batch_size, shuffle_seed=0, workers=workers)
 
     def repeat():
         for images, labels in loader.epoch(0):
-            run.train_step(images, labels)
+            step(images, labels)
         mx.nd.waitall()
         return loader.samples
 
@@ -184,7 +192,7 @@ def _share_of_batch(options, devices):
 def initialised_net(options, devices=1):
     """The network, with random weights."""
     mx.random.seed(0)
-    net = get_attention_cifar(10, options.num_layers, widths=options.widths)
+    net = build(NetworkSpec(10, options.num_layers, widths=options.widths))
     net.initialize(ctx=choose_devices(0, devices)[0])
     return net
 

@@ -26,7 +26,7 @@ from ..system.cores import core_count
 from ..system.devices import cpu_facts
 from ..system.errors import InputError
 from ..system.mxnet import installed_version, mx
-from .cases import Unavailable, make_run, random_batch, repeated, threads
+from .cases import Unavailable, make_training_step, random_batch, repeated, threads
 
 WARM_UP_ROUNDS = 2  # the first step plans memory, the second finds its weights in the layouts of the first
 
@@ -316,11 +316,11 @@ def operator_times(totals, steps):
 
 def profile(options):
     """Where the time of a training step goes, by operator: a list of `OperatorTime`."""
-    run, (images, labels) = make_run(options), random_batch(options)
+    step, (images, labels) = make_training_step(options), random_batch(options)
     # The engine runs operators in bulk, and the profiler would only see the bulks.
-    run.graph.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=0, backward_bulk_size=0)
-    step = repeated(lambda: run.train_step(images, labels), options)
-    step()
+    step.graph.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=0, backward_bulk_size=0)
+    repeat = repeated(lambda: step(images, labels), options)
+    repeat()
     # The profiler removes its file and makes it anew: os.devnull would be lost to the whole system.
     with tempfile.TemporaryDirectory() as folder:
         mx.profiler.set_config(
@@ -330,7 +330,7 @@ def profile(options):
             filename=os.path.join(folder, "profile.json"),
         )
         mx.profiler.set_state("run")
-        step()
+        repeat()
         mx.profiler.set_state("stop")
         totals = json.loads(mx.profiler.dumps(reset=True, format="json"))["Time"]["operator"]
     return operator_times(totals, options.steps)

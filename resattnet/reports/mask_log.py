@@ -65,6 +65,7 @@ class MaskLog:
         chosen = one_of_each_class(loader.epoch(0), options.mask_images, len(facts.classes))
         if len(chosen) < options.mask_images:
             raise InputError(f"--mask-images {options.mask_images}: the data set has {len(chosen)} test images")
+        self._options = options
         self._network, self._classes = NetworkSpec(len(facts.classes), **options.network), facts.classes
         numbers, images, labels = zip(*chosen)
         self._images, self._labels = np.stack(images), np.array(labels)
@@ -73,6 +74,11 @@ class MaskLog:
             Row(f"no. {number}: {facts.classes[label]}", Image.fromarray(image), image)
             for number, label, image in zip(numbers, labels, np.rint(255 * pixels).astype(np.uint8))
         ]
+
+    def __call__(self, epoch, step, log, make_net):
+        """Log the masks after an epoch, counted from 1, if the options ask for it: a hook of `training.loop.fit`."""
+        if self._options.shows_masks(epoch):
+            log.pictures(step, self.pictures(make_net()))
 
     def pictures(self, net):
         """The sheet of each attention module of a network for inference, by its name on the board.

@@ -46,6 +46,7 @@ class Progress:
     history: list = dataclasses.field(default_factory=list)
     machines: list = dataclasses.field(default_factory=list)
     changes: list = dataclasses.field(default_factory=list)
+    data: dict = None
 
     def end_epoch(self, row):
         """Begin the next epoch, after the one of this row."""

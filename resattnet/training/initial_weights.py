@@ -1,4 +1,8 @@
-"""Fine-tuning: to train on from the parameters of a trained network, on its own data set or another."""
+"""Fine-tune: start a run from the parameters of a trained network, on its own data set or another one."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 
@@ -8,27 +12,27 @@ from ..system.errors import InputError
 
 
 class InitialWeights:
-    """Parameters of a trained network that a run starts from, in place of random ones.
+    """Parameters of a trained network that a run starts from in place of random ones.
 
     Parameters
     ----------
     path : str
-        A parameter file, or the name of one that comes with the package; the description beside it says what it is of.
-    network : dict
-        Arguments that the run's network is built with; its classes may be others.
+        A parameter file, or a name of packaged parameters; the description beside it specifies the network.
+    network : mapping of str to value
+        Fields of `NetworkSpec` of the run's network; its number of classes may be another one.
 
     Attributes
     ----------
     sha256 : str
-        Of the file.
+        Digest of the parameter file.
 
     Raises
     ------
     InputError
-        If the file is missing, damaged or has no description, or is of a network of another kind.
+        If the file is missing, damaged or has no description, or its network differs in more than the classes.
     """
 
-    def __init__(self, path, network):
+    def __init__(self, path: str, network: Mapping[str, Any]) -> None:
         try:
             self._path, self._description = pretrained.describe_file(path)
             theirs = NetworkSpec.from_dict(self._description["network"])
@@ -40,13 +44,13 @@ class InitialWeights:
                         f"{getattr(ours, name)}"
                     )
         except InputError as error:
-            raise InputError(f"--params: {error}") from error
+            raise InputError(f"`params`: {error}") from error
         self.sha256 = self._description["sha256"]
 
-    def load_into(self, net, dataset, classes, devices):
-        """Give an initialised network on the devices the parameters.
+    def load_into(self, net: Any, dataset: str, classes: int, devices: Sequence[Any]) -> str:
+        """Load the parameters into an initialised network on the devices.
 
-        The last layer keeps its own where the trained network had another data set or other classes.
+        The last layer keeps its own parameters where the trained network had another data set or other classes.
 
         Returns
         -------
@@ -56,16 +60,22 @@ class InitialWeights:
         Raises
         ------
         InputError
-            If they do not fit, or are not finite in the network's type.
+            If the parameters do not fit, or are not finite in the network's type.
         """
         theirs = (self._description["dataset"], self._description["network"]["classes"])
-        head = theirs == (dataset, classes)
+        with_last_layer = theirs == (dataset, classes)
         try:
-            parameters.load_parameters(net, self._path, devices, head)
+            parameters.load_parameters(net, self._path, devices, with_last_layer)
             if not parameters.all_finite(net):
-                raise InputError(
-                    f"{self._path}: not all of them are finite numbers{'; float16 ends at 65504: leave --float16 1 out' * (np.dtype(net.output.weight.dtype) == np.float16)}"
-                )
+                way_out = ""
+                if np.dtype(net.output.weight.dtype) == np.float16:
+                    way_out = "; float16 ends at 65504: leave `float16=True` out"
+                raise InputError(f"{self._path}: not all of them are finite numbers{way_out}")
         except InputError as error:
-            raise InputError(f"--params: {error}") from error
-        return f"starts from {self._path}{('' if head else ', trained on %s with %d classes: the last layer is initialised anew' % theirs)}"
+            raise InputError(f"`params`: {error}") from error
+        if with_last_layer:
+            return f"starts from {self._path}"
+        return (
+            f"starts from {self._path}, trained on {theirs[0]} with {theirs[1]} classes: the last layer is initialised "
+            "anew"
+        )

@@ -1,30 +1,50 @@
-"""What a run reads: the transform of its training images, and the loaders of training and of validation."""
+"""Open the data of a run: the transform of its training images, the loaders of training and validation."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Optional, Sequence
 
 from ..data import datasets, recordio
 from ..data.dali import DaliLoader
 from ..data.loaders import ArrayLoader
 from ..data.transforms import Transform, label_noise
 from ..system.errors import InputError
+from .options import TrainingOptions
+
+PADDING = 4  # pixels on each side, from which training images are cropped (section 4.1)
 
 
 class Inputs(NamedTuple):
-    """Number of classes, transform of the training images, loaders."""
+    """The data of a run.
 
-    classes: int
+    Attributes
+    ----------
+    facts : DataSet
+        Of the data set.
+    transform : Transform
+        Of the training images.
+    train_loader, validation_loader : loader
+        Sized iterables of (images, labels); see `data.loaders`.
+    """
+
+    facts: datasets.DataSet
     transform: Transform
     train_loader: Any
     validation_loader: Any
 
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.facts.classes)
 
-def open_inputs(options, devices):
-    """The `Inputs` of a run on these devices.
+
+def open_inputs(options: TrainingOptions, devices: Sequence[Any]) -> Inputs:
+    """Open the data of a run on these devices.
 
     Parameters
     ----------
-    options : options.TrainingOptions
-    devices : list of mx.Context
+    options : TrainingOptions
+    devices : sequence of mx.Context
 
     Raises
     ------
@@ -32,10 +52,23 @@ def open_inputs(options, devices):
         If the data set is absent or damaged, or does not go with the options.
     """
     facts = datasets.describe_data(options.dataset, options.data_dir, options.data_format)
-    classes = len(facts.classes)
-    plain = Transform(facts.mean, facts.std, classes)
-    transform = plain._replace(
-        pad=4,
+    transform, plain = training_transform(options, facts), Transform(facts.mean, facts.std, len(facts.classes))
+    size = options.batch_size * len(devices)
+    return Inputs(
+        facts,
+        transform,
+        _make_loader(options, devices, facts, "train", transform, size * options.accumulate, options.seed),
+        _make_loader(options, devices, facts, "test", plain, size),
+    )
+
+
+def training_transform(options: TrainingOptions, facts: datasets.DataSet) -> Transform:
+    """Return the transform of the training images that the options of a run describe."""
+    return Transform(
+        facts.mean,
+        facts.std,
+        len(facts.classes),
+        pad=PADDING,
         flip=facts.flip,
         cutout=options.cutout,
         epsilon=options.epsilon,
@@ -44,24 +77,24 @@ def open_inputs(options, devices):
         mix_epochs=options.epochs - options.mixup_off_epochs,
         seed=options.seed,
     )
-    size = options.batch_size * len(devices)
-    return Inputs(
-        classes,
-        transform,
-        _make_loader(options, devices, facts, "train", transform, size * options.accumulate, options.seed),
-        _make_loader(options, devices, facts, "test", plain, size),
-    )
 
 
-def _make_loader(options, devices, facts, split, transform, batch_size, shuffle_seed=None):
+def _make_loader(
+    options: TrainingOptions,
+    devices: Sequence[Any],
+    facts: datasets.DataSet,
+    split: str,
+    transform: Transform,
+    batch_size: int,
+    shuffle_seed: Optional[int] = None,
+) -> Any:
     if options.loader == "dali":
         record_file = recordio.locate(facts, options.data_dir, split)
         return DaliLoader(record_file, transform, batch_size, shuffle_seed, options.workers, devices[0])
     image_set = datasets.load_images(options.dataset, options.data_dir, split, data_format=options.data_format)
     if split == "train" and options.label_noise:
         if transform.classes < 2:
-            raise InputError(f"--label-noise {options.label_noise:g}: {options.dataset} has one class only")
-        image_set = image_set._replace(
-            labels=label_noise(image_set.labels, transform.classes, options.label_noise, options.seed)
-        )
+            raise InputError(f"`label_noise={options.label_noise:g}`: {options.dataset} has one class only")
+        labels = label_noise(image_set.labels, transform.classes, options.label_noise, options.seed)
+        image_set = image_set._replace(labels=labels)
     return ArrayLoader(image_set, transform, batch_size, shuffle_seed, options.workers)

@@ -1,46 +1,49 @@
-"""Running sums of a training epoch, kept on the device until they are asked for."""
+"""Sum the loss and hits of a training epoch; the sums stay on the device until they are read."""
+
+from __future__ import annotations
 
 import math
 import time
 from collections import deque
+from typing import Any, Dict
 
 
 class Meter:
-    """Loss, hits, samples and seconds of an epoch so far.
+    """Loss, hits, samples and seconds of the epoch so far.
 
-    What the device has not computed yet stays an NDArray until `collect`. The sums are taken in float64
-    in the order of the steps, so they do not depend on when they are collected.
+    Results that the device has not computed yet stay NDArrays until `collect`. The sums are taken in float64 and in the
+    order of the steps, so they do not depend on when they are collected.
 
     Parameters
     ----------
     loss, hits, samples, seconds
-        Sums to go on from: what `totals` gave.
+        Sums to continue from, as `totals` gives them.
     """
 
-    def __init__(self, loss=0.0, hits=0, samples=0, seconds=0.0):
+    def __init__(self, loss: float = 0.0, hits: int = 0, samples: int = 0, seconds: float = 0.0) -> None:
         self.loss, self.hits, self.samples, self.seconds = loss, hits, samples, seconds
-        self._pending = deque()
+        self._pending: deque = deque()
         self._mark = None
 
-    def start(self):
-        """Start the clock; time before this is not counted."""
+    def start(self) -> None:
+        """Start the clock; time before this call is not counted."""
         self._mark, self._samples_at_mark = time.monotonic(), self.samples
 
-    def stop(self):
-        """Stop the clock, until it is started again; time since the last `collect` is not counted."""
+    def stop(self) -> None:
+        """Stop the clock until `start`; time since the last `collect` is not counted."""
         self._mark = None
 
-    def add(self, loss, hits, samples):
-        """Note one part of a step: NDArrays of the sums of loss and hits, and over how many samples."""
+    def add(self, loss: Any, hits: Any, samples: int) -> None:
+        """Add a part of a step: the sums of loss and hits as NDArrays, and the number of samples."""
         self._pending.append((loss, hits, samples))
 
-    def limit_pending(self, parts):
-        """Wait until the device is at most so many noted parts behind."""
+    def limit_pending(self, parts: int) -> None:
+        """Wait until the device is at most `parts` added parts behind."""
         if len(self._pending) > parts:
             self._pending[-parts - 1][0].wait_to_read()
 
-    def collect(self):
-        """Read what is pending; returns the samples per second since the last time, NaN while the clock stands."""
+    def collect(self) -> float:
+        """Read the pending parts; return the samples per second since the last call, NaN while the clock is stopped."""
         while self._pending:
             loss, hits, samples = self._pending.popleft()
             self.loss += float(loss.asscalar())
@@ -54,21 +57,21 @@ class Meter:
         return samples / elapsed if elapsed else math.nan
 
     @property
-    def totals(self):
-        """The sums collected, of JSON types."""
+    def totals(self) -> Dict[str, Any]:
+        """The collected sums, as JSON types."""
         return {"loss": self.loss, "hits": self.hits, "samples": self.samples, "seconds": self.seconds}
 
     @property
-    def mean_loss(self):
-        """Mean loss per sample, in nats; NaN before the first."""
+    def mean_loss(self) -> float:
+        """Mean loss per sample, in nats; NaN before the first sample."""
         return self.loss / self.samples if self.samples else math.nan
 
     @property
-    def accuracy(self):
-        """Share of hits; NaN before the first."""
+    def accuracy(self) -> float:
+        """Share of hits; NaN before the first sample."""
         return self.hits / self.samples if self.samples else math.nan
 
     @property
-    def speed(self):
-        """Samples per second over the whole epoch; NaN before the first."""
+    def speed(self) -> float:
+        """Samples per second over the whole epoch; NaN before the first sample."""
         return self.samples / self.seconds if self.seconds else math.nan

@@ -1,12 +1,16 @@
-"""Learning-rate schedules: pure functions of the step, composed from GluonCV's."""
+"""Compute learning-rate schedules: pure functions of the step, composed from GluonCV's schedulers."""
+
+from __future__ import annotations
 
 import contextlib
 import importlib
+from typing import Any, Callable, Sequence
 
 from PIL import ImageFile
 
 from ..system.errors import InputError
 from ..system.mxnet import hide_module, mx
+from .options import TrainingOptions
 
 
 @contextlib.contextmanager
@@ -23,14 +27,22 @@ def importing_gluoncv():
         ImageFile.LOAD_TRUNCATED_IMAGES = truncated
 
 
-def gluoncv_schedulers():
-    """GluonCV's module of schedulers."""
+def gluoncv_schedulers() -> Any:
+    """Return GluonCV's module of schedulers."""
     with importing_gluoncv():
         return importlib.import_module("gluoncv.utils.lr_scheduler")
 
 
-def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=(), restarts=(), restart_factor=1.0):
-    """Learning rate at each step of a run: linear warm-up, then cosines to zero or division by ten.
+def learning_rate_schedule(
+    kind: str,
+    lr: float,
+    steps: int,
+    warmup_steps: int = 0,
+    decay_steps: Sequence[int] = (),
+    restarts: Sequence[int] = (),
+    restart_factor: float = 1.0,
+) -> Callable[[int], float]:
+    """Return the learning rate as a function of the step: linear warm-up, then cosines to zero or division by ten.
 
     Parameters
     ----------
@@ -40,24 +52,24 @@ def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=(), rest
     steps : int
         Steps of the whole run; the last one is the schedule's end.
     warmup_steps : int
-        Step k of the warm-up, from 0, has lr (k + 1) / warmup_steps.
+        Steps of the warm-up. Its step k, counted from 0, has the learning rate lr (k + 1) / warmup_steps.
     decay_steps : sequence of int
-        For 'step': from each of these steps of the run on, lr is a tenth.
+        For 'step': the learning rate is divided by ten at each of these steps of the run.
     restarts : sequence of int
-        For 'cosine': at each of these steps of the run, after the warm-up, another cosine begins (SGDR, arXiv
-        1608.03983).
+        For 'cosine': another cosine begins at each of these steps of the run, all of them after the warm-up (SGDR,
+        arXiv 1608.03983).
     restart_factor : float
-        The highest learning rate of each cosine over that of the one before.
+        The highest learning rate of each cosine divided by that of the cosine before.
 
     Returns
     -------
     gluoncv.utils.LRSequential
-        Called with a step counted from 0, gives the learning rate.
+        Maps a step, counted from 0, to its learning rate.
 
     Raises
     ------
     InputError
-        If restarts do not rise, or one is not between the warm-up and the end or not of a cosine.
+        If the restarts do not rise, one is not between the warm-up and the end, or the schedule is not the cosine.
     """
     schedulers = gluoncv_schedulers()
     LRScheduler, LRSequential = schedulers.LRScheduler, schedulers.LRSequential
@@ -65,11 +77,11 @@ def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=(), rest
     begins, parts = [warmup_steps] + list(restarts) + [steps], []
     if restarts and (kind != "cosine" or not all(begin < end for begin, end in zip(begins, begins[1:]))):
         raise InputError(
-            f"restarts at steps {list(restarts)}: give rising ones of a cosine, after the warm-up, "
-            f"of {warmup_steps} steps, and before {steps}"
+            f"restarts at steps {list(restarts)}: give rising steps of a cosine schedule, after the warm-up of "
+            f"{warmup_steps} steps and before step {steps}"
         )
 
-    def cosine(highest, length):
+    def cosine(highest: float, length: int) -> Any:
         return (
             LRScheduler("cosine", base_lr=highest, target_lr=0, niters=length)
             if length > 1
@@ -93,12 +105,35 @@ def learning_rate_schedule(kind, lr, steps, warmup_steps=0, decay_steps=(), rest
     return LRSequential(parts)
 
 
-class OptimizerSchedule(mx.lr_scheduler.LRScheduler):
-    """A schedule as an MXNet optimizer asks for it: it counts its updates from 1, we count steps from 0."""
+def make_schedule(options: TrainingOptions, devices: int, epoch_steps: int) -> Callable[[int], float]:
+    """Return the schedule that the options of a run describe.
 
-    def __init__(self, schedule):
+    Parameters
+    ----------
+    options : TrainingOptions
+    devices : int
+        How many devices share a batch.
+    epoch_steps : int
+        Steps of an epoch.
+    """
+    return learning_rate_schedule(
+        options.lr_schedule,
+        options.learning_rate(devices),
+        options.epochs * epoch_steps,
+        options.warmup * epoch_steps,
+        [epoch * epoch_steps for epoch in options.decay_epochs],
+        [epoch * epoch_steps for epoch in options.lr_restarts or ()],
+        options.lr_restart_factor,
+    )
+
+
+class OptimizerSchedule(mx.lr_scheduler.LRScheduler):
+    """Adapt a schedule to MXNet's optimizers, which count their updates from 1 where a schedule counts steps from 0."""
+
+    def __init__(self, schedule: Callable[[int], float]) -> None:
         super().__init__()
         self._schedule = schedule
 
-    def __call__(self, num_update):
+    def __call__(self, num_update: int) -> float:
+        """Return the learning rate of an update, counted from 1."""
         return self._schedule(max(num_update - 1, 0))

@@ -17,6 +17,7 @@ from PIL import Image
 
 from helpers.runs import stop_at
 from helpers.scripts import ROOT, refused, script
+from resattnet.commands.train import train
 from resattnet.data import recordio
 from resattnet.data.datasets import ImageSet
 from resattnet.experiments import recipes, reproduce
@@ -336,7 +337,7 @@ def few(tmp_path, few_digits):
 
 def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
     options, training_options = few
-    history = loop.train(training_options).progress.history
+    history = train(training_options).progress.history
     errors = [100 * (1 - row["validation_top1"]) for row in history]
     reproduce.save_result(FEW, dataclasses.replace(options, note="sixteen pixels"))
     other, entered = recipes.read_recipes(options.recipes)
@@ -350,7 +351,7 @@ def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
 
 def test_a_note_stays_with_the_run_that_it_is_of(few):
     options, training_options = few
-    loop.train(training_options)
+    train(training_options)
     entered = reproduce.save_result(FEW, dataclasses.replace(options, note="sixteen pixels"))
     assert reproduce.save_result(entered, options) == entered
     another = entered._replace(conditions=entered.conditions.replace("seed 0", "seed 7"))
@@ -368,7 +369,7 @@ def test_a_note_stays_with_the_run_that_it_is_of(few):
 )
 def test_a_run_with_other_flags_than_its_recipe_is_not_entered(few, changes, message):
     options, training_options = few
-    loop.train(dataclasses.replace(training_options, epochs=3, **changes))
+    train(dataclasses.replace(training_options, epochs=3, **changes))
     for act in (reproduce.save_result, reproduce.next_command):
         with pytest.raises(InputError, match=message):
             act(FEW, options)
@@ -377,7 +378,7 @@ def test_a_run_with_other_flags_than_its_recipe_is_not_entered(few, changes, mes
 def go_on(options, **changes):
     """Resume the run of `FEW` with other options."""
     state = states.load_state(os.path.join(options.model_dir, "few"))
-    return loop.train(options_for_resume(state.options, changes, state.progress["epoch"]), state)
+    return train(options_for_resume(state.options, changes, state.progress["epoch"]), state)
 
 
 @pytest.mark.parametrize(
@@ -391,7 +392,7 @@ def test_a_run_that_had_other_flags_before_is_not_entered(few, monkeypatch, firs
     options, training_options = few
     again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
-        loop.train(dataclasses.replace(training_options, **first))
+        train(dataclasses.replace(training_options, **first))
     again()
     go_on(options, **{name: getattr(training_options, name) for name in first})
     for act in (reproduce.save_result, reproduce.next_command):
@@ -403,7 +404,7 @@ def test_a_run_that_showed_and_saved_otherwise_before_is_entered(few, monkeypatc
     options, training_options = few
     again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
-        loop.train(training_options)
+        train(training_options)
     again()
     assert go_on(options, log_interval=1, save_period=2).progress.changes[0]["step"] == 6
     assert reproduce.save_result(FEW, options).ours
@@ -411,7 +412,7 @@ def test_a_run_that_showed_and_saved_otherwise_before_is_entered(few, monkeypatc
 
 def test_the_run_of_another_version_is_one_line(few):
     options, training_options = few
-    run = loop.train(training_options)
+    run = train(training_options)
     progress = dict(dataclasses.asdict(run.progress), options=dict(dataclasses.asdict(run.options), depth_drop=0.1))
     states.save_state(run.folder, {}, progress)
     for act in (reproduce.save_result, reproduce.next_command):
@@ -421,7 +422,7 @@ def test_the_run_of_another_version_is_one_line(few):
 
 def test_a_row_that_was_edited_while_it_ran_keeps_what_was_edited(few, tmp_path):
     options, training_options = few
-    loop.train(training_options)
+    train(training_options)
     write_table(tmp_path, OTHER, FEW._replace(caveat="sixteen pixels", error="8.5"))
     entered = reproduce.save_result(FEW, options)
     row = recipes.read_recipes(options.recipes)[1]
@@ -434,7 +435,7 @@ def test_a_row_that_was_edited_while_it_ran_keeps_what_was_edited(few, tmp_path)
 def test_what_does_not_decide_may_differ(few):
     """Among it the seed, which the conditions name, unless the recipe has one; and defaults that are given."""
     options, training_options = few
-    loop.train(dataclasses.replace(training_options, seed=3, log_interval=7, save_period=1, lr=0.1))
+    train(dataclasses.replace(training_options, seed=3, log_interval=7, save_period=1, lr=0.1))
     assert "seed 3" in reproduce.save_result(FEW, options).conditions
     with pytest.raises(InputError, match="--seed 4 where it has 3"):
         reproduce.save_result(FEW._replace(flags=FEW.flags + " --seed 4"), options)
@@ -471,14 +472,14 @@ def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few, tmp_pa
         reproduce.next_command(more, options)
     again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
-        loop.train(training_options)
+        train(training_options)
     again()
     with pytest.raises(InputError, match="few/last.params, whose run has 1 of its 3 epochs: run that recipe before"):
         reproduce.next_command(more, options)
-    loop.train(*load_for_resume(os.path.dirname(where), {}))
+    train(*load_for_resume(os.path.dirname(where), {}))
     command = reproduce.next_command(more, options)
     assert command[command.index("--params") + 1] == where
-    loop.train(dataclasses.replace(training_options, name="more", params=where))
+    train(dataclasses.replace(training_options, name="more", params=where))
     assert reproduce.save_result(more, options).ours
     with open(where, "wb") as handle:
         handle.write(b"of another run")
@@ -495,21 +496,21 @@ def test_a_run_elsewhere_is_said_too(few, monkeypatch):
     options, training_options = few
     stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
-        loop.train(training_options)
+        train(training_options)
     for machine in ("another machine", "one where nothing was left to train"):
         state = states.load_state(os.path.join(options.model_dir, "few"))
         monkeypatch.setattr(loop, "machine", lambda devices: machine)
-        loop.train(TrainingOptions(**state.options), state)
+        train(TrainingOptions(**state.options), state)
     assert reproduce.save_result(FEW, options).conditions.endswith("; then another machine")
 
 
 def test_a_log_that_another_run_has_written_over_decides_nothing(few, tmp_path):
     options, training_options = few
-    history = loop.train(training_options).progress.history
+    history = train(training_options).progress.history
     other = dataclasses.replace(training_options, seed=3, model_dir=str(tmp_path / "other"))
     log = tmp_path / "log" / "csv" / "few.csv"
     before = log.read_bytes()
-    loop.train(other)
+    train(other)
     assert log.read_bytes() != before
     entered = reproduce.save_result(FEW, dataclasses.replace(options, keep=str(tmp_path / "kept")))
     assert entered.ours.startswith(f"{100 * (1 - history[-1]['validation_top1']):.2f}, ")
@@ -518,7 +519,7 @@ def test_a_log_that_another_run_has_written_over_decides_nothing(few, tmp_path):
 
 def test_a_file_of_recipes_that_cannot_be_written_is_one_line(few, monkeypatch):
     options, training_options = few
-    loop.train(training_options)
+    train(training_options)
 
     def denied(*args):
         raise PermissionError(13, "Permission denied")
@@ -539,7 +540,7 @@ def test_what_is_not_the_ended_run_of_the_recipe_is_not_entered(few):
         return str(error.value)
 
     assert "no run of recipe few is there" in refusal()
-    run = loop.train(training_options)
+    run = train(training_options)
     assert reproduce.next_command(FEW, options) is None
     four = FEW._replace(flags=FEW.flags.replace("--epochs 3", "--epochs 4"))
     assert "was not run by recipe few, which has --epochs 4 where it has 3: move it away" in refusal(four)

@@ -3,10 +3,11 @@
 import dataclasses
 import os
 
+from resattnet.commands.train import train
 from resattnet.runs import states
 from resattnet.system.mxnet import mx
-from resattnet.training import loop
 from resattnet.training.resume import options_for_resume
+from resattnet.training.step import TrainingStep
 
 CLOCK = ("seconds", "samples_per_second")
 
@@ -21,7 +22,11 @@ def figures(run):
 
 
 def values(run):
-    return {name: p.data(run.devices[0]).asnumpy() for name, p in run.net._collect_params_with_prefix().items()}
+    return step_values(run.step)
+
+
+def step_values(step):
+    return {name: p.data(step.devices[0]).asnumpy() for name, p in step.net._collect_params_with_prefix().items()}
 
 
 def assert_equal_runs(a, b):
@@ -30,21 +35,21 @@ def assert_equal_runs(a, b):
 
 
 def stop_at(monkeypatch, step, action):
-    """Have `action` happen right after a step of the next run."""
-    train_step = loop.Run.train_step
+    """Have `action` happen right after a step of the next run; return a function that takes that back."""
+    train_step = TrainingStep.__call__
 
-    def counted(run, *batch):
-        train_step(run, *batch)
-        if run.progress.step + 1 == step:
+    def counted(self, *batch):
+        train_step(self, *batch)
+        if self.trainer.optimizer.num_update == step:
             action()
 
-    monkeypatch.setattr(loop.Run, "train_step", counted)
-    return lambda: monkeypatch.setattr(loop.Run, "train_step", train_step)
+    monkeypatch.setattr(TrainingStep, "__call__", counted)
+    return lambda: monkeypatch.setattr(TrainingStep, "__call__", train_step)
 
 
 def resume(options, **changes):
     state = states.load_state(os.path.join(options.model_dir, options.name))
-    return loop.train(options_for_resume(state.options, changes, state.progress["epoch"]), state)
+    return train(options_for_resume(state.options, changes, state.progress["epoch"]), state)
 
 
 TRICKS = dict(cutout=8, mix_up=True, epsilon=0.1, mixup_off_epochs=2)

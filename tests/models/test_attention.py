@@ -9,6 +9,7 @@ import pytest
 import resattnet
 from helpers.networks import difference, graph_types, images, initialised, needs_avx512, trainable
 from helpers.runs import resume
+from resattnet.commands.train import train
 from resattnet.evaluation.assessment import assess_files
 from resattnet.evaluation.options import TestOptions as Testing
 from resattnet.models.attention import AttentionModule, Hourglass, Interpolation, SoftMask
@@ -20,7 +21,6 @@ from resattnet.models.spec import ATTENTION, MASKS
 from resattnet.models.units import Bottleneck, LayoutAnchor
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
-from resattnet.training import loop
 from resattnet.training.options import TrainingOptions
 
 VARIANTS = [
@@ -225,7 +225,7 @@ def test_titles_say_what_is_special():
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_run_tested_and_resumed(options, variant):
     options = dataclasses.replace(options, epochs=1, **variant)
-    run = loop.train(options)
+    run = train(options)
     path = run.folder + "/best.params"
     with open(run.folder + "/best.json") as handle:
         description = json.load(handle)
@@ -238,7 +238,7 @@ def test_a_run_tested_and_resumed(options, variant):
 
 def test_networks_described_before_there_were_variants(options):
     """The keys are missing from their description and state: mixed and hourglass."""
-    run = loop.train(dataclasses.replace(options, epochs=1))
+    run = train(dataclasses.replace(options, epochs=1))
     with open(run.folder + "/best.json") as handle:
         description = json.load(handle)
     for name in ("attention", "mask"):

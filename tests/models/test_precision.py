@@ -8,11 +8,11 @@ import pytest
 
 import resattnet
 from helpers.networks import graph_types, images, initialised, needs_avx512
+from resattnet.commands.train import train
 from resattnet.models.precision import to_bfloat16
 from resattnet.system.devices import check_type, cpu_facts
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
-from resattnet.training import loop
 from resattnet.training.options import TrainingOptions
 
 
@@ -91,15 +91,15 @@ def test_a_run_in_bfloat16_learns_keeps_float32_and_resumes_bit_for_bit(tmp_path
         log_dir=str(tmp_path / "log"),
         model_dir=str(tmp_path / "models"),
     )
-    whole = loop.train(TrainingOptions(name="whole", **options))
+    whole = train(TrainingOptions(name="whole", **options))
     assert whole.progress.history[1]["train_loss"] < whole.progress.history[0]["train_loss"]
     arrays = mx.nd.load(os.path.join(whole.folder, "last.params"))
     assert {array.dtype for array in arrays.values()} == {np.float32}
 
-    half = loop.train(TrainingOptions(name="half", **dict(options, epochs=1, lr_schedule="step", lr_steps=(50,))))
+    half = train(TrainingOptions(name="half", **dict(options, epochs=1, lr_schedule="step", lr_steps=(50,))))
     state = states.load_state(half.folder)
-    again = loop.train(TrainingOptions(**dict(state.options, epochs=2)), state)
-    once = loop.train(TrainingOptions(name="once", **dict(options, lr_schedule="step", lr_steps=(50,))))
+    again = train(TrainingOptions(**dict(state.options, epochs=2)), state)
+    once = train(TrainingOptions(name="once", **dict(options, lr_schedule="step", lr_steps=(50,))))
     for name, array in mx.nd.load(os.path.join(again.folder, "last.params")).items():
         other = mx.nd.load(os.path.join(once.folder, "last.params"))[name]
         assert (array == other).asnumpy().all(), name

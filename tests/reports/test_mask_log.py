@@ -9,6 +9,7 @@ import pytest
 
 from helpers.boards import read_board
 from helpers.runs import TRICKS, assert_equal_runs, elsewhere, resume, stop_at
+from resattnet.commands.train import prepare_run, train
 from resattnet.data import datasets
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
@@ -18,7 +19,6 @@ from resattnet.system.devices import check_type
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 from resattnet.system.signals import Interrupted
-from resattnet.training import loop
 from resattnet.training.options import TrainingOptions
 
 TAGS = [f"masks/stage{stage}/module1" for stage in (1, 2, 3)]
@@ -78,12 +78,12 @@ def test_training_is_as_without_them(options, variant):
             pytest.skip(str(reason))
     runs, states = [], []
     for name, masks in (("plain", {}), ("run", dict(mask_images=2))):
-        runs.append(loop.train(elsewhere(options, name, epochs=2, **dict(variant, **masks))))
+        runs.append(train(elsewhere(options, name, epochs=2, **dict(variant, **masks))))
         states.append((random.getstate(), str(np.random.get_state()), mx.nd.random.uniform(shape=4).asnumpy().tolist()))
     assert_equal_runs(*runs)
     assert states[0] == states[1]
     if "ema" in variant:
-        plain, run = (run.average.state_arrays() for run in runs)
+        plain, run = (run.step.average.state_arrays() for run in runs)
         assert all((run[name] == array).all() for name, array in plain.items())
     assert shown_on(options) == dict.fromkeys(TAGS, [4, 8])
 
@@ -105,7 +105,7 @@ def test_a_resumed_run_shows_each_once(options, dots, monkeypatch, step):
     """Stopped at the end of an epoch, before its validation, and within one."""
     again = stop_at(monkeypatch, step, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted):
-        loop.train(elsewhere(options, "run", mask_images=2))
+        train(elsewhere(options, "run", mask_images=2))
     again()
     resume(options)
     resume(options)  # is done: nothing is added
@@ -116,24 +116,26 @@ def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):
     """The images are those of the test set, and the last pictures those of the net at the end."""
     seen, draw = [], mask_figures.draw
     monkeypatch.setattr(mask_figures, "draw", lambda *args: seen.append(args) or draw(*args))
-    run = loop.train(elsewhere(options, "run", mask_images=3, epochs=1))
+    run = train(elsewhere(options, "run", mask_images=3, epochs=1))
     test_set = datasets.load_images("digits", None, "test")
-    for label, row in enumerate(run.mask_log.rows):
+    for label, row in enumerate(run.hooks[0].rows):
         first = np.flatnonzero(test_set.labels == label)[0]
         assert row.title == f"no. {first}: {label}"
         np.testing.assert_array_equal(row.pixels, test_set.images[first])
         np.testing.assert_array_equal(np.asarray(row.picture), test_set.images[first])
-    x = mx.nd.array(run.mask_log._images)
-    logits = run.copy()(x).asnumpy().astype(float)
+    x = mx.nd.array(run.hooks[0]._images)
+    logits = run.step.copy_for_inference()(x).asnumpy().astype(float)
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert [args[2][0].stage for args in seen] == [1, 2, 3]
-    for (rows, predictions, attentions, *_), expected in zip(seen, soft_masks(run.copy(), x.asnumpy())):
-        assert rows is run.mask_log.rows and attentions[0][:3] == expected[:3]
+    for (rows, predictions, attentions, *_), expected in zip(
+        seen, soft_masks(run.step.copy_for_inference(), x.asnumpy())
+    ):
+        assert rows is run.hooks[0].rows and attentions[0][:3] == expected[:3]
         np.testing.assert_array_equal(attentions[0].mask, expected.mask)
         assert [prediction.labels[0] for prediction in predictions] == shares.argmax(axis=1).tolist()
         np.testing.assert_allclose([p.probabilities[0] for p in predictions], shares.max(axis=1), rtol=1e-5)
     images = read_board(os.path.join(options.log_dir, "board", "run"))["images"]
-    for name, picture in run.mask_log.pictures(run.copy()).items():
+    for name, picture in run.hooks[0].pictures(run.step.copy_for_inference()).items():
         ((step, found),) = images[name]
         assert step == 4
         np.testing.assert_array_equal(found, picture)
@@ -141,11 +143,11 @@ def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):
 
 def test_a_float16_net_is_shown_too(options):
     """On the CPU, where it cannot be trained: nearly as the same net in float32."""
-    run = loop.Run(elsewhere(options, "run", mask_images=2), [mx.cpu()])
-    half = run.copy()
+    run = prepare_run(elsewhere(options, "run", mask_images=2), [mx.cpu()])
+    half = run.step.copy_for_inference()
     half.cast("float16")
-    for name, picture in run.mask_log.pictures(run.copy()).items():
-        assert np.abs(picture.astype(int) - run.mask_log.pictures(half)[name]).mean() < 3
+    for name, picture in run.hooks[0].pictures(run.step.copy_for_inference()).items():
+        assert np.abs(picture.astype(int) - run.hooks[0].pictures(half)[name]).mean() < 3
 
 
 def test_more_images_than_there_are():

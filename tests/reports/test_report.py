@@ -17,6 +17,7 @@ from PIL import Image
 
 from helpers import small_digits
 from helpers.scripts import ROOT
+from resattnet.commands.train import train
 from resattnet.data import datasets
 from resattnet.evaluation import metrics
 from resattnet.models import spec
@@ -27,7 +28,6 @@ from resattnet.runs import history, states
 from resattnet.runs.progress import Progress
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
-from resattnet.training import loop
 from resattnet.training.options import TrainingOptions
 
 ODD = '<b> & "q" $x$'
@@ -50,10 +50,10 @@ def home(tmp_path_factory):
             log_dir=str(folder / "log"),
             model_dir=str(folder / "models"),
         )
-        loop.train(TrainingOptions(name="plain", epochs=2, **common))
-        loop.train(TrainingOptions(name=ODD, epochs=1, lr=0.05, **common))
+        train(TrainingOptions(name="plain", epochs=2, **common))
+        train(TrainingOptions(name=ODD, epochs=1, lr=0.05, **common))
         state = states.load_state(str(folder / "models" / ODD))
-        loop.train(TrainingOptions(**dict(state.options, epochs=3, mix_up=True)), state)
+        train(TrainingOptions(**dict(state.options, epochs=3, mix_up=True)), state)
         yield folder
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from helpers.runs import elsewhere, resume, values
+from resattnet.commands.train import prepare_run, train
 from resattnet.data.transforms import smooth
 from resattnet.models import parameters
 from resattnet.models.network import build
@@ -15,7 +16,6 @@ from resattnet.runs import states
 from resattnet.system.errors import InputError
 from resattnet.system.files import digest, write_json
 from resattnet.system.mxnet import mx
-from resattnet.training import loop
 from resattnet.training.distillation import DistillationLoss, Teacher
 from resattnet.training.options import TrainingOptions
 
@@ -56,25 +56,25 @@ def test_loss_and_gradient(weight, temperature, sparse):
 @pytest.fixture
 def teacher(options):
     """Parameters of a run of one epoch."""
-    return os.path.join(loop.train(elsewhere(options, "teacher", epochs=1, seed=5)).folder, "best.params")
+    return os.path.join(train(elsewhere(options, "teacher", epochs=1, seed=5)).folder, "best.params")
 
 
 def test_a_run_learns_from_the_teacher_as_it_answers_in_testing(options, teacher):
-    run = loop.Run(elsewhere(options, "student", teacher=teacher, temperature=3.0, epsilon=0.1), [mx.cpu()])
-    plain = build(run.network)
+    run = prepare_run(elsewhere(options, "student", teacher=teacher, temperature=3.0, epsilon=0.1), [mx.cpu()])
+    plain = build(run.step.net.spec)
     parameters.load_parameters(plain, teacher, [mx.cpu()])
-    before = {name: p.data().asnumpy() for name, p in run.teacher._net._collect_params_with_prefix().items()}
-    images, targets = next(run.train_loader.epoch(0))
-    graph, outputs = run.graph, []
+    before = {name: p.data().asnumpy() for name, p in run.step.teacher._net._collect_params_with_prefix().items()}
+    images, targets = next(run.inputs.train_loader.epoch(0))
+    graph, outputs = run.step.graph, []
 
     def noted(x):
         outputs.append(graph(x))
         return outputs[-1]
 
-    run.graph = noted
+    run.step.graph = noted
     start = values(run)
-    run.train_step(images, targets)
-    run.collect()
+    run.step(images, targets)
+    run.step.meter.collect()
     expected = formula(
         outputs[0].asnumpy().astype(np.float64),
         targets,
@@ -82,19 +82,19 @@ def test_a_run_learns_from_the_teacher_as_it_answers_in_testing(options, teacher
         0.5,
         3.0,
     )
-    assert run.meter.mean_loss == pytest.approx(expected.mean(), rel=1e-4)
+    assert run.step.meter.mean_loss == pytest.approx(expected.mean(), rel=1e-4)
     assert any((value != start[name]).any() for name, value in values(run).items())
-    for name, parameter in run.teacher._net._collect_params_with_prefix().items():
+    for name, parameter in run.step.teacher._net._collect_params_with_prefix().items():
         assert (parameter.data().asnumpy() == before[name]).all(), name
 
 
 def test_a_distilled_run_resumes_with_its_teacher_only(options, teacher):
-    run = loop.train(elsewhere(options, "run", epochs=1, lr_schedule="step", lr_steps=(50,), teacher=teacher))
+    run = train(elsewhere(options, "run", epochs=1, lr_schedule="step", lr_steps=(50,), teacher=teacher))
     assert run.progress.teacher == parameters.read_description(teacher)["sha256"]
     own = os.path.join(run.folder, "last.params")
     with pytest.raises(InputError, match="is not the network that the run began with"):
         resume(run.options, epochs=2, teacher=own)
-    whole = loop.train(elsewhere(run.options, "whole", epochs=2))
+    whole = train(elsewhere(run.options, "whole", epochs=2))
     again = resume(run.options, epochs=2)
     assert all((value == values(whole)[name]).all() for name, value in values(again).items())
     assert states.load_state(run.folder).progress["teacher"] == run.progress.teacher
@@ -103,7 +103,7 @@ def test_a_distilled_run_resumes_with_its_teacher_only(options, teacher):
 def refused(path, dataset="digits", classes=10):
     with pytest.raises(InputError) as error:
         Teacher(path, dataset, classes, [mx.cpu()])
-    assert "\n" not in str(error.value) and str(error.value).startswith("--teacher: ")
+    assert "\n" not in str(error.value) and str(error.value).startswith("teacher: ")
     return str(error.value)
 
 

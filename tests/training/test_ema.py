@@ -5,15 +5,16 @@ import os
 import numpy as np
 import pytest
 
-from helpers.runs import elsewhere, values
+from helpers.runs import elsewhere, step_values
+from resattnet.commands.train import train
 from resattnet.evaluation.metrics import evaluate
 from resattnet.models import parameters
 from resattnet.models.network import build
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
-from resattnet.training import loop
 from resattnet.training.ema import MovingAverage
 from resattnet.training.options import TrainingOptions
+from resattnet.training.step import TrainingStep
 
 
 @pytest.mark.parametrize("decay", [0.5, 0.99])
@@ -36,18 +37,18 @@ def test_average_of_a_parameter(decay):
 
 
 def test_a_run_averages_measures_and_saves_beside_its_own_parameters(options, monkeypatch):
-    seen, train_step = [], loop.Run.train_step
+    seen, train_step = [], TrainingStep.__call__
 
-    def watched(run, *batch):
-        seen.append(values(run)) if not seen else None
-        train_step(run, *batch)
-        seen.append(values(run))
+    def watched(self, *batch):
+        seen.append(step_values(self)) if not seen else None
+        train_step(self, *batch)
+        seen.append(step_values(self))
 
-    monkeypatch.setattr(loop.Run, "train_step", watched)
-    run = loop.train(elsewhere(options, "averaged", ema=0.8))
+    monkeypatch.setattr(TrainingStep, "__call__", watched)
+    run = train(elsewhere(options, "averaged", ema=0.8))
     saved, plain = (mx.nd.load(os.path.join(run.folder, name)) for name in ("ema.params", "last.params"))
     assert len(seen) == 13
-    for name, parameter in run.net._collect_params_with_prefix().items():
+    for name, parameter in run.step.net._collect_params_with_prefix().items():
         if parameter.grad_req == "null":
             assert (saved[name] == plain[name]).asnumpy().all(), name
             continue
@@ -56,16 +57,16 @@ def test_a_run_averages_measures_and_saves_beside_its_own_parameters(options, mo
             expected += max(0.2, 9 / (step + 10)) * (state[name] - expected)
         assert np.abs(saved[name].asnumpy() - expected).max() < 1e-5, name
     last = run.progress.history[-1]
-    net = build(run.network)
-    parameters.load_parameters(net, os.path.join(run.folder, "ema.params"), run.devices)
-    result = evaluate(net, run.validation_loader, run.devices)
+    net = build(run.step.net.spec)
+    parameters.load_parameters(net, os.path.join(run.folder, "ema.params"), run.step.devices)
+    result = evaluate(net, run.inputs.validation_loader, run.step.devices)
     assert (result.top1, result.top5) == (last["validation_ema_top1"], last["validation_ema_top5"])
     assert result.loss == pytest.approx(last["validation_ema_loss"], rel=1e-5)
     assert last["validation_ema_loss"] != last["validation_loss"]
     best = max(row["validation_ema_top1"] for row in run.progress.history)
     description = parameters.read_description(os.path.join(run.folder, "best-ema.params"))
     assert description["validation_top1"] == best == run.progress.best_ema["top1"] and description["ema"] == 0.8
-    with open(run.log.csv_path) as handle:
+    with open(os.path.join(options.log_dir, "csv", "averaged.csv")) as handle:
         assert "validation_ema_top1" in handle.readline()
 
 

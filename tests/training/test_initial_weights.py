@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from helpers.runs import assert_equal_runs, elsewhere, resume, stop_at, values
+from resattnet.commands.train import prepare_run, train
 from resattnet.data import datasets
 from resattnet.export import targets
 from resattnet.export.options import ExportOptions
@@ -17,7 +18,6 @@ from resattnet.system.devices import choose_devices
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 from resattnet.system.signals import Interrupted
-from resattnet.training import loop
 
 CPU = [mx.cpu(0)]
 
@@ -25,7 +25,7 @@ CPU = [mx.cpu(0)]
 @pytest.fixture
 def first(options):
     """A run that has ended."""
-    return loop.train(elsewhere(options, "first", epochs=1))
+    return train(elsewhere(options, "first", epochs=1))
 
 
 @pytest.fixture
@@ -46,26 +46,26 @@ def redescribe(path, **changes):
 def refusal(options, path, **changes):
     """The line with which a run from parameters is refused; it leaves no folder."""
     with pytest.raises(InputError) as error:
-        loop.Run(elsewhere(options, "tuned", params=path, **changes), CPU)
+        prepare_run(elsewhere(options, "tuned", params=path, **changes), CPU)
     assert not os.path.exists(os.path.join(options.model_dir, "tuned"))
     line = str(error.value)
-    assert line.startswith("--params: ") and "\n" not in line
+    assert line.startswith("params: ") and "\n" not in line
     return line
 
 
 @pytest.mark.parametrize("num_cpus", [1, 2])
 def test_a_run_has_the_parameters_that_it_starts_from(options, first, path, num_cpus):
     options = dataclasses.replace(options, name="tuned", params=path, num_cpus=num_cpus, ema=0.9)
-    run, theirs = loop.Run(options, choose_devices(0, num_cpus)[0]), values(first)
-    for name, parameter in run.net._collect_params_with_prefix().items():
+    run, theirs = prepare_run(options, choose_devices(0, num_cpus)[0]), values(first)
+    for name, parameter in run.step.net._collect_params_with_prefix().items():
         assert len(parameter.list_data()) == num_cpus
         assert all((copy.asnumpy() == theirs[name]).all() for copy in parameter.list_data())
-    average = run.average.state_arrays()
+    average = run.step.average.state_arrays()
     assert average and all((value == theirs[name[len("average/") :]]).all() for name, value in average.items())
 
 
 def test_a_run_says_and_keeps_what_it_started_from(options, path, capsys):
-    run = loop.train(elsewhere(options, "tuned", params=path))
+    run = train(elsewhere(options, "tuned", params=path))
     assert f"note: starts from {path}\n" in capsys.readouterr().out
     told = parameters.read_description(os.path.join(run.folder, "best.params"))
     assert told["started_from"] == parameters.read_description(path)["sha256"]
@@ -74,10 +74,10 @@ def test_a_run_says_and_keeps_what_it_started_from(options, path, capsys):
 
 def test_it_goes_on_without_the_file(options, path, monkeypatch):
     options = dataclasses.replace(options, params=path)
-    whole = loop.train(elsewhere(options, "whole"))
+    whole = train(elsewhere(options, "whole"))
     again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted):
-        loop.train(options)
+        train(options)
     again()
     os.remove(path)
     assert_equal_runs(resume(options), whole)
@@ -86,7 +86,7 @@ def test_it_goes_on_without_the_file(options, path, monkeypatch):
 def test_parameters_stored_in_float16_are_trained_in_float32(options, path):
     target = path[: -len(".params")] + "-half"
     (half, _), _, _ = targets.export_parameters(path, ExportOptions(to="float16", output=target))
-    run = loop.Run(elsewhere(options, "tuned", params=half), CPU)
+    run = prepare_run(elsewhere(options, "tuned", params=half), CPU)
     stored, found = mx.nd.load(half), values(run)
     assert stored["output.weight"].dtype == np.float16 and found["output.weight"].dtype == np.float32
     assert all((value.asnumpy() == found[name]).all() for name, value in stored.items())
@@ -94,8 +94,8 @@ def test_parameters_stored_in_float16_are_trained_in_float32(options, path):
 
 def test_the_last_layer_of_another_data_set_is_initialised_anew(options, first, path):
     redescribe(path, dataset="cifar10")
-    drawn, theirs = values(loop.Run(elsewhere(options, "drawn"), CPU)), values(first)
-    run = loop.Run(elsewhere(options, "tuned", params=path), CPU)
+    drawn, theirs = values(prepare_run(elsewhere(options, "drawn"), CPU)), values(first)
+    run = prepare_run(elsewhere(options, "tuned", params=path), CPU)
     assert run.remarks == [
         f"starts from {path}, trained on cifar10 with 10 classes: the last layer is initialised anew"
     ]
@@ -108,7 +108,7 @@ def test_the_last_layer_may_have_other_classes(options, first, path, monkeypatch
     monkeypatch.setattr(
         datasets, "describe_data", lambda *args: describe(*args)._replace(classes=tuple("abcdefghijkl"))
     )
-    run, theirs = loop.Run(elsewhere(options, "tuned", params=path), CPU), values(first)
+    run, theirs = prepare_run(elsewhere(options, "tuned", params=path), CPU), values(first)
     found = values(run)
     assert found.pop("output.weight").shape[0] == found.pop("output.bias").shape[0] == 12
     assert all((value == theirs[name]).all() for name, value in found.items())
@@ -145,6 +145,6 @@ def test_a_description_that_does_not_say_enough_is_refused(options, path):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_parameters_that_are_not_finite_are_refused(options, first, path, value):
-    first.net.output.bias.set_data(mx.nd.full((10,), value))
-    parameters.save_parameters(first.net, path, parameters.read_description(path))
+    first.step.net.output.bias.set_data(mx.nd.full((10,), value))
+    parameters.save_parameters(first.step.net, path, parameters.read_description(path))
     assert refusal(options, path).endswith("last.params: not all of them are finite numbers")

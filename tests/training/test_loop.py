@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from helpers.runs import TRICKS, assert_equal_runs, elsewhere, figures, fix_statistics, resume, stop_at, values
+from resattnet.commands import train as train_command
+from resattnet.commands.train import prepare_run, train
 from resattnet.models import parameters
 from resattnet.models.zoo import get_attention_cifar
 from resattnet.runs import states
@@ -26,7 +28,7 @@ from resattnet.training import loop
 
 
 def test_a_run_leaves_its_logs_and_models(options, capsys):
-    run = loop.train(elsewhere(options, "run", save_period=2))
+    run = train(elsewhere(options, "run", save_period=2))
     assert sorted(os.listdir(run.folder)) == [
         "best.json",
         "best.params",
@@ -48,25 +50,25 @@ def test_a_run_leaves_its_logs_and_models(options, capsys):
 
 
 def test_training_learns(options):
-    history = loop.train(elsewhere(options, "learns", epochs=10, lr=0.2)).progress.history
+    history = train(elsewhere(options, "learns", epochs=10, lr=0.2)).progress.history
     assert history[-1]["train_loss"] < 0.9 * history[0]["train_loss"]
 
 
 @pytest.mark.parametrize("tricks", [{}, TRICKS])
 def test_same_seed_same_run(options, tricks):
-    runs = [loop.train(elsewhere(options, name, workers=workers, **tricks)) for name, workers in (("a", 0), ("b", 2))]
+    runs = [train(elsewhere(options, name, workers=workers, **tricks)) for name, workers in (("a", 0), ("b", 2))]
     assert_equal_runs(*runs)
-    assert figures(loop.train(elsewhere(options, "c", seed=1))) != figures(runs[0])
+    assert figures(train(elsewhere(options, "c", seed=1))) != figures(runs[0])
 
 
 @pytest.mark.parametrize("signum, step, optimizer", [(signal.SIGINT, 12, "nag"), (signal.SIGTERM, 15, "sgd")])
 def test_three_and_three_epochs_equal_six(options, monkeypatch, signum, step, optimizer):
     """Stopped at the end of an epoch, before its validation, and in the middle of one."""
     options = dataclasses.replace(options, epochs=6, optimizer=optimizer, **TRICKS)
-    whole = loop.train(elsewhere(options, "whole"))
+    whole = train(elsewhere(options, "whole"))
     again = stop_at(monkeypatch, step, lambda: os.kill(os.getpid(), signum))
     with pytest.raises(Interrupted) as stop:
-        loop.train(options)
+        train(options)
     again()
     assert stop.value.exit_code == 128 + signum and "--resume" in str(stop.value)
     assert_equal_runs(resume(options), whole)
@@ -76,10 +78,10 @@ def test_three_and_three_epochs_equal_six(options, monkeypatch, signum, step, op
 
 def test_a_run_that_has_ended_goes_on_with_another_cosine(options):
     """As if the restart had been given from the first: that is what makes its command one that reproduces it."""
-    loop.train(elsewhere(options, "run", epochs=2))
+    train(elsewhere(options, "run", epochs=2))
     restarts = dict(epochs=4, lr_restarts=(2,), lr_restart_factor=0.5)
     run = resume(options, **restarts)
-    assert_equal_runs(run, loop.train(elsewhere(options, "whole", **restarts)))
+    assert_equal_runs(run, train(elsewhere(options, "whole", **restarts)))
     assert [row["learning_rate"] for row in run.progress.history][1::2] == [0, 0]
     assert run.schedule(8) == pytest.approx(0.5 * run.schedule(4))  # the first steps of the two cosines
 
@@ -87,7 +89,7 @@ def test_a_run_that_has_ended_goes_on_with_another_cosine(options):
 def test_a_restart_that_fewer_epochs_leave_out_is_said(options, monkeypatch, capsys):
     again = stop_at(monkeypatch, 1, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
-        loop.train(elsewhere(options, "run", epochs=4, lr_restarts=(2, 3)))
+        train(elsewhere(options, "run", epochs=4, lr_restarts=(2, 3)))
     again()
     resume(options, epochs=3)
     assert "note: the cosine does not begin anew after 3, as was planned before\n" in capsys.readouterr().out
@@ -97,14 +99,14 @@ def test_a_restart_that_fewer_epochs_leave_out_is_said(options, monkeypatch, cap
 def test_a_run_that_died_goes_on_from_its_last_state(options, monkeypatch, save_minutes, last):
     """As after SIGKILL: nothing was saved when it ended; states within an epoch, or at its end, were before."""
     options = dataclasses.replace(options, save_minutes=save_minutes)
-    whole = loop.train(elsewhere(options, "whole"))
+    whole = train(elsewhere(options, "whole"))
 
     def die():
         raise RuntimeError("power cut")
 
     again = stop_at(monkeypatch, 7, die)
     with pytest.raises(RuntimeError):
-        loop.train(options)
+        train(options)
     again()
     assert states.load_state(os.path.join(options.model_dir, "run")).progress["step"] == last
     assert_equal_runs(resume(options), whole)
@@ -112,10 +114,10 @@ def test_a_run_that_died_goes_on_from_its_last_state(options, monkeypatch, save_
 
 def test_a_worker_that_dies_loses_nothing(options, monkeypatch):
     options = dataclasses.replace(options, workers=1)
-    whole = loop.train(elsewhere(options, "whole", workers=0))
+    whole = train(elsewhere(options, "whole", workers=0))
     again = stop_at(monkeypatch, 6, lambda: [os.kill(child.pid, signal.SIGKILL) for child in active_children()])
     with pytest.raises(InputError, match="killed.*good state, of step [678], goes on with: --resume .*run$"):
-        loop.train(options)
+        train(options)
     again()
     assert states.load_state(os.path.join(options.model_dir, "run")).progress["step"] >= 6
     assert_equal_runs(resume(options), whole)
@@ -123,10 +125,10 @@ def test_a_worker_that_dies_loses_nothing(options, monkeypatch):
 
 def test_two_devices_resume_too(options, monkeypatch):
     options = dataclasses.replace(options, batch_size=8, num_cpus=2)
-    whole = loop.train(elsewhere(options, "whole"))
+    whole = train(elsewhere(options, "whole"))
     again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
-        loop.train(options)
+        train(options)
     again()
     assert_equal_runs(resume(options), whole)
 
@@ -134,37 +136,37 @@ def test_two_devices_resume_too(options, monkeypatch):
 def test_a_stop_while_three_devices_validate_changes_nothing(options, monkeypatch):
     """Whose running statistics are averaged by then, and would be again."""
     options = dataclasses.replace(options, batch_size=8, num_cpus=3, epochs=2)
-    whole = loop.train(elsewhere(options, "whole"))
-    measure = loop.Run._measure
+    whole = train(elsewhere(options, "whole"))
+    measure = loop.TrainingLoop._measure
 
     def stopped(run, *args):
         os.kill(os.getpid(), signal.SIGTERM)
         return measure(run, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Run, "_measure", stopped)
+        patch.setattr(loop.TrainingLoop, "_measure", stopped)
         with pytest.raises(Interrupted):
-            loop.train(options)
+            train(options)
     assert states.load_state(os.path.join(options.model_dir, "run")).progress["epoch"] == 0
     assert_equal_runs(resume(options), whole)
 
 
 def test_zero_gamma_is_asked_for_by_its_option(options):
     for zero_gamma in (False, True):
-        run = loop.Run(elsewhere(options, f"zero{zero_gamma}", zero_gamma=zero_gamma), [mx.cpu(0), mx.cpu(1)])
+        run = prepare_run(elsewhere(options, f"zero{zero_gamma}", zero_gamma=zero_gamma), [mx.cpu(0), mx.cpu(1)])
         zeros = {
             name
-            for name, parameter in run.net._collect_params_with_prefix().items()
+            for name, parameter in run.step.net._collect_params_with_prefix().items()
             if name.endswith("weight") and not any(data.asnumpy().any() for data in parameter.list_data())
         }
-        lasts = {name for name in run.net._collect_params_with_prefix() if name.endswith("conv3.weight")}
+        lasts = {name for name in run.step.net._collect_params_with_prefix() if name.endswith("conv3.weight")}
         assert len(lasts) > 20 and zeros == (lasts if zero_gamma else set())
 
 
 def test_options_that_a_run_had_before_are_known(options, monkeypatch):
     stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
-        loop.train(options)
+        train(options)
     assert resume(options).progress.changes == []  # the warm-up is a number now
     run = resume(options, epochs=4, cutout=2)
     assert run.progress.changes == [{"step": 12, "options": {"epochs": 3, "cutout": 0}}]
@@ -226,15 +228,15 @@ def test_accumulated_batches_give_the_update_of_one_large_batch(options, devices
     learned = []
     for name, accumulate in (("large", 1), ("small", 4)):
         size = 16 // len(devices) // accumulate
-        run = loop.Run(elsewhere(options, name, accumulate=accumulate, batch_size=size), devices)
-        fix_statistics(run.net)
-        assert len(run.train_loader) == 4  # 64 images, 16 a step
+        run = prepare_run(elsewhere(options, name, accumulate=accumulate, batch_size=size), devices)
+        fix_statistics(run.step.net)
+        assert len(run.inputs.train_loader) == 4  # 64 images, 16 a step
         for batch in batches:
-            run.train_step(*batch)
-        run.collect()
-        assert run.meter.samples == 48
-        learned.append(dict(values(run), loss=np.float32(run.meter.mean_loss)))
-    start = values(loop.Run(elsewhere(options, "start"), devices))
+            run.step(*batch)
+        run.step.meter.collect()
+        assert run.step.meter.samples == 48
+        learned.append(dict(values(run), loss=np.float32(run.step.meter.mean_loss)))
+    start = values(prepare_run(elsewhere(options, "start"), devices))
     for name, large in learned[0].items():
         moved = np.abs(large - start.get(name, 0)).max()
         assert np.abs(large - learned[1][name]).max() <= 1e-3 * moved, name
@@ -242,7 +244,7 @@ def test_accumulated_batches_give_the_update_of_one_large_batch(options, devices
 
 def test_an_accumulated_batch_larger_than_the_data_set_is_an_error(options):
     with pytest.raises(InputError, match="a batch of 80 is larger than the data set of 64 images"):
-        loop.train(dataclasses.replace(options, accumulate=5))
+        train(dataclasses.replace(options, accumulate=5))
 
 
 def test_running_statistics_are_averaged_over_devices():
@@ -257,8 +259,8 @@ def test_running_statistics_are_averaged_over_devices():
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(options):
     options = dataclasses.replace(options, lr=1e30, warmup_epochs=0, log_interval=1)
-    with pytest.raises(InputError, match="the loss is not finite at .*lower --lr.*last good state, of step 0") as error:
-        loop.train(options)
+    with pytest.raises(InputError, match="the loss is not finite at .*lower lr.*last good state, of step 0") as error:
+        train(options)
     assert "\n" not in str(error.value)
     state = states.load_state(os.path.join(options.model_dir, "run"))
     assert all(np.isfinite(array).all() for array in state.arrays.values())
@@ -274,7 +276,7 @@ def test_a_disk_that_is_full_for_a_while_does_not_end_the_run(options, monkeypat
         save_state(*args)
 
     monkeypatch.setattr(states, "save_state", full_once)
-    loop.train(options)
+    train(options)
     assert "warning: step 4 could not be saved" in capsys.readouterr().out
 
 
@@ -293,16 +295,16 @@ def test_a_stop_that_could_not_be_saved_does_not_say_that_it_was(options, monkey
         match="^stopped after step 6; a later one could not be saved .*No space left.*; the "
         "last good state, of step 4, goes on with: --resume .*run$",
     ):
-        loop.train(options)
+        train(options)
 
 
 def test_the_best_is_one_whose_parameters_are_kept(options, monkeypatch, capsys):
     """A disk that is full when the best epoch ends does not leave another epoch's file under its figures."""
     accuracies = iter([0.5, 0.9, 0.7])
     monkeypatch.setattr(
-        loop.Run,
+        loop.TrainingLoop,
         "_measure",
-        lambda run, what, average=None: {
+        lambda run, what, averaged=False: {
             "validation_loss": 1.0,
             "validation_top1": next(accuracies),
             "validation_top5": 1.0,
@@ -316,7 +318,7 @@ def test_the_best_is_one_whose_parameters_are_kept(options, monkeypatch, capsys)
         save_parameters(net, path, description)
 
     monkeypatch.setattr(parameters, "save_parameters", full_once)
-    run = loop.train(options)
+    run = train(options)
     path = os.path.join(run.folder, "best.params")
     assert run.progress.best == {"epoch": 3, "top1": 0.7}
     assert parameters.read_description(path)["epoch"] == 3
@@ -326,22 +328,22 @@ def test_the_best_is_one_whose_parameters_are_kept(options, monkeypatch, capsys)
 
 def test_only_training_is_timed(options, monkeypatch):
     """Neither what comes before a run's first step nor validation, which a signal may cut short."""
-    open_inputs = loop.open_inputs
+    open_inputs = train_command.open_inputs
 
     def slow(*args):
         time.sleep(3)
         return open_inputs(*args)
 
-    def measure(run, what, average=None):
+    def measure(run, what, averaged=False):
         time.sleep(3)
         os.kill(os.getpid(), signal.SIGTERM)
-        run.leave_if_asked()
+        run.stop_if_requested()
 
-    monkeypatch.setattr(loop, "open_inputs", slow)
-    monkeypatch.setattr(loop.Run, "_measure", measure)
+    monkeypatch.setattr(train_command, "open_inputs", slow)
+    monkeypatch.setattr(loop.TrainingLoop, "_measure", measure)
     begun = time.monotonic()
     with pytest.raises(Interrupted):
-        loop.train(dataclasses.replace(options, epochs=1))
+        train(dataclasses.replace(options, epochs=1))
     state = states.load_state(os.path.join(options.model_dir, "run"))
     assert 0 < state.progress["totals"]["seconds"] < time.monotonic() - begun - 6
 
@@ -352,16 +354,16 @@ def test_a_run_whose_end_could_not_be_saved_says_so(options, monkeypatch):
 
     monkeypatch.setattr(states, "save_state", full)
     with pytest.raises(InputError, match="its last state could not be saved"):
-        loop.train(dataclasses.replace(options, epochs=1))
+        train(dataclasses.replace(options, epochs=1))
 
 
 def test_training_accuracy_under_mixup_is_called_what_it_is(options):
-    row = loop.train(elsewhere(options, "mixed", epochs=1, mix_up=True)).progress.history[0]
+    row = train(elsewhere(options, "mixed", epochs=1, mix_up=True)).progress.history[0]
     assert "train_accuracy_heavier_label" in row and "train_accuracy" not in row
 
 
 def test_a_run_goes_on_with_mixup_and_its_csv_has_a_column_for_each_accuracy(options):
-    loop.train(dataclasses.replace(options, epochs=1))
+    train(dataclasses.replace(options, epochs=1))
     resume(options, epochs=2, mix_up=True)
     with open(os.path.join(options.log_dir, "csv", "run.csv")) as handle:
         rows = list(csv.DictReader(handle))
@@ -370,44 +372,44 @@ def test_a_run_goes_on_with_mixup_and_its_csv_has_a_column_for_each_accuracy(opt
 
 
 def test_a_run_that_goes_on_with_other_batches_says_what_that_means(options, capsys):
-    loop.train(dataclasses.replace(options, epochs=1))
+    train(dataclasses.replace(options, epochs=1))
     resume(options, epochs=2)
-    assert "an update has not the images" not in capsys.readouterr().out
+    assert "images of an update has changed" not in capsys.readouterr().out
     resume(options, epochs=3, batch_size=8, num_cpus=4)
-    assert "note: an update has not the images that it had before" in capsys.readouterr().out
+    assert "note: the number of images of an update has changed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("step", [2, 6, 8])
 def test_with_other_batches_the_schedule_goes_on_where_it_was(options, monkeypatch, step):
     """Twice the images of an update are half the steps: from there on all rates are those of a run of such steps."""
     large = dict(batch_size=16, num_cpus=2)
-    expected = loop.train(elsewhere(options, "large", epochs=4, **large)).progress.history
+    expected = train(elsewhere(options, "large", epochs=4, **large)).progress.history
     again = stop_at(monkeypatch, step, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
-        loop.train(dataclasses.replace(options, epochs=4))
+        train(dataclasses.replace(options, epochs=4))
     again()
     run = resume(options, **large)
     whole = step // 4
     for row, other in zip(run.progress.history[whole:], expected[whole:]):
         assert (row["step"], row["learning_rate"]) == (other["step"], other["learning_rate"])
-    assert run.progress.step == 8 and run.trainer._optimizer.num_update == 8
+    assert run.progress.step == 8 and run.step.trainer._optimizer.num_update == 8
 
 
 def test_cutout_erases_from_training_images_only(options):
-    run = loop.Run(elsewhere(options, "cut", cutout=8), [mx.cpu()])
-    images = np.concatenate([images for images, _ in run.train_loader.epoch(0)])
+    run = prepare_run(elsewhere(options, "cut", cutout=8), [mx.cpu()])
+    images = np.concatenate([images for images, _ in run.inputs.train_loader.epoch(0)])
     assert ((images == 0).all(axis=1).sum(axis=(1, 2)) >= 4 * 4).all()  # a corner of the square at least
-    assert not any((images == 0).any() for images, _ in run.validation_loader)
+    assert not any((images == 0).any() for images, _ in run.inputs.validation_loader)
 
 
 def test_an_existing_run_is_not_written_over(options):
-    loop.train(dataclasses.replace(options, epochs=1))
+    train(dataclasses.replace(options, epochs=1))
     with pytest.raises(InputError, match="--resume"):
-        loop.train(options)
+        train(options)
 
 
 def test_states_hold_their_options(options):
-    loop.train(dataclasses.replace(options, epochs=1, mix_up=True, alpha=0.3))
+    train(dataclasses.replace(options, epochs=1, mix_up=True, alpha=0.3))
     state = states.load_state(os.path.join(options.model_dir, "run"))
     assert state.options["alpha"] == 0.3
     json.dumps(state.options)
@@ -426,7 +428,7 @@ def test_devices_demanded_and_not_there(monkeypatch):
 
 
 def test_a_run_that_another_process_trains_keeps_its_logs(options):
-    run = loop.train(dataclasses.replace(options, epochs=1))
+    run = train(dataclasses.replace(options, epochs=1))
     log = os.path.join(options.log_dir, "text", "run.log")
     with open(log) as handle:
         before = handle.read()
@@ -444,7 +446,7 @@ def test_a_run_that_another_process_trains_keeps_its_logs(options):
 
 
 def test_an_ended_run_says_so(options, capsys):
-    loop.train(options)
+    train(options)
     before = capsys.readouterr().out
     resume(options)
     out = capsys.readouterr().out
@@ -453,7 +455,7 @@ def test_an_ended_run_says_so(options, capsys):
 
 
 def test_an_epoch_shorter_than_the_interval_is_reported_once(options, capsys):
-    loop.train(dataclasses.replace(options, log_interval=50, epochs=2))
+    train(dataclasses.replace(options, log_interval=50, epochs=2))
     lines = [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("  step")]
     assert lines == ["4", "8"]
 
@@ -463,15 +465,15 @@ def test_a_place_that_is_none(options, tmp_path, place):
     """One line, and nothing is left that the corrected command would meet."""
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=re.escape(f"{place.replace('_', '-')} {tmp_path / 'file'}")):
-        loop.train(dataclasses.replace(options, **{place: str(tmp_path / "file")}))
+        train(dataclasses.replace(options, **{place: str(tmp_path / "file")}))
     assert not os.path.exists(os.path.join(options.model_dir, "run"))
-    loop.train(dataclasses.replace(options, epochs=1))
+    train(dataclasses.replace(options, epochs=1))
 
 
 def test_the_text_log_has_the_arguments_and_why_it_ended(options, monkeypatch):
     again = stop_at(monkeypatch, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted) as stop:
-        loop.train(options)
+        train(options)
     again()
     with open(os.path.join(options.log_dir, "text", "run.log"), encoding="utf-8") as handle:
         lines = handle.read().splitlines()

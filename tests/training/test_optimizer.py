@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from helpers.runs import elsewhere, fix_statistics, values
+from resattnet.commands.train import prepare_run
 from resattnet.system.devices import split_batch
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
-from resattnet.training import loop, optimizer
+from resattnet.training import optimizer
 from resattnet.training.options import TrainingOptions
 
 DEVICES = ([mx.cpu(0)], [mx.cpu(0), mx.cpu(1)])
@@ -39,12 +40,12 @@ def moves(options, devices, **changes):
     """How far plain SGD at a rate of 1 moves each learned parameter by one batch of 16: the gradient it applied."""
     changes = dict(dict(optimizer="sgd", momentum=0.0, wd=0.0, lr=1.0, warmup_epochs=0), **changes)
     size = 16 // len(devices) // changes.get("accumulate", 1)
-    run = loop.Run(dataclasses.replace(options, batch_size=size, **changes), devices)
-    fix_statistics(run.net)
-    learned = [name for name, p in run.net._collect_params_with_prefix().items() if p.grad_req != "null"]
+    run = prepare_run(dataclasses.replace(options, batch_size=size, **changes), devices)
+    fix_statistics(run.step.net)
+    learned = [name for name, p in run.step.net._collect_params_with_prefix().items() if p.grad_req != "null"]
     rng = np.random.default_rng(0)
     before = values(run)
-    run.train_step(rng.normal(size=(16, 3, 16, 16)).astype(np.float32), rng.integers(0, 10, 16).astype(np.int32))
+    run.step(rng.normal(size=(16, 3, 16, 16)).astype(np.float32), rng.integers(0, 10, 16).astype(np.int32))
     after = values(run)
     return np.concatenate([(before[name] - after[name]).ravel().astype(np.float64) for name in learned])
 
@@ -81,29 +82,29 @@ def test_gradients_are_summed_behind_casts_too():
 
 def test_logits_in_float16_learn_from_mixed_labels(options):
     """Whose parts no whole number holds: the loss and its gradient are as of float32."""
-    run = loop.Run(dataclasses.replace(options, mix_up=True), [mx.cpu()])
+    run = prepare_run(dataclasses.replace(options, mix_up=True), [mx.cpu()])
     rng = np.random.default_rng(0)
     batch = rng.normal(size=(16, 3, 16, 16)).astype(np.float32), rng.dirichlet(np.ones(10), 16).astype(np.float32)
     gradients = []
-    for graph in (run.net, lambda x: run.net(x).astype("float16")):
-        run.graph = graph
-        run.make_gradients(split_batch(*batch, run.devices))
-        gradients.append(run.net.output.weight.grad().asnumpy())
+    for graph in (run.step.net, lambda x: run.step.net(x).astype("float16")):
+        run.step.graph = graph
+        run.step.compute_gradients(split_batch(*batch, run.step.devices))
+        gradients.append(run.step.net.output.weight.grad().asnumpy())
     assert 0 < np.abs(gradients[1] - gradients[0]).max() < 1e-2 * np.abs(gradients[0]).max()
 
 
 @pytest.mark.parametrize("no_wd", [False, True])
 def test_only_weights_decay(options, no_wd):
-    run = loop.Run(
+    run = prepare_run(
         dataclasses.replace(options, optimizer="sgd", momentum=0.0, wd=0.5, lr=0.1, warmup_epochs=0, no_wd=no_wd),
         [mx.cpu()],
     )
-    for parameter in run.trainer._params:
+    for parameter in run.step.trainer._params:
         parameter.set_data(mx.nd.ones(parameter.shape))
         parameter.list_data()[0]._fresh_grad = True  # the gradients are the zeros that they begin with
-    optimizer.update(run.trainer, 1)
+    optimizer.update(run.step.trainer, 1)
     decayed = {name for name, value in values(run).items() if np.allclose(value, 1 - 0.1 * 0.5) and value.size}
-    learned = {name for name, p in run.net._collect_params_with_prefix().items() if p.grad_req != "null"}
+    learned = {name for name, p in run.step.net._collect_params_with_prefix().items() if p.grad_req != "null"}
     weights = {name for name in learned if name.endswith("weight")}
     assert decayed == (weights if no_wd else learned)
     assert {name.rsplit(".", 1)[-1] for name in learned - weights} == {"gamma", "beta", "bias"}
@@ -117,7 +118,7 @@ def test_learning_rate_of_a_batch(options, devices, accumulate):
         options, lr=None, lr_per_256=0.4, warmup_epochs=0, batch_size=batch, accumulate=accumulate
     )
     assert given.learning_rate(devices) == pytest.approx(0.4 * batch * devices * accumulate / 256)
-    run = loop.Run(given, [mx.cpu(number) for number in range(devices)])
+    run = prepare_run(given, [mx.cpu(number) for number in range(devices)])
     assert run.schedule(0) == pytest.approx(0.4 * batch * devices * accumulate / 256)
 
 

@@ -10,9 +10,12 @@ import random
 import numpy as np
 import pytest
 
+from resattnet.commands.train import prepare_run
 from resattnet.data import datasets
 from resattnet.system.mxnet import mx
-from resattnet.training import loop
+from resattnet.training.inputs import open_inputs
+from resattnet.training.schedules import make_schedule
+from resattnet.training.step import make_step
 
 STEPS, BATCH, HIDDEN, CLASSES = 10, 16, 12, 10
 SEED, LR, MOMENTUM, WD, EPSILON, ALPHA = 7, 0.05, 0.9, 0.01, 0.1, 0.8
@@ -20,14 +23,14 @@ EPOCHS, EPOCH_STEPS, WARMUP_STEPS = 3, 4, 4
 MEAN, STD = 0.3054, 0.3228  # of the digits, the same in all channels
 
 
-def two_layers(run, init):
+def two_layers():
     net = mx.gluon.nn.HybridSequential()
     net.add(
         mx.gluon.nn.Flatten(),
         mx.gluon.nn.Dense(HIDDEN, activation="relu", in_units=3 * 16 * 16),
         mx.gluon.nn.Dense(CLASSES, in_units=HIDDEN),
     )
-    net.initialize(init, ctx=run.devices)
+    net.initialize(mx.init.MSRAPrelu(), ctx=[mx.cpu()])
     net.hybridize(static_alloc=True, static_shape=True)
     return net
 
@@ -97,8 +100,7 @@ class Peer:
 
 
 @pytest.mark.parametrize("no_wd, max_norm", [(False, None), (True, 3.5)])
-def test_ten_steps_of_a_second_implementation(options, monkeypatch, no_wd, max_norm):
-    monkeypatch.setattr(loop.Run, "_make_net", two_layers)
+def test_ten_steps_of_a_second_implementation(options, no_wd, max_norm):
     given = dict(
         vars(options),
         seed=SEED,
@@ -111,17 +113,20 @@ def test_ten_steps_of_a_second_implementation(options, monkeypatch, no_wd, max_n
         no_wd=no_wd,
         clip_gradient=max_norm,
     )
-    run = loop.Run(type(options)(**given), [mx.cpu()])
+    given = type(options)(**given)
+    mx.random.seed(SEED)
+    inputs, net = open_inputs(given, [mx.cpu()]), two_layers()
+    train_step = make_step(net, given, [mx.cpu()], make_schedule(given, 1, len(inputs.train_loader)), soft_labels=True)
     image_set = datasets.load_images("digits", None, "train")
 
     def values():
-        return {name: p.data().asnumpy() for name, p in run.net._collect_params_with_prefix().items()}
+        return {name: p.data().asnumpy() for name, p in net._collect_params_with_prefix().items()}
 
     peer, start, norms = Peer(values(), no_wd, max_norm or math.inf), values(), []
-    batches = (batch for epoch in range(EPOCHS) for batch in run.train_loader.epoch(epoch))
+    batches = (batch for epoch in range(EPOCHS) for batch in inputs.train_loader.epoch(epoch))
     for step, batch in zip(range(STEPS), batches):
         assert np.abs(batch[0].reshape(BATCH, -1) - peer.batch(image_set, step)[0]).max() < 1e-5
-        run.train_step(*batch)
+        train_step(*batch)
         norms.append(peer.step(image_set, step))
     assert max_norm is None or min(norms) < max_norm < max(norms)
     for name, value in values().items():
@@ -133,6 +138,6 @@ def test_one_seed_covers_python_numpy_and_mxnet(options):
     draws = []
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
         random.random()
-        loop.Run(type(options)(**dict(vars(options), name=name, seed=seed)), [mx.cpu()])
+        prepare_run(type(options)(**dict(vars(options), name=name, seed=seed)), [mx.cpu()])
         draws.append((random.random(), float(np.random.random()), float(mx.nd.random.uniform().asscalar())))
     assert draws[0] == draws[1] and all(a != b for a, b in zip(draws[0], draws[2]))

@@ -13,6 +13,7 @@ import pytest
 
 from helpers.runs import CLOCK, assert_equal_runs, elsewhere, resume, stop_at
 from helpers.scripts import ROOT
+from resattnet.commands.train import train
 from resattnet.data import recordio
 from resattnet.data.datasets import ImageSet
 from resattnet.models import parameters
@@ -21,7 +22,6 @@ from resattnet.runs import states
 from resattnet.system.mxnet import mx
 from resattnet.system.options import flag_name, flag_value
 from resattnet.system.signals import Interrupted
-from resattnet.training import loop
 
 ALL = dict(
     ema=0.9,
@@ -55,7 +55,7 @@ def test_cuts_at_random_steps_change_nothing(options, monkeypatch, tmp_path):
     """Twice a run dies, once it is asked to stop; a state is written at every step."""
     teacher = make_teacher(str(tmp_path / "teacher.params"), "digits", 10)
     options = elsewhere(options, "run", save_minutes=1e-9, teacher=teacher, **ALL)
-    whole = loop.train(elsewhere(options, "whole"))
+    whole = train(elsewhere(options, "whole"))
     cuts = sorted(random.Random(0).sample(range(1, 13), 3))
 
     def die():
@@ -64,13 +64,13 @@ def test_cuts_at_random_steps_change_nothing(options, monkeypatch, tmp_path):
     for number, cut in enumerate(cuts):
         again = stop_at(monkeypatch, cut, die if number % 2 == 0 else lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises((RuntimeError, Interrupted)):
-            loop.train(options) if number == 0 else resume(options)
+            train(options) if number == 0 else resume(options)
         again()
     run = resume(options)
     assert_equal_runs(run, whole)
     assert run.progress.best_ema == whole.progress.best_ema is not None
     for name, array in whole.average.state_arrays().items():
-        assert (run.average.state_arrays()[name] == array).all(), name
+        assert (run.step.average.state_arrays()[name] == array).all(), name
 
 
 @pytest.mark.parametrize("devices, accumulate", [(2, 1), (1, 2)])
@@ -78,15 +78,15 @@ def test_several_devices_and_accumulation_too(options, monkeypatch, devices, acc
     options = elsewhere(
         options, "run", num_cpus=devices, batch_size=8, accumulate=accumulate, epochs=2, **dict(ALL, mixup_off_epochs=0)
     )
-    whole = loop.train(elsewhere(options, "whole"))
+    whole = train(elsewhere(options, "whole"))
     again = stop_at(monkeypatch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted):
-        loop.train(options)
+        train(options)
     again()
     run = resume(options)
     assert_equal_runs(run, whole)
     for name, array in whole.average.state_arrays().items():
-        assert (run.average.state_arrays()[name] == array).all(), name
+        assert (run.step.average.state_arrays()[name] == array).all(), name
 
 
 @pytest.fixture

@@ -1,0 +1,191 @@
+"""Train a network by one batch: `TrainingStep`, and the functions that make one."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from ..models import parameters
+from ..models.network import build
+from ..models.precision import to_bfloat16
+from ..models.spec import NetworkSpec
+from ..system.devices import split_batch
+from ..system.mxnet import mx
+from .distillation import DistillationLoss, Teacher
+from .ema import MovingAverage
+from .meters import Meter
+from .optimizer import GradientSum, make_trainer, update
+from .options import TrainingOptions
+
+# Steps that are queued on the devices ahead of the one they compute. With fewer the devices wait for this process;
+# with more the progress bar is ahead of the training.
+STEPS_AHEAD = 2
+
+
+def array_type(options: TrainingOptions) -> str:
+    """Return the type of parameters, images and validation: 'float16' or 'float32'.
+
+    A step in bfloat16 has float32 parameters and images: only its graph differs (`models.precision.to_bfloat16`).
+    """
+    return "float16" if options.float16 else "float32"
+
+
+def make_net(
+    spec: NetworkSpec, devices: Sequence[Any], dtype: str = "float32", init: Any = None, trainable: bool = True
+) -> Any:
+    """Return an initialised and hybridised network on the devices.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    devices : sequence of mx.Context
+    dtype : {'float32', 'float16'}
+    init : mx.init.Initializer, optional
+        Default: MSRAPrelu.
+    trainable : bool
+        Whether the parameters have gradients; without them the network takes half of the memory.
+    """
+    net = build(spec)
+    if not trainable:
+        net.collect_params().setattr("grad_req", "null")
+    net.initialize(init or mx.init.MSRAPrelu(), ctx=list(devices))
+    if dtype != "float32":  # a cast to float32 would copy every parameter
+        net.cast(dtype)
+    net.hybridize(static_alloc=True, static_shape=True)
+    return net
+
+
+def make_step(
+    net: Any,
+    options: TrainingOptions,
+    devices: Sequence[Any],
+    schedule: Callable[[int], float],
+    soft_labels: bool = False,
+    teacher: Optional[Teacher] = None,
+) -> TrainingStep:
+    """Return the training step that the options describe.
+
+    Parameters
+    ----------
+    net : AttentionNet
+        Initialised on the devices.
+    options : TrainingOptions
+    devices : sequence of mx.Context
+    schedule : callable
+        Learning rate at a step, counted from 0.
+    soft_labels : bool
+        Whether labels are float32 (N, classes), as mixup and label smoothing make them, and not int32 (N,).
+    teacher : Teacher, optional
+        Its logits are learned beside the labels.
+    """
+    loss = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=not soft_labels)
+    if teacher:
+        loss = DistillationLoss(loss, options.teacher_weight, options.temperature)
+    return TrainingStep(
+        net,
+        loss,
+        make_trainer(net, options, schedule),
+        devices,
+        graph=to_bfloat16(net) if options.dtype == "bfloat16" else None,
+        teacher=teacher,
+        average=MovingAverage(net, options.ema) if options.ema else None,
+        accumulate=options.accumulate,
+        clip_norm=options.clip_gradient,
+        dtype=array_type(options),
+    )
+
+
+class TrainingStep:
+    """One update of a network from one batch: forward, loss, backward, update, moving average.
+
+    A call returns before the devices are done: nothing in a step waits for its own result.
+
+    Parameters
+    ----------
+    net : AttentionNet
+        Initialised on the devices.
+    loss : callable
+        `loss(logits, labels)` returns the loss of each sample, (N,); with a teacher `loss(logits, labels,
+        teacher_logits)`.
+    trainer : gluon.Trainer
+    devices : sequence of mx.Context
+        Each gets an equal part of a batch.
+    graph : callable, optional
+        Computes the logits with the parameters of `net`, for example in bfloat16; default: `net`.
+    teacher : callable, optional
+        Maps images to the logits to learn beside the labels.
+    average : MovingAverage, optional
+        Updated after each step.
+    accumulate : int
+        Parts of a batch, one after the other, whose gradients are summed for the update.
+    clip_norm : float, optional
+        Largest norm of the gradient of the mean loss, over all parameters.
+    dtype : {'float32', 'float16'}
+        Type of the images on the devices.
+
+    Attributes
+    ----------
+    meter : Meter
+        Counts loss, hits and samples of the steps.
+    """
+
+    def __init__(
+        self,
+        net: Any,
+        loss: Callable[..., Any],
+        trainer: Any,
+        devices: Sequence[Any],
+        graph: Optional[Callable[[Any], Any]] = None,
+        teacher: Optional[Callable[[Any], Any]] = None,
+        average: Optional[MovingAverage] = None,
+        accumulate: int = 1,
+        clip_norm: Optional[float] = None,
+        dtype: str = "float32",
+    ) -> None:
+        self.net, self.loss, self.trainer, self.devices = net, loss, trainer, list(devices)
+        self.graph = net if graph is None else graph
+        self.teacher, self.average, self.dtype = teacher, average, dtype
+        self.meter = Meter()
+        self._accumulate, self._clip_norm = accumulate, clip_norm
+        self._gradient_sum = GradientSum(trainer._params) if accumulate > 1 else None
+
+    def __call__(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Update the network from a batch of normalised images (N, 3, H, W) and labels (N,) or (N, classes)."""
+        for part in zip(*(np.array_split(array, self._accumulate) for array in (images, labels))):
+            self.compute_gradients(split_batch(*part, self.devices, self.dtype))
+            if self._gradient_sum:
+                self._gradient_sum.add()
+        if self._gradient_sum:
+            self._gradient_sum.write_back()
+        update(self.trainer, len(images), self._clip_norm)
+        if self.average:
+            self.average.update(self.trainer.optimizer.num_update)
+
+    def compute_gradients(self, parts: List[Tuple[Any, Any]]) -> None:
+        """Run forward and backward for one batch, given as (images, labels) on each device, and count its loss."""
+        targets = [(y, self.teacher(x)) if self.teacher else (y,) for x, y in parts]
+        with mx.autograd.record():
+            outputs = [self.graph(x) for x, _ in parts]
+            # The loss is computed in float32 for float16 logits too: soft labels are float32.
+            losses = [
+                self.loss(output.astype("float32", copy=False), *target) for output, target in zip(outputs, targets)
+            ]
+        mx.autograd.backward(losses)
+        for loss, output, (_, y) in zip(losses, outputs, parts):
+            label = y.argmax(axis=1) if y.ndim == 2 else y.astype("float32")  # of a soft label the heavier class
+            hits = output.argmax(axis=1).astype("float32") == label
+            self.meter.add(loss.sum(), hits.sum(), len(loss))
+        self.meter.limit_pending(STEPS_AHEAD * len(parts))
+
+    def copy_for_inference(self, averaged: bool = False) -> Any:
+        """Return a new network with the parameters, or with their moving average.
+
+        Inference changes weights to oneDNN's layouts. Neither training on from such weights nor writing new values to
+        them gives the same bits every time, so the network in training is never used for inference.
+        """
+        net = make_net(self.net.spec, self.devices, self.dtype, mx.init.Zero(), trainable=False)
+        parameters.copy(self.net, net)
+        if averaged:
+            self.average.copy_to(net)
+        return net

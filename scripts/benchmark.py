@@ -129,7 +129,7 @@ def measure_costs(options):
 def main():
     """Measure."""
     options, parts = parse()
-    from resattnet.benchmark import cases, measure
+    from resattnet.benchmark import cases, measure, profile
     from resattnet.system.files import write_json, writing
 
     report = {"conditions": measure.conditions(options), "notes": [], "results": []}
@@ -147,7 +147,7 @@ def main():
                 print("note: " + note)
                 report["notes"].append(note)
     if options.profile:
-        rows = measure.profile(options)
+        rows = profile.profile(options)
         report["profile"] = [row._asdict() for row in rows]
         print("\n".join(profile_table(rows)))
     if options.json:

@@ -1,13 +1,15 @@
-"""What `benchmarks` measures: contenders, as rows of `CONTENDERS`, and their builders.
+"""Define what the benchmark measures: `CONTENDERS`, one row for each case, and the functions that build them.
 
-A builder takes `benchmark.options.BenchmarkOptions` and what its row adds, and returns a function that does its work once
-and says how many images that were. All measure on the CPU.
+A builder takes the `BenchmarkOptions` and the arguments of its row, and returns a function that does the work once and
+returns the number of images. All cases run on the CPU.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import functools
 import os
-from typing import Callable, NamedTuple, Optional
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -24,37 +26,52 @@ from ..system.mxnet import SPIN_COUNT, mx
 from ..training.inputs import training_transform
 from ..training.options import TrainingOptions
 from ..training.schedules import importing_gluoncv, make_schedule
-from ..training.step import array_type, make_net, make_step
+from ..training.step import TrainingStep, array_type, make_net, make_step
+from .options import BenchmarkOptions
 
-INPUT_FACTOR = 20  # batches made by array for each made image by image: both then take a time that can be measured
+# Batches made as arrays for each batch made image by image, so that both take a time that can be measured.
+INPUT_FACTOR = 20
 
 
 class Unavailable(InputError):
-    """This contender cannot run here; the others can."""
+    """A contender cannot run on this machine; the others can."""
 
 
 class Contender(NamedTuple):
-    """A contender: its part and name, what builds it, the PyTorch rival, the process it shares with others.
+    """One case of the benchmark.
 
-    `environment` is what its process finds there.
+    Attributes
+    ----------
+    part, name : str
+        Part of the benchmark, and name within it.
+    build : callable
+        The builder.
+    arguments : dict
+        Of the builder, beside the options.
+    rival : str or None
+        Name of the PyTorch contender to compare with.
+    process : str or None
+        Contenders of the same value share one process.
+    environment : dict of str to str
+        Environment variables of its process.
     """
 
     part: str
     name: str
-    build: Callable
+    build: Callable[..., Callable[[], int]]
     arguments: dict = {}
     rival: Optional[str] = None
     process: Optional[str] = None
     environment: dict = {}
 
     @property
-    def devices(self):
-        """CPU devices that it divides its threads and its batch among."""
+    def devices(self) -> int:
+        """Number of CPU devices that share its threads and its batch."""
         return self.arguments.get("devices", 1)
 
     @property
-    def child_environment(self):
-        """Environment variables for its process, which MXNet reads at its import; the user's scratch pieces win."""
+    def child_environment(self) -> Dict[str, str]:
+        """Environment variables that MXNet reads when its process imports it; the user's own scratch size wins."""
         if self.devices == 1:
             return self.environment
         pieces = os.environ.get("MXNET_CPU_TEMP_COPY", str(SCRATCH_PER_DEVICE * self.devices))
@@ -63,25 +80,24 @@ class Contender(NamedTuple):
         )
 
     @property
-    def obstacle(self):
-        """Why it cannot be measured fairly here, or None."""
-        if threads() % self.devices:
-            return (
-                f"{self.name}: left out, since its devices cannot share {threads()} thread{'s' * (threads() > 1)} "
-                "evenly"
-            )
+    def obstacle(self) -> Optional[str]:
+        """Why the case cannot be measured fairly on this machine, or None."""
+        if threads() % self.devices == 0:
+            return None
+        count = "1 thread" if threads() == 1 else f"{threads()} threads"
+        return f"{self.name}: left out, since its devices cannot share {count} evenly"
 
 
-def threads():
-    """How many threads each contender computes with: `OMP_NUM_THREADS`, which `_mxnet` sets where the user has not."""
+def threads() -> int:
+    """Return the number of threads of each contender: `OMP_NUM_THREADS`, which `system.mxnet` sets by default."""
     text = os.environ["OMP_NUM_THREADS"].split(",")[0]
     if not text.isdigit() or not int(text):
         raise InputError(f"OMP_NUM_THREADS {text}: give a whole number of at least 1")
     return int(text)
 
 
-def random_batch(options):
-    """Normalised images of noise and labels, as the loader gives them."""
+def random_batch(options: BenchmarkOptions) -> Tuple[np.ndarray, np.ndarray]:
+    """Return normalised images of noise and labels, in the types of a loader's batch."""
     rng = np.random.default_rng(0)
     return (
         rng.normal(size=(options.batch_size, 3, 32, 32)).astype(np.float32),
@@ -89,10 +105,10 @@ def random_batch(options):
     )
 
 
-def repeated(step, options):
-    """`options.steps` steps on the same batch, to the end of the last one."""
+def repeated(step: Callable[[], Any], options: BenchmarkOptions) -> Callable[[], int]:
+    """Return a function that runs `options.steps` steps, waits for the last and returns the number of images."""
 
-    def repeat():
+    def repeat() -> int:
         for _ in range(options.steps):
             step()
         mx.nd.waitall()
@@ -101,7 +117,7 @@ def repeated(step, options):
     return repeat
 
 
-def training_options(options, **changes):
+def training_options(options: BenchmarkOptions, **changes: Any) -> TrainingOptions:
     """Return the options of the training run whose step is measured; options that do not change its speed are fixed."""
     given = dict(
         dataset=options.dataset,
@@ -117,7 +133,7 @@ def training_options(options, **changes):
     return TrainingOptions(**dict(given, **changes))
 
 
-def make_training_step(options, classes=10, devices=1, **changes):
+def make_training_step(options: BenchmarkOptions, classes: int = 10, devices: int = 1, **changes: Any) -> TrainingStep:
     """Return a `TrainingStep`, as a run has it, on CPU devices."""
     chosen, contexts = training_options(options, **changes), choose_devices(0, devices)[0]
     try:
@@ -129,7 +145,9 @@ def make_training_step(options, classes=10, devices=1, **changes):
     return make_step(net, chosen, contexts, make_schedule(chosen, devices, epoch_steps=100))
 
 
-def training(options, accumulate=1, dtype=None, devices=1):
+def training(
+    options: BenchmarkOptions, accumulate: int = 1, dtype: Optional[str] = None, devices: int = 1
+) -> Callable[[], int]:
     """Measure training steps: forward, loss, backward, update, metrics; each of `accumulate` batches.
 
     The devices share a batch, so that an update has the same number of images on any number of devices.
@@ -144,7 +162,7 @@ def training(options, accumulate=1, dtype=None, devices=1):
 
 
 @functools.lru_cache(maxsize=1)
-def _step_on_data(options):
+def _step_on_data(options: BenchmarkOptions) -> Tuple[TrainingStep, Transform, Any]:
     """Return a training step, the transform and the images for `options.steps` batches of the data set."""
     facts = datasets.describe_data(options.dataset, options.data_dir)
     samples = options.steps * options.batch_size
@@ -159,19 +177,19 @@ def _step_on_data(options):
     return step, transform, image_set._replace(images=image_set.images[:samples], labels=image_set.labels[:samples])
 
 
-def constant_epoch(options):
+def constant_epoch(options: BenchmarkOptions) -> Callable[[], int]:
     """Measure training steps on one batch: an epoch whose input costs nothing."""
     step, transform, image_set = _step_on_data(options)
     images, labels = transform(image_set.images[: options.batch_size], image_set.labels[: options.batch_size])
     return repeated(lambda: step(images, labels), options)
 
 
-def loader_epoch(options, workers):
+def loader_epoch(options: BenchmarkOptions, workers: int) -> Callable[[], int]:
     """Measure the same steps on an epoch of `options.steps` batches from the loader."""
     step, transform, image_set = _step_on_data(options)
     loader = ArrayLoader(image_set, transform, options.batch_size, shuffle_seed=0, workers=workers)
 
-    def repeat():
+    def repeat() -> int:
         for images, labels in loader.epoch(0):
             step(images, labels)
         mx.nd.waitall()
@@ -180,8 +198,8 @@ def loader_epoch(options, workers):
     return repeat
 
 
-def _share_of_batch(options, devices):
-    """Images that each of the devices gets of a batch."""
+def _share_of_batch(options: BenchmarkOptions, devices: int) -> int:
+    """Return the number of images of a batch on each device."""
     if options.batch_size % devices:
         raise Unavailable(
             f"{devices} CPU devices are left out: a batch of {options.batch_size} cannot be divided evenly"
@@ -189,16 +207,18 @@ def _share_of_batch(options, devices):
     return options.batch_size // devices
 
 
-def initialised_net(options, devices=1):
-    """The network, with random weights."""
+def initialised_net(options: BenchmarkOptions, devices: int = 1) -> Any:
+    """Return the network with random weights."""
     mx.random.seed(0)
     net = build(NetworkSpec(10, options.num_layers, widths=options.widths))
     net.initialize(ctx=choose_devices(0, devices)[0])
     return net
 
 
-def inference(options, graph=None, devices=1):
-    """Logits of a batch, shared by the devices; `graph`, a function of `resattnet.models.graphs`, changes the net first."""
+def inference(
+    options: BenchmarkOptions, graph: Optional[Callable[[Any], Any]] = None, devices: int = 1
+) -> Callable[[], int]:
+    """Measure the logits of a batch that the devices share; `graph` (of `models.graphs`) changes the network first."""
     _share_of_batch(options, devices)
     net = initialised_net(options, devices)
     parts = mx.gluon.utils.split_and_load(random_batch(options)[0], choose_devices(0, devices)[0])
@@ -207,17 +227,17 @@ def inference(options, graph=None, devices=1):
     return repeated(lambda: [net(part) for part in parts], options)
 
 
-def int8(net):
-    """The network in INT8, its ranges taken from noise: good enough for its speed."""
+def int8(net: Any) -> Any:
+    """Return the network in INT8, calibrated on noise, which is good enough to measure its speed."""
     return quantize(net, np.random.default_rng(1).normal(size=(64, 3, 32, 32)).astype(np.float32))
 
 
-def torch_twin(options, dtype):
-    """The module `torch_network`, and its net with the weights of ours."""
+def torch_twin(options: BenchmarkOptions, dtype: str) -> Tuple[Any, Any]:
+    """Return the module `torch_network` and its network with the weights of ours."""
     model, instructions = cpu_facts()
     if dtype == "bfloat16" and instructions and "avx512f" not in instructions:
         raise Unavailable(
-            f"PyTorch bfloat16 is left out: {model} has no instructions for it, and takes minutes for a step"
+            f"PyTorch bfloat16 is left out: {model} has no instructions for it, and a step would take minutes"
         )
     if os.environ.get("GOMP_SPINCOUNT") == SPIN_COUNT:  # ours, not the user's: PyTorch is faster with its own
         del os.environ["GOMP_SPINCOUNT"]
@@ -225,62 +245,63 @@ def torch_twin(options, dtype):
         from . import torch_network
     except ImportError as error:
         raise Unavailable(
-            f"PyTorch is not here ({error}) and its rows are left out: python -m pip install -e '.[bench]'"
-        )
+            f"PyTorch is not installed ({error}), and its rows are left out: python -m pip install -e '.[bench]'"
+        ) from error
     torch_network.torch.set_num_threads(threads())
     net = torch_network.attention_cifar(10, options.num_layers, options.widths)
     return torch_network, torch_network.load_gluon(net, initialised_net(options))
 
 
-def torch_training(options, dtype):
-    """The training step in PyTorch."""
+def torch_training(options: BenchmarkOptions, dtype: str) -> Callable[[], int]:
+    """Measure the training step in PyTorch."""
     torch_network, net = torch_twin(options, dtype)
     return repeated(torch_network.training_step(net, *random_batch(options), dtype=dtype), options)
 
 
-def torch_inference(options, dtype):
-    """Logits of a batch in PyTorch."""
+def torch_inference(options: BenchmarkOptions, dtype: str) -> Callable[[], int]:
+    """Measure the logits of a batch in PyTorch."""
     torch_network, net = torch_twin(options, dtype)
     return repeated(torch_network.inference_step(net, random_batch(options)[0], dtype), options)
 
 
-def plain_transform(options):
-    """The transform of the data set, without randomness."""
+def plain_transform(options: BenchmarkOptions) -> Transform:
+    """Return the transform of the data set without randomness."""
     facts = datasets.describe_data(options.dataset)
     return Transform(facts.mean, facts.std, len(facts.classes))
 
 
-def reference_chain(mean, std, pad=4, flip=True):
-    """The reference scripts' input: a chain of Gluon transforms for one image, NDArray (H, W, C) uint8 to (C, H, W)."""
+def reference_chain(mean: Tuple[float, ...], std: Tuple[float, ...], pad: int = 4, flip: bool = True) -> Any:
+    """Return the reference implementation's chain of Gluon transforms: one NDArray (H, W, C) uint8 to (C, H, W)."""
     with importing_gluoncv():
         from gluoncv.data import transforms as cv
     transforms = mx.gluon.data.vision.transforms
-    return transforms.Compose(
-        [cv.RandomCrop(datasets.SIDE, pad=pad)] * bool(pad)
-        + [transforms.RandomFlipLeftRight()] * flip
-        + [transforms.ToTensor(), transforms.Normalize(mean, std)]
-    )
+    chain = []
+    if pad:
+        chain.append(cv.RandomCrop(32, pad=pad))
+    if flip:
+        chain.append(transforms.RandomFlipLeftRight())
+    return transforms.Compose([*chain, transforms.ToTensor(), transforms.Normalize(mean, std)])
 
 
-def image_input(options):
-    """Batches made image by image: crop, flip, normalise."""
+def image_input(options: BenchmarkOptions) -> Callable[[], int]:
+    """Measure batches made image by image: crop, flip, normalise."""
     transform, image_set = plain_transform(options), datasets.load_images(options.dataset, options.data_dir, "train")
     chain, images = reference_chain(transform.mean, transform.std), mx.nd.array(image_set.images, dtype="uint8")
     draws = np.random.default_rng(0)
 
-    def step():
+    def step() -> None:
         mx.nd.stack(*(chain(images[int(index)]) for index in draws.integers(0, len(images), options.batch_size)))
 
     return repeated(step, options)
 
 
-def batch_input(options, **extra):
-    """Batches made by `augment.Transform`: crop, flip, normalise and what else is asked for."""
+def batch_input(options: BenchmarkOptions, **extra: Any) -> Callable[[], int]:
+    """Measure batches made by `data.transforms.Transform`: crop, flip, normalise and the transforms in `extra`."""
     transform = plain_transform(options)._replace(pad=4, flip=True, **extra)
     image_set = datasets.load_images(options.dataset, options.data_dir, "train")
     draws = np.random.default_rng(0)
 
-    def step():
+    def step() -> None:
         chosen = draws.integers(0, len(image_set.labels), options.batch_size)
         transform(image_set.images[chosen], image_set.labels[chosen])
 

@@ -1,9 +1,11 @@
-"""What training costs as the work grows: images per second and memory by batch, depth and number of processes."""
+"""Measure how training scales: images per second and memory by batch, depth and number of processes."""
+
+from __future__ import annotations
 
 import contextlib
 import os
 import re
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 
 import numpy as np
 
@@ -12,11 +14,12 @@ from ..models.spec import attention_net_spec
 from ..system.cores import core_count
 from ..system.files import write_csv, writing
 from .cases import Contender, training
-from .measure import WARM_UP_ROUNDS, ContenderProcess
+from .process import ContenderProcess
+from .results import WARM_UP_ROUNDS
 
 
 class Load(NamedTuple):
-    """A training of one step at a time; `processes` of them run beside each other and share the cores."""
+    """A training step to measure, in `processes` processes beside each other that share the cores."""
 
     num_layers: int = 56
     batch_size: int = 64
@@ -25,7 +28,7 @@ class Load(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What a load took.
+    """Speed and memory of a load.
 
     Attributes
     ----------
@@ -33,13 +36,13 @@ class Cost(NamedTuple):
     num_layers, batch_size, accumulate, processes : int
         Of the load.
     images_per_second : float
-        Of all processes together, median.
+        Of all processes together; median of the rounds.
     memory : float
-        The peak of all processes together, in MiB.
+        Peak of all processes together, in MiB.
     busy_cores : float
-        How many cores they kept busy on average.
+        Number of cores that the processes kept busy on average.
     limit : str
-        What stands in the way of more: see `limit`.
+        What limits the load first: see `limit`.
     """
 
     widths: str
@@ -64,42 +67,42 @@ LOADS = tuple(
 )
 
 
-def memory_size():
-    """The machine's memory, or of a container the part that its /proc tells of, in MiB."""
+def memory_size() -> float:
+    """Return the memory of the machine, or of the container as its /proc shows it, in MiB."""
     if os.path.exists("/proc/meminfo"):
         with open("/proc/meminfo") as stream:
             return int(re.search(r"MemTotal: +(\d+) kB", stream.read()).group(1)) / 1024
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
 
 
-def limit(busy_cores, memory, cores, available):
-    """What limits a load first.
+def limit(busy_cores: float, memory: float, cores: float, available: float) -> str:
+    """Return what limits a load first.
 
     Parameters
     ----------
     busy_cores, cores : float
-        Kept busy, and there.
+        Cores that are busy, and all cores.
     memory, available : float
-        Taken, and there, in the same unit.
+        Memory that is used, and all memory, in the same unit.
 
     Returns
     -------
     str
-        'memory' where the next double batch would not fit; 'cores' where they are busy nine tenths of the time; else
-        'waiting': of the threads for each other, or of the operators for the engine.
+        'memory' where twice the batch would not fit; 'cores' where they are busy more than 90 % of the time; else
+        'waiting': threads wait for each other, or operators for the engine.
     """
     if memory > available / 2:
         return "memory"
     return "cores" if busy_cores > 0.9 * cores else "waiting"
 
 
-def measure_cost(load, widths, repeats, dtype="float32"):
-    """The `Cost` of a load, over so many turns of one step.
+def measure_cost(load: Load, widths: str, repeats: int, dtype: str = "float32") -> Cost:
+    """Measure a load in `repeats` turns of one step.
 
     Raises
     ------
     InputError
-        If it does not fit into the memory.
+        If the load does not fit into the memory.
     """
     options = BenchmarkOptions(
         num_layers=load.num_layers, widths=widths, batch_size=load.batch_size, steps=1, dtype=dtype
@@ -139,15 +142,13 @@ def measure_cost(load, widths, repeats, dtype="float32"):
     )
 
 
-def _name(load, widths):
-    return (
-        f"Attention-{load.num_layers} ({widths}), batch {load.batch_size} x {load.accumulate}, {load.processes} "
-        f"process{'es' * (load.processes > 1)}"
-    )
+def _name(load: Load, widths: str) -> str:
+    processes = "1 process" if load.processes == 1 else f"{load.processes} processes"
+    return f"Attention-{load.num_layers} ({widths}), batch {load.batch_size} x {load.accumulate}, {processes}"
 
 
-def write_table(path, costs):
-    """Write costs as CSV, their figures to four digits."""
+def write_table(path: str, costs: Sequence[Cost]) -> None:
+    """Write costs as CSV, with four significant digits."""
     with writing(path):
         write_csv(
             path,
@@ -158,8 +159,8 @@ def write_table(path, costs):
         )
 
 
-def draw(path, costs):
-    """Draw images per second and memory of costs, at least one, against batch and depth, as a PNG or SVG."""
+def draw(path: str, costs: Sequence[Cost]) -> None:
+    """Draw images per second and memory of at least one cost against batch and depth, as a PNG or SVG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 6), layout="constrained")
@@ -172,7 +173,7 @@ def draw(path, costs):
             ("num_layers", "depth (batch 64)", [cost for cost in plain if cost.batch_size == 64]),
         )
     ):
-        if not rows:  # all others were too large for the machine
+        if not rows:  # the machine has too little memory for all of them
             continue
         rows = sorted(rows, key=lambda cost: getattr(cost, axis))
         places = [getattr(cost, axis) for cost in rows]

@@ -13,7 +13,7 @@ import pytest
 
 import resattnet
 from helpers.scripts import ROOT
-from resattnet.benchmark import cases, measure
+from resattnet.benchmark import cases, measure, profile, results
 from resattnet.benchmark.cases import Contender, Unavailable
 from resattnet.benchmark.options import BENCHMARK_PARTS, BenchmarkOptions
 from resattnet.data import datasets
@@ -53,14 +53,14 @@ def test_contenders_take_turns_and_warm_up_is_not_counted():
         speeds = iter(speeds)
         return lambda: order.append(name) or next(speeds)
 
-    speeds = measure.interleave([contender("a", [9, 10, 20]), contender("b", [9, 5, 40])], 2, warm_up=1)
+    speeds = results.interleave([contender("a", [9, 10, 20]), contender("b", [9, 5, 40])], 2, warm_up=1)
     assert order == list("ababab")
     assert speeds.tolist() == [[10, 5], [20, 40]]
 
 
 def test_ratios_are_taken_within_a_round():
     chosen = [Contender("train", name, None, rival=rival) for name, rival in (("a", "p"), ("b", None), ("p", "p"))]
-    a, b, p = measure.compare_speeds(chosen, np.array([[10.0, 5, 20], [20, 40, 10], [30, 30, 30]]))
+    a, b, p = results.compare_speeds(chosen, np.array([[10.0, 5, 20], [20, 40, 10], [30, 30, 30]]))
     assert a.speeds == [10, 20, 30] and a.ratios_to_first == [1, 1, 1] and a.ratios_to_pytorch == [0.5, 2, 1]
     assert b.ratios_to_first == [0.5, 2, 1] and b.ratios_to_pytorch is None
     assert p.ratios_to_first == [2, 0.5, 1] and p.ratios_to_pytorch == [1, 1, 1]
@@ -70,16 +70,16 @@ def test_ratios_are_taken_within_a_round():
 
 
 def test_an_absent_rival_leaves_no_ratio():
-    (result,) = measure.compare_speeds([Contender("train", "a", None, rival="PyTorch")], np.ones((2, 1)))
+    (result,) = results.compare_speeds([Contender("train", "a", None, rival="PyTorch")], np.ones((2, 1)))
     assert result.ratios_to_pytorch is None
 
 
 def test_median_of_an_even_number_is_between():
-    assert measure.median_and_range([4, 1, 2, 9]) == {"median": 3, "min": 1, "max": 9}
+    assert results.median_and_range([4, 1, 2, 9]) == {"median": 3, "min": 1, "max": 9}
 
 
 def test_operator_times_are_shares_and_per_step():
-    rows = measure.operator_times({"a": {"Total": 2, "Count": 4}, "b": {"Total": 6, "Count": 2}}, 2)
+    rows = profile.operator_times({"a": {"Total": 2, "Count": 4}, "b": {"Total": 6, "Count": 2}}, 2)
     assert rows == [("b", 0.75, 3, 1), ("a", 0.25, 1, 2)]
 
 
@@ -120,9 +120,9 @@ def test_contenders_run_in_processes_and_those_that_cannot_are_left_out():
         Contender("x", "one", build_counter, dict(shared=1), process="both"),
         Contender("x", "two", build_counter, dict(shared=2), process="both"),
     ]
-    results, notes = measure.measure_speed(chosen, dataclasses.replace(TINY, repeats=2))
-    assert [result.name for result in results] == ["one", "two"] and notes == ["a part is not here"]
-    assert all(len(result.speeds) == 2 and min(result.speeds) > 0 for result in results)
+    found, notes = measure.measure_speed(chosen, dataclasses.replace(TINY, repeats=2))
+    assert [result.name for result in found] == ["one", "two"] and notes == ["a part is not here"]
+    assert all(len(result.speeds) == 2 and min(result.speeds) > 0 for result in found)
 
 
 def test_a_contender_finds_its_environment(monkeypatch):
@@ -149,8 +149,8 @@ def test_a_contender_keeps_the_scratch_memories_that_the_user_chose(monkeypatch)
 def test_a_contender_whose_devices_cannot_share_the_threads_is_left_out(monkeypatch, count, words):
     monkeypatch.setenv("OMP_NUM_THREADS", str(count))
     chosen = [Contender("x", "one", build_counter, dict(shared=1)), Contender("x", "two", build_told, dict(devices=2))]
-    results, notes = measure.measure_speed(chosen, TINY)
-    assert [result.name for result in results] == ["one"]
+    found, notes = measure.measure_speed(chosen, TINY)
+    assert [result.name for result in found] == ["one"]
     assert notes == [f"two: left out, since its devices cannot share {words} evenly"]
 
 
@@ -306,7 +306,7 @@ def test_input_contenders_say_how_many_images_they_made(contender):
 
 def test_an_epoch_of_more_batches_than_there_are_is_refused():
     with pytest.raises(InputError, match="--steps 800: 800 batches of 2 are more than the 1437 images of digits"):
-        cases._run_on_data(dataclasses.replace(TINY, steps=800))
+        cases._step_on_data(dataclasses.replace(TINY, steps=800))
 
 
 # ---- the script ----

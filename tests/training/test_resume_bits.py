@@ -69,7 +69,7 @@ def test_cuts_at_random_steps_change_nothing(options, monkeypatch, tmp_path):
     run = resume(options)
     assert_equal_runs(run, whole)
     assert run.progress.best_ema == whole.progress.best_ema is not None
-    for name, array in whole.average.state_arrays().items():
+    for name, array in whole.step.average.state_arrays().items():
         assert (run.step.average.state_arrays()[name] == array).all(), name
 
 
@@ -85,7 +85,7 @@ def test_several_devices_and_accumulation_too(options, monkeypatch, devices, acc
     again()
     run = resume(options)
     assert_equal_runs(run, whole)
-    for name, array in whole.average.state_arrays().items():
+    for name, array in whole.step.average.state_arrays().items():
         assert (run.step.average.state_arrays()[name] == array).all(), name
 
 

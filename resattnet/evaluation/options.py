@@ -30,6 +30,8 @@ class ModelFileOptions(NetworkOptions, DataOptions):
     Those that are None are read from the description beside the parameters; so is `data_dir`, if that folder exists.
     """
 
+    heading = "data"
+
     dataset: Optional[str] = redefine(DataOptions, "dataset", None, help="data set of the parameters", unset=_DESCRIBED)
     data_dir: Optional[str] = redefine(DataOptions, "data_dir", None, unset="as in training, else data")
     data_format: Optional[str] = redefine(DataOptions, "data_format", None, unset=f"{_DESCRIBED}, else bin")
@@ -41,8 +43,6 @@ class ModelFileOptions(NetworkOptions, DataOptions):
     attention_learning: Optional[str] = redefine(NetworkOptions, "attention_learning", None, unset=_DESCRIBED)
     attention: Optional[str] = redefine(NetworkOptions, "attention", None, unset=f"{_DESCRIBED}, else mixed")
     mask: Optional[str] = redefine(NetworkOptions, "mask", None, unset=f"{_DESCRIBED}, else hourglass")
-
-    heading = "data"
 
 
 @dataclass(frozen=True)

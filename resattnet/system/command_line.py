@@ -37,35 +37,35 @@ class ArgumentParser(argparse.ArgumentParser):
         )
 
 
-def switch(text):
-    """0 or 1, as a bool."""
+def switch(text: str) -> bool:
+    """Return True for "1" and False for "0"."""
     if text not in ("0", "1"):
         raise argparse.ArgumentTypeError(f"{text}: give 0 or 1")
     return text == "1"
 
 
-def whole_number(text):
-    """A whole number."""
+def whole_number(text: str) -> int:
+    """Return a whole number."""
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: give a whole number")
+        raise argparse.ArgumentTypeError(f"{text}: give a whole number") from None
 
 
-def number(text):
-    """A number."""
+def number(text: str) -> float:
+    """Return a number."""
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: give a number")
+        raise argparse.ArgumentTypeError(f"{text}: give a number") from None
 
 
-def number_list(text):
-    """Whole numbers with commas between."""
+def number_list(text: str) -> typing.Tuple[int, ...]:
+    """Return the whole numbers of a list with commas."""
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: give whole numbers with commas between, as 80,120")
+        raise argparse.ArgumentTypeError(f"{text}: give whole numbers with commas between, as 80,120") from None
 
 
 _READERS = {str: str, bool: switch, int: whole_number, float: number, typing.Tuple[int, ...]: number_list}

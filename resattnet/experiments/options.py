@@ -1,27 +1,33 @@
-"""Options of the reproduction of recipes."""
+"""The options of the reproduction of recipes."""
+
+# mypy: disable-error-code="assignment"
+# A redefined option may be None where the option of its group may not.
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Optional
 
-from ..system.options import Options, option
+from ..data.options import DataDirOptions
+from ..runs.options import RunFolderOptions
+from ..system.options import option, redefine
 
-_OWN = "of a run that goes on its own, else "
+_OF_THE_RUN = "that of the run, if it is resumed; else "
 
 
 @dataclass(frozen=True)
-class ReproductionOptions(Options):
-    """Arguments of runs of recipes; each is the flag of the same name of `scripts/reproduce.py`."""
+class ReproductionOptions(RunFolderOptions, DataDirOptions):
+    """Options of runs of recipes; each is the flag of the same name of the command `reproduce`."""
 
+    heading = "recipes"
+
+    data_dir: Optional[str] = redefine(DataDirOptions, "data_dir", None, unset=f"{_OF_THE_RUN}data")
+    log_dir: Optional[str] = redefine(RunFolderOptions, "log_dir", None, unset=f"{_OF_THE_RUN}log")
     print: Optional[str] = option(None, "print the full command of the recipe of this name")
-    write: bool = option(False, "1 runs nothing: it enters what the ended runs of the recipes named gave")
-    readme: bool = option(False, "1 makes the table of the recipes in README.md anew")
+    write: bool = option(False, "1: run nothing; enter the results of the finished runs of the recipes named")
+    readme: bool = option(False, "1: write the table of recipes in README.md again")
     keep: Optional[str] = option(
-        None, "folder for the log of each run that has ended, NAME.csv, and its curve, NAME.png", metavar="DIR"
+        None, "folder for the log of each finished run, NAME.csv, and its curve, NAME.png", metavar="DIR"
     )
-    note: Optional[str] = option(
-        None, "what else is to be known of the runs, as of their data; entered with their conditions"
-    )
-    recipes: Optional[str] = option(None, "file of the recipes", unset="data/recipes.csv")
-    data_dir: Optional[str] = option(None, "where the data sets are, and are downloaded to", unset=_OWN + "data")
-    log_dir: Optional[str] = option(None, "folder of the logs", unset=_OWN + "log")
-    model_dir: str = option("models", "folder of the parameters and states")
+    note: Optional[str] = option(None, "remark on the runs, for example on their data; entered with their conditions")
+    recipes: Optional[str] = option(None, "file of the recipes", unset="the recipes of the package")

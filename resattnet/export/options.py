@@ -1,51 +1,54 @@
-"""Options of an export."""
+"""The options of an export."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Optional
 
-from ..evaluation.options import ModelFileOptions
+from ..evaluation.options import CalibrationOptions, ModelFileOptions
 from ..system.errors import InputError
-from ..system.options import option, resolve_output
+from ..system.option_rules import Need, When
+from ..system.options import assignment, option, resolve_output
 
 EXPORT_FORMATS = ("onnx", "symbol", "int8", "float16")
+_TO_ONNX = When("to", "onnx")
 
 
 @dataclass(frozen=True)
-class ExportOptions(ModelFileOptions):
-    """Arguments of an export; each is the flag of the same name of `scripts/export.py`."""
+class ExportOptions(CalibrationOptions, ModelFileOptions):
+    """Options of an export; each is the flag of the same name of the command `export`."""
+
+    heading = "export"
 
     to: str = option(
         "onnx",
-        "onnx: one file for ONNX runtimes, of one image size; symbol: Gluon's symbol.json and "
-        "params, of any; int8: the same of the network on whole numbers, for MXNet on CPUs; float16: "
-        "the same .params and .json at half the size",
+        "onnx: one file for ONNX runtimes, for one image size; symbol: Gluon's symbol.json and params, for any image "
+        "size; int8: the same files of the network in whole numbers, for MXNet on CPUs; float16: the same .params and "
+        ".json at half the size",
         choices=EXPORT_FORMATS,
     )
     output: Optional[str] = option(
-        None, "the .onnx file; of the others, what their two files begin with", unset="as the parameters are called"
+        None,
+        "the .onnx file; with the other formats, the beginning of the names of the two files",
+        unset="the name of the parameters",
     )
     image_size: Optional[int] = option(
         None,
         "with --to onnx: height and width of the images",
         low=1,
-        unset="as the test images are; if they are not here, 32, or 224 with ImageNet's stem",
-    )
-    calibration_images: Optional[int] = option(
-        None,
-        "with --to int8: training images to take the ranges of the layers from",
-        low=1,
-        unset="256, or all if there are fewer",
+        unset="that of the test images; without them, 32, or 224 with the ImageNet stem",
     )
 
-    def __post_init__(self):
+    rules = (
+        Need(When("image_size"), _TO_ONNX, reason="the other formats take images of any size"),
+        Need(When("classes"), _TO_ONNX, reason="the other formats hold no class names"),
+        Need(When("calibration_images"), When("to", "int8")),
+    )
+
+    def __post_init__(self) -> None:
         super().__post_init__()
-        if self.image_size and self.to != "onnx":
-            raise InputError("--image-size goes with --to onnx: the others take images of any size")
-        if self.classes and self.to != "onnx":
-            raise InputError("--classes goes with --to onnx: the others hold no names of classes")
-        if self.calibration_images and self.to != "int8":
-            raise InputError("--calibration-images goes with --to int8")
-        if self.output is not None:
-            resolve_output(self, "output", a_folder_is_none=self.to == "onnx")
-            if self.to == "onnx" and not self.output.endswith(".onnx"):
-                raise InputError(f"--output {self.output}: give a name that ends in .onnx")
+        if self.output is None:
+            return
+        resolve_output(self, "output", must_be_file=self.to == "onnx")
+        if self.to == "onnx" and not self.output.endswith(".onnx"):
+            raise InputError(f"{assignment('output', self.output)}: give a name that ends in .onnx")

@@ -9,9 +9,9 @@ import select
 import sys
 import typing
 
-from ..system.options import flag_name
 from . import streams
 from .errors import InputError
+from .options import Options, flag_name, flag_value
 
 _flags = {}  # of the parsers that have parsed: the flag of each parameter, for the messages of errors
 
@@ -37,64 +37,82 @@ class ArgumentParser(argparse.ArgumentParser):
         )
 
 
-def switch(text):
-    """0 or 1, as a bool."""
+def switch(text: str) -> bool:
+    """Return True for "1" and False for "0"."""
     if text not in ("0", "1"):
         raise argparse.ArgumentTypeError(f"{text}: give 0 or 1")
     return text == "1"
 
 
-def whole_number(text):
-    """A whole number."""
+def whole_number(text: str) -> int:
+    """Return a whole number."""
     try:
         return int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: give a whole number")
+        raise argparse.ArgumentTypeError(f"{text}: give a whole number") from None
 
 
-def number(text):
-    """A number."""
+def number(text: str) -> float:
+    """Return a number."""
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: give a number")
+        raise argparse.ArgumentTypeError(f"{text}: give a number") from None
 
 
-def number_list(text):
-    """Whole numbers with commas between."""
+def number_list(text: str) -> typing.Tuple[int, ...]:
+    """Return the whole numbers of a list with commas."""
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: give whole numbers with commas between, as 80,120")
+        raise argparse.ArgumentTypeError(f"{text}: give whole numbers with commas between, as 80,120") from None
 
 
 _READERS = {str: str, bool: switch, int: whole_number, float: number, typing.Tuple[int, ...]: number_list}
 
 
-def add_options(parser, options_class):
-    """Give a parser a flag for each field of an options dataclass; one not given leaves no trace in the result."""
+def add_options(parser: argparse.ArgumentParser, options_class: typing.Type[Options]) -> None:
+    """Add a flag to a parser for each field of an options class, grouped by the headings of the class.
+
+    The result of parsing has no entry for a flag that is not given.
+    """
     hints = typing.get_type_hints(options_class)
-    for field in dataclasses.fields(options_class):
+    groups: typing.Dict[typing.Optional[str], typing.Any] = {None: parser}
+    for field in dataclasses.fields(options_class):  # type: ignore[arg-type]
+        heading = options_class.heading_of(field.name)
+        if heading not in groups:
+            groups[heading] = parser.add_argument_group(heading)
         kind = hints[field.name]
         if typing.get_origin(kind) is typing.Union:  # Optional
             kind = typing.get_args(kind)[0]
-        limits, text = field.metadata, field.metadata["help"]
-        if field.default is not None:
-            default = int(field.default) if kind is bool else field.default
-            text += f" (default: {default})"
-        elif limits["unset"]:
-            text += f" (default: {limits['unset']})"
-        names = [limits["short"]] * bool(limits["short"]) + [flag_name(field.name)]
-        metavar = (
-            f"{{{','.join(map(str, limits['choices']))}}}"
-            if limits["choices"]
-            else "{0,1}"
-            if kind is bool
-            else limits["metavar"] or field.name.split("_")[-1].upper()
+        short = field.metadata["short"]
+        groups[heading].add_argument(
+            *([short] if short else []),
+            flag_name(field.name),
+            dest=field.name,
+            type=_READERS[kind],
+            metavar=_metavar(field, kind),
+            help=_help_text(field).replace("%", "%%"),
+            default=argparse.SUPPRESS,
         )
-        parser.add_argument(
-            *names, dest=field.name, type=_READERS[kind], metavar=metavar, help=text, default=argparse.SUPPRESS
-        )
+
+
+def _metavar(field: dataclasses.Field, kind: typing.Any) -> str:
+    """Return the name of the value of a flag in the usage and the help."""
+    choices = field.metadata["choices"]
+    if choices:
+        return f"{{{','.join(map(str, choices))}}}"
+    if kind is bool:
+        return "{0,1}"
+    return field.metadata["metavar"] or field.name.split("_")[-1].upper()
+
+
+def _help_text(field: dataclasses.Field) -> str:
+    """Return the help of a field with its default."""
+    text, unset = field.metadata["help"], field.metadata["unset"]
+    if field.default is not None:
+        return f"{text} (default: {flag_value(field.default)})"
+    return f"{text} (default: {unset})" if unset else text
 
 
 def add_params(parser, **kwargs):

@@ -1,24 +1,60 @@
-"""Options of a command as a dataclass: each field has what its flag and its check need."""
+"""Declare the options of a command as a dataclass: each field holds what its flag and its check need.
+
+An options class is a frozen dataclass that inherits from `Options`. Groups of options are such classes too; a command
+inherits from the groups that it needs. The rules between options are in `option_rules`.
+"""
+
+from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 import os
-from dataclasses import field
+from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Tuple
 
 from .errors import InputError
 
 MODEL_DIR = "models"  # the default folder of the runs' parameters and states
-ALL_GPUS = "all that MXNet can use, else the CPU"  # what --num-gpus comes to where it is not given
+LIMITS = {
+    "low": (operator.ge, "at least"),
+    "above": (operator.gt, "above"),
+    "high": (operator.le, "at most"),
+    "below": (operator.lt, "below"),
+}
 
 
 def option(
-    default, help, choices=None, low=None, high=None, above=None, below=None, short=None, metavar=None, unset=None
-):
-    """A field of an options dataclass, with all that its flag and its check need.
+    default: Any,
+    help: str,
+    choices: Optional[Sequence[Any]] = None,
+    low: Optional[float] = None,
+    high: Optional[float] = None,
+    above: Optional[float] = None,
+    below: Optional[float] = None,
+    short: Optional[str] = None,
+    metavar: Optional[str] = None,
+    unset: Optional[str] = None,
+) -> Any:
+    """Return a field of an options dataclass.
 
-    `unset` says what the default None comes to, where that is more than that there is none.
+    Parameters
+    ----------
+    default : object
+        Value of an option that is not given.
+    help : str
+        Text of `--help`.
+    choices : sequence, optional
+        The allowed values.
+    low, high, above, below : float, optional
+        Limits of a number: `low` and `high` are allowed themselves, `above` and `below` are not.
+    short : str, optional
+        Short flag, such as "-b".
+    metavar : str, optional
+        Name of the value in `--help`; default: the last word of the field's name.
+    unset : str, optional
+        What the default None stands for, if it stands for a value.
     """
-    return field(
+    return dataclasses.field(
         default=default,
         metadata=dict(
             help=help,
@@ -34,55 +70,110 @@ def option(
     )
 
 
-def flag_name(name):
-    """The flag of a field: `num_layers` is `--num-layers`."""
+def redefine(group: Any, name: str, default: Any, **changes: Any) -> Any:
+    """Return the field `name` of a group with another default, and with `changes` as for `option`."""
+    return dataclasses.field(default=default, metadata=dict(group.__dataclass_fields__[name].metadata, **changes))
+
+
+def flag_name(name: str) -> str:
+    """Return the flag of an option: `--num-layers` for `num_layers`."""
     return "--" + name.replace("_", "-")
 
 
-def flag_value(value):
-    """A value as it is written behind its flag; none where it is None."""
+def flag_value(value: Any) -> str:
+    """Return a value as it is written after its flag: `1` for True, `80,120` for a tuple, `none` for None."""
+    return str(int(value)) if isinstance(value, bool) else _value(value)
+
+
+def assignment(name: str, value: Any) -> str:
+    """Return an option and its value in backquotes, as an `InputError` names them: "`lr_steps=80,120`"."""
+    return f"`{name}={_value(value)}`"
+
+
+def _value(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return ",".join(map(str, value))
-    return "none" if value is None else str(int(value)) if isinstance(value, bool) else str(value)
+    if value is None:
+        return "none"
+    return "''" if value == "" else str(value)
 
 
-def _check_number(flag, value, limits):
-    if not math.isfinite(value):
-        raise InputError(f"{flag} {value}: give a finite number")
-    for key, holds, words in (
-        ("low", lambda bound: value >= bound, "at least"),
-        ("above", lambda bound: value > bound, "above"),
-        ("high", lambda bound: value <= bound, "at most"),
-        ("below", lambda bound: value < bound, "below"),
-    ):
-        if limits[key] is not None and not holds(limits[key]):
-            raise InputError(f"{flag} {value}: give a number {words} {limits[key]:g}")
-
-
-def check_name(flag, name, what="folder"):
-    if name is not None and (not name or "/" in name or name.startswith(".")):
-        raise InputError(f"{flag} {name!r}: give a plain {what} name")
+def check_name(name: str, value: Optional[str], what: str = "folder") -> None:
+    """Raise InputError if the value of the option `name` is not None and is no plain name of a file or a folder."""
+    if value is not None and (not value or "/" in value or value.startswith(".")):
+        raise InputError(f"`{name}={value!r}`: give a plain {what} name")
 
 
 class Options:
-    """The check that every options dataclass makes of its values, from its fields' own limits."""
+    """Base of all options dataclasses: check the values against the limits of the fields, then against the rules.
 
-    def __post_init__(self):
-        for spec in dataclasses.fields(self):
-            value, limits, flag = getattr(self, spec.name), spec.metadata, flag_name(spec.name)
-            if limits["choices"] and value is not None and value not in limits["choices"]:
-                raise InputError(f"{flag} {value}: choose from {', '.join(map(str, limits['choices']))}")
-            if isinstance(value, (int, float)):
-                _check_number(flag, value, limits)
+    Attributes
+    ----------
+    heading : str or None
+        Heading in `--help` of the options that a class declares first.
+    rules : tuple of option_rules.Rule
+        The rules between options of the class.
+    """
+
+    heading: ClassVar[Optional[str]] = None
+    rules: ClassVar[Tuple[Any, ...]] = ()
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):  # type: ignore[arg-type]
+            _check_value(spec.name, getattr(self, spec.name), spec.metadata)
+        defaults = self.defaults()
+        for rule in self.rules:
+            rule.check(vars(self), defaults)
+
+    @classmethod
+    def defaults(cls) -> Dict[str, Any]:
+        """Return the default of each option."""
+        return {spec.name: spec.default for spec in dataclasses.fields(cls)}  # type: ignore[arg-type]
+
+    @classmethod
+    def heading_of(cls, name: str) -> Optional[str]:
+        """Return the heading of an option: that of the class which declares the option first."""
+        for base in reversed(cls.__mro__):
+            if name in vars(base).get("__annotations__", ()):
+                return base.heading  # type: ignore[attr-defined]
+        raise KeyError(name)
 
 
-def resolve_output(options, name, a_folder_is_none=True):
-    """See that a file can be put where an option says, or files whose names begin so, and have ~ be the home there."""
+def _check_value(name: str, value: Any, limits: Mapping[str, Any]) -> None:
+    """Raise InputError if a value is none of the choices, or is out of the limits of its field."""
+    if limits["choices"] and value is not None and value not in limits["choices"]:
+        raise InputError(f"{assignment(name, value)}: choose from {', '.join(map(str, limits['choices']))}")
+    if not isinstance(value, (int, float)):
+        return
+    if not math.isfinite(value):
+        raise InputError(f"{assignment(name, value)}: give a finite number")
+    for limit, (is_within, words) in LIMITS.items():
+        if limits[limit] is not None and not is_within(value, limits[limit]):
+            raise InputError(f"{assignment(name, value)}: give a number {words} {limits[limit]:g}")
+
+
+def resolve_output(options: Options, name: str, must_be_file: bool = True) -> None:
+    """Check that the path of an output option can be written, and replace ~ in it by the home folder.
+
+    Parameters
+    ----------
+    options : Options
+        Its option `name` is replaced.
+    name : str
+        The option: a file, or the beginning of the names of several files.
+    must_be_file : bool
+        Whether an existing folder is refused.
+
+    Raises
+    ------
+    InputError
+        If the path is a folder, or is in a folder that does not exist.
+    """
     given = getattr(options, name)
     path = os.path.expanduser(given)
     folder = os.path.dirname(os.path.abspath(path))
-    if a_folder_is_none and os.path.isdir(path):
-        raise InputError(f"{flag_name(name)} {given}: that is a folder; give the name of a file")
+    if must_be_file and os.path.isdir(path):
+        raise InputError(f"{assignment(name, given)}: that is a folder; give the name of a file")
     if not os.path.isdir(folder):
-        raise InputError(f"{flag_name(name)} {given}: there is no folder {folder}")
+        raise InputError(f"{assignment(name, given)}: there is no folder {folder}")
     object.__setattr__(options, name, path)

@@ -365,7 +365,10 @@ def test_the_script_measures_epochs_and_profiles_the_step(tmp_path):
         ("--repeats 0", "--repeats 0: give a number at least 1"),
         ("--steps x", "--steps x: give a whole number"),
         ("--json nowhere/speed.json", "--json nowhere/speed.json: there is no folder"),
-        ("--cost speed --json speed.json", "--cost speed: it measures instead of what --json and --profile 1 are of"),
+        (
+            "--cost speed --json speed.json",
+            "--cost speed --json speed.json: it measures instead of the parts, which --json and --profile report on",
+        ),
         ("train --cost speed", "--cost speed: it measures instead of the parts; leave train out"),
         ("--profile int8", "--profile int8: give 0 or 1"),
         ("epoch --batch-size 5000 --widths thin", "a batch of 5000 is larger than the data set"),

@@ -33,12 +33,15 @@ def test_a_script_is_short(name):
         ("--num-layers x", "--num-layers x: give a whole number"),
         ("--lr-schedule step --lr-steps 80,x", "--lr-steps 80,x: give whole numbers with commas between, as 80,120"),
         ("--lr-schedule step --lr-steps 120,80", "--lr-steps 120,80: give epochs from 1 on, in rising order"),
-        ("--lr-steps 80,120", "add --lr-schedule step"),
+        ("--lr-steps 80,120 --lr-schedule cosine", "--lr-schedule cosine: the cosine schedule has no steps; give one"),
         ("--lr-restarts 80,x", "--lr-restarts 80,x: give whole numbers with commas between, as 80,120"),
         ("--lr-restarts 80,40", "--lr-restarts 80,40: give epochs from 1 on, in rising order"),
         ("--lr-restarts 5,80", "5,80: give epochs after the warm-up (--warmup-epochs 5) and before the last (200)"),
         ("--lr-restarts 80,200", "80,200: give epochs after the warm-up (--warmup-epochs 5) and before the last (200)"),
-        ("--lr-restarts 80 --lr-schedule step", "--lr-restarts 80: the step schedule has no restarts"),
+        (
+            "--lr-restarts 80 --lr-schedule step",
+            "--lr-restarts 80 --lr-schedule step: the step schedule has no restarts",
+        ),
         ("--lr-restart-factor 0", "--lr-restart-factor 0.0: give a number above 0"),
         ("--lr-restart-factor 1e200 --lr-restarts 80", "--lr-restart-factor 1e+200: give a number at most 1"),
         ("--epochs 3 --warmup-epochs 4 --lr-restarts 2", "--warmup-epochs 4: the run has 3 epochs"),
@@ -49,10 +52,10 @@ def test_a_script_is_short(name):
         ),
         ("--params= --dataset digits", "--params '': give a file"),
         ("--params x.params --zero-gamma 1", "--params x.params --zero-gamma 1: the one starts from trained weights"),
-        ("--lr-restart-factor 0.5", "--lr-restart-factor 0.5 goes with --lr-restarts"),
+        ("--lr-restart-factor 0.5", "--lr-restart-factor 0.5 has no effect without --lr-restarts"),
         ("--num-gpus 3", "--num-gpus 3: MXNet can use"),
         ("--num-gpus -1", "--num-gpus -1: give a number at least 0"),
-        ("--float16 1 --num-gpus 0", "--float16 1: MXNet has no float16"),
+        ("--float16 1 --num-gpus 0", "--float16 1 --num-gpus 0: MXNet has no float16"),
         ("--mix-up yes", "--mix-up yes: give 0 or 1"),
         ("--mix-up 1 --alpha 0", "--alpha 0.0: give a number above 0"),
         ("--cutout 33", "--cutout 33: give a number at most 32"),
@@ -62,9 +65,9 @@ def test_a_script_is_short(name):
         ("--label-noise 1.2", "--label-noise 1.2: give a number at most 1"),
         ("--lr 0.1 --lr-per-256 0.1", "--lr 0.1 --lr-per-256 0.1: give one of them"),
         ("--dataset digits --teacher x.params", "--teacher: x.params: no such parameter file"),
-        ("--mask-images 4 --mask none", "--mask-images 4: with --mask none there are no masks to show"),
+        ("--mask-images 4 --mask none", "--mask-images 4 --mask none: there are no masks to show"),
         ("--mask-images 33", "--mask-images 33: give a number at most 32"),
-        ("--mask-period 3", "--mask-period 3 goes with --mask-images"),
+        ("--mask-period 3", "--mask-period 3 has no effect without --mask-images"),
         ("--num-gpus 1 --num-cpus 2", "--num-gpus 1 --num-cpus 2: give one of them"),
         ("--num-cpus 0", "--num-cpus 0: give a number at least 1"),
         ("--lr nan", "--lr nan: give a finite number"),
@@ -222,7 +225,7 @@ def test_mirrored_digits_are_refused(trained):
 
 def test_resuming_refuses_another_network(trained):
     done = script("cifar10_train.py", "--resume", "models/run", "--num-layers", 92, cwd=str(trained))
-    assert "--num-layers 92: the run to resume has 56" in refused(done)
+    assert "--num-layers 92: the run to resume has --num-layers 56, and keeps it" in refused(done)
 
 
 def test_a_damaged_state_is_refused_with_the_last_whole_one(trained, tmp_path):

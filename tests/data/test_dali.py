@@ -162,8 +162,11 @@ def test_the_rest_of_the_transform_follows_dalis_part(folder):
 @pytest.mark.parametrize(
     "given, line",
     [
-        (dict(loader="dali"), "--loader dali needs --data-format rec: "),
-        (dict(loader="tar"), "--loader tar: choose from array, dali"),
+        (
+            dict(loader="dali"),
+            "loader=dali data_format=bin: DALI reads RecordIO files, which make-records writes; give ",
+        ),
+        (dict(loader="tar"), "loader=tar: choose from array, dali"),
     ],
 )
 def test_wrong_arguments_name_the_flag(given, line):
@@ -281,4 +284,4 @@ def test_training_from_records_by_dali(tmp_path):
     assert done.returncode == 0, done
     assert "48 training and 21 validation images" in done.stdout
     line = refused(script("cifar10_train.py", "--resume", "models/run", "--loader", "array", cwd=str(tmp_path)))
-    assert "--loader array: the run to resume has dali" in line
+    assert "--loader array: the run to resume has --loader dali" in line

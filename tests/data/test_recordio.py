@@ -550,15 +550,15 @@ def test_a_share_that_cannot_be_drawn_is_refused(images, change, text):
 @pytest.mark.parametrize(
     "given, text",
     [
-        ({}, "give either --dataset or --images"),
-        (dict(dataset="digits", images="x"), "give either --dataset or --images"),
-        (dict(dataset="mnist"), "--dataset mnist: choose from digits, cifar10, cifar100"),
-        (dict(dataset="digits", size=32), "--size goes with --images"),
-        (dict(dataset="digits", flip=False), "--flip goes with --images"),
-        (dict(images="x", name="a/b"), "--name 'a/b': give a plain file name"),
-        (dict(images="x/cifar10/"), "--name cifar10: a known set is called so"),
-        (dict(images="x", size=0), "--size 0: give a number at least 1"),
-        (dict(images="x", test_share=1.0), "--test-share 1.0: give a number below 1"),
+        ({}, "give either dataset or images"),
+        (dict(dataset="digits", images="x"), "give either dataset or images"),
+        (dict(dataset="mnist"), "dataset=mnist: choose from digits, cifar10, cifar100"),
+        (dict(dataset="digits", size=32), "size=32 has no effect without images"),
+        (dict(dataset="digits", flip=False), "flip=False has no effect without images"),
+        (dict(images="x", name="a/b"), "name='a/b': give a plain file name"),
+        (dict(images="x/cifar10/"), "name=cifar10: a known data set has this name"),
+        (dict(images="x", size=0), "size=0: give a number at least 1"),
+        (dict(images="x", test_share=1.0), "test_share=1.0: give a number below 1"),
     ],
 )
 def test_wrong_arguments_name_the_flag(given, text):
@@ -567,11 +567,11 @@ def test_wrong_arguments_name_the_flag(given, text):
 
 def test_names_of_own_records_need_their_format():
     assert TrainingOptions(dataset="pets", data_format="rec").dataset == "pets"
-    assert "--dataset pets: choose from digits, cifar10, cifar100; your own records need --data-format rec" == message(
+    assert "dataset=pets: choose from digits, cifar10, cifar100; your own records need data_format=rec" == message(
         TrainingOptions, dataset="pets"
     )
-    assert "--dataset 'a/b': give a plain file name" == message(TrainingOptions, dataset="a/b", data_format="rec")
-    assert "--data-format csv: choose from bin, rec" == message(TrainingOptions, data_format="csv")
+    assert "dataset='a/b': give a plain file name" == message(TrainingOptions, dataset="a/b", data_format="rec")
+    assert "data_format=csv: choose from bin, rec" == message(TrainingOptions, data_format="csv")
 
 
 def test_the_script_refuses_in_one_line(images):

@@ -306,9 +306,17 @@ def test_several_cpu_devices_measure_as_one(home, call, monkeypatch):
     "names, args, message",
     [
         ("a", "--ensemble 1", "--ensemble 1: it takes several files; give --params more of them"),
-        ("a", "--hardest 3", "--hardest 3: the images go to files or JSON; give --output or --format json"),
+        (
+            "a",
+            "--hardest 3",
+            "--hardest 3 has no effect without --output or --format json: the images go to files or JSON",
+        ),
         ("a", "--hardest 0 --format json", "--hardest 0: give a number at least 1"),
-        ("a", "--graph fused --num-cpus 2", "--graph fused --num-cpus 2: it runs on one device; leave one of them out"),
+        (
+            "a",
+            "--graph fused --num-cpus 2",
+            "--graph fused --num-cpus 2: this graph runs on one device; give one of them",
+        ),
         ("a", "--num-cpus 0", "--num-cpus 0: give a number at least 1"),
         ("a", "--format csv", "--format csv: choose from text, json"),
         ("a", "--output {home}/a/run/best.params", "best.params: that is a file; give a folder"),

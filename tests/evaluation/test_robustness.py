@@ -169,8 +169,8 @@ def test_several_files_have_a_line_each():
     "args, message",
     [
         ("--corruptions nois", "--corruptions nois: no such corruption; the nearest: noise"),
-        ("--corruption-images 9", "--corruption-images goes with --corruptions"),
-        ("--corruptions 0 --corruption-images 9", "--corruption-images goes with --corruptions"),
+        ("--corruption-images 9", "--corruption-images 9 has no effect without --corruptions"),
+        ("--corruptions 0 --corruption-images 9", "--corruption-images 9 has no effect without --corruptions"),
         ("--corruptions 1 --ensemble 1", "--ensemble 1 --corruptions 1: corruptions are measured of single files only"),
         ("--corruptions 1 --corruption-images 0", "--corruption-images 0: give a number at least 1"),
         ("--corruptions 1 --corruption-images 361", "--corruption-images 361: digits has 360 test images"),

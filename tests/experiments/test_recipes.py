@@ -218,7 +218,7 @@ def test_files_that_are_not_recipes(tmp_path, text, message):
     "flags, message",
     [
         ("--name 'x", "recipe a: its flags cannot be read .No closing quotation"),
-        ("--alpha 0.2", "recipe a: --alpha 0.2 goes with --mix-up 1"),
+        ("--alpha 0.2", "recipe a: alpha=0.2 has no effect without mix_up=True"),
     ],
 )
 def test_flags_that_are_wrong(flags, message):
@@ -416,7 +416,7 @@ def test_the_run_of_another_version_is_one_line(few):
     progress = dict(dataclasses.asdict(run.progress), options=dict(dataclasses.asdict(run.options), depth_drop=0.1))
     states.save_state(run.folder, {}, progress)
     for act in (reproduce.save_result, reproduce.next_command):
-        with pytest.raises(InputError, match="models/few: the run is of another version of resattnet: --depth-drop is"):
+        with pytest.raises(InputError, match="models/few: the run is of another version of resattnet: depth_drop is"):
             act(FEW, options)
 
 

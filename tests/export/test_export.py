@@ -281,13 +281,19 @@ def test_a_symbol_of_other_logits_leaves_no_file(saved, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "given, message",
     [
-        (dict(to="tflite"), "--to tflite: choose from onnx, symbol, int8"),
-        (dict(image_size=0), "--image-size 0: give a number at least 1"),
-        (dict(to="symbol", image_size=64), "--image-size goes with --to onnx"),
-        (dict(to="symbol", classes="names.txt"), "--classes goes with --to onnx"),
-        (dict(calibration_images=64), "--calibration-images goes with --to int8"),
-        (dict(output="nowhere/net.onnx"), "--output nowhere/net.onnx: there is no folder .*nowhere"),
-        (dict(output="net.params"), "--output net.params: give a name that ends in .onnx"),
+        (dict(to="tflite"), "^to=tflite: choose from onnx, symbol, int8"),
+        (dict(image_size=0), "^image_size=0: give a number at least 1"),
+        (
+            dict(to="symbol", image_size=64),
+            "^image_size=64 has no effect without to=onnx: the other formats take images of any size",
+        ),
+        (
+            dict(to="symbol", classes="names.txt"),
+            "^classes=names.txt has no effect without to=onnx: the other formats hold no class names",
+        ),
+        (dict(calibration_images=64), "^calibration_images=64 has no effect without to=int8"),
+        (dict(output="nowhere/net.onnx"), "^output=nowhere/net.onnx: there is no folder .*nowhere"),
+        (dict(output="net.params"), "^output=net.params: give a name that ends in .onnx"),
     ],
 )
 def test_options_that_do_not_go_together(given, message):

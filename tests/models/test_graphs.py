@@ -124,11 +124,11 @@ def test_a_parameter_file_is_measured_with_the_graph_asked_for(trained, given):
 @pytest.mark.parametrize(
     "given, message",
     [
-        (dict(graph="int4"), "--graph int4: choose from plain, fused, int8"),
-        (dict(graph="fused", num_gpus=1), "--graph fused: it runs on the CPU; give --num-gpus 0"),
-        (dict(graph="int8", num_gpus=2), "--graph int8: it runs on the CPU; give --num-gpus 0"),
-        (dict(graph="fused", calibration_images=9), "--calibration-images goes with --graph int8"),
-        (dict(graph="int8", calibration_images=0), "--calibration-images 0: give a number at least 1"),
+        (dict(graph="int4"), "^graph=int4: choose from plain, fused, int8"),
+        (dict(graph="fused", num_gpus=1), "^graph=fused num_gpus=1: this graph runs on the CPU; give num_gpus=0"),
+        (dict(graph="int8", num_gpus=2), "^graph=int8 num_gpus=2: this graph runs on the CPU; give num_gpus=0"),
+        (dict(graph="fused", calibration_images=9), "^calibration_images=9 has no effect without graph=int8"),
+        (dict(graph="int8", calibration_images=0), "^calibration_images=0: give a number at least 1"),
     ],
 )
 def test_options_that_do_not_go_together(given, message):

@@ -106,8 +106,8 @@ def test_a_run_in_bfloat16_learns_keeps_float32_and_resumes_bit_for_bit(tmp_path
 
 
 def test_both_types_at_once_are_refused():
-    with pytest.raises(InputError, match="--float16 1 --dtype bfloat16: give one of them"):
+    with pytest.raises(InputError, match="^float16=True dtype=bfloat16: give one of them"):
         TrainingOptions(float16=True, dtype="bfloat16")
-    with pytest.raises(InputError, match="--dtype float8: choose from float32, bfloat16"):
+    with pytest.raises(InputError, match="^dtype=float8: choose from float32, bfloat16"):
         TrainingOptions(dtype="float8")
     assert TrainingOptions(dtype="bfloat16").title == "cifar10_attention56_bfloat16"

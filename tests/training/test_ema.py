@@ -72,5 +72,5 @@ def test_a_run_averages_measures_and_saves_beside_its_own_parameters(options, mo
 
 @pytest.mark.parametrize("ema", [0.0, 1.0, -1.0])
 def test_decays_that_are_none(ema):
-    with pytest.raises(InputError, match=f"--ema {ema}: give a number (above 0|below 1)$"):
+    with pytest.raises(InputError, match=f"^ema={ema}: give a number (above 0|below 1)$"):
         TrainingOptions(ema=ema)

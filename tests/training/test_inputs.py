@@ -38,9 +38,9 @@ def test_label_noise(few_digits, tmp_path, data_format):
 
 
 def test_label_noise_that_cannot_be():
-    with pytest.raises(InputError, match="^--label-noise 1.2: give a number at most 1$"):
+    with pytest.raises(InputError, match="^label_noise=1.2: give a number at most 1$"):
         TrainingOptions(label_noise=1.2)
-    with pytest.raises(InputError, match="^--label-noise 0.2 --loader dali: DALI reads the labels as they are; "):
+    with pytest.raises(InputError, match="^label_noise=0.2 loader=dali: DALI reads the labels as they are; "):
         TrainingOptions(label_noise=0.2, loader="dali", data_format="rec")
 
 

@@ -124,5 +124,5 @@ def test_learning_rate_of_a_batch(options, devices, accumulate):
 
 def test_the_learning_rate_is_given_once():
     assert TrainingOptions().learning_rate(8) == 0.1 and TrainingOptions(lr=0.3).learning_rate(8) == 0.3
-    with pytest.raises(InputError, match="^--lr 0.1 --lr-per-256 0.1: give one of them$"):
+    with pytest.raises(InputError, match="^lr=0.1 lr_per_256=0.1: give one of them$"):
         TrainingOptions(lr=0.1, lr_per_256=0.1)

@@ -24,10 +24,10 @@ def test_what_is_given_wins_and_the_rest_stays():
 @pytest.mark.parametrize(
     "given, message",
     [
-        (dict(num_layers=92), "--num-layers 92: the run to resume has 56, and keeps it"),
-        (dict(seed=1), "--seed 1: the run to resume has 0"),
-        (dict(params="other.params"), "--params other.params: the run to resume has none"),
-        (dict(epochs=9), "--epochs 9: the run to resume has done 10"),
+        (dict(num_layers=92), "^num_layers=92: the run to resume has num_layers=56, and keeps it"),
+        (dict(seed=1), "^seed=1: the run to resume has seed=0"),
+        (dict(params="other.params"), "^params=other.params: the run to resume has params=none"),
+        (dict(epochs=9), "^epochs=9: the run to resume has done 10"),
     ],
 )
 def test_what_the_state_depends_on_stays(given, message):
@@ -42,6 +42,34 @@ def test_restarts_give_way_to_the_step_schedule():
     assert options.lr_steps is None
 
 
+def test_steps_and_restarts_bring_their_schedule():
+    for before in ({}, dict(lr_schedule="cosine"), dict(lr_restarts=(30,), lr_restart_factor=0.3)):
+        options = after(dict(before, epochs=60), 35, lr_steps=(40, 50))
+        assert (options.lr_schedule, options.lr_steps) == ("step", (40, 50))
+        assert (options.lr_restarts, options.lr_restart_factor) == (None, 1)
+    for before in (dict(lr_schedule="step"), dict(lr_steps=(30,))):
+        options = after(dict(before, epochs=60), 35, lr_restarts=(40,))
+        assert (options.lr_schedule, options.lr_steps, options.lr_restarts) == ("cosine", None, (40,))
+    with pytest.raises(InputError, match="^lr_steps=40 lr_schedule=cosine: the cosine schedule has no steps"):
+        after({}, lr_steps=(40,), lr_schedule="cosine")
+    assert after(dict(lr_schedule="step"), epochs=300).lr_schedule == "step"
+
+
+def test_a_warm_up_given_leaves_out_the_epochs_within_it():
+    own = TrainingOptions(epochs=60, lr_steps=(10, 40))
+    assert merge_options(own, dict(warmup_epochs=20)).lr_steps == (40,)
+    assert merge_options(own, dict(warmup_epochs=50)).lr_steps is None
+    own = TrainingOptions(epochs=60, lr_restarts=(10, 40))
+    assert merge_options(own, dict(warmup_epochs=20)).lr_restarts == (40,)
+
+
+def test_parameters_to_start_from_belong_to_their_network():
+    own = TrainingOptions(params="a.params", num_layers=92)
+    assert merge_options(own, dict(num_layers=56)).params is None
+    assert merge_options(own, dict(num_layers=92, seed=1)).params == "a.params"
+    assert merge_options(own, dict(num_layers=56, params="b.params")).params == "b.params"
+
+
 def test_restarts_after_the_new_end_are_left_out():
     before = dict(epochs=90, lr_restarts=(30, 60), lr_restart_factor=0.3)
     options = after(before, 40, epochs=50)
@@ -52,9 +80,13 @@ def test_restarts_after_the_new_end_are_left_out():
 
 def test_restarts_that_have_been_have_to_be_named():
     before = dict(epochs=60, lr_restarts=(30,), lr_restart_factor=0.3)
-    with pytest.raises(InputError, match="60: in the 60 epochs done the cosine has begun anew after 30; name those"):
+    with pytest.raises(
+        InputError, match="lr_restarts=60: in the 60 epochs done, the cosine has restarted after 30; name those"
+    ):
         after(before, 60, epochs=90, lr_restarts=(60,))
-    with pytest.raises(InputError, match="10,50: in the 35 epochs done the cosine has begun anew after none;"):
+    with pytest.raises(
+        InputError, match="lr_restarts=10,50: in the 35 epochs done, the cosine has restarted after none;"
+    ):
         after(dict(epochs=60), 35, lr_restarts=(10, 50))
     assert after(dict(epochs=30), 30, epochs=60, lr_restarts=(30,)).lr_restarts == (30,)
     assert after(before, 60, epochs=90, lr_restarts=(30, 60)).lr_restarts == (30, 60)
@@ -67,7 +99,7 @@ def test_what_excludes_the_other_takes_its_place():
     assert after(dict(lr_per_256=0.1), lr=0.2).lr_per_256 is None
     assert after(dict(num_cpus=2), num_gpus=1).num_cpus == 1
     assert after(dict(num_gpus=1), num_cpus=2).num_gpus == 0
-    with pytest.raises(InputError, match="--lr 0.2 --lr-per-256 0.1: give one of them"):
+    with pytest.raises(InputError, match="^lr=0.2 lr_per_256=0.1: give one of them"):
         after({}, lr=0.2, lr_per_256=0.1)
 
 
@@ -84,6 +116,12 @@ def test_what_excludes_the_other_takes_its_place():
         (dict(mask="none"), dict(mask_images=4)),
         (dict(mask_images=4), dict(mask="none")),
         (dict(num_cpus=2), dict(float16=True)),
+        (dict(float16=True), dict(num_gpus=0)),
+        (dict(dtype="bfloat16"), dict(num_gpus=1)),
+        (dict(lr_schedule="cosine"), dict(lr_steps=(80, 120))),
+        (dict(lr_restarts=(80,)), dict(lr_steps=(80, 120))),
+        (dict(lr_steps=(80, 120)), dict(lr_restarts=(80,))),
+        (dict(lr_schedule="step"), dict(lr_restarts=(80,))),
     ],
 )
 def test_beside_a_recipe_what_is_given_takes_the_place_of_what_excludes_it(own, given):
@@ -99,11 +137,15 @@ def test_a_type_takes_the_place_of_devices_that_do_not_compute_in_it():
 @pytest.mark.parametrize(
     "before, given, message",
     [
-        (dict(zero_gamma=True), dict(params="other.params"), "^--params other.params: the run to resume has none"),
-        (dict(mask="none"), dict(attention="channel"), "^--attention channel: the run to resume has mixed"),
-        (dict(mask="none"), dict(mask_images=4), "^--mask-images 4: with --mask none there are no masks to show"),
-        (dict(data_format="rec", label_noise=0.2), dict(loader="dali"), "^--loader dali: the run to resume has array"),
-        (dict(float16=True), dict(dtype="bfloat16"), "^--float16 1 --dtype bfloat16: give one of them"),
+        (dict(zero_gamma=True), dict(params="other.params"), "^params=other.params: the run to resume has params=none"),
+        (dict(mask="none"), dict(attention="channel"), "^attention=channel: the run to resume has attention=mixed"),
+        (dict(mask="none"), dict(mask_images=4), "^mask_images=4 mask=none: there are no masks to show"),
+        (
+            dict(data_format="rec", label_noise=0.2),
+            dict(loader="dali"),
+            "^loader=dali: the run to resume has loader=array",
+        ),
+        (dict(float16=True), dict(dtype="bfloat16"), "^float16=True dtype=bfloat16: give one of them"),
     ],
 )
 def test_what_was_given_is_named(before, given, message):
@@ -112,7 +154,7 @@ def test_what_was_given_is_named(before, given, message):
 
 
 def test_a_run_of_another_version_says_so():
-    with pytest.raises(InputError, match="of another version of resattnet: --stochastic-depth is unknown here"):
+    with pytest.raises(InputError, match="of another version of resattnet: stochastic_depth is unknown here"):
         options_for_resume(dict(dataclasses.asdict(TrainingOptions()), stochastic_depth=0.1), {}, 0)
 
 
@@ -150,7 +192,7 @@ def test_a_run_goes_on_from_python_too(tmp_path):
         options, state = load_for_resume(run, given)
         assert (options.epochs, options.lr, state.progress["step"], given["epochs"]) == (6, 0.2, 8, 6)
         assert state.folder == str(folder)
-    with pytest.raises(InputError, match="--epochs 1: the run to resume has done 2"):
+    with pytest.raises(InputError, match="^epochs=1: the run to resume has done 2"):
         load_for_resume(str(folder), dict(epochs=1))
 
 

@@ -1,0 +1,46 @@
+"""Group the options that specify a network, which several commands share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..system.options import Options, option
+from .spec import ATTENTION, ATTENTION_LEARNING, CIFAR_WIDTHS, MASKS, NetworkSpec, attention_net_spec
+
+
+@dataclass(frozen=True)
+class NetworkSizeOptions(Options):
+    """Depth and widths."""
+
+    heading = "network"
+
+    num_layers: int = option(NetworkSpec.num_layers, "depth of the network", choices=tuple(attention_net_spec))
+    widths: str = option(
+        NetworkSpec.widths,
+        "widths of the network; full: the reference Gluon size; thin: about the paper's own CIFAR size, five to six "
+        "times smaller",
+        choices=tuple(CIFAR_WIDTHS),
+    )
+
+
+@dataclass(frozen=True)
+class NetworkOptions(NetworkSizeOptions):
+    """All that the command line specifies of a network; the number of classes is that of the data set."""
+
+    attention_learning: str = option(
+        NetworkSpec.attention_learning,
+        "how a mask M acts on its trunk T; arl: (1 + M) T; nal: M T",
+        choices=ATTENTION_LEARNING,
+    )
+    attention: str = option(
+        NetworkSpec.attention,
+        "last step of a mask; mixed: the sigmoid; channel: divide by the L2 norm over the channels at each position; "
+        "spatial: normalise each channel's map, then the sigmoid",
+        choices=tuple(ATTENTION),
+    )
+    mask: str = option(
+        NetworkSpec.mask,
+        "kind of masks; hourglass: down in size and up again; local: the same units, all at full size; none: no "
+        "masks, only the trunk",
+        choices=MASKS,
+    )

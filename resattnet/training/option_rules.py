@@ -1,0 +1,66 @@
+"""The table of rules between the options of a training run.
+
+The check of `TrainingOptions` and the merge of a recipe or a resumed run (`resume.merge_options`) both walk it, from
+top to bottom: a rule sees what the rules before it have changed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from ..models.spec import NETWORK_OPTIONS
+from ..system.option_groups import GPUS, SEVERAL_CPUS, DeviceOptions
+from ..system.option_rules import BelongsTo, Conflict, Need, When, Within
+
+
+def warmup_length(values: Mapping[str, Any]) -> int:
+    """Return the epochs of warm-up: as given, else 5, or a quarter of a run of less than 20 epochs."""
+    given = values["warmup_epochs"]
+    return min(5, values["epochs"] // 4) if given is None else given
+
+
+DALI = When("loader", "dali")
+NO_MASKS = When("mask", "none")
+MASK_SETTINGS = (When("attention_learning"), When("attention"))
+BFLOAT16 = When("dtype", "bfloat16")
+CPUS = (When("num_gpus", 0), SEVERAL_CPUS)
+MIXING = (When("mix_up"), When("cutmix"))
+
+_NO_FLOAT16 = "MXNet has no float16 matrix product on the CPU"
+_NO_BFLOAT16 = "MXNet computes in bfloat16 on the CPU only"
+_RECORDS = "DALI reads RecordIO files, which make-records writes"
+_TRAINED = "the one starts from trained weights, the other sets some to zero"
+_AFTER_WARMUP = "give epochs after the warm-up (`warmup_epochs={low}`)"
+_BETWEEN = "give epochs after the warm-up (`warmup_epochs={above}`) and before the last ({below})"
+
+TRAINING_RULES = DeviceOptions.rules + (
+    # Data and network
+    Conflict(DALI, When("data_format", "bin"), reason=_RECORDS, way_out="give `data_format=rec`"),
+    Conflict(When("label_noise"), DALI, reason="DALI reads the labels as they are"),
+    Conflict(When("params"), When("zero_gamma"), reason=_TRAINED),
+    Conflict(NO_MASKS, *MASK_SETTINGS, reason="there is no mask to act on", way_out="leave out `mask` or the rest"),
+    Conflict(When("mask_images"), NO_MASKS, reason="there are no masks to show"),
+    Need(When("mask_period"), When("mask_images")),
+    # Devices and types
+    Conflict(When("float16"), When("dtype")),
+    Conflict(When("float16"), *CPUS, reason=_NO_FLOAT16, way_out="leave `float16` out, or run on a GPU"),
+    Conflict(BFLOAT16, GPUS, reason=_NO_BFLOAT16, way_out="give `float16=True` instead, or `num_gpus=0`"),
+    # Learning rate
+    Conflict(When("lr"), When("lr_per_256")),
+    Conflict(When("lr_steps"), When("lr_restarts"), reason="the step schedule has steps, the cosine has restarts"),
+    Conflict(When("lr_steps"), When("lr_schedule", "cosine"), reason="the cosine schedule has no steps"),
+    Conflict(When("lr_restarts"), When("lr_schedule", "step"), reason="the step schedule has no restarts"),
+    Within("warmup_epochs", high="epochs", reason="the run has {high} epochs"),
+    Within("lr_steps", low=warmup_length, reason=_AFTER_WARMUP),
+    Within("lr_restarts", above=warmup_length, below="epochs", reason=_BETWEEN),
+    Need(When("lr_restart_factor"), When("lr_restarts")),
+    # Augmentation
+    Within("mixup_off_epochs", below="epochs", reason="the run has {below} epochs, and none would be mixed"),
+    Need(When("mixup_off_epochs"), *MIXING),
+    Need(When("alpha"), *MIXING),
+    # Distillation
+    Need(When("teacher_weight"), When("teacher")),
+    Need(When("temperature"), When("teacher")),
+    # What a change of the network makes useless
+    BelongsTo("params", NETWORK_OPTIONS),
+)

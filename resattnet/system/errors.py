@@ -1,4 +1,4 @@
-"""Define the one kind of error that the user can mend."""
+"""Define the one kind of error that the user can mend, and put the reasons of others in one line."""
 
 from __future__ import annotations
 
@@ -47,3 +47,13 @@ def _as_flag(flags: Mapping[str, str]) -> Callable[[re.Match], str]:
 
 
 _SWITCHES = {"True": "1", "False": "0"}
+
+
+def reason(error: BaseException) -> str:
+    """Return why something failed, on one line, to be put in parentheses behind what failed.
+
+    That is the system's own words for an `OSError` ("No space left on device"), else the message, else the name of the
+    exception's type.
+    """
+    words = getattr(error, "strerror", None) or str(error)
+    return " ".join(str(words).split()) or type(error).__name__

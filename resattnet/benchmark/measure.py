@@ -23,9 +23,10 @@ import numpy as np
 
 from .. import __version__
 from ..system.cores import core_count
-from ..system.devices import cpu_facts
 from ..system.errors import InputError
-from ..system.mxnet import installed_version, mx
+from ..system.machine import cpu_facts
+from ..system.mxnet import mx
+from ..system.packages import installed_version
 from .cases import Unavailable, make_training_step, random_batch, repeated, threads
 
 WARM_UP_ROUNDS = 2  # the first step plans memory, the second finds its weights in the layouts of the first

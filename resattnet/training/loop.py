@@ -15,8 +15,9 @@ from ..models import parameters
 from ..runs import run_lines
 from ..runs.logs import RunLog
 from ..runs.progress import Progress
-from ..system.devices import average_running_statistics, machine
+from ..system.devices import average_running_statistics
 from ..system.errors import InputError
+from ..system.machine import describe_machine
 from ..system.signals import Interrupted, StopSignals
 from .checkpoints import Checkpointer
 from .inputs import Inputs
@@ -127,8 +128,9 @@ class TrainingLoop:
         """Train on the rest of the current epoch."""
         progress, meter, steps = self.progress, self.step.meter, len(self.inputs.train_loader)
         interval = min(self.options.log_interval, steps)
-        if machine(self.step.devices) not in progress.machines:
-            progress.machines.append(machine(self.step.devices))
+        machine = describe_machine(self.step.devices)
+        if machine not in progress.machines:
+            progress.machines.append(machine)
         self.log.start_bar(f"epoch {progress.epoch + 1}/{self.options.epochs}", steps, progress.batch)
         meter.start()
         for images, labels in self._batches():

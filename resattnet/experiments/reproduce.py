@@ -9,7 +9,7 @@ import sys
 
 from ..reports.figures import curves, save
 from ..runs import run_folders, states
-from ..runs.run_lines import accuracy_name
+from ..runs.progress import row_accuracy_name
 from ..system.errors import InputError
 from ..system.files import digest, write_csv, writing
 from ..system.gpus import find_gpus
@@ -284,7 +284,7 @@ def save_result(recipe, options):
 
 def _keep(recipe, rows, folder):
     """Put a run's log and its curve into a folder."""
-    training = "train_" + accuracy_name(rows[0])
+    training = "train_" + row_accuracy_name(rows[0])
     figure = curves(
         [
             (0, [row["epoch"] for row in rows], [_error(row[name]) for row in rows], dashed)

@@ -57,7 +57,7 @@ def devices():
         for remark in check_type("bfloat16", [mx.cpu()]) or ["--dtype bfloat16 can be used"]:
             yield "     " + remark
     except InputError as reason:
-        yield f"     {reason}"
+        yield f"     {reason!s}"
     usable, reasons = find_gpus()
     for index in usable:
         yield f"GPU {index} can be used"

@@ -6,7 +6,7 @@ import csv
 import os
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from ..system.errors import InputError
+from ..system.errors import InputError, reason
 from ..system.options import flag_name, flag_value
 from ..system.suggestions import suggest
 from . import states
@@ -208,7 +208,8 @@ def read_csv(path: str) -> List[Row]:
             raise ValueError("its epochs are not 1, 2, 3 and so on")
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(
-            f"{path} is damaged ({error}): repair or delete it; without it the figures come from the run's state"
+            f"{path} is damaged ({reason(error)}): repair or delete it; without it the figures come from the run's "
+            "state"
         ) from error
     return rows
 

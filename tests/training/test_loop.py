@@ -404,7 +404,7 @@ def test_cutout_erases_from_training_images_only(options):
 
 def test_an_existing_run_is_not_written_over(options):
     train(dataclasses.replace(options, epochs=1))
-    with pytest.raises(InputError, match="--resume"):
+    with pytest.raises(InputError, match="exists already: continue that run by resume="):
         train(options)
 
 

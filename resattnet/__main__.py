@@ -19,7 +19,8 @@ EXTRAS = {"onnx": ("onnx", "onnxruntime"), "bench": ("torch",), "dali": ("nvidia
 
 def versions():
     """Lines: this package, Python and MXNet; optional packages that are here or not."""
-    from .system.mxnet import BUILDS, installed_version, mx
+    from .system.mxnet import BUILDS, mx
+    from .system.packages import installed_version
 
     build = next((name for name in BUILDS if installed_version(name)), "not installed by pip")
     enabled = [
@@ -42,9 +43,10 @@ def versions():
 
 def devices():
     """Lines: what can be computed on, and why on nothing else."""
-    from .system.devices import check_type, cpu_facts
+    from .system.devices import check_type
     from .system.errors import InputError
-    from .system.gpus import gpus
+    from .system.gpus import find_gpus
+    from .system.machine import cpu_facts
     from .system.mxnet import mx
 
     model, instructions = cpu_facts()
@@ -55,8 +57,8 @@ def devices():
         for remark in check_type("bfloat16", [mx.cpu()]) or ["--dtype bfloat16 can be used"]:
             yield "     " + remark
     except InputError as reason:
-        yield f"     {reason}"
-    usable, reasons = gpus()
+        yield f"     {reason!s}"
+    usable, reasons = find_gpus()
     for index in usable:
         yield f"GPU {index} can be used"
     for reason in reasons:

@@ -20,12 +20,14 @@ from ..models.graphs import fuse, quantize
 from ..models.network import build
 from ..models.spec import NetworkSpec
 from ..system.cores import SCRATCH_PER_DEVICE
-from ..system.devices import check_type, choose_devices, cpu_facts
+from ..system.devices import check_type, choose_devices
 from ..system.errors import InputError
+from ..system.machine import cpu_facts
 from ..system.mxnet import SPIN_COUNT, mx
+from ..system.packages import importing_gluoncv
 from ..training.inputs import training_transform
 from ..training.options import TrainingOptions
-from ..training.schedules import importing_gluoncv, make_schedule
+from ..training.schedules import make_schedule
 from ..training.step import TrainingStep, array_type, make_net, make_step
 from .options import BenchmarkOptions
 

@@ -12,8 +12,8 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 from .. import __version__
 from ..system.cores import core_count
-from ..system.devices import cpu_facts
-from ..system.mxnet import installed_version
+from ..system.machine import cpu_facts
+from ..system.packages import installed_version
 from .cases import Contender, Unavailable, threads
 from .options import BenchmarkOptions
 from .process import ContenderProcess

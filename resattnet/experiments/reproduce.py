@@ -9,10 +9,10 @@ import sys
 
 from ..reports.figures import curves, save
 from ..runs import run_folders, states
-from ..runs.run_lines import accuracy_name
+from ..runs.progress import row_accuracy_name
 from ..system.errors import InputError
 from ..system.files import digest, write_csv, writing
-from ..system.gpus import gpus
+from ..system.gpus import find_gpus
 from ..system.options import flag_name, flag_value
 from ..system.signals import Interrupted, StopSignals
 from ..training.options import TrainingOptions
@@ -185,7 +185,7 @@ def _check_start(recipe, model_dir, folder, started_from):
 def _devices(recipe):
     """The flags that keep a recipe on one device, which its batch is for, where MXNet would take several GPUs."""
     own = recipes.options(recipe)
-    several = own.num_gpus is None and own.num_cpus == 1 and len(gpus().usable) > 1
+    several = own.num_gpus is None and own.num_cpus == 1 and len(find_gpus().usable) > 1
     return ["--num-gpus", "1"] if several else []
 
 
@@ -284,7 +284,7 @@ def save_result(recipe, options):
 
 def _keep(recipe, rows, folder):
     """Put a run's log and its curve into a folder."""
-    training = "train_" + accuracy_name(rows[0])
+    training = "train_" + row_accuracy_name(rows[0])
     figure = curves(
         [
             (0, [row["epoch"] for row in rows], [_error(row[name]) for row in rows], dashed)

@@ -11,7 +11,7 @@ from ..evaluation.classifier import Classifier, open_image
 from ..evaluation.masks import grad_cam, soft_masks
 from ..evaluation.model_file import load_model
 from ..models.parameters import packaged_names
-from ..runs.logs import open_board, put_pictures
+from ..runs.board import open_board, put_pictures
 from ..system.devices import choose_devices
 from ..system.errors import InputError
 from ..system.files import write_atomically, writing

@@ -1,1 +1,1 @@
-"""What a training run leaves on disk and reads back: its folder, states, progress, logs and history."""
+"""What a training run leaves on disk: its folder, states, progress, logs and history."""

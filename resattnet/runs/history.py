@@ -1,16 +1,18 @@
-"""Runs that were, as they lie on disk: where they are, their figures and their arguments."""
+"""Find runs on disk, and read their figures and options from their logs and states."""
+
+from __future__ import annotations
 
 import csv
-import difflib
 import os
-from typing import Any, NamedTuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from ..system.errors import InputError
+from ..system.errors import InputError, reason
 from ..system.options import flag_name, flag_value
+from ..system.suggestions import suggest
 from . import states
 
 LOG_DIR = "log"
-# Columns of the CSV that every run has; others may be there.
+# Columns that the CSV of every run has; there may be others.
 FIGURES = (
     "epoch",
     "learning_rate",
@@ -22,6 +24,8 @@ FIGURES = (
     "seconds",
 )
 
+Row = Dict[str, Any]  # the figures of an epoch by column
+
 
 class RunHistory(NamedTuple):
     """What the logs and states of a run say.
@@ -29,143 +33,191 @@ class RunHistory(NamedTuple):
     Attributes
     ----------
     rows : list of dict
-        The figures of each whole epoch; `FIGURES` are in each.
+        The figures of each whole epoch, with all of `FIGURES`.
     options : dict or None
-        Arguments of `options.TrainingOptions`, as of its last start; None where no state has them.
+        Arguments of `training.options.TrainingOptions` when the run was last started; None where no state has them.
     remarks : list of str
         What is missing, and why.
     """
 
-    rows: list
-    options: Any
-    remarks: list
+    rows: List[Row]
+    options: Optional[Dict[str, Any]]
+    remarks: List[str]
 
 
-def find_run(run, log_dir, model_dir):
-    """Name and folder (None if only its CSV is there) of a run given by its folder or name.
+def find_run(run: str, log_dir: Optional[str], model_dir: str) -> Tuple[str, Optional[str]]:
+    """Find a run by its folder or its name.
+
+    Parameters
+    ----------
+    run : str
+        A run's folder, or its name in `model_dir` or in the CSV logs.
+    log_dir : str or None
+        Folder of the logs; None for `LOG_DIR`.
+    model_dir : str
+        Folder of the runs' folders.
+
+    Returns
+    -------
+    name : str
+    folder : str or None
+        None if only the run's CSV log was found.
 
     Raises
     ------
     InputError
-        If there is no such run; the message has the nearest names.
+        If there is no such run. The message suggests similar names.
     """
     name = os.path.basename(os.path.abspath(run))
-    plain = os.path.basename(run) == run
-    for folder in [os.path.join(model_dir, run)] * plain + [run]:
+    is_name = os.path.basename(run) == run
+    log_dir = log_dir or LOG_DIR
+    for folder in [os.path.join(model_dir, run), run] if is_name else [run]:
         if _is_run(folder):
             return name, folder
-    log_dir = log_dir or LOG_DIR
-    if plain and os.path.exists(_csv_path(run, log_dir)):
+    if is_name and os.path.exists(_csv_path(run, log_dir)):
         return name, None
-    home = model_dir if plain else os.path.dirname(os.path.abspath(run))
-    known = _names(home, "") + _names(os.path.join(log_dir, "csv"), ".csv") * plain
-    nearest = difflib.get_close_matches(name, sorted(set(known) - {name}), 3, 0.4) or sorted(set(known) - {name})[:3]
-    raise InputError(
-        "{}: no such run{}; {}".format(
-            run,
-            f" in {home}" if plain else "",
-            "the nearest: " + ", ".join(nearest) if nearest else "nor any other: give a run's folder, or --model-dir",
-        )
-    )
+    home = model_dir if is_name else os.path.dirname(os.path.abspath(run))
+    known = _run_folders(home)
+    if is_name:
+        known += _csv_names(log_dir)
+    where = f" in {home}" if is_name else ""
+    raise InputError(f"{run}: no such run{where}; {_other_runs(name, known)}")
 
 
-def _is_run(folder):
-    """Whether a folder has what a run leaves: states or parameters."""
+def _other_runs(name: str, known: List[str]) -> str:
+    """Return the end of the message about a run that does not exist: which runs exist, of the `known` names."""
+    others = sorted(set(known) - {name})
+    if not others:
+        return "there is no other run either: give the folder of a run, or `model_dir`"
+    return suggest(name, others) or f"existing runs: {', '.join(others[:3])}"
+
+
+def _is_run(folder: str) -> bool:
+    """Return whether a folder has what a run leaves: states or parameters."""
+    return any(file.endswith((".state", ".params")) for file in _listed(folder))
+
+
+def _run_folders(home: str) -> List[str]:
+    return [name for name in _listed(home) if _is_run(os.path.join(home, name))]
+
+
+def _csv_names(log_dir: str) -> List[str]:
+    return [name[: -len(".csv")] for name in _listed(os.path.join(log_dir, "csv")) if name.endswith(".csv")]
+
+
+def _listed(folder: str) -> List[str]:
     try:
-        return any(file.endswith((".state", ".params")) for file in os.listdir(folder))
-    except OSError:  # no folder, or one that is not ours to read
-        return False
+        return os.listdir(folder)
+    except OSError:  # there is no such folder, or this user may not read it
+        return []
 
 
-def _names(folder, ending):
-    """Names of the runs that have a folder, or a file of that ending, in a folder."""
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    return [
-        name[: len(name) - len(ending)]
-        for name in names
-        if (name.endswith(ending) if ending else _is_run(os.path.join(folder, name)))
-    ]
-
-
-def _csv_path(name, log_dir):
+def _csv_path(name: str, log_dir: str) -> str:
     return os.path.join(log_dir, "csv", name + ".csv")
 
 
-def read_history(name, folder, log_dir=None):
-    """`RunHistory` of a run that `find_run` found; without `log_dir` they are looked for where the run's state says, then in log.
+def read_history(name: str, folder: Optional[str], log_dir: Optional[str] = None) -> RunHistory:
+    """Read the history of a run.
+
+    Parameters
+    ----------
+    name : str
+    folder : str or None
+        As `find_run` returns them.
+    log_dir : str, optional
+        Folder of the logs. Default: the folder that the run's state names, then `LOG_DIR`.
 
     Raises
     ------
     InputError
-        If its CSV is damaged.
+        If the run's CSV is damaged.
     """
-    remarks = []
-    state, saved_at = _read_state(folder, remarks)
-    history = state.progress["history"] if state else []
-    for change in state.progress.get("changes", ()) if state else ():
-        before = (f"{flag_name(name)} {flag_value(value)}" for name, value in change["options"].items())
-        remarks.append(f"until step {change['step']} it had {', '.join(before)}")
-    log_dirs = [log_dir] if log_dir else [state.options["log_dir"]] * bool(state) + [LOG_DIR]
+    remarks: List[str] = []
+    state, saved_at = _read_newest_state(folder, remarks)
+    if state:
+        remarks += [_describe_change(change) for change in state.progress.get("changes", ())]
+    log_dirs = [LOG_DIR]
+    if log_dir:
+        log_dirs = [log_dir]
+    elif state:
+        log_dirs.insert(0, state.options["log_dir"])
     paths = [_csv_path(name, log_dir) for log_dir in log_dirs]
     path = next(filter(os.path.exists, paths), paths[0])
+    rows = _choose_rows(path, state, saved_at, remarks)
+    if not rows:
+        remarks.append("there are no figures: no epoch is whole yet, or there is neither a CSV nor a state")
+    return RunHistory(rows, state.options if state else None, remarks)
+
+
+def _describe_change(change: Mapping[str, Any]) -> str:
+    before = (f"{flag_name(name)} {flag_value(value)}" for name, value in change["options"].items())
+    return f"until step {change['step']} it had {', '.join(before)}"
+
+
+def _choose_rows(path: str, state: Optional[states.State], saved_at: float, remarks: List[str]) -> List[Row]:
+    """Return the rows of the CSV at `path`, or those of the state where the CSV is missing or of other training."""
     rows = read_csv(path) if os.path.exists(path) else []
-    if not rows and history:
-        remarks.append(f"{path} is not there: the figures are those of the run's state")
-    # A log's disk may have been full, or another run of the name have written it; the state is what was trained.
-    elif (
-        state and rows and not (_same(rows[: len(history)], history) if history else os.path.getmtime(path) >= saved_at)
-    ):
-        remarks.append(f"{path} has other rows than the run's state: the figures are the state's")
-    else:
-        history = rows
-    if not history:
-        remarks.append("no epoch of it is whole yet, or it has neither CSV nor state: there are no figures")
-    return RunHistory(history, state and state.options, remarks)
+    if not state:
+        return rows
+    history = state.progress["history"]
+    if not rows:
+        if history:
+            remarks.append(f"{path} is not there: the figures are those of the run's state")
+        return history
+    # The disk of the CSV may have been full, or another run of the same name may have overwritten it. The state has the
+    # rows of what was trained.
+    of_this_run = _same_losses(rows[: len(history)], history) if history else os.path.getmtime(path) >= saved_at
+    if of_this_run:
+        return rows
+    remarks.append(f"{path} has other rows than the run's state: the figures are the state's")
+    return history
 
 
-def _same(rows, others):
-    """Whether the rows of epochs are of one run."""
+def _same_losses(rows: List[Row], others: List[Row]) -> bool:
     return [row["validation_loss"] for row in rows] == [row["validation_loss"] for row in others]
 
 
-def _read_state(folder, remarks):
-    """The newest whole state, without its arrays, and the time at which it was saved; twice None without one."""
+def _read_newest_state(folder: Optional[str], remarks: List[str]) -> Tuple[Optional[states.State], float]:
+    """Return the newest whole state, without its arrays, and the time at which it was saved; None and 0 without one."""
     paths = states.state_paths(folder) if folder else []
     if not paths:
-        remarks.append(
-            f"{(f'no state is in {folder}' if folder else 'its folder of parameters and states is not there')}: "
-            "its arguments are unknown"
-        )
+        problem = f"no state is in {folder}" if folder else "its folder of parameters and states is not there"
+        remarks.append(f"{problem}: its arguments are unknown")
     for path in paths:
         try:
             return states.load_state(path, with_arrays=False), os.path.getmtime(path)
         except InputError as error:
             remarks.append(str(error))
-    return None, None
+    return None, 0.0
 
 
-def read_csv(path):
-    """The rows of a run's CSV as dicts of numbers; empty cells, which `FIGURES` may not have, are left out.
+def read_csv(path: str) -> List[Row]:
+    """Read the CSV of a run, as dicts of numbers. Empty cells, allowed except for `FIGURES`, are left out.
 
     Raises
     ------
     InputError
-        If it is damaged.
+        If the file is damaged.
     """
     try:
         with open(path, newline="", encoding="utf-8") as handle:
             rows = [_numbers(row) for row in csv.DictReader(handle, strict=True)]
-        if not rows or [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
-            raise ValueError("its epochs are not 1, 2, 3 and so on" if rows else "it has no rows")
+        if not rows:
+            raise ValueError("it has no rows")
+        if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
+            raise ValueError("its epochs are not 1, 2, 3 and so on")
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(
-            f"{path} is damaged ({error}): mend or delete it; without it the figures come from the run's state"
+            f"{path} is damaged ({reason(error)}): repair or delete it; without it the figures come from the run's "
+            "state"
         ) from error
     return rows
 
 
-def _numbers(row):
+def _numbers(row: Mapping[Any, Any]) -> Row:
     missing = [name for name in FIGURES if not row.get(name)]
-    if missing or None in row:
-        raise ValueError(f"a row has {('no ' + ', '.join(missing) if missing else 'too many cells')}")
+    if missing:
+        raise ValueError(f"a row has no {', '.join(missing)}")
+    if None in row:  # csv's key for the cells beyond the last column
+        raise ValueError("a row has too many cells")
     return {name: int(text) if name in ("epoch", "step") else float(text) for name, text in row.items() if text}

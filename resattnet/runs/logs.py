@@ -1,149 +1,103 @@
-"""What a run says while it goes on: TensorBoard events, a text log, a CSV table, and a bar or lines on the terminal."""
+"""Write the logs of a run: TensorBoard events, a text log, a CSV table, and a bar or lines on the terminal."""
+
+from __future__ import annotations
 
 import os
 import sys
 import time
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, TextIO
 
 from tqdm import tqdm
 
 from ..system import streams
+from ..system.command_line import command
 from ..system.errors import InputError
 from ..system.files import write_csv, writing
-from ..system.mxnet import check_protobuf
 from ..system.signals import Interrupted
-
-
-class _DirectEvents:
-    """In the place of MXBoard's writer thread: writes each event at once, where its error can be seen.
-
-    The thread of MXBoard 0.1.0 dies of a write error and training then hangs on its full queue; whatever
-    is in the queue when the program leaves without closing it is lost.
-    """
-
-    def __init__(self, logdir, suffix):
-        from mxboard.event_file_writer import EventsWriter
-
-        self._logdir = logdir
-        os.makedirs(logdir, exist_ok=True)
-        self._events = EventsWriter(os.path.join(logdir, "events"), verbose=False)
-        self._events.init_with_suffix(suffix)
-
-    def get_logdir(self):
-        return self._logdir
-
-    def add_event(self, event):
-        self._events.write_event(event)
-
-    def flush(self):
-        self._events.flush()
-
-    def close(self):
-        self._events.close()
-
-
-def open_board(logdir):
-    """An MXBoard `SummaryWriter` in a folder, whose events are in the file once `flush` has returned."""
-    check_protobuf()
-    from mxboard import SummaryWriter
-
-    # The process number keeps a resumed run from writing over the file of a run ended in the same second.
-    events = _DirectEvents(logdir, f".{os.getpid()}")
-    board = SummaryWriter(logdir, verbose=False)
-    board._file_writer.close()
-    board._file_writer._event_writer = events
-    return board
-
-
-def put_text(board, name, text):
-    """Give an open board a text, in Markdown, under a name."""
-    from mxboard.summary import text_summary
-
-    summary = text_summary(name, text)
-    # MXBoard 0.1.0 sets the node's name only, and TensorBoard takes the tag for the title.
-    summary.value[0].tag = name
-    board._file_writer.add_summary(summary, 0)
-    board.flush()
-
-
-def put_pictures(board, step, images):
-    """Give an open board named images, uint8 arrays (H, W, 3), at a step."""
-    for name, image in images.items():
-        board.add_image(name, image.transpose(2, 0, 1), step)
-    board.flush()
+from .board import open_board, put_pictures, put_text
+from .progress import Progress, row_accuracy_name
 
 
 class RunLog:
-    """The logs of one run: `log/board/<run>/`, `log/text/<run>.log`, `log/csv/<run>.csv`, and the terminal.
+    """The logs of a run: `board/<run>/`, `text/<run>.log` and `csv/<run>.csv` in the log folder, and the terminal.
 
-    A context manager; it is closed also when an exception or Ctrl-C ends the run, whose line is in the text log too. An
-    error of a log's disk ends that log with a warning, never the run.
+    A context manager that closes the logs, also when an exception or Ctrl-C ends the run; the text log then ends with
+    the message. An error of a log's disk ends that log with a warning, and never the run.
 
     Parameters
     ----------
     folder : str
-        `--log-dir`.
+        The log folder.
     run : str
         The run's name.
-    arguments : dict
-        The run's arguments, for the board's text page and the head of the text log.
+    arguments : mapping
+        The run's arguments, for the board's text page and the first line of the text log.
+
+    Attributes
+    ----------
+    board_dir, text_path, csv_path : str
+        Where the logs are.
 
     Raises
     ------
     InputError
-        If a folder for them cannot be made.
+        If a folder for the logs cannot be made.
     """
 
-    def __init__(self, folder, run, arguments):
+    def __init__(self, folder: str, run: str, arguments: Mapping[str, Any]) -> None:
         self.board_dir = os.path.join(folder, "board", run)
         self.text_path = os.path.join(folder, "text", run + ".log")
         self.csv_path = os.path.join(folder, "csv", run + ".csv")
-        self._bar = None
-        self._failed = set()
-        self._text = self._board = None
-        with writing(f"--log-dir {folder}"):
+        self._bar: Any = None
+        self._failed: Set[str] = set()
+        self._text: Optional[TextIO] = None
+        self._board: Any = None
+        with writing(f"`log_dir={folder}`"):
             for path in (self.board_dir, os.path.dirname(self.text_path), os.path.dirname(self.csv_path)):
                 os.makedirs(path, exist_ok=True)
         self._attempt("text log", self._open_text, arguments)
         self._attempt("board", self._open_board, arguments)
 
-    def _open_text(self, arguments):
+    def _open_text(self, arguments: Mapping[str, Any]) -> None:
         self._text = open(self.text_path, "a", buffering=1, encoding="utf-8")
-        self._write("arguments: " + "  ".join("{}={}".format(*item) for item in sorted(arguments.items())))
+        self._write("arguments: " + "  ".join(f"{name}={value}" for name, value in sorted(arguments.items())))
 
-    def _write(self, text):
-        self._text.write(time.strftime("%Y-%m-%d %H:%M:%S ") + text + "\n")
+    def _write(self, text: str) -> None:
+        if self._text:
+            self._text.write(time.strftime("%Y-%m-%d %H:%M:%S ") + text + "\n")
 
-    def _open_board(self, arguments):
+    def _open_board(self, arguments: Mapping[str, Any]) -> None:
         self._board = open_board(self.board_dir)
-        rows = "".join("| {} | {} |\n".format(*item) for item in sorted(arguments.items()))
+        rows = "".join(f"| {name} | {value} |\n" for name, value in sorted(arguments.items()))
         put_text(self._board, "arguments", "| argument | value |\n|---|---|\n" + rows)
 
-    def __enter__(self):
+    def __enter__(self) -> RunLog:
         return self
 
-    def __exit__(self, _kind, error, _trace):
+    def __exit__(self, _kind: object, error: Optional[BaseException], _trace: object) -> None:
         self.end_bar()
-        if self._text and isinstance(error, (InputError, Interrupted)):  # what the script says last, on the terminal
+        if isinstance(error, (InputError, Interrupted)):  # the command prints its message on the terminal
             self._attempt("text log", self._write, str(error))
-        self._attempt("board", lambda: self._board.close())
-        self._attempt("text log", lambda: self._text.close())
+        if self._board:
+            self._attempt("board", self._board.close)
+        if self._text:
+            self._attempt("text log", self._text.close)
 
-    def _attempt(self, what, action, *args):
+    def _attempt(self, what: str, action: Callable[..., Any], *args: Any) -> None:
         if what in self._failed:
             return
         try:
             action(*args)
         except OSError as error:
             self._failed.add(what)
-            self.line(f"warning: the {what} cannot be written ({error}); the run goes on without it")
+            self.line(f"warning: the {what} cannot be written ({error}); the run continues without it")
 
-    def line(self, text):
-        """Say one line, on the terminal and in the text log."""
+    def line(self, text: str) -> None:
+        """Write one line to the terminal and the text log."""
         self._attempt("output", self._print, text)
-        if self._text:
-            self._attempt("text log", self._write, text)
+        self._attempt("text log", self._write, text)
 
-    def _print(self, text):
+    def _print(self, text: str) -> None:
         stream = sys.stderr if self._bar else sys.stdout
         try:
             tqdm.write(text, file=stream)
@@ -152,45 +106,109 @@ class RunLog:
             streams.flush_or_discard(stream)
             raise
 
-    def scalars(self, step, values):
-        """Put named numbers on the board at a step, and see that they are in its file."""
+    def scalars(self, step: int, values: Mapping[str, Any]) -> None:
+        """Write named numbers to the board at a step. They are in its file when this returns."""
         if self._board:
             self._attempt("board", self._put_scalars, step, values)
 
-    def _put_scalars(self, step, values):
+    def _put_scalars(self, step: int, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
             self._board.add_scalar(name, float(value), step)
         self._board.flush()
 
-    def pictures(self, step, images):
-        """Put named images, uint8 arrays (H, W, 3), on the board at a step, and see that they are in its file."""
+    def pictures(self, step: int, images: Mapping[str, Any]) -> None:
+        """Write named images, uint8 arrays (H, W, 3), to the board at a step, as `scalars` does."""
         if self._board:
             self._attempt("board", put_pictures, self._board, step, images)
 
-    def table(self, rows):
-        """Write the CSV: one row, a dict, per epoch so far; whole, so that a resumed run's has no row twice."""
+    def table(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the CSV table, one row for each epoch so far.
+
+        The whole table is written each time, so that a resumed run repeats no row.
+        """
         if rows:
             self._attempt("CSV log", write_csv, self.csv_path, rows)
 
-    def start_bar(self, label, total, done=0):
-        """Show a bar of so many steps, on a terminal."""
+    def start_bar(self, label: str, total: int, done: int = 0) -> None:
+        """Show a progress bar of `total` steps, of which `done` are done, if stderr is a terminal."""
         if sys.stderr.isatty():
             self._bar = tqdm(total=total, initial=done, desc=label, unit="step", dynamic_ncols=True, leave=False)
 
-    def advance(self):
-        """Move the bar by a step."""
+    def advance(self) -> None:
+        """Advance the bar by one step."""
         if self._bar:
             self._bar.update()
 
-    def interim(self, figures):
-        """Say how an epoch goes: beside the bar, or where there is none as a line; `figures` is one line."""
+    def interim(self, figures: str) -> None:
+        """Show figures of the current epoch, one line of text, behind the bar; write them as a line without a bar."""
         if self._bar:
             self._bar.set_postfix_str(figures, refresh=False)
         else:
             self.line("  " + figures)
 
-    def end_bar(self):
-        """Take the bar away."""
+    def end_bar(self) -> None:
+        """Remove the bar."""
         if self._bar:
             self._bar.close()
             self._bar = None
+
+
+def epoch_scalars(row: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return an epoch's row as the named numbers of the board."""
+    scalars = {"loss/train_epoch": row["train_loss"]}
+    for name, value in row.items():
+        if name.startswith("validation_"):
+            what, measure = name.rsplit("_", 1)
+            scalars["loss/" + what if measure == "loss" else "accuracy/" + name] = value
+    return scalars
+
+
+def epoch_line(row: Mapping[str, Any], progress: Progress, epochs: int) -> str:
+    """Return an epoch's row as a line for the terminal.
+
+    Parameters
+    ----------
+    row : mapping
+        The figures of an epoch by name.
+    progress : progress.Progress
+        The run's progress, which says whether the epoch is the best so far.
+    epochs : int
+        Number of epochs of the run.
+    """
+    name, marks = row_accuracy_name(row), []
+    parts = [
+        f"epoch {row['epoch']}/{epochs}",
+        f"train loss {row['train_loss']:.4f}",
+        f"{name.replace('_', ' ')} {row['train_' + name]:.4f}",
+    ]
+    for what, best, mark in (("validation", progress.best, "best"), ("validation_ema", progress.best_ema, "best ema")):
+        if what + "_loss" in row:
+            parts.append(f"{what.replace('_', ' ')} loss {row[what + '_loss']:.4f}")
+            parts += [f"top-{k} {row[f'{what}_top{k}']:.4f}" for k in (1, 5)]
+            if best is not None and best["epoch"] == row["epoch"]:
+                marks.append(mark)
+    return "  ".join(parts + [f"{row['samples_per_second']:.1f} images/s"] + marks)
+
+
+def summary(progress: Progress, epochs: int, folder: str, log: RunLog) -> str:
+    """Return the lines at the end of a run: its best figures, where its files are, and how to test its parameters.
+
+    Parameters
+    ----------
+    progress : progress.Progress
+    epochs : int
+        Number of epochs of the run.
+    folder : str
+        The run's folder.
+    log : RunLog
+    """
+    lines: List[str] = []
+    for what, best, name in (("", progress.best, "best"), (" of the moving average", progress.best_ema, "best-ema")):
+        if best:
+            lines.append(f"done: best top-1{what} {best['top1']:.4f}, at epoch {best['epoch']} of {epochs}")
+            lines.append(f"  model  {os.path.join(folder, name + '.params')}")
+    tested = os.path.join(folder, "best.params" if progress.best else "last.params")
+    lines.append(f"  log    {log.text_path} and {log.csv_path}")
+    lines.append(f"  board  tensorboard --logdir {os.path.dirname(log.board_dir)}")
+    lines.append(f"  test   {command('test')} --params {tested}")
+    return "\n".join(lines)

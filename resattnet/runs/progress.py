@@ -1,8 +1,25 @@
-"""How far a training run is, and what it was trained with: what its states hold beside their arrays."""
+"""Describe how far a training run is, and what it was trained with: the part of a state beside its arrays."""
+
+from __future__ import annotations
 
 import dataclasses
+from typing import Any, Dict, List, Mapping, Optional
 
-BEST = {"best": "validation_top1", "best_ema": "validation_ema_top1"}  # fields of `Progress`: what each is the best by
+BEST = {"best": "validation_top1", "best_ema": "validation_ema_top1"}  # field of `Progress`: figure that it maximises
+
+
+def accuracy_name(mixes_labels: bool) -> str:
+    """Return the name of the training accuracy.
+
+    With mixup or CutMix (`mixes_labels`) an image has two labels. The accuracy is then counted against the heavier one,
+    and its name says so.
+    """
+    return "accuracy_heavier_label" if mixes_labels else "accuracy"
+
+
+def row_accuracy_name(row: Mapping[str, Any]) -> str:
+    """Return the name of the training accuracy in an epoch's row, where it is under "train_" and that name."""
+    return accuracy_name("train_" + accuracy_name(True) in row)
 
 
 @dataclasses.dataclass
@@ -12,74 +29,78 @@ class Progress:
     Attributes
     ----------
     epoch, batch, step : int
-        Whole epochs done, batches done of the next one, steps done in all.
+        Number of whole epochs done, of batches done in the next epoch, and of all steps done.
     epoch_steps : int
-        Steps of an epoch; 0 before it is known.
+        Number of steps of an epoch; 0 while it is not known.
     totals : dict
-        The meter's sums of the epoch begun.
+        The meter's sums of the current epoch.
     best : dict or None
-        `epoch` and `top1` of the best validation so far whose parameters are kept.
+        `epoch` and `top1` of the best validation so far whose parameters were saved.
     best_ema : dict or None
-        The same of the moving average.
+        The same for the moving average of the parameters.
     teacher : str or None
-        SHA-256 of the teacher's parameters.
+        SHA-256 of the teacher's parameter file.
     started_from : str or None
-        SHA-256 of the parameters that it began with, where they were not random.
+        SHA-256 of the parameter file that the run started from; None for random parameters.
     history : list of dict
         The row of each whole epoch.
     machines : list of str
-        What it was computed on and with, each once, in order.
+        Each machine that the run was computed on, once, in order.
     changes : list of dict
-        Of each time that it went on with other options: the `step`, and the `options` as they were until then, those
-        that changed.
+        One entry for each time that the run was resumed with other options: the `step`, and as `options` the previous
+        values of the options that changed.
+    data : dict or None
+        The facts of the run's data set. States of earlier versions do not have them: None.
     """
 
     epoch: int = 0
     batch: int = 0
     step: int = 0
     epoch_steps: int = 0
-    totals: dict = dataclasses.field(default_factory=dict)
-    best: dict = None
-    best_ema: dict = None
-    teacher: str = None
-    started_from: str = None
-    history: list = dataclasses.field(default_factory=list)
-    machines: list = dataclasses.field(default_factory=list)
-    changes: list = dataclasses.field(default_factory=list)
-    data: dict = None
+    totals: Dict[str, Any] = dataclasses.field(default_factory=dict)
+    best: Optional[Dict[str, Any]] = None
+    best_ema: Optional[Dict[str, Any]] = None
+    teacher: Optional[str] = None
+    started_from: Optional[str] = None
+    history: List[Dict[str, Any]] = dataclasses.field(default_factory=list)
+    machines: List[str] = dataclasses.field(default_factory=list)
+    changes: List[Dict[str, Any]] = dataclasses.field(default_factory=list)
+    data: Optional[Dict[str, Any]] = None
 
-    def end_epoch(self, row):
-        """Begin the next epoch, after the one of this row."""
+    def end_epoch(self, row: Dict[str, Any]) -> None:
+        """Add the row of the epoch that has ended to the history, and begin the next epoch."""
         self.history.append(row)
         self.epoch, self.batch = row["epoch"], 0
 
-    def surpasses(self, which, row):
-        """Whether an epoch's row is better than the best so far; `which` is a key of `BEST`."""
+    def surpasses(self, which: str, row: Mapping[str, Any]) -> bool:
+        """Return whether an epoch's row is better than the best so far; `which` is a key of `BEST`."""
         best, top1 = getattr(self, which), BEST[which]
         return top1 in row and (best is None or row[top1] > best["top1"])
 
-    def set_best(self, which, row):
-        """Have an epoch's row be the best so far, once its parameters are kept."""
+    def set_best(self, which: str, row: Mapping[str, Any]) -> None:
+        """Record an epoch's row as the best so far. To be called once its parameters are saved."""
         setattr(self, which, {"epoch": row["epoch"], "top1": row[BEST[which]]})
 
-    def record_changes(self, options, before):
-        """Note which options, as of `TrainingOptions.effective`, the steps until now had that are others."""
-        if self.changes and self.changes[-1]["step"] == self.step:  # with what came after these none was
-            before = dict(
-                before,
-                **{
-                    name: tuple(value) if isinstance(value, list) else value
-                    for name, value in self.changes.pop()["options"].items()
-                },
-            )
+    def record_changes(self, options: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+        """Record which options the steps so far were trained with, where those of the resumed run differ.
+
+        Parameters
+        ----------
+        options, before : mapping
+            The options from now on and until now, as `TrainingOptions.effective` gives them.
+        """
+        if self.changes and self.changes[-1]["step"] == self.step:
+            # No step was trained with the options of `before`: compare with those before them.
+            before = dict(before, **_with_tuples(self.changes.pop()["options"]))
         changed = {name: value for name, value in before.items() if options[name] != value}
         if changed and self.step:
             self.changes.append({"step": self.step, "options": changed})
 
-    def rescale_steps(self, epoch_steps):
-        """Go on where it is with epochs of so many steps, as other batches make them; True if they were others.
+    def rescale_steps(self, epoch_steps: int) -> bool:
+        """Continue with epochs of another number of steps, as another batch size gives; return whether it changed.
 
-        The steps before are counted as if they had been of the new batches: the schedule goes on where it was.
+        The place in the epoch and in the schedule stays. The steps done are counted as if all epochs had had the new
+        number of steps.
         """
         before = self.epoch_steps or (self.step - self.batch) // max(self.epoch, 1) or epoch_steps
         self.epoch_steps = epoch_steps
@@ -88,3 +109,8 @@ class Progress:
         self.batch = min(round(self.batch * epoch_steps / before), epoch_steps)
         self.step = self.epoch * epoch_steps + self.batch
         return True
+
+
+def _with_tuples(options: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return options as they were before JSON turned their tuples into lists."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}

@@ -1,47 +1,58 @@
-"""The folder of a training run: made for it, and in the hands of one process at a time."""
+"""Make the folder of a training run, and lock it so that one process trains the run at a time."""
+
+from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
+from typing import IO, Iterator
 
-from ..system.errors import InputError
+from ..system.errors import InputError, reason
 from ..system.files import TEMPORARY, writing
 
-_LOCK = "training" + TEMPORARY  # what is left of it after a kill locks nothing
+_LOCK = "training" + TEMPORARY  # a file that a killed process left locks nothing
 
 
-def make_run_folder(model_dir, run):
-    """Make the folder of a new run and return its path; an InputError if there is one of that name, or none can be."""
-    folder = os.path.join(model_dir, run)
-    try:
-        os.makedirs(folder)
-    except FileExistsError:
-        if never_saved(folder):
-            raise InputError(
-                f"{folder} is there already, of a run that was killed before its first state was whole: remove "
-                "it, or give another --name"
-            )
-        raise InputError(f"{folder} is there already: go on with it by --resume {folder}, or give another --name")
-    except OSError as error:
-        raise InputError(f"--model-dir {model_dir}: {folder} cannot be made ({error.strerror})") from error
-    return folder
-
-
-def never_saved(folder):
-    """Whether a folder is there, of a run that was killed before its first state was whole."""
-    return os.path.isdir(folder) and all(name.endswith(TEMPORARY) for name in os.listdir(folder))
-
-
-@contextlib.contextmanager
-def exclusive(folder):
-    """A context in which no other process trains the run of a folder.
-
-    The lock is the process's: it ends with it, however it ends, and processes that it forks have no part in it.
+def make_run_folder(model_dir: str, run: str) -> str:
+    """Make the folder of a new run and return its path.
 
     Raises
     ------
     InputError
-        If another process does, or the folder cannot be written to.
+        If there is a folder of that name already, or it cannot be made.
+    """
+    folder = os.path.join(model_dir, run)
+    try:
+        os.makedirs(folder)
+    except FileExistsError as error:
+        if never_saved(folder):
+            raise InputError(
+                f"{folder} exists already: its run was killed before it had saved a whole state; remove the folder, or "
+                "give another `name`"
+            ) from error
+        raise InputError(
+            f"{folder} exists already: continue that run by `resume={folder}`, or give another `name`"
+        ) from error
+    except OSError as error:
+        raise InputError(f"`model_dir={model_dir}`: {folder} cannot be made ({reason(error)})") from error
+    return folder
+
+
+def never_saved(folder: str) -> bool:
+    """Return whether there is a folder of a run that was killed before it had saved a whole state."""
+    return os.path.isdir(folder) and all(name.endswith(TEMPORARY) for name in os.listdir(folder))
+
+
+@contextlib.contextmanager
+def exclusive(folder: str) -> Iterator[None]:
+    """Context in which no other process trains the run of a folder.
+
+    The lock ends with the process, however that ends. Processes that it forks do not hold the lock.
+
+    Raises
+    ------
+    InputError
+        If another process trains the run, or the folder cannot be written to.
     """
     path = os.path.join(folder, _LOCK)
     with _locked(path, folder):
@@ -52,8 +63,8 @@ def exclusive(folder):
                 os.remove(path)
 
 
-def _locked(path, folder):
-    """The file at `path`, open and locked by this process."""
+def _locked(path: str, folder: str) -> IO[str]:
+    """Return the file at `path`, opened and locked by this process."""
     while True:
         with writing(folder):
             handle = open(path, "a")
@@ -66,5 +77,6 @@ def _locked(path, folder):
             pass  # a file system without locks
         if os.fstat(handle.fileno()).st_nlink:
             return handle
-        # The process that ended has removed it after it was opened here: who opens it next makes another.
+        # The process that had the lock removed the file after it was opened here, so other processes would not see this
+        # lock: open a new file.
         handle.close()

@@ -1,1 +1,1 @@
-"""What stands under everything: MXNet's import, the machine, files, signals, errors and the command line."""
+"""The foundation of all rooms: MXNet's import, the machine, files, signals, errors, options and the command line."""

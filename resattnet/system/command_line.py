@@ -4,16 +4,61 @@ import argparse
 import contextlib
 import dataclasses
 import difflib
+import os
 import re
 import select
 import sys
 import typing
+from typing import Optional
 
 from . import streams
 from .errors import InputError
 from .options import Options, flag_name, flag_value
 
+_SCRIPTS = {"train": "cifar10_train.py", "test": "cifar10_test.py"}  # of the commands whose script has another name
+_call = "python -m resattnet {name}"  # how a command is called; `note_call` sets it
 _flags = {}  # of the parsers that have parsed: the flag of each parameter, for the messages of errors
+
+
+def script_name(name: str) -> str:
+    """Return the file name of the script of a command: `cifar10_train.py` for `train`."""
+    return _SCRIPTS.get(name, name.replace("-", "_") + ".py")
+
+
+def note_call(name: Optional[str], path: str) -> None:
+    """Note how this process was called, for `command`.
+
+    Parameters
+    ----------
+    name : str or None
+        The command that a script runs; None for the `resattnet` command and `python -m resattnet`.
+    path : str
+        `sys.argv[0]`.
+    """
+    global _call
+    if name is not None:
+        _call = "python scripts/{script}"
+    elif os.path.basename(path) == "__main__.py":
+        _call = "python -m resattnet {name}"
+    else:
+        _call = "resattnet {name}"
+
+
+def command(name: str) -> str:
+    """Return how a command is called, in the way in which this process was called.
+
+    Parameters
+    ----------
+    name : str
+        The command, such as `test` or `show-masks`.
+
+    Returns
+    -------
+    str
+        `python scripts/cifar10_test.py` in a script, `resattnet test` in the console command, and
+        `python -m resattnet test` otherwise.
+    """
+    return _call.format(name=name, script=script_name(name))
 
 
 class ArgumentParser(argparse.ArgumentParser):

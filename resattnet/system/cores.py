@@ -1,19 +1,22 @@
-"""The CPU's cores, and what MXNet computes with on them: threads and scratch memory.
+"""Count the CPU's cores, and set the threads and scratch memory that MXNet computes with on them.
 
-MXNet asks for both once, at its import, so nothing here imports it.
+MXNet reads both settings once, when it is imported, so this module does not import it.
 """
+
+from __future__ import annotations
 
 import math
 import os
+from typing import Callable
 
-# Pieces of scratch memory; each grows to the largest that a layer has asked of it. On two devices, 64 of them took
-# 15 MiB more than MXNet's 4 where the process held 2.0 GiB (inference, thin 56, 250 images each), and 65 where it
-# held 2.6 (training, full 56, 32 images each).
+# Pieces of scratch memory for each device. A piece grows to the largest size that a layer has asked of it. Measured on
+# two devices: 64 pieces took 15 MiB more than MXNet's own 4 where the process held 2.0 GiB (inference, thin 56, 250
+# images each), and 65 MiB more where it held 2.6 GiB (training, full 56, 32 images each).
 SCRATCH_PER_DEVICE = 32
 
 
-def thread_siblings(cpu):
-    """Return the name of the physical core that `cpu` is a thread of."""
+def thread_siblings(cpu: int) -> str:
+    """Return a name of the physical core that the logical CPU number `cpu` is a thread of."""
     path = f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
     if not os.path.exists(path):
         return str(cpu)
@@ -21,8 +24,14 @@ def thread_siblings(cpu):
         return stream.read().strip()
 
 
-def container_cpus(root="/sys/fs/cgroup"):
-    """Return how many CPUs the container's quota grants, as a float; infinity without one."""
+def container_cpus(root: str = "/sys/fs/cgroup") -> float:
+    """Return the number of CPUs that the container's quota allows; infinity where there is no quota.
+
+    Parameters
+    ----------
+    root : str
+        Folder of the control groups, version 1 or 2.
+    """
     quota, period = "max", "100000"
     if os.path.exists(root + "/cpu.max"):
         with open(root + "/cpu.max") as stream:
@@ -30,10 +39,12 @@ def container_cpus(root="/sys/fs/cgroup"):
     elif os.path.exists(root + "/cpu/cpu.cfs_quota_us"):
         with open(root + "/cpu/cpu.cfs_quota_us") as first, open(root + "/cpu/cpu.cfs_period_us") as second:
             quota, period = first.read(), second.read()
-    return float(quota) / float(period) if quota.strip() not in ("max", "-1") else math.inf
+    if quota.strip() in ("max", "-1"):
+        return math.inf
+    return float(quota) / float(period)
 
 
-def core_count(siblings=thread_siblings, quota=container_cpus):
+def core_count(siblings: Callable[[int], str] = thread_siblings, quota: Callable[[], float] = container_cpus) -> int:
     """Return the number of physical cores that this process may keep busy, at least 1."""
     if not hasattr(os, "sched_getaffinity"):  # macOS
         return os.cpu_count() or 1
@@ -41,13 +52,19 @@ def core_count(siblings=thread_siblings, quota=container_cpus):
     return max(1, min(cores, math.ceil(min(quota(), cores))))
 
 
-def split_cores(devices):
-    """Have MXNet compute on so many devices side by side, each with as many threads as its part of the cores.
+def split_cores(devices: int) -> None:
+    """Divide the CPU cores among N devices that compute at the same time. To be called before MXNet is imported.
 
-    The user's own `OMP_NUM_THREADS` and `MXNET_CPU_TEMP_COPY` win. To be called before MXNet is imported.
+    Sets the environment variables `OMP_NUM_THREADS` and, for several devices, `MXNET_CPU_TEMP_COPY`, unless the user
+    has set them.
+
+    Parameters
+    ----------
+    devices : int
+        Number of devices.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, core_count() // devices)))
     if devices > 1:
-        # All devices take their layers' scratch memory from one ring; with MXNet's own four pieces they wait for each
-        # other at inference, one computing at a time.
+        # All devices take the scratch memory of their layers from one ring. With MXNet's own four pieces they wait for
+        # each other at inference, so that only one computes at a time.
         os.environ.setdefault("MXNET_CPU_TEMP_COPY", str(SCRATCH_PER_DEVICE * devices))

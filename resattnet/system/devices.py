@@ -1,132 +1,118 @@
-"""Which devices a run uses, and what they can compute in."""
+"""Choose the devices of a run, and distribute batches and running statistics over them."""
 
-import os
-import platform
+from __future__ import annotations
 
-from .. import __version__
+from typing import Any, List, Optional, Sequence, Tuple
+
 from .errors import InputError
-from .gpus import gpus
+from .gpus import Gpus, find_gpus
+from .machine import cpu_facts
 from .mxnet import mx
 
 
-def choose_devices(num_gpus=None, num_cpus=1):
-    """The devices of a run: all GPUs that MXNet can use, else the CPU.
-
-    Who divides the CPU means it: `num_cpus` above 1 demands the CPU.
+def choose_devices(num_gpus: Optional[int] = None, num_cpus: int = 1) -> Tuple[List[Any], List[str]]:
+    """Choose the devices of a run: all GPUs that MXNet can use, else the CPU.
 
     Parameters
     ----------
     num_gpus : int or None
-        Demands so many GPUs; 0 demands the CPU.
+        Number of GPUs to use; 0 for the CPU. None for all that there are, unless `num_cpus` is above 1.
     num_cpus : int
-        Devices that the CPU is divided into. They share the cores only where `cores.split_cores` was called before
-        MXNet was imported, as the scripts do; else each takes all.
+        Number of devices that the CPU is divided into; above 1 it selects the CPU. The devices share the cores only if
+        `cores.split_cores` was called before MXNet was imported, as the commands do; otherwise each takes all of them.
 
     Returns
     -------
     devices : list of mx.Context
     remarks : list of str
-        With a CUDA build of MXNet, and unless the CPU is demanded: a line for each GPU that it cannot use.
+        With a CUDA build of MXNet and `num_gpus=None`: one line for each GPU that MXNet cannot use.
 
     Raises
     ------
     InputError
-        If more GPUs are demanded than can be used.
+        If MXNet can use fewer than `num_gpus` GPUs.
     """
     cpus = [mx.cpu(index) for index in range(num_cpus)]
-    if num_gpus == 0 or num_gpus is None and num_cpus > 1:
+    if num_gpus == 0 or (num_gpus is None and num_cpus > 1):
         return cpus, []
-    usable, reasons = gpus()
+    usable, reasons = find_gpus()
     if num_gpus is None:
         remarks = list(reasons) if mx.runtime.Features().is_enabled("CUDA") else []
         return [mx.gpu(index) for index in usable] or cpus, remarks
     if num_gpus > len(usable):
-        raise InputError(
-            f"--num-gpus {num_gpus}: MXNet can use {len(usable)} here{''.join(f' ({reason})' for reason in reasons)}; "
-            f"give --num-gpus {len(usable)}, or none to use what there is"
-        )
+        raise InputError(_too_many_gpus(num_gpus, Gpus(usable, reasons)))
     return [mx.gpu(index) for index in usable[:num_gpus]], []
 
 
-def cpu_facts(path="/proc/cpuinfo"):
-    """The CPU's model, and those of its instruction sets that decide the speed; [] where the system does not say."""
-    facts = {}
-    if os.path.exists(path):
-        with open(path) as stream:
-            facts = dict(map(str.strip, line.split(":", 1)) for line in stream if ":" in line)
-    flags = facts.get("flags", "").split()
-    return (
-        facts.get("model name") or platform.processor() or platform.machine(),
-        [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in flags],
-    )
+def _too_many_gpus(wanted: int, gpus: Gpus) -> str:
+    count = len(gpus.usable)
+    if count:
+        way_out = f"give `num_gpus={count}`, or leave it out to use all of them"
+    else:
+        way_out = "leave it out or give `num_gpus=0` to use the CPU"
+    reasons = f" ({'; '.join(gpus.reasons)})" if gpus.reasons else ""
+    return f"`num_gpus={wanted}`: MXNet can use {count} GPU{'' if count == 1 else 's'} here{reasons}; {way_out}"
 
 
-def machine(devices):
-    """What a run is computed on and with, on one line: devices, the CPU, its threads, versions."""
-    kind, several = devices[0].device_type.upper(), len(devices) > 1
-    where = f"{len(devices)} {kind} devices" if several else "1 GPU" if kind == "GPU" else kind
-    each = " each" * (several and kind == "CPU")
-    threads = os.environ.get("OMP_NUM_THREADS", "?")
-    return (
-        f"{where} ({cpu_facts()[0]}, {threads} thread{'s' * (threads != '1')}{each}), Python "
-        f"{platform.python_version()}, MXNet {mx.__version__}, resattnet {__version__}"
-    )
-
-
-def check_type(dtype, devices, instructions=None):
-    """See whether the devices can compute in a type.
+def check_type(dtype: str, devices: Sequence[Any], instructions: Optional[Sequence[str]] = None) -> List[str]:
+    """Check that the devices can compute in a type.
 
     Parameters
     ----------
     dtype : {'float32', 'float16', 'bfloat16'}
-    devices : list of mx.Context
-    instructions : list of str, optional
-        Of the CPU, as `cpu_facts` names them; default: of this one.
+    devices : sequence of mx.Context
+    instructions : sequence of str, optional
+        Instruction sets of the CPU, as `machine.cpu_facts` names them. Default: those of this CPU.
 
     Returns
     -------
     list of str
-        Remarks: a line if it will be slower than float32.
+        Remarks: one line if the type is slower than float32 here.
 
     Raises
     ------
     InputError
-        If they cannot.
+        If the devices cannot compute in the type.
     """
     on_cpu = devices[0].device_type == "cpu"
     if dtype == "float16" and on_cpu:
-        raise InputError("--float16 1: MXNet has no float16 matrix product on the CPU; leave it out, or run on a GPU")
+        raise InputError("`float16=True`: MXNet has no float16 matrix product on the CPU; leave it out, or use a GPU")
     if dtype != "bfloat16":
         return []
     if not on_cpu:
         raise InputError(
-            "--dtype bfloat16: MXNet computes in it on the CPU only; give --float16 1 instead, or --num-gpus 0"
+            "`dtype=bfloat16`: MXNet computes in bfloat16 on the CPU only; give `float16=True` instead, or `num_gpus=0`"
         )
     instructions = cpu_facts()[1] if instructions is None else instructions
     if instructions and "avx512f" not in instructions:
         raise InputError(
-            "--dtype bfloat16: oneDNN has it for CPUs with AVX-512 only, and this one has "
-            f"{' and '.join(instructions)}; give --dtype float32"
+            "`dtype=bfloat16`: oneDNN supports bfloat16 on CPUs with AVX-512 only, and this one has "
+            f"{' and '.join(instructions)}; give `dtype=float32`"
         )
     if instructions and not any("bf16" in name for name in instructions):
-        return ["this CPU has no bfloat16 instructions: it is emulated, and slower than --dtype float32"]
+        return ["this CPU has no bfloat16 instructions: bfloat16 is emulated, and slower than float32"]
     return []
 
 
-def wait_for_running_statistics():
-    """Wait for the steps under way: to be called before batch normalisation's running statistics are read.
+def wait_for_running_statistics() -> None:
+    """Wait for the training steps under way. To be called before batch normalisation's running statistics are read.
 
-    MXNet 1.9.1 writes them in the backward pass and does not tell its engine, which would let a reader in
+    MXNet 1.9.1 writes them in the backward pass without telling its engine, so that a reader could otherwise see them
     before the last step is done.
     """
     mx.nd.waitall()
 
 
-def average_running_statistics(net):
-    """Give batch normalisation the mean of its running statistics over the devices, on each of them.
+def average_running_statistics(net: Any) -> None:
+    """Replace batch normalisation's running statistics on each device by their mean over the devices.
 
-    Each device gathers those of its own part of the batches; a network must be one network when it is
-    measured and saved. Those that are one already stay as they are: the mean of equal numbers is not always the same.
+    Each device gathers the statistics of its own part of the batches, but a network must be the same on all devices
+    when it is evaluated and saved. Statistics that are equal on all devices stay as they are, since the computed mean
+    of equal numbers may differ from them in the last bit.
+
+    Parameters
+    ----------
+    net : mx.gluon.Block
     """
     wait_for_running_statistics()
     for parameter in net.collect_params().values():
@@ -136,21 +122,21 @@ def average_running_statistics(net):
                 parameter.set_data(mx.nd.array(sum(others, first) / (1 + len(others)), dtype=first.dtype))
 
 
-def split_batch(images, labels, devices, dtype="float32"):
-    """Put the parts of a batch on the devices, as even as they come.
+def split_batch(images: Any, labels: Any, devices: Sequence[Any], dtype: str = "float32") -> List[Tuple[Any, Any]]:
+    """Split a batch into parts of nearly equal size and copy one to each device.
 
     Parameters
     ----------
     images : array (N, C, H, W)
     labels : array (N,) or (N, classes)
-    devices : list of mx.Context
+    devices : sequence of mx.Context
     dtype : str
-        Of the images on the devices.
+        Type of the images on the devices.
 
     Returns
     -------
     list of (images, labels)
-        One pair of NDArrays per device; fewer where N is smaller than their number.
+        One pair of NDArrays per device, or N pairs where N is smaller than the number of devices.
     """
     devices = devices[: len(images)]
     parts = (
@@ -160,6 +146,6 @@ def split_batch(images, labels, devices, dtype="float32"):
     return list(zip(*parts))
 
 
-def device_of(net):
-    """The first device of a network."""
+def device_of(net: Any) -> Any:
+    """Return the first device that the parameters of a network are on."""
     return next(iter(net.collect_params().values())).list_ctx()[0]

@@ -1,4 +1,4 @@
-"""Define the one kind of error that the user can mend."""
+"""Define the error for what the user can correct, and put the reason of any error on one line."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
 
 class InputError(ValueError):
-    """A wrong argument, file or set-up.
+    """A wrong argument, file or set-up, which the user can correct.
 
-    The message is one line that names the thing, its value and the way out; the commands print it on stderr and leave
-    with exit code 2. Any other exception is a bug of this package.
+    The message is one line that names the thing, its value and the way out. The commands print it on stderr and exit
+    with code 2. Any other exception is a bug of this package.
 
-    A message names parameters in backquotes: "`lr=-1.0`: give a number above 0". `str` leaves the backquotes out. A
-    command shows parameters as its flags: `as_flags`. A message within another one, ``f"{path}: {error}"``, keeps its
-    backquotes for that.
+    A message names parameters in backquotes: "`lr=-1.0`: give a number above 0". `str` leaves the backquotes out, and
+    `as_flags` turns the parameters into the flags of a command. To put a message into another one, use an f-string,
+    ``f"{path}: {error}"``, which keeps the backquotes.
     """
 
     def __str__(self) -> str:
@@ -47,3 +47,13 @@ def _as_flag(flags: Mapping[str, str]) -> Callable[[re.Match], str]:
 
 
 _SWITCHES = {"True": "1", "False": "0"}
+
+
+def reason(error: BaseException) -> str:
+    """Return why something failed, on one line, for the parentheses in "x.csv cannot be written (...)".
+
+    The reason is the operating system's text of an `OSError` ("No space left on device"), else the message, else the
+    name of the exception's type.
+    """
+    words = getattr(error, "strerror", None) or str(error)
+    return " ".join(str(words).split()) or type(error).__name__

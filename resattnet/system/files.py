@@ -1,41 +1,67 @@
-"""Files that are whole or not there: written beside their place, flushed, then renamed into it."""
+"""Write files atomically: under a temporary name, flushed to the disk, then renamed to their own."""
+
+from __future__ import annotations
 
 import contextlib
 import csv
 import hashlib
 import json
 import os
+from typing import Any, Callable, Iterator, Mapping, Optional, Sequence
 
-from .errors import InputError
+from .errors import InputError, reason
 
-TEMPORARY = ".tmp"  # one ending: what a killed process left is written over
+TEMPORARY = ".tmp"  # a single ending, so that what a killed process left is overwritten by the next one
+
+Writer = Callable[[str], Any]  # writes a file at the path that it is given
 
 
 @contextlib.contextmanager
-def writing(what, way_out=""):
-    """A context in which `what` is written: an OSError becomes the InputError that says it cannot be, and why.
+def writing(what: str, way_out: str = "") -> Iterator[None]:
+    """Context in which an `OSError` becomes the `InputError` "`what` cannot be written (reason)".
 
-    The file that could not be is named too, where `what` is not its path. `way_out` is added at the end.
+    Parameters
+    ----------
+    what : str
+        What is written: a path, or an option such as "`output=assessed`". If it does not end with the path of the file
+        that could not be written, the message has that path too.
+    way_out : str
+        End of the message, such as "; free the disk".
     """
     try:
         yield
     except OSError as error:
-        name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
-        name = name[: -len(TEMPORARY)] if name.endswith(TEMPORARY) else name
-        where = "" if str(what).endswith(name) else f": {name}"
-        raise InputError(f"{what} cannot be written ({error.strerror or error}{where}){way_out}") from error
+        path = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
+        if path.endswith(TEMPORARY):
+            path = path[: -len(TEMPORARY)]
+        where = "" if str(what).rstrip("`").endswith(path) else f": {path}"
+        raise InputError(f"{what} cannot be written ({reason(error)}{where}){way_out}") from error
 
 
-def write_atomically(path, write, keep=None):
-    """Have `write(temporary_path)` make a file, flush it to the disk and put it in the place of `path`.
+def write_atomically(path: str, write: Writer, keep: Optional[str] = None) -> None:
+    """Write a file so that there is always either the old or the whole new one.
 
-    What stood there before is kept under the name `keep`, if one is given.
+    Parameters
+    ----------
+    path : str
+    write : callable
+        Writes the file at the temporary path that it is called with.
+    keep : str, optional
+        New name of the file that was at `path` before. Default: that file is replaced.
     """
     write_together({path: write}, keep)
 
 
-def write_together(writers, keep=None):
-    """`write_atomically` of several files, by path: none is put in its place before all are whole."""
+def write_together(writers: Mapping[str, Writer], keep: Optional[str] = None) -> None:
+    """Write several files as `write_atomically` does; none is put in its place before all are whole.
+
+    Parameters
+    ----------
+    writers : mapping of str to callable
+        The function that writes the file of each path.
+    keep : str, optional
+        As of `write_atomically`.
+    """
     temporaries = {path: path + TEMPORARY for path in writers}
     try:
         for path, temporary in temporaries.items():
@@ -52,25 +78,31 @@ def write_together(writers, keep=None):
                 os.remove(temporary)
 
 
-def json_writer(value):
-    """What writes a value of JSON types, for `write_atomically`."""
+def json_writer(value: Any) -> Writer:
+    """Return a function that writes a value of JSON types, for `write_atomically`."""
 
-    def write(temporary):
+    def write(temporary: str) -> None:
         with open(temporary, "w", encoding="utf-8") as handle:
             json.dump(value, handle, indent=1)
 
     return write
 
 
-def write_json(path, value):
-    """Write a value of JSON types, atomically."""
+def write_json(path: str, value: Any) -> None:
+    """Write a value of JSON types atomically."""
     write_atomically(path, json_writer(value))
 
 
-def write_text(path, text):
-    """Write a text as UTF-8, atomically; an InputError that names the file if that cannot be."""
+def write_text(path: str, text: str) -> None:
+    """Write a text as UTF-8, atomically.
 
-    def write(temporary):
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+
+    def write(temporary: str) -> None:
         with open(temporary, "w", encoding="utf-8") as handle:
             handle.write(text)
 
@@ -78,10 +110,17 @@ def write_text(path, text):
         write_atomically(path, write)
 
 
-def write_csv(path, rows):
-    """Write a table atomically: a dict for each row, at least one; a cell that a row lacks is empty."""
+def write_csv(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a table as CSV, atomically.
 
-    def write(temporary):
+    Parameters
+    ----------
+    path : str
+    rows : sequence of mappings
+        The cells of each row by column, at least one row. A cell that a row does not have is left empty.
+    """
+
+    def write(temporary: str) -> None:
         with open(temporary, "w", newline="", encoding="utf-8") as handle:
             names = list(dict.fromkeys(name for row in rows for name in row))
             writer = csv.DictWriter(handle, names, lineterminator="\n")
@@ -91,8 +130,8 @@ def write_csv(path, rows):
     write_atomically(path, write)
 
 
-def digest(path, algorithm="sha256"):
-    """The digest of a file, in hexadecimal."""
+def digest(path: str, algorithm: str = "sha256") -> str:
+    """Return the hash of a file, in hexadecimal."""
     state = hashlib.new(algorithm)
     with open(path, "rb") as handle:
         for block in iter(lambda: handle.read(1 << 20), b""):

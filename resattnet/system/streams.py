@@ -1,23 +1,26 @@
-"""The standard streams of a process, which may be gone before it is: a closed pipe or terminal, a full disk."""
+"""Handle standard streams that cannot be written to any more: a closed pipe or terminal, a full disk."""
+
+from __future__ import annotations
 
 import os
+from typing import IO, Optional
 
 
-def flush_or_discard(stream):
-    """Flush a standard stream, and have it lead nowhere if it cannot be written to any more.
+def flush_or_discard(stream: IO[str]) -> Optional[OSError]:
+    """Flush a standard stream; if that fails, redirect it to the null device.
 
-    Else Python would try again as it ends, complain, and leave with 120.
+    Without the redirection Python would try again when it ends, print a warning and exit with code 120.
 
     Returns
     -------
     OSError or None
-        Why it cannot be written to.
+        The error, if the stream cannot be written to.
     """
     try:
         stream.flush()
     except OSError as error:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
         return error
     return None

@@ -12,11 +12,11 @@ import numpy as np
 
 from ..evaluation.metrics import evaluate
 from ..models import parameters
-from ..runs import run_lines
-from ..runs.logs import RunLog
-from ..runs.progress import Progress
-from ..system.devices import average_running_statistics, machine
+from ..runs.logs import RunLog, epoch_line, epoch_scalars, summary
+from ..runs.progress import Progress, accuracy_name
+from ..system.devices import average_running_statistics
 from ..system.errors import InputError
+from ..system.machine import describe_machine
 from ..system.signals import Interrupted, StopSignals
 from .checkpoints import Checkpointer
 from .inputs import Inputs
@@ -95,8 +95,7 @@ class TrainingLoop:
         self.options, self.progress, self.step, self.inputs = run.options, run.progress, run.step, run.inputs
         self.checkpointer = run.checkpointer
         self.step.meter = Meter(**self.progress.totals)
-        # Training accuracy of a run with mixup or CutMix is counted against the heavier label, and its name says so.
-        self.accuracy_name = "accuracy_heavier_label" if self.inputs.transform.has_mixing else "accuracy"
+        self.accuracy_name = accuracy_name(self.inputs.transform.has_mixing)
 
     def fit(self) -> None:
         """Train to the last epoch."""
@@ -107,7 +106,7 @@ class TrainingLoop:
             self._validate()
         if self.checkpointer.failure:
             raise InputError(f"the run is done, but its last state could not be saved ({self.checkpointer.failure})")
-        self.log.line(run_lines.summary(self.progress, self.options.epochs, self.run.folder, self.log))
+        self.log.line(summary(self.progress, self.options.epochs, self.run.folder, self.log))
 
     def _say_what_begins(self) -> None:
         options, progress, inputs = self.options, self.progress, self.inputs
@@ -127,8 +126,9 @@ class TrainingLoop:
         """Train on the rest of the current epoch."""
         progress, meter, steps = self.progress, self.step.meter, len(self.inputs.train_loader)
         interval = min(self.options.log_interval, steps)
-        if machine(self.step.devices) not in progress.machines:
-            progress.machines.append(machine(self.step.devices))
+        machine = describe_machine(self.step.devices)
+        if machine not in progress.machines:
+            progress.machines.append(machine)
         self.log.start_bar(f"epoch {progress.epoch + 1}/{self.options.epochs}", steps, progress.batch)
         meter.start()
         for images, labels in self._batches():
@@ -172,10 +172,10 @@ class TrainingLoop:
         self.step.meter = Meter()
         self._save(row)
         self.log.table(progress.history)
-        self.log.scalars(progress.step, run_lines.epoch_scalars(row))
+        self.log.scalars(progress.step, epoch_scalars(row))
         for hook in self.run.hooks:
             hook(progress.epoch, progress.step, self.log, self.step.copy_for_inference)
-        self.log.line(run_lines.epoch_line(row, progress, self.options.epochs))
+        self.log.line(epoch_line(row, progress, self.options.epochs))
 
     def _measure(self, what: str, averaged: bool = False) -> Dict[str, float]:
         """Return loss, top-1 and top-5 of the network, or of its moving average, over all validation images."""

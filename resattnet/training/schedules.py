@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 from typing import Any, Callable, Sequence
 
-from PIL import ImageFile
-
 from ..system.errors import InputError
-from ..system.mxnet import hide_module, mx
+from ..system.mxnet import mx
+from ..system.packages import importing_gluoncv
 from .options import TrainingOptions
-
-
-@contextlib.contextmanager
-def importing_gluoncv():
-    """A context to import GluonCV in, without what its import does to others.
-
-    It refuses to stand beside PyTorch 2, which is hidden from it, and makes Pillow take cut images for whole ones.
-    """
-    truncated = ImageFile.LOAD_TRUNCATED_IMAGES
-    try:
-        with hide_module("torch"):
-            yield
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = truncated
 
 
 def gluoncv_schedulers() -> Any:

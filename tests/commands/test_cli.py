@@ -78,7 +78,7 @@ def test_a_script_is_short(name):
             "--lr-steps 3: give epochs after the warm-up (--warmup-epo",
         ),
         ("--batch-size 5000 --dataset digits", "a batch of 5000 is larger than the data set of 1437 images"),
-        ("--resume nowhere", "nowhere: no such run in models; nor any other"),
+        ("--resume nowhere", "nowhere: no such run in models; there is no other"),
         ("--name a/b", "--name 'a/b': give a plain folder name"),
         ("--frobnicate", "unrecognized arguments: --frobnicate"),
         ("--datset digits", "unrecognized arguments: --datset digits; did you mean --dataset?"),
@@ -161,9 +161,9 @@ def test_a_run_is_resumed_by_its_name_too(trained):
     done = script("cifar10_train.py", "--resume", "run", cwd=str(trained))
     assert done.returncode == 0 and "all its epochs (1) were done before" in done.stdout
     line = refused(script("cifar10_train.py", "--resume", "rum", cwd=str(trained)))
-    assert line.endswith("rum: no such run in models; the nearest: run\n")
+    assert line.endswith("rum: no such run in models; did you mean run?\n")
     line = refused(script("cifar10_train.py", "--resume", "models/run/best.params", cwd=str(trained)))
-    assert "best.params is no state of a run: give the run's folder, or the last.state in it" in line
+    assert "best.params is not a state of a run: give the run's folder, or the last.state in it" in line
 
 
 def test_a_run_is_found_where_its_models_are_said_to_be(trained, tmp_path):

@@ -452,7 +452,7 @@ def test_what_does_not_decide_may_differ(few):
     ],
 )
 def test_a_recipe_is_run_on_one_device_unless_it_says_otherwise(few, monkeypatch, usable, flags, added):
-    monkeypatch.setattr(reproduce, "gpus", lambda: gpus.Gpus(usable, []))
+    monkeypatch.setattr(reproduce, "find_gpus", lambda: gpus.Gpus(usable, []))
     command = reproduce.next_command(FEW._replace(flags=FEW.flags + " " + flags), few[0])
     assert ("--num-gpus 1" in " ".join(command)) == added
 
@@ -499,7 +499,7 @@ def test_a_run_elsewhere_is_said_too(few, monkeypatch):
         train(training_options)
     for machine in ("another machine", "one where nothing was left to train"):
         state = states.load_state(os.path.join(options.model_dir, "few"))
-        monkeypatch.setattr(loop, "machine", lambda devices: machine)
+        monkeypatch.setattr(loop, "describe_machine", lambda devices: machine)
         train(TrainingOptions(**state.options), state)
     assert reproduce.save_result(FEW, options).conditions.endswith("; then another machine")
 

@@ -1,4 +1,4 @@
-"""What a board's event files hold."""
+"""Read the event files of a TensorBoard folder."""
 
 import base64
 import io
@@ -23,9 +23,13 @@ print(json.dumps({"scalars": {t: [[e.step, e.value] for e in events.Scalars(t)] 
 
 
 def read_board(folder):
-    """Events of a board's folder; in a child, since MXBoard and TensorBoard define the same messages.
+    """Return the events of a folder, read in another process: MXBoard and TensorBoard cannot be imported in one.
 
-    Scalars and images are by tag lists of [step, value], an image being a uint8 array (H, W, 3).
+    Returns
+    -------
+    dict
+        `scalars` and `images`: lists of [step, value] by tag, where an image is a uint8 array (H, W, 3). `texts`: one
+        text by tag.
     """
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     out = subprocess.run([sys.executable, "-c", READER, str(folder)], stdout=subprocess.PIPE, check=True)

@@ -1,4 +1,6 @@
-"""A headless Chromium: called for what it prints, or steered over the DevTools protocol, with the standard library."""
+"""Run a headless Chromium, for its output or over the DevTools protocol, with the standard library only."""
+
+from __future__ import annotations
 
 import contextlib
 import fcntl
@@ -11,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any, Callable, List, Optional, Sequence
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -34,48 +37,46 @@ os.execvp(sys.argv[3], sys.argv[3:])
 """
 
 
-def find():
-    """The browser's path: RESATTNET_BROWSER, or the first of `NAMES` that is here and starts, else None."""
+def find() -> Optional[str]:
+    """Return the path of a browser: RESATTNET_BROWSER, else the first of `NAMES` that is installed and starts."""
     return os.environ.get("RESATTNET_BROWSER") or next(filter(_starts, filter(None, map(shutil.which, NAMES))), None)
 
 
 @functools.lru_cache(maxsize=None)
-def _starts(path):
-    """Whether it is a browser that reads our files: a snap does not, and its stand-in only says to install one."""
-    if (
-        os.path.basename(os.path.realpath(path)) == "snap"
-        or os.path.basename(path) == "chromium-browser"
-        and os.path.exists("/snap/bin/chromium")
-    ):
+def _starts(path: str) -> bool:
+    """Return whether a program is a browser that can read the tests' files.
+
+    A snap cannot read them, and the program that Ubuntu has in its place only says how to install it.
+    """
+    is_snap = os.path.basename(os.path.realpath(path)) == "snap"
+    stands_for_snap = os.path.basename(path) == "chromium-browser" and os.path.exists("/snap/bin/chromium")
+    if is_snap or stands_for_snap:
         return False
     try:
-        return (
-            subprocess.run(
-                [path, "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30
-            ).returncode
-            == 0
-        )
+        done = subprocess.run([path, "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30)
     except OSError:
         return False
-    except subprocess.TimeoutExpired:  # a slow one
+    except subprocess.TimeoutExpired:  # a slow machine
         return True
+    return done.returncode == 0
 
 
 class Browser:
-    """A browser that is started anew for each call.
+    """Browser that is started anew for each call.
 
     Parameters
     ----------
     path : str
+        The program.
     profile : path
-        A folder for what it keeps.
+        Folder for the browser's own files.
     """
 
-    def __init__(self, path, profile):
+    def __init__(self, path: str, profile: Any) -> None:
         self._command = [path] + list(FLAGS) + [f"--user-data-dir={profile}"]
 
-    def prints(self, *flags):
-        """What it prints when it is called with flags."""
+    def prints(self, *flags: str) -> str:
+        """Return the output of the browser called with flags."""
         return subprocess.run(
             self._command + list(flags),
             capture_output=True,
@@ -83,26 +84,27 @@ class Browser:
             text=True,
         ).stdout
 
-    def page(self, address, width=1200, height=900):
-        """A `Page` at an address, for a `with`."""
+    def page(self, address: str, width: int = 1200, height: int = 900) -> Page:
+        """Return a `Page` at an address, a context manager."""
         return Page(self._command + [f"--window-size={width},{height}"], address)
 
 
 class Page:
-    """A page in a browser of its own, which ends with the `with`.
+    """Page in a browser of its own; the browser is ended when the context is left.
 
-    The browser reads commands from its file descriptor 3 and answers on 4: JSON, each ended by a zero byte.
+    The browser reads commands from its file descriptor 3 and writes answers to 4, as JSON texts that end with a zero
+    byte.
     """
 
-    def __init__(self, command, address):
+    def __init__(self, command: Sequence[str], address: str) -> None:
         ends = os.pipe() + os.pipe()
-        # Above 3 and 4, which the launcher makes of them.
+        # Numbers above 3 and 4, which the launcher duplicates them to.
         theirs_in, self._out, self._in, theirs_out = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
         for end in ends:
             os.close(end)
         self._process = subprocess.Popen(
             [sys.executable, "-c", LAUNCHER, str(theirs_in), str(theirs_out)]
-            + command
+            + list(command)
             + ["--remote-debugging-pipe", address],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -111,33 +113,32 @@ class Page:
         )
         os.close(theirs_in)
         os.close(theirs_out)
-        self._number, self._read, self._session = 0, b"", None
+        self._number, self._read = 0, b""
+        self._session: Optional[str] = None
 
-    def __enter__(self):
+    def __enter__(self) -> Page:
         try:
-            page = self.wait(
-                lambda: [
-                    target for target in self.call("Target.getTargets")["targetInfos"] if target["type"] == "page"
-                ],
-                60,
-            )[0]
+            page = self.wait(self._pages, 60)[0]
             self._session = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
         except BaseException:
             self.__exit__()
             raise
         return self
 
-    def __exit__(self, *_):
+    def _pages(self) -> List[Any]:
+        return [target for target in self.call("Target.getTargets")["targetInfos"] if target["type"] == "page"]
+
+    def __exit__(self, *_: object) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(60)
         os.close(self._in)
         os.close(self._out)
 
-    def call(self, method, seconds=60, **parameters):
-        """The result of a command of the protocol."""
+    def call(self, method: str, seconds: float = 60, **parameters: Any) -> Any:
+        """Call a method of the protocol and return its result."""
         self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters}
+        message: Any = {"id": self._number, "method": method, "params": parameters}
         if self._session:
             message["sessionId"] = self._session
         os.write(self._out, json.dumps(message).encode() + b"\0")
@@ -148,7 +149,7 @@ class Page:
                 assert "error" not in answer, answer
                 return answer["result"]
 
-    def _next(self, deadline):
+    def _next(self, deadline: float) -> Any:
         while b"\0" not in self._read:
             ready, _, _ = select.select([self._in], [], [], max(0, deadline - time.monotonic()))
             assert ready, "the browser does not answer"
@@ -158,16 +159,16 @@ class Page:
         message, self._read = self._read.split(b"\0", 1)
         return json.loads(message.decode())
 
-    def value(self, expression):
-        """The value of a JavaScript expression, of JSON types."""
+    def value(self, expression: str) -> Any:
+        """Return the value of a JavaScript expression, of JSON types."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def wait(self, look, seconds):
-        """What `look()` gives once that is true; where it never is in so many seconds, what it gave last.
+    def wait(self, look: Callable[[], Any], seconds: float) -> Any:
+        """Call `look` until it returns something true or the time is over; return what it returned last.
 
-        While a page is on its way to another address, looking at it fails.
+        While a page changes to another address, looking at it fails, so an `AssertionError` counts as false until then.
         """
         deadline = time.monotonic() + seconds
         while True:

@@ -11,7 +11,7 @@ from resattnet.data import datasets
 from resattnet.data.transforms import Transform
 from resattnet.models import parameters
 from resattnet.models.zoo import get_attention_cifar
-from resattnet.system.devices import cpu_facts
+from resattnet.system.machine import cpu_facts
 from resattnet.system.mxnet import mx
 
 

@@ -10,8 +10,9 @@ import resattnet
 from helpers.networks import graph_types, images, initialised, needs_avx512
 from resattnet.commands.train import train
 from resattnet.models.precision import to_bfloat16
-from resattnet.system.devices import check_type, cpu_facts
+from resattnet.system.devices import check_type
 from resattnet.system.errors import InputError
+from resattnet.system.machine import cpu_facts
 from resattnet.system.mxnet import mx
 from resattnet.training.options import TrainingOptions
 
@@ -25,9 +26,9 @@ def test_cpu_facts_are_read_from_the_system(tmp_path):
 @pytest.mark.parametrize(
     "dtype, devices, instructions, message",
     [
-        ("float16", [mx.cpu()], ["avx512f"], "--float16 1: .* on the CPU"),
-        ("bfloat16", [mx.gpu(0)], ["avx512f"], "--dtype bfloat16: .* on the CPU only; give --float16 1"),
-        ("bfloat16", [mx.cpu()], ["avx2"], "AVX-512 only, and this one has avx2; give --dtype float32"),
+        ("float16", [mx.cpu()], ["avx512f"], "float16=True: .* on the CPU"),
+        ("bfloat16", [mx.gpu(0)], ["avx512f"], "dtype=bfloat16: .* on the CPU only; give float16=True"),
+        ("bfloat16", [mx.cpu()], ["avx2"], "AVX-512 only, and this one has avx2; give dtype=float32"),
     ],
 )
 def test_types_that_a_device_has_not(dtype, devices, instructions, message):

@@ -362,7 +362,7 @@ def test_the_csv_of_an_earlier_run_of_the_name_is_not_this_runs(copied):
 def test_a_damaged_csv_is_one_line(copied, text):
     row = "1" + ",0.5" * 7
     (copied / "log" / "csv" / "plain.csv").write_text(text.format(head=",".join(history.FIGURES), row=row))
-    with pytest.raises(InputError, match="plain.csv is damaged .*mend or delete it") as error:
+    with pytest.raises(InputError, match="plain.csv is damaged .*repair or delete it") as error:
         collect_one(copied, evaluate=False)
     assert "\n" not in str(error.value)
 
@@ -379,10 +379,10 @@ def script(*args):
 @pytest.mark.parametrize(
     "run, message",
     [
-        ("plan", "plan: no such run in {models}; the nearest: plain"),
-        ("{models}/plian", "plian: no such run; the nearest: plain"),
+        ("plan", "plan: no such run in {models}; did you mean plain?"),
+        ("{models}/plian", "plian: no such run; did you mean plain?"),
         ("{models}", "models: no such run; "),
-        ("{models}/none/x", "x: no such run; nor any other: give a run's folder, or --model-dir"),
+        ("{models}/none/x", "x: no such run; there is no other run either: give the folder of a run, or model_dir"),
     ],
 )
 def test_a_run_that_is_not_there_names_the_nearest(home, run, message):
@@ -397,7 +397,7 @@ def test_the_script(home, tmp_path):
     assert done.returncode == 0 and "r.html: 2 runs" in done.stdout, done.stderr
     assert os.listdir(str(tmp_path)) == ["r.html"] and "Best and last" in (tmp_path / "r.html").read_text("utf-8")
     for args, message in (
-        (["plan"] + places, "the nearest: plain"),
+        (["plan"] + places, "did you mean plain?"),
         (["plain"] + places + ["--output", tmp_path], "is a folder"),
         (["plain"] + places + ["--output", tmp_path / "no" / "r.html"], "there is no folder"),
     ):

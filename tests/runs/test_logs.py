@@ -1,4 +1,4 @@
-"""The logs of a run: what is on disk after any kind of end."""
+"""The logs of a run: what is on disk however the run ends."""
 
 import csv
 import os
@@ -11,9 +11,11 @@ import pytest
 
 from helpers.boards import read_board
 from resattnet.runs.logs import RunLog
+from resattnet.system.errors import InputError
 
 
 def run_child(body, **kwargs):
+    """Run Python code in a process of its own."""
     code = f"import sys; sys.path.insert(0, {os.getcwd()!r})\n{textwrap.dedent(body)}"
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -89,7 +91,7 @@ def test_a_full_disk_ends_the_logs_with_a_warning_and_not_the_run(tmp_path):
     "place", ["reader, writer = os.pipe(); os.close(reader)", "writer = os.open('/dev/full', os.O_WRONLY)"]
 )
 def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path, place, end):
-    """Nor `2>&1 | head`, which reads the first lines only, nor a full disk; and its exit code is what it would be."""
+    """A closed pipe, as of `2>&1 | head`, or a full disk under the output changes neither the run nor its exit code."""
     done = run_child(f"""
         import os
         from resattnet.runs.logs import RunLog
@@ -114,13 +116,12 @@ def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path, place, end):
 
 
 def test_two_writers_in_one_second_keep_their_events(tmp_path):
-    body = """
-        from resattnet.runs.logs import RunLog
-        with RunLog(%r, "run", {}) as log:
-            log.scalars(%d, {"loss": 1})
-        """
     for step in (1, 2):
-        run_child(body % (str(tmp_path), step))
+        run_child(f"""
+            from resattnet.runs.logs import RunLog
+            with RunLog({str(tmp_path)!r}, "run", {{}}) as log:
+                log.scalars({step}, {{"loss": 1}})
+            """)
     assert len(list((tmp_path / "board" / "run").glob("events.*"))) == 2
     assert len(read_board(tmp_path / "board" / "run")["scalars"]["loss"]) == 2
 
@@ -132,3 +133,11 @@ def test_lines_stand_in_for_the_bar_where_there_is_no_terminal(tmp_path, capsys)
         log.interim("step 1  loss 2.0")
     out = capsys.readouterr()
     assert "step 1  loss 2.0" in out.out and "epoch 1/3" not in out.err
+
+
+def test_a_log_folder_that_cannot_be_made_names_the_parameter(tmp_path):
+    (tmp_path / "file").write_text("")
+    folder = str(tmp_path / "file" / "log")
+    with pytest.raises(InputError) as error:
+        RunLog(folder, "run", {})
+    assert error.value.as_flags({"log_dir": "--log-dir"}).startswith(f"--log-dir {folder} cannot be written (Not a dir")

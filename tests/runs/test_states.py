@@ -1,5 +1,6 @@
-"""States of a run: whole or named as damaged, and never half written."""
+"""States of a run: read whole or refused as damaged, and never half written."""
 
+import dataclasses
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from resattnet.runs import run_folders, states
+from resattnet.runs.progress import Progress
 from resattnet.system import files
 from resattnet.system.errors import InputError
 
@@ -20,7 +22,7 @@ def save_states(folder, *steps):
 
 
 def open_files():
-    """Paths of the files that this process has open, where the system (Linux) says so."""
+    """Return the paths of the files that this process has open; empty where the system is not Linux."""
     folder = "/proc/self/fd"
     names = os.listdir(folder) if os.path.isdir(folder) else []
     return {os.path.realpath(os.path.join(folder, name)) for name in names}
@@ -49,11 +51,11 @@ def test_damaged_state_names_the_last_whole_one(tmp_path, damage):
         states.load_state(str(tmp_path))
     assert "last.state is damaged" in str(error.value) and "\n" not in str(error.value)
     assert "previous.state (epoch 0, step 1)" in str(error.value)
-    assert path not in open_files()  # while the error, and what its frames hold, is still there
+    assert path not in open_files()  # even while the error keeps its frames alive
 
 
 def test_any_damaged_byte_is_one_line(tmp_path):
-    """Or, in the end of a header that the archive repeats, harmless."""
+    """A damaged byte is reported on one line, or is harmless, in a part of a header that the archive repeats."""
     save_states(tmp_path, 1)
     path = tmp_path / "last.state"
     whole, said = path.read_bytes(), set()
@@ -72,8 +74,34 @@ def test_a_state_of_another_version_says_so(tmp_path):
         states.load_state(str(tmp_path))
 
 
+def test_a_state_has_the_data_facts_and_may_lack_them(tmp_path):
+    options = {"options": {}}
+    states.save_state(str(tmp_path), {}, dict(dataclasses.asdict(Progress(data={"classes": ["a"]})), **options))
+    assert Progress(**states.load_state(str(tmp_path)).progress).data == {"classes": ["a"]}
+    save_states(tmp_path, 1)  # of an earlier version
+    assert Progress(**states.load_state(str(tmp_path)).progress).data is None
+
+
+def test_a_folder_that_exists_or_cannot_be_made_is_refused_with_what_to_do(tmp_path):
+    folder = run_folders.make_run_folder(str(tmp_path), "run")
+    with pytest.raises(
+        InputError, match="killed before it had saved a whole state; remove the folder, or give another"
+    ):
+        run_folders.make_run_folder(str(tmp_path), "run")
+    save_states(folder, 1)
+    with pytest.raises(InputError) as error:
+        run_folders.make_run_folder(str(tmp_path), "run")
+    flags = {"resume": "--resume", "name": "--name"}
+    assert error.value.as_flags(flags) == (
+        f"{folder} exists already: continue that run by --resume {folder}, or give another --name"
+    )
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"model_dir=.*file: .* cannot be made \(Not a directory\)"):
+        run_folders.make_run_folder(str(tmp_path / "file"), "run")
+
+
 def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
-    """Until that ends, however it does; and not by a process that it has forked."""
+    """The lock ends with the process, however that ends. A process that it has forked does not keep the lock."""
     folder = str(tmp_path)
     code = (
         "import os, sys, time; from resattnet.runs.run_folders import exclusive\n"
@@ -98,8 +126,8 @@ def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
         other.communicate()
 
 
-def test_a_lock_that_ended_while_it_was_opened_is_not_taken_for_ones_own(tmp_path, monkeypatch):
-    """The process that trained the run removes the file between our opening it and our locking it."""
+def test_a_lock_file_that_was_removed_after_it_was_opened_is_not_used(tmp_path, monkeypatch):
+    """The process that trained the run removes the file after another one has opened it and before that locks it."""
     folder, lock, taken = str(tmp_path), run_folders.fcntl.lockf, []
 
     def removed_before(handle, how):
@@ -135,7 +163,7 @@ def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path):
 
 
 def test_no_state(tmp_path):
-    with pytest.raises(InputError, match="no state of a run is there"):
+    with pytest.raises(InputError, match="there is no state of a run to resume"):
         states.load_state(str(tmp_path))
 
 

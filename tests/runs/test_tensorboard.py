@@ -1,4 +1,4 @@
-"""TensorBoard as its user sees it: a run's curves and mask pictures through its HTTP interface, and in a browser."""
+"""TensorBoard as its user sees it: a run's curves and mask pictures through the HTTP interface and in a browser."""
 
 import contextlib
 import json
@@ -21,14 +21,14 @@ from resattnet.data.datasets import ImageSet
 pytest.importorskip("tensorboard", reason="tensorboard is not installed")
 pytestmark = pytest.mark.timeout(600)  # the first test trains and waits for the server
 
-PATIENCE = 120  # seconds for each thing that is waited for
+PATIENCE = 120  # seconds to wait for each thing
 EPOCHS, STEPS = 3, 4  # steps of an epoch
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 EACH_EPOCH = ["accuracy/validation_top1", "accuracy/validation_top5", "loss/train_epoch", "loss/validation"]
 CURVES = sorted(EACH_EPOCH + ["accuracy/train", "loss/train", "progress/learning_rate", "progress/samples_per_second"])
 MASKS = [f"masks/stage{stage}/module1" for stage in (1, 2, 3)]
 
-# All elements of the page, those within others' shadow trees too.
+# All visible elements of the page, also those in shadow trees.
 ALL = """(() => {
   const found = [];
   const walk = root => root.querySelectorAll("*").forEach(e => {
@@ -47,7 +47,7 @@ IMAGES = ALL % "all.filter(e => e.tagName == 'IMG' && e.complete).map(e => [e.na
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """A folder with the logs of a run of the training script, on few and small images."""
+    """Make a folder with the logs of a run of the training script on a few small images."""
     folder, rng = str(tmp_path_factory.mktemp("home")), np.random.default_rng(0)
     sets = {
         split: ImageSet(
@@ -70,7 +70,7 @@ def home(tmp_path_factory):
 
 @contextlib.contextmanager
 def serving(logdir, log):
-    """The address of a TensorBoard that lists a run; it is ended with the `with`."""
+    """Context with the address of a running TensorBoard that lists a run."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -90,6 +90,7 @@ def serving(logdir, log):
 
 
 def wait_for_runs(address, process, log):
+    """Return the address once TensorBoard serves all of the run."""
     deadline, runs = time.monotonic() + PATIENCE, None
     while not runs:
         if process.poll() is not None or time.monotonic() > deadline:
@@ -97,7 +98,7 @@ def wait_for_runs(address, process, log):
                 raise AssertionError(f"TensorBoard serves no run: {said.read()}")
         time.sleep(0.3)
         with contextlib.suppress(urllib.error.URLError, ConnectionError, KeyError):
-            # The last curve and picture of the last epoch: all else is in the file before them.
+            # The last curve and picture of the last epoch: everything else is in the file before them.
             curve = ask(address, "plugin/scalars/scalars", run="run", tag="loss/validation")
             pictures = ask(address, "plugin/images/images", run="run", tag=MASKS[-1], sample=0)
             runs = len(curve) == len(pictures) == EPOCHS
@@ -154,7 +155,7 @@ def test_a_browser_shows_the_curves(board, browser):
 
 
 def test_a_browser_shows_the_last_values_in_time_series(board, browser):
-    """Its curves are drawn where no test can see them; below each stands the last value."""
+    """The curves are on a canvas, which a test cannot read; the last value is written below each."""
     last = [
         ask(board, "plugin/scalars/scalars", run="run", tag="loss/" + name)[-1][2]
         for name in ("train_epoch", "validation")

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and what is said where they cannot be."""
+"""Files that are written whole or not at all, and the message where they cannot be written."""
 
 import os
 
@@ -8,11 +8,20 @@ from resattnet.system import files
 from resattnet.system.errors import InputError
 
 
-def test_a_folder_in_the_way_is_said_once(tmp_path):
+def test_a_path_that_cannot_be_written_is_named_once(tmp_path):
     path = str(tmp_path / "nowhere" / "page.html")
     with pytest.raises(InputError) as error:
         files.write_text(path, "text")
     assert str(error.value) == f"{path} cannot be written (No such file or directory)"
+
+
+def test_a_parameter_that_names_the_path_is_enough(tmp_path):
+    path = str(tmp_path / "nowhere" / "page.html")
+    with pytest.raises(InputError) as error:
+        with files.writing(f"`output={path}`", "; give another one"):
+            files.write_json(path, {})
+    message = error.value.as_flags({"output": "--output"})
+    assert message == f"--output {path} cannot be written (No such file or directory); give another one"
 
 
 def test_the_file_that_failed_is_named_where_a_flag_names_a_folder(tmp_path):
@@ -23,10 +32,10 @@ def test_the_file_that_failed_is_named_where_a_flag_names_a_folder(tmp_path):
     assert str(error.value) == f"--output assessed cannot be written (No such file or directory: {path})"
 
 
-def test_other_errors_stay_what_they_are():
+def test_other_errors_pass_unchanged():
     with pytest.raises(ZeroDivisionError):
         with files.writing("this"):
-            1 / 0
+            raise ZeroDivisionError
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path):

@@ -404,7 +404,7 @@ def test_cutout_erases_from_training_images_only(options):
 
 def test_an_existing_run_is_not_written_over(options):
     train(dataclasses.replace(options, epochs=1))
-    with pytest.raises(InputError, match="--resume"):
+    with pytest.raises(InputError, match="exists already: continue that run by resume="):
         train(options)
 
 
@@ -418,12 +418,12 @@ def test_states_hold_their_options(options):
 def test_devices_demanded_and_not_there(monkeypatch):
     from resattnet.system import devices
 
-    monkeypatch.setattr(devices, "gpus", lambda: ([0], ["GPU 1 (H100) has compute capability 9.0"]))
+    monkeypatch.setattr(devices, "find_gpus", lambda: ([0], ["GPU 1 (H100) has compute capability 9.0"]))
     assert choose_devices(1)[0] == [mx.gpu(0)] == choose_devices()[0]
     assert choose_devices(0)[0] == [mx.cpu()]
     assert choose_devices(0, num_cpus=2)[0] == [mx.cpu(0), mx.cpu(1)]
     assert choose_devices(num_cpus=2)[0] == [mx.cpu(0), mx.cpu(1)]  # who divides the CPU means it
-    with pytest.raises(InputError, match=r"--num-gpus 3: MXNet can use 1 here \(GPU 1 \(H100\) has compute"):
+    with pytest.raises(InputError, match=r"num_gpus=3: MXNet can use 1 GPU here \(GPU 1 \(H100\) has compute"):
         choose_devices(3)
 
 

@@ -1,9 +1,12 @@
-"""What a run says of its epochs and of its end."""
+"""The lines and numbers that a run logs about its epochs and its end."""
 
 from types import SimpleNamespace
 
-from resattnet.runs import run_lines
-from resattnet.runs.progress import BEST, Progress
+import pytest
+
+from resattnet.runs import logs
+from resattnet.runs.progress import BEST, Progress, accuracy_name, row_accuracy_name
+from resattnet.system.command_line import command
 
 ROWS = [
     {
@@ -29,7 +32,8 @@ AVERAGE = {"validation_ema_loss": 1.125, "validation_ema_top1": 0.625, "validati
 LOG = SimpleNamespace(text_path="log/text/r.log", csv_path="log/csv/r.csv", board_dir="log/board/r")
 
 
-def told(rows):
+def progress_after(rows):
+    """Yield the progress of a run after each of its epochs, and the epoch's row."""
     progress = Progress(epoch=0)
     for row in rows:
         progress.end_epoch(row)
@@ -39,7 +43,7 @@ def told(rows):
 
 
 def test_lines_of_epochs():
-    lines = [run_lines.epoch_line(row, progress, 9) for progress, row in told(ROWS)]
+    lines = [logs.epoch_line(row, progress, 9) for progress, row in progress_after(ROWS)]
     assert lines == [
         "epoch 1/9  train loss 2.0000  accuracy 0.2500  validation loss 1.5000  top-1 0.5000  top-5 0.7500"
         "  30.0 images/s  best",
@@ -48,13 +52,19 @@ def test_lines_of_epochs():
     ]
     mixed = dict(ROWS[0], **AVERAGE)
     mixed["train_accuracy_heavier_label"] = mixed.pop("train_accuracy")
-    (line,) = [run_lines.epoch_line(row, progress, 9) for progress, row in told([mixed])]
+    (line,) = [logs.epoch_line(row, progress, 9) for progress, row in progress_after([mixed])]
     assert "  accuracy heavier label 0.2500  " in line
     assert line.endswith("  validation ema loss 1.1250  top-1 0.6250  top-5 0.8750  30.0 images/s  best  best ema")
 
 
+@pytest.mark.parametrize("mixes_labels, name", [(False, "accuracy"), (True, "accuracy_heavier_label")])
+def test_the_training_accuracy_says_what_it_is_counted_against(mixes_labels, name):
+    assert accuracy_name(mixes_labels) == name
+    assert row_accuracy_name({"train_loss": 1.0, "train_" + accuracy_name(mixes_labels): 0.5}) == name
+
+
 def test_scalars_of_an_epoch():
-    assert run_lines.epoch_scalars(dict(ROWS[0], **AVERAGE)) == {
+    assert logs.epoch_scalars(dict(ROWS[0], **AVERAGE)) == {
         "loss/train_epoch": 2.0,
         "loss/validation": 1.5,
         "accuracy/validation_top1": 0.5,
@@ -66,9 +76,9 @@ def test_scalars_of_an_epoch():
 
 
 def test_the_best_are_the_first_of_their_kind_and_the_end_names_their_files():
-    progress = [progress for progress, _ in told([ROWS[0], dict(ROWS[1], **AVERAGE)])][-1]
+    progress = [progress for progress, _ in progress_after([ROWS[0], dict(ROWS[1], **AVERAGE)])][-1]
     assert progress.best == {"epoch": 1, "top1": 0.5} and progress.best_ema == {"epoch": 2, "top1": 0.625}
-    lines = run_lines.summary(progress, 9, "models/r", LOG).splitlines()
+    lines = logs.summary(progress, 9, "models/r", LOG).splitlines()
     assert lines[:4] == [
         "done: best top-1 0.5000, at epoch 1 of 9",
         "  model  models/r/best.params",
@@ -78,7 +88,7 @@ def test_the_best_are_the_first_of_their_kind_and_the_end_names_their_files():
     assert lines[4:] == [
         "  log    log/text/r.log and log/csv/r.csv",
         "  board  tensorboard --logdir log/board",
-        "  test   python scripts/cifar10_test.py --params models/r/best.params",
+        f"  test   {command('test')} --params models/r/best.params",
     ]
-    progress.best = progress.best_ema = None  # the disk took neither
-    assert run_lines.summary(progress, 9, "models/r", LOG).splitlines()[-1].endswith("--params models/r/last.params")
+    progress.best = progress.best_ema = None  # neither could be saved
+    assert logs.summary(progress, 9, "models/r", LOG).splitlines()[-1].endswith("--params models/r/last.params")

@@ -1,0 +1,78 @@
+"""Find installed packages, load their libraries, and import them without their side effects on each other."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import importlib.util
+import sys
+import types
+from typing import Any, Iterator, List, Optional, Tuple
+
+
+def installed_version(name: str) -> Optional[str]:
+    """Return the version of the installed distribution `name`, or None where it is not installed."""
+    from importlib import metadata  # not at the top: Python 3.7 lacks it and is to get the message of `check_python`
+
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def package_folders(name: str) -> Tuple[List[str], bool]:
+    """Return the folders of the package `name`, and whether it has an `__init__.py`.
+
+    The list is empty where there is no such package.
+    """
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        return [], False
+    return list(spec.submodule_search_locations or []), bool(spec.origin and spec.has_location)
+
+
+def load_library(path: str) -> bool:
+    """Load a shared library with its symbols visible to all others; return whether that worked."""
+    try:
+        ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def hide_module(name: str) -> Iterator[None]:
+    """Context in which ``import name`` fails, as it does where that package is not installed."""
+    module = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]  # the import system's own mark for "not to be found"
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if module:
+            sys.modules[name] = module
+
+
+class LazyModule(types.ModuleType):
+    """Module that is imported when one of its attributes is first used."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextlib.contextmanager
+def importing_gluoncv() -> Iterator[None]:
+    """Context to import GluonCV in, without two side effects of that import.
+
+    GluonCV refuses to be imported beside PyTorch 2, so PyTorch is hidden from it. It also makes Pillow accept truncated
+    images in the whole process, which is undone.
+    """
+    from PIL import ImageFile
+
+    truncated = ImageFile.LOAD_TRUNCATED_IMAGES
+    try:
+        with hide_module("torch"):
+            yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = truncated

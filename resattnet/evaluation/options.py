@@ -13,7 +13,7 @@ from ..data.corruptions import CORRUPTIONS, parse_names
 from ..data.options import DataOptions
 from ..models.options import NetworkOptions
 from ..system.errors import InputError
-from ..system.option_groups import SEVERAL_CPUS, DeviceOptions, GpuOptions
+from ..system.option_groups import DEVICE_RULES, SEVERAL_CPUS, DeviceOptions, GpuOptions
 from ..system.option_rules import Conflict, Need, When
 from ..system.options import Options, assignment, option, redefine, resolve_output
 
@@ -100,7 +100,7 @@ class TestOptions(CalibrationOptions, DeviceOptions, ModelFileOptions):
         unset="24",
     )
 
-    rules = DeviceOptions.rules + (
+    rules = DEVICE_RULES + (
         Conflict(When("ensemble"), When("corruptions"), reason="corruptions are measured of single files only"),
         Conflict(
             When("graph"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Optional, Tuple
+from typing import Optional, Tuple
 
 from .option_rules import Conflict, Rule, When
 from .options import Options, option
 
 GPUS = When("num_gpus", above=0, instead=0)  # where the GPUs have to go, the CPU computes
 SEVERAL_CPUS = When("num_cpus", above=1)
+DEVICE_RULES: Tuple[Rule, ...] = (Conflict(GPUS, SEVERAL_CPUS),)
 
 
 @dataclass(frozen=True)
@@ -42,4 +43,4 @@ class DeviceOptions(GpuOptions):
     )
     workers: int = option(0, "processes that make batches; 0: the main process makes them", low=0, short="-j")
 
-    rules: ClassVar[Tuple[Rule, ...]] = (Conflict(GPUS, SEVERAL_CPUS),)
+    rules = DEVICE_RULES

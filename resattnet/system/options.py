@@ -112,7 +112,7 @@ class Options:
     heading : str or None
         Heading in `--help` of the options that a class declares first.
     rules : tuple of option_rules.Rule
-        The rules between options of the class.
+        The rules between options of the class. A subclass sets both without an annotation: they are no fields.
     """
 
     heading: ClassVar[Optional[str]] = None

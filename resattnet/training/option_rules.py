@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 from ..models.spec import NETWORK_OPTIONS
-from ..system.option_groups import GPUS, SEVERAL_CPUS, DeviceOptions
+from ..system.option_groups import DEVICE_RULES, GPUS, SEVERAL_CPUS
 from ..system.option_rules import BelongsTo, Conflict, Need, When, Within
 
 
@@ -33,7 +33,7 @@ _TRAINED = "the one starts from trained weights, the other sets some to zero"
 _AFTER_WARMUP = "give epochs after the warm-up (`warmup_epochs={low}`)"
 _BETWEEN = "give epochs after the warm-up (`warmup_epochs={above}`) and before the last ({below})"
 
-TRAINING_RULES = DeviceOptions.rules + (
+TRAINING_RULES = DEVICE_RULES + (
     # Data and network
     Conflict(DALI, When("data_format", "bin"), reason=_RECORDS, way_out="give `data_format=rec`"),
     Conflict(When("label_noise"), DALI, reason="DALI reads the labels as they are"),

@@ -1,7 +1,7 @@
 """Options classes and their rules: groups, the check, and the merge of options given into older ones."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Optional, Tuple
+from typing import Optional, Tuple
 
 import pytest
 
@@ -30,7 +30,7 @@ class Kitchen(Oven):
     cake: str = option("plain", "cake", choices=("plain", "cheese", "none"))
     icing: Optional[str] = option(None, "icing")
 
-    rules: ClassVar[tuple] = (
+    rules = (
         Conflict(When("gas"), When("fan"), When("heat", above=200), reason="the flame goes out"),
         Within(
             "turns", above=lambda values: values["minutes"] // 10, below="minutes", reason="from {above} to {below}"

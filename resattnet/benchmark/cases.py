@@ -220,8 +220,8 @@ def torch_twin(options, dtype):
             f"PyTorch is not here ({error}) and its rows are left out: python -m pip install -e '.[bench]'"
         )
     torch_network.torch.set_num_threads(threads())
-    net = torch_network.attention_cifar(10, options.num_layers, options.widths)
-    return torch_network, torch_network.load_gluon(net, initialised_net(options))
+    net = initialised_net(options)
+    return torch_network, torch_network.load_gluon(torch_network.build(net.spec), net)
 
 
 def torch_training(options, dtype):

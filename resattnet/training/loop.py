@@ -300,7 +300,7 @@ class Run:
         new values to them gives the same numbers every time.
         """
         net = self._make_net(mx.init.Zero(), learns=False)
-        parameters.copy(self.net, net)
+        parameters.copy_parameters(self.net, net)
         if average:
             average.copy_to(net)
         return net

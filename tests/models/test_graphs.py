@@ -126,21 +126,26 @@ def test_int8_computes_in_int8_and_sees_what_float32_sees(trained, capfd):
     assert graph(images(2, 3, 37, 50)).shape == (2, 10)
 
 
-@pytest.mark.parametrize("name", ["get_attention_cifar", "get_attention_net"])
-def test_int8_sees_small_channels_beside_large_ones(name):
-    """The channels of a trained stem have ranges that differ a thousandfold; the first unit brings them to one."""
-    net = initialised(getattr(resattnet, name)(10, 56))
-    x = images(16, 3, 64, 64)
-    expected, weights = net(x).asnumpy(), net.features[1]
-    unit = net.features[3 if name == "get_attention_cifar" else 4]
-    scale = mx.nd.array(10.0 ** np.random.default_rng(5).uniform(-3, 0, weights.gamma.shape))
-    for parameter in (weights.gamma, weights.beta, unit.bn1.running_mean):
+@pytest.mark.parametrize(
+    "build, side, widths, first_unit",
+    [(resattnet.get_attention_cifar, 32, "thin", 3), (resattnet.get_attention_net, 64, "full", 4)],
+)
+def test_int8_sees_small_channels_beside_large_ones(build, side, widths, first_unit):
+    """The channels of a trained stem have ranges that differ a thousandfold; the first unit brings them to one.
+
+    The correlation is 0.998, and was 0.97 with the stem's output in INT8.
+    """
+    net = initialised(build(10, 56, widths=widths))
+    x = images(16, 3, side, side)
+    before, stem, unit = net(x).asnumpy(), net.features[1], net.features[first_unit].bn1
+    scale = 10.0 ** mx.nd.array(np.random.default_rng(5).uniform(-2, 1, stem.gamma.shape))
+    for parameter in (stem.gamma, stem.beta, unit.running_mean):
         parameter.set_data(parameter.data() * scale)
-    unit.bn1.running_var.set_data(unit.bn1.running_var.data() * scale**2)
-    np.testing.assert_allclose(net(x).asnumpy(), expected, rtol=0.1, atol=0.1 * expected.std())  # but for epsilon
+    unit.running_var.set_data(unit.running_var.data() * scale**2)
+    expected = net(x).asnumpy()
+    assert abs(expected - before).max() < 0.1 * before.std()  # 0.04: the normalisation's epsilon
     found = quantize(net, x.asnumpy())(x).asnumpy()
-    print(np.corrcoef(found.ravel(), expected.ravel())[0, 1])
-    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.9
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
 
 
 def test_int8_of_the_packaged_network_on_real_images(cifar10_dir):

@@ -187,7 +187,7 @@ def test_what_is_validated_has_the_running_statistics_of_the_last_step():
         loss.backward()
         trainer.step(32)
     average_running_statistics(net)
-    parameters.copy(net, copy)
+    parameters.copy_parameters(net, copy)
     mx.nd.waitall()
     copied = copy._collect_params_with_prefix()
     for name, parameter in net._collect_params_with_prefix().items():

@@ -25,6 +25,8 @@ from resattnet.models.zoo import get_attention_cifar, get_attention_net
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 
+pytestmark = pytest.mark.isa
+
 onnx = pytest.importorskip("onnx", reason="python -m pip install -e '.[onnx]'")
 onnxruntime = pytest.importorskip("onnxruntime", reason="python -m pip install -e '.[onnx]'")
 

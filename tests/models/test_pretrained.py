@@ -23,6 +23,8 @@ from resattnet.system.errors import InputError
 from resattnet.system.files import digest
 from resattnet.system.mxnet import mx
 
+pytestmark = pytest.mark.isa
+
 NAME, RECIPE = "cifar10_attention56_thin", "thin56-proof"
 
 

@@ -15,6 +15,8 @@ from resattnet.training import loop
 from resattnet.training.ema import MovingAverage
 from resattnet.training.options import TrainingOptions
 
+pytestmark = pytest.mark.isa
+
 
 @pytest.mark.parametrize("decay", [0.5, 0.99])
 def test_average_of_a_parameter(decay):

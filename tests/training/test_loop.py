@@ -47,6 +47,7 @@ def test_a_run_leaves_its_logs_and_models(options, capsys):
     assert parameters.read_description(run.folder + "/best.params")["validation_top1"] == best
 
 
+@pytest.mark.isa
 def test_training_learns(options):
     history = loop.train(elsewhere(options, "learns", epochs=10, lr=0.2)).progress.history
     assert history[-1]["train_loss"] < 0.9 * history[0]["train_loss"]

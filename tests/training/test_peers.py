@@ -14,6 +14,8 @@ from resattnet.data import datasets
 from resattnet.system.mxnet import mx
 from resattnet.training import loop
 
+pytestmark = pytest.mark.isa
+
 STEPS, BATCH, HIDDEN, CLASSES = 10, 16, 12, 10
 SEED, LR, MOMENTUM, WD, EPSILON, ALPHA = 7, 0.05, 0.9, 0.01, 0.1, 0.8
 EPOCHS, EPOCH_STEPS, WARMUP_STEPS = 3, 4, 4

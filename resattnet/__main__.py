@@ -87,7 +87,7 @@ def networks():
 
 def trained():
     """Lines: the trained parameters that come with the package."""
-    from .models.parameters import packaged_names
+    from .models.packaged import packaged_names
     from .models.pretrained import describe_pretrained
 
     for name in packaged_names():

@@ -251,8 +251,8 @@ def torch_twin(options: BenchmarkOptions, dtype: str) -> Tuple[Any, Any]:
             f"PyTorch is not installed ({error}), and its rows are left out: python -m pip install -e '.[bench]'"
         ) from error
     torch_network.torch.set_num_threads(threads())
-    net = torch_network.attention_cifar(10, options.num_layers, options.widths)
-    return torch_network, torch_network.load_gluon(net, initialised_net(options))
+    net = initialised_net(options)
+    return torch_network, torch_network.load_gluon(torch_network.build(net.spec), net)
 
 
 def torch_training(options: BenchmarkOptions, dtype: str) -> Callable[[], int]:

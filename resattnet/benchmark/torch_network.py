@@ -1,31 +1,37 @@
-"""The networks of `network` once more, in PyTorch: the rival of `benchmarks`, with the same layers, names and weights.
+"""Build the networks of `models.network` in PyTorch, for comparison: the same layers, names and weights.
 
-Nothing else in the package imports this module or PyTorch. Submodules have the names of the Gluon nets', so that
-`load_gluon` only has to rename the two parameters of batch normalisation, whose defaults agree (PyTorch's momentum
-0.1 is Gluon's 0.9). Sizes, strides and channels come from the same tables.
+The benchmark imports this module, and with it PyTorch, only where it measures PyTorch. Submodules are named as in the
+Gluon networks, so that `load_gluon` renames the two parameters of batch normalisation and nothing else. The defaults
+of batch normalisation agree: PyTorch's momentum 0.1 is Gluon's 0.9. Depths, widths, strides and levels are those of
+`models.spec`.
 """
+
+from __future__ import annotations
+
+from typing import Any, Callable, List
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..models.spec import CIFAR_WIDTHS, IMAGENET_WIDTHS, MASK_LEVELS, TAIL_UNITS, attention_net_spec, choose
+from ..models.spec import MASK_LEVELS, TAIL_UNITS, NetworkSpec
+from ..system.errors import InputError
 
 _TORCH_NAMES = {"gamma": "weight", "beta": "bias"}
 
 
-def _relu(x):
+def _relu(x: torch.Tensor) -> torch.Tensor:
     return F.relu(x, inplace=True)
 
 
-def _conv(in_channels, channels, kernel=1, stride=1):
+def _conv(in_channels: int, channels: int, kernel: int = 1, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(in_channels, channels, kernel, stride, kernel // 2, bias=False)
 
 
 class Bottleneck(nn.Module):
-    """As `units.Bottleneck`; (N, in_channels, H, W) to (N, channels, ceil(H / stride), ceil(W / stride))."""
+    """`units.Bottleneck`: maps (N, in_channels, H, W) to (N, channels, ceil(H / stride), ceil(W / stride))."""
 
-    def __init__(self, channels, in_channels, stride=1):
+    def __init__(self, channels: int, in_channels: int, stride: int = 1) -> None:
         super().__init__()
         inner = channels // 4
         self.bn1, self.conv1 = nn.BatchNorm2d(in_channels), _conv(in_channels, inner)
@@ -35,7 +41,7 @@ class Bottleneck(nn.Module):
         if channels != in_channels or stride != 1:
             self.projection = _conv(in_channels, channels, stride=stride)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         activated = _relu(self.bn1(x))
         shortcut = self.projection(activated) if self.projection else x
         y = _relu(self.bn2(self.conv1(activated)))
@@ -43,15 +49,15 @@ class Bottleneck(nn.Module):
         return self.conv3(y) + shortcut
 
 
-def unit_sequence(count, channels):
-    """`count` bottlenecks one after another, `channels` in and out."""
+def unit_sequence(count: int, channels: int) -> nn.Sequential:
+    """Return `count` bottlenecks in a row, each with `channels` channels in and out."""
     return nn.Sequential(*(Bottleneck(channels, channels) for _ in range(count)))
 
 
 class Hourglass(nn.Module):
-    """As `attention.Hourglass`: `levels` times down, then up again to the size that came in."""
+    """`attention.Hourglass`: `levels` times down, then up again to the input's size."""
 
-    def __init__(self, channels, levels, r):
+    def __init__(self, channels: int, levels: int, r: int) -> None:
         super().__init__()
         self.pool = nn.MaxPool2d(3, 2, 1)
         self.down = unit_sequence(r, channels)
@@ -61,7 +67,7 @@ class Hourglass(nn.Module):
             self.inner = Hourglass(channels, levels - 1, r)
         self.up = unit_sequence(r, channels)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.down(self.pool(x))
         if self.inner:
             y = self.inner(y) + self.skip(y)
@@ -69,23 +75,23 @@ class Hourglass(nn.Module):
 
 
 class SoftMask(nn.Module):
-    """As `attention.SoftMask`: an hourglass, two 1x1 convolutions and a sigmoid."""
+    """`attention.SoftMask`: an hourglass, two 1x1 convolutions and a sigmoid."""
 
-    def __init__(self, channels, levels, r):
+    def __init__(self, channels: int, levels: int, r: int) -> None:
         super().__init__()
         self.hourglass = Hourglass(channels, levels, r)
         self.bn1, self.conv1 = nn.BatchNorm2d(channels), _conv(channels, channels)
         self.bn2, self.conv2 = nn.BatchNorm2d(channels), _conv(channels, channels)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.conv1(_relu(self.bn1(self.hourglass(x))))
         return torch.sigmoid(self.conv2(_relu(self.bn2(y))))
 
 
 class AttentionModule(nn.Module):
-    """As `attention.AttentionModule`: `p` units, the trunk weighted by the soft mask, `p` units."""
+    """`attention.AttentionModule`: `p` units, the trunk weighted by the soft mask, `p` units."""
 
-    def __init__(self, channels, levels, p, t, r, learning="arl"):
+    def __init__(self, channels: int, levels: int, p: int, t: int, r: int, learning: str = "arl") -> None:
         super().__init__()
         self._residual = learning == "arl"
         self.first = unit_sequence(p, channels)
@@ -93,31 +99,48 @@ class AttentionModule(nn.Module):
         self.mask = SoftMask(channels, levels, r)
         self.last = unit_sequence(p, channels)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.first(x)
         trunk, mask = self.trunk(x), self.mask(x)
         return self.last((1 + mask) * trunk if self._residual else mask * trunk)
 
 
-def _imagenet_stem(channels):
+def _imagenet_stem(channels: int) -> List[nn.Module]:
     return [_conv(3, channels, 7, 2), nn.BatchNorm2d(channels), nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1)]
 
 
-def _cifar_stem(channels):
+def _cifar_stem(channels: int) -> List[nn.Module]:
     return [_conv(3, channels, 3), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
 
 
-class AttentionNet(nn.Module):
-    """As `network.AttentionNet`: images (N, 3, H, W) to logits (N, classes), `features` then `output`."""
+_STEMS = {"cifar": _cifar_stem, "imagenet": _imagenet_stem}
 
-    def __init__(self, classes, stem, spec, widths, stage_strides=(1, 2, 2), attention_learning="arl"):
+
+class AttentionNet(nn.Module):
+    """`network.AttentionNet`: maps images (N, 3, H, W) to logits (N, classes); `features` then `output`.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+
+    Raises
+    ------
+    InputError
+        If the network has a unit, an attention type or a mask that this module does not implement.
+    """
+
+    def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
-        layers, channels = list(stem), widths.stem
-        for width, stride, levels, modules in zip(widths.stages, stage_strides, MASK_LEVELS, spec.modules):
+        for field in ("unit", "attention", "mask"):
+            value, only = getattr(spec, field), getattr(NetworkSpec, field)
+            if value != only:
+                raise InputError(f"`{field}={value}`: the PyTorch network has {only} only")
+        depth, widths = spec.depth, spec.channels
+        layers, channels = _STEMS[spec.stem](widths.stem), widths.stem
+        for width, stride, levels, modules in zip(widths.stages, spec.stage_strides, MASK_LEVELS, depth.modules):
             layers.append(Bottleneck(width, channels, stride))
-            layers += [
-                AttentionModule(width, levels, spec.p, spec.t, spec.r, attention_learning) for _ in range(modules)
-            ]
+            for _ in range(modules):
+                layers.append(AttentionModule(width, levels, depth.p, depth.t, depth.r, spec.attention_learning))
             channels = width
         for stride in (2,) + (1,) * (TAIL_UNITS - 1):
             layers.append(Bottleneck(widths.tail, channels, stride))
@@ -125,62 +148,61 @@ class AttentionNet(nn.Module):
         self.features = nn.Sequential(
             *layers, nn.BatchNorm2d(channels), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten()
         )
-        self.output = nn.Linear(channels, classes)
+        self.output = nn.Linear(channels, spec.classes)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.output(self.features(x))
 
 
-def attention_net(classes, num_layers, widths="full", **kwargs):
-    """The rival of `network.get_attention_net`, with the same arguments."""
-    spec = choose("num_layers", num_layers, attention_net_spec)
-    widths = choose("widths", widths, IMAGENET_WIDTHS)
-    return AttentionNet(classes, _imagenet_stem(widths.stem), spec, widths, **kwargs)
+def build(spec: NetworkSpec) -> AttentionNet:
+    """Return the network of a specification, with PyTorch's default initialisation. See `AttentionNet`."""
+    return AttentionNet(spec)
 
 
-def attention_cifar(classes, num_layers, widths="full", **kwargs):
-    """The rival of `network.get_attention_cifar`, with the same arguments."""
-    spec = choose("num_layers", num_layers, attention_net_spec)
-    widths = choose("widths", widths, CIFAR_WIDTHS)
-    return AttentionNet(classes, _cifar_stem(widths.stem), spec, widths, **kwargs)
-
-
-def gluon_name(name):
-    """The PyTorch name of a parameter that Gluon calls `name` ('features.1.gamma') within its net."""
+def torch_name(name: str) -> str:
+    """Return the PyTorch name of the parameter that Gluon calls `name`, as 'features.1.gamma'."""
     path, _, last = name.rpartition(".")
     return ".".join(part for part in (path, _TORCH_NAMES.get(last, last)) if part)
 
 
-def load_gluon(module, net):
-    """Give a PyTorch net the weights and running statistics of the Gluon net of the same kind.
+def load_gluon(module: AttentionNet, net: Any) -> AttentionNet:
+    """Copy the weights and running statistics of a Gluon network to the PyTorch network of the same specification.
 
     Parameters
     ----------
     module : AttentionNet
-        Of this module.
+        The PyTorch network.
     net : network.AttentionNet
-        Initialised, with the same depth, widths and classes.
+        The Gluon network, initialised.
 
     Returns
     -------
     AttentionNet
-        The module itself.
+        `module`.
 
     Raises
     ------
     RuntimeError
-        If the two nets differ in a name or a shape.
+        If the networks differ in a name or a shape.
     """
-    # By structure and not by `name`: the latter counts how many nets the process has made.
+    # Names by structure: `Parameter.name` contains the number of networks that the process has built.
     parameters = net._collect_params_with_prefix()
     module.load_state_dict(
-        {gluon_name(name): torch.from_numpy(parameter.data().asnumpy()) for name, parameter in parameters.items()}
+        {torch_name(name): torch.from_numpy(parameter.data().asnumpy()) for name, parameter in parameters.items()}
     )
     return module
 
 
-def training_step(module, images, labels, dtype="float32", lr=1e-3, momentum=0.9, wd=1e-4):
-    """A function that trains the net one step on a batch: channels_last, Nesterov momentum, cross-entropy.
+def training_step(
+    module: AttentionNet,
+    images: Any,
+    labels: Any,
+    dtype: str = "float32",
+    lr: float = 1e-3,
+    momentum: float = 0.9,
+    wd: float = 1e-4,
+) -> Callable[[], None]:
+    """Return a function that trains the network one step on a batch: channels_last, Nesterov momentum, cross-entropy.
 
     Parameters
     ----------
@@ -188,15 +210,16 @@ def training_step(module, images, labels, dtype="float32", lr=1e-3, momentum=0.9
     images : float32 array (N, 3, H, W)
     labels : int array (N,)
     dtype : {'float32', 'bfloat16'}
-        bfloat16 by autocast: weights and optimizer stay float32.
+        bfloat16 is by autocast: weights and optimizer stay float32.
     lr, momentum, wd : float
+        Learning rate, momentum and weight decay.
     """
     module = module.train().to(memory_format=torch.channels_last)
     images = torch.from_numpy(images).to(memory_format=torch.channels_last)
     labels = torch.from_numpy(labels).long()
     optimizer = torch.optim.SGD(module.parameters(), lr, momentum, weight_decay=wd, nesterov=True)
 
-    def step():
+    def step() -> None:
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
             loss = F.cross_entropy(module(images), labels)
@@ -206,12 +229,12 @@ def training_step(module, images, labels, dtype="float32", lr=1e-3, momentum=0.9
     return step
 
 
-def inference_step(module, images, dtype="float32"):
-    """A function that computes the logits of a batch: channels_last, `dtype` as in `training_step`."""
+def inference_step(module: AttentionNet, images: Any, dtype: str = "float32") -> Callable[[], torch.Tensor]:
+    """Return a function that computes the logits of a batch: channels_last, `dtype` as in `training_step`."""
     module = module.eval().to(memory_format=torch.channels_last)
     images = torch.from_numpy(images).to(memory_format=torch.channels_last)
 
-    def step():
+    def step() -> torch.Tensor:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
             return module(images)
 

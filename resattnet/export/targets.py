@@ -237,7 +237,7 @@ def export_float16(trained, prefix, images):
     expected = _logits(trained.net, images)
     half, again = (build(trained.network) for _ in range(2))
     half.initialize()
-    parameters.copy(trained.net, half)
+    parameters.copy_parameters(trained.net, half)
     half.cast("float16")
     if not parameters.all_finite(half):
         raise InputError("--to float16: a parameter is beyond 65504, the largest number that float16 has")

@@ -1,1 +1,1 @@
-"""The networks: their specification, units, attention modules, builders and trained parameters."""
+"""Specify, build, load and transform networks: units, attention modules, trained parameters, other graphs."""

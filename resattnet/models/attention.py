@@ -16,33 +16,43 @@ Unit = Callable[..., HybridBlock]  # `unit(channels, in_channels, stride=1)`
 class Interpolation(HybridBlock):
     """Bilinear interpolation with aligned corners to the size of another map, as two matrix products.
 
-    MXNet's own `BilinearResize2D` gives other gradients from run to run where there are two threads,
-    and is 2 to 7 times slower on these maps, backward included. It is what other formats know, though: while
-    `as_operator` is set, a symbol that is composed has it in their place.
+    MXNet's own `BilinearResize2D` is 2 to 7 times slower on these maps, backward included, and with two threads its
+    gradients differ from run to run. Other formats know that operator and not the products, so that an export sets
+    `as_operator`.
+
+    Attributes
+    ----------
+    as_operator : bool
+        Whether a symbol that is composed has `BilinearResize2D` in place of the two products.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._dtype = "float32"
         self.as_operator = False
 
-    def cast(self, dtype):
-        """As `gluon.Block.cast`."""
+    def cast(self, dtype: str) -> None:
+        """Change the data type, as `gluon.Block.cast` does."""
         super().cast(dtype)
         self._dtype = dtype
 
-    def _weights(self, F, x, like, axis):
-        """Share of each row (axis 2) or column (axis 3) of `x` in each of `like`: shape (large, small)."""
-        # Of one image, since the whole batch would be brought to the plain layout for its shape alone.
+    def _weights(self, F: Any, x: Any, like: Any, axis: int) -> Any:
+        """Return the share of each row (axis 2) or column (axis 3) of `x` in each of `like`: shape (large, small)."""
+        # The shape of one image: reading that of the whole batch would convert all of it to the plain layout.
+        # Every array has at least two axes, which `mx.viz.print_summary` needs.
+        end = tuple(None if place == axis else 1 for place in range(4))
         small, large = (
-            F.contrib.arange_like(F.cast(F.slice(array, begin=(0,), end=(1,)), "float32"), axis=axis)
+            F.contrib.arange_like(
+                F.slice(F.cast(F.slice(array, begin=(0,), end=(1,)), "float32"), begin=(0, 0, 0, 0), end=end)
+            )
             for array in (x, like)
         )
-        scale = F.broadcast_div(F.max(small), F.maximum(F.max(large), 1))
-        distances = F.broadcast_sub(F.expand_dims(F.broadcast_mul(large, scale), 1), F.expand_dims(small, 0))
+        last = F.maximum(F.max(large, keepdims=True), 1)
+        positions = F.broadcast_mul(large, F.broadcast_div(F.max(small, keepdims=True), last))
+        distances = F.broadcast_sub(F.reshape(positions, shape=(-1, 1)), F.reshape(small, shape=(1, -1)))
         return F.cast(F.BlockGrad(F.relu(1 - F.abs(distances))), self._dtype)
 
-    def hybrid_forward(self, F, x, like):
+    def hybrid_forward(self, F: Any, x: Any, like: Any) -> Any:
         """Map (N, C, h, w) to (N, C, H, W), the size of `like`."""
         if self.as_operator:
             return F.contrib.BilinearResize2D(x, like, mode="like")
@@ -52,23 +62,23 @@ class Interpolation(HybridBlock):
 
 
 class Hourglass(HybridBlock):
-    """Bottom-up top-down branch: `levels` times down, then up again to the size that came in (section 3.2).
+    """Bottom-up top-down branch of the mask (section 3.2): `levels` times down, then up again to the input's size.
 
-    Each level halves its input, applies `r` units, adds the next level within to a skip unit, applies
-    `r` units more and interpolates back. The innermost has `2 r` units; the outermost adds nothing of
-    its own input.
+    Each level halves its input, applies `r` units, adds the result of the next level to that of a skip unit, applies
+    `r` more units and interpolates to the size of its input. The innermost level has no next level, so that its
+    `2 r` units follow each other.
 
     Parameters
     ----------
     channels : int
         Channels in and out.
     levels : int
-        How many times the map is halved, at least 1.
+        Number of times that the map is halved, at least 1.
     r : int
-        Units between two neighbouring poolings.
+        Units between two successive poolings.
     sampling : bool
-        False leaves out the poolings and interpolations and nothing else, as the local mask of table 4: units, sums
-        and parameters are the same, all at full size, so that only the sampling is compared.
+        False leaves out the poolings and interpolations and nothing else (the local mask of table 4): units, sums
+        and parameters are the same, all at full size, so that a comparison shows the effect of sampling alone.
     unit : class
         The residual unit, a class of `models.units`.
     """
@@ -89,7 +99,7 @@ class Hourglass(HybridBlock):
             self.small_anchor = LayoutAnchor()
             self.interpolation = Interpolation() if sampling else None
 
-    def hybrid_forward(self, F, x):
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
         """Map (N, channels, H, W) to the same shape, for any H and W."""
         y = self.down(self.pool(x) if self.pool else x)
         if self.inner:
@@ -99,14 +109,14 @@ class Hourglass(HybridBlock):
 
 
 class SoftMask(HybridBlock):
-    """Soft mask branch M(x): an hourglass, two 1x1 convolutions and the attention's type (sections 3.2, 3.3).
+    """Soft mask branch M(x): an hourglass, two 1x1 convolutions and the attention type (sections 3.2, 3.3).
 
     Parameters
     ----------
     channels, levels, r, sampling, unit
         As in `Hourglass`.
     attention : {'mixed', 'channel', 'spatial'}
-        The last step: `mixed_attention`, `channel_attention` or `spatial_attention`.
+        The last step, a key of `attention_types.ATTENTION`.
     """
 
     def __init__(
@@ -128,8 +138,8 @@ class SoftMask(HybridBlock):
             self.bn2 = nn.BatchNorm(in_channels=channels)
             self.conv2 = nn.Conv2D(channels, 1, use_bias=False, in_channels=channels)
 
-    def hybrid_forward(self, F, x):
-        """Map (N, channels, H, W) to a mask of the same shape, in (0, 1); in (-1, 1) of channel attention."""
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        """Map (N, channels, H, W) to a mask of the same shape, in (0, 1), or in (-1, 1) for channel attention."""
         y = self.conv1(relu(F, self.bn1(self.hourglass(x))))
         return self._attention(F, self.conv2(relu(F, self.bn2(y))))
 
@@ -144,7 +154,7 @@ class AttentionModule(HybridBlock):
     levels : int
         Levels of the mask's hourglass.
     p, t, r : int
-        Units before and after, in the trunk, and between two poolings of the mask.
+        Units before and after the trunk, in the trunk, and between two successive poolings of the mask.
     learning : {'arl', 'nal'}
         Attention residual learning, (1 + M) T (equation 3), or naive attention learning, M T.
     attention : {'mixed', 'channel', 'spatial'}
@@ -157,7 +167,8 @@ class AttentionModule(HybridBlock):
     Raises
     ------
     InputError
-        If one of the three is unknown, or there is no mask and the other two are not left as they are.
+        If `learning`, `attention` or `mask` is unknown, or `mask` is 'none' and one of the other two is not its
+        default.
     """
 
     def __init__(
@@ -182,21 +193,21 @@ class AttentionModule(HybridBlock):
             self.mask = None
             if mask != "none":
                 self.mask = SoftMask(channels, levels, r, attention, mask == "hourglass", unit)
-                self.factor_anchor, self.term_anchor, self.anchor = (
-                    LayoutAnchor("avg"),
-                    LayoutAnchor("max"),
-                    LayoutAnchor("avg"),
-                )
+                self.factor_anchor = LayoutAnchor("avg")
+                self.term_anchor = LayoutAnchor("max")
+                self.anchor = LayoutAnchor("avg")
             self.last = unit_sequence(p, channels, unit)
 
-    def hybrid_forward(self, F, x):
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
         """Map (N, channels, H, W) to the same shape."""
         x = self.first(x)
         trunk = self.trunk(x)
         return self.last(self._weight(trunk, self.mask(x)) if self.mask else trunk)
 
-    def _weight(self, trunk, mask):
+    def _weight(self, trunk: Any, mask: Any) -> Any:
         if self._residual and not self.anchor.active:
-            return (1 + mask) * trunk  # the fastest in float32; a sum has to come last where the layout is kept
+            return (
+                1 + mask
+            ) * trunk  # the fastest in float32; with anchors the sum has to come last to keep the layout
         weighted = self.anchor(mask * self.factor_anchor(trunk))
         return self.term_anchor(trunk) + weighted if self._residual else weighted

@@ -1,77 +1,99 @@
-"""Fast inference on the CPU: other graphs of a trained network, by oneDNN.
+"""Build faster graphs of a trained network for inference on the CPU, with oneDNN.
 
-They are for inference only: batch normalisation is by its running statistics.
+Batch normalisation uses its running statistics in these graphs: they cannot be trained.
 """
 
+from __future__ import annotations
+
 import contextlib
+import json
 import os
 import sys
 import warnings
+from typing import Any, Iterator, List
 
 from ..system.mxnet import mx
 
 CALIBRATION_IMAGES = 256
-BATCH_SIZE = 64  # of calibration
+BATCH_SIZE = 64  # of the calibration
 
 
-def fuse(net):
-    """A graph of the network for inference in which oneDNN computes neighbouring layers in one.
+def fuse(net: Any) -> Any:
+    """Return a graph of the network in which oneDNN computes neighbouring layers as one.
 
     Parameters
     ----------
     net : HybridBlock
-        Initialised, float32, on the CPU. It is left as it is, and its parameters are shared.
+        Initialised, float32, on the CPU. The network is not changed; the graph shares its parameters.
 
     Returns
     -------
     SymbolBlock
         Gives the same logits, up to rounding. It can be exported once it has been called.
     """
-    block = _block(net)
+    block = _symbol_block(net, _symbol(net))
     block.hybridize(backend="MKLDNN", static_alloc=True, static_shape=True)
     return block
 
 
-def quantize(net, images):
-    """The network in INT8: convolutions, normalisations, ReLUs, poolings and the dense layer on whole numbers.
+def quantize(net: Any, images: Any) -> Any:
+    """Return a graph of the network in INT8: its convolutions, normalisations, ReLUs, poolings and dense layer.
 
-    What stays in float32 is the mask's sigmoid, its interpolations and its product with the trunk: in INT8 the
-    product takes the normalisation after it to oneDNN's slowest kernel, and costs accuracy.
+    The sigmoid of the masks, their interpolation and their product with the trunk stay float32: the product in INT8
+    costs accuracy and sends the normalisation behind it to oneDNN's slowest kernel. The layers between the first
+    convolution and the second stay float32 too, see `_layers_before_first_unit`.
 
     Parameters
     ----------
     net : HybridBlock
-        Initialised, float32, on the CPU. It is left as it is.
+        Initialised, float32, on the CPU. The network is not changed.
     images : float32 array (N, 3, H, W)
-        Training images as the network is given them when it is tested. Each layer's range is what they make of it.
+        Training images, normalised as for a test. The range of each layer is measured on them.
 
     Returns
     -------
     SymbolBlock
-        Its parameters are its own. It can be exported once it has been called.
+        Has parameters of its own. It can be exported once it has been called.
     """
-    with warnings.catch_warnings(), _without_notes():
-        warnings.simplefilter("ignore")  # it loads a symbol without the type of its data, and wonders
+    symbol = _symbol(net)
+    with warnings.catch_warnings(), _silent_stderr():
+        warnings.simplefilter("ignore")  # MXNet warns that the symbol it loads does not name the type of its data
         block = mx.contrib.quantization.quantize_net_v2(
-            _block(net),
+            _symbol_block(net, symbol),
             quantized_dtype="int8",
             calib_mode="naive",
             calib_data=mx.io.NDArrayIter(images, batch_size=min(BATCH_SIZE, len(images))),
             num_calib_examples=len(images),
+            exclude_layers=_layers_before_first_unit(symbol),
             exclude_operators=["elemwise_mul"],
         )
     block.hybridize(static_alloc=True, static_shape=True)
     return block
 
 
-def _block(net):
+def _symbol(net: Any) -> Any:
+    return net(mx.sym.var("data", dtype="float32"))
+
+
+def _symbol_block(net: Any, symbol: Any) -> Any:
     data = mx.sym.var("data", dtype="float32")
-    return mx.gluon.SymbolBlock(net(data), data, params=net.collect_params())
+    return mx.gluon.SymbolBlock(symbol, data, params=net.collect_params())
+
+
+def _layers_before_first_unit(symbol: Any) -> List[str]:
+    """Return the names of the layers between the stem's normalisation and the second convolution.
+
+    Training leaves the channels of the stem with ranges that differ a thousandfold, until the normalisation of the
+    first unit brings them to one range. INT8 has one scale for a whole array, which rounds the small channels to 0.
+    """
+    nodes = [node for node in json.loads(symbol.tojson())["nodes"] if node["op"] != "null"]
+    first, second = [place for place, node in enumerate(nodes) if node["op"] == "Convolution"][:2]
+    return [node["name"] for node in nodes[first + 1 : second]][1:]  # the stem's normalisation joins its convolution
 
 
 @contextlib.contextmanager
-def _without_notes():
-    """Keep off stderr what MXNet's library writes there while it quantises: its errors come as exceptions."""
+def _silent_stderr() -> Iterator[None]:
+    """Discard what MXNet's library writes to stderr while it quantises; its errors are exceptions."""
     sys.stderr.flush()
     stderr = os.dup(2)
     with open(os.devnull, "w") as nowhere:

@@ -1,4 +1,4 @@
-"""Build the networks: one class that makes them all from a `NetworkSpec` (section 3.4, table 2)."""
+"""Build a network from a `NetworkSpec` (section 3.4 and table 2 of the paper)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class AttentionNet(HybridBlock):
     ----------
     spec : NetworkSpec
     depth : Spec, optional
-        Units and modules in place of the specification's row of `attention_net_spec`.
+        Numbers of units and modules, in place of the row of `attention_net_spec` that the specification names.
     channels : Widths, optional
-        Channels in place of those that the specification names.
+        Numbers of channels, in place of the row of the stem's widths that the specification names.
     **kwargs
-        `prefix` and `params`, as for any Gluon block.
+        `prefix` and `params` of `gluon.Block`.
 
     Attributes
     ----------
@@ -82,6 +82,6 @@ def build(spec: NetworkSpec, **kwargs: Any) -> AttentionNet:
     ----------
     spec : NetworkSpec
     **kwargs
-        Of `AttentionNet`: `prefix`, `params`; `depth` and `channels` for a network that the tables do not have.
+        Parameters of `AttentionNet`: `prefix`, `params`; `depth` and `channels` for a network that is in no table.
     """
     return AttentionNet(spec, **kwargs)

@@ -1,27 +1,30 @@
-"""Mixed precision on the CPU: the step's graph in bfloat16, the parameters and their updates in float32."""
+"""Train in mixed precision on the CPU: a bfloat16 graph of a network whose parameters stay float32."""
+
+from __future__ import annotations
 
 import importlib
 import json
+from typing import Any, Callable
 
 from ..system.mxnet import mx
 from .units import LayoutAnchor
 
-# What the last step of channel and spatial attention first takes from a convolution: MXNet has neither in bfloat16.
+# The operators that channel and spatial attention apply to the last convolution; MXNet has neither in bfloat16.
 ATTENTION_OPS = ["square", "mean"]
 
 
-def to_bfloat16(net):
-    """A graph of a network that computes in bfloat16, for training; the network itself stays float32.
+def to_bfloat16(net: Any) -> Any:
+    """Return a graph of a network that computes in bfloat16, for training. The network itself stays float32.
 
-    MXNet's automatic mixed precision puts the casts. Convolutions, normalisations, ReLUs, poolings, the sums of the
-    units and the dense layer take bfloat16; the last step of the masks, whatever the attention's type, the product
-    with them, the interpolation and the first convolution, whose three channels oneDNN has no bfloat16 kernel for,
-    stay float32. `units.LayoutAnchor` leads back to bfloat16 after these.
+    MXNet's automatic mixed precision inserts the casts. Convolutions, normalisations, ReLUs, poolings, the sums of
+    the units and the dense layer compute in bfloat16. Four things stay float32: the last step of the masks, whatever
+    the attention type; the product with the masks; the interpolation; the first convolution, since oneDNN has no
+    bfloat16 kernel for its three input channels. `units.LayoutAnchor` returns to bfloat16 after them.
 
     Parameters
     ----------
     net : HybridBlock
-        float32, on the CPU. Its parameters are shared, and get the gradients.
+        float32, on the CPU. The graph shares its parameters, which receive the gradients.
 
     Returns
     -------
@@ -34,7 +37,7 @@ def to_bfloat16(net):
         symbol = net(data)
     finally:
         net.apply(_set_anchor(False))
-    amp = importlib.import_module("mxnet.contrib.amp")  # which `import mxnet` leaves out
+    amp = importlib.import_module("mxnet.contrib.amp")  # `import mxnet` does not import it
     first = next(node["name"] for node in json.loads(symbol.tojson())["nodes"] if node["op"] == "Convolution")
     symbol = amp.convert_symbol(
         symbol,
@@ -50,8 +53,8 @@ def to_bfloat16(net):
     return block
 
 
-def _set_anchor(active):
-    def apply(block):
+def _set_anchor(active: bool) -> Callable[[Any], None]:
+    def apply(block: Any) -> None:
         if isinstance(block, LayoutAnchor):
             block.active = active
 

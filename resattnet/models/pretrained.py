@@ -1,59 +1,58 @@
-"""Trained parameters that come with the package: the files of the folder `weights`, each with its description."""
+"""Describe and load the trained parameters that come with the package."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any
+from typing import Any, Dict, Tuple
 
 from ..system.errors import InputError
-from . import parameters
+from . import packaged
+from .descriptions import read_description
 from .network import AttentionNet
+from .parameters import load_parameters
 from .spec import NetworkSpec
 
-_NETWORK = {field.name for field in dataclasses.fields(NetworkSpec)}  # the fields that a description may have
+_NETWORK_FIELDS = {field.name for field in dataclasses.fields(NetworkSpec)}
+_REQUIRED_FIELDS = {"num_layers", "widths", "classes"}  # the others have defaults: earlier versions did not write them
 
 
-def describe_pretrained(name):
-    """The description of the parameters of that name: network, data set, figures, SHA-256.
+def describe_pretrained(name: str) -> Dict[str, Any]:
+    """Return the description of the packaged parameters of a name: network, data set, figures, SHA-256.
 
     Raises
     ------
     InputError
-        As `describe_file`.
+        As `describe_file`; or if the description has no `validation_top1`.
     """
-    path, description = describe_file(_packaged(name))
+    path, description = describe_file(packaged.packaged_path(name))
     if "validation_top1" not in description:
-        raise InputError(f"{path}: the description beside it lacks validation_top1: {parameters.INSTALL_AGAIN}")
+        raise InputError(f"{path}: the description beside it lacks validation_top1: {packaged.INSTALL_AGAIN}")
     return description
 
 
-def _packaged(name):
-    return os.path.join(parameters.FOLDER, name + ".params")
-
-
-def resolve_path(path):
-    """The path of a parameter file: as given, or of the parameters of that name where no such file is."""
-    if os.path.isfile(path) or path not in parameters.packaged_names():
+def resolve_path(path: str) -> str:
+    """Return the path of a parameter file: `path` itself, or the packaged file of that name if `path` is no file."""
+    if os.path.isfile(path) or path not in packaged.packaged_names():
         return path
-    return _packaged(path)
+    return packaged.packaged_path(path)
 
 
-def describe_file(path):
-    """A parameter file as a run has saved it: its path, by `resolve_path`, and its description.
+def describe_file(path: str) -> Tuple[str, Dict[str, Any]]:
+    """Return the path of a parameter file that a run has saved, by `resolve_path`, and its description.
 
     Raises
     ------
     InputError
-        If the file is missing or damaged, or the description is, or does not say what network and data it is of.
+        If the file is missing or damaged; if its description is, or does not name the network and the data set.
     """
     path = resolve_path(path)
-    way_out = parameters.INSTALL_AGAIN if parameters.is_packaged(path) else "give parameters as a run has saved them"
-    description = parameters.read_description(path)
+    way_out = packaged.INSTALL_AGAIN if packaged.is_packaged(path) else "give parameters as a run has saved them"
+    description = read_description(path)
     if description is None:
         raise InputError(f"{path} has no description beside it: {way_out}")
     network = set(description.get("network", ()))
-    if "dataset" not in description or not {"num_layers", "widths", "classes"} <= network <= _NETWORK:
+    if "dataset" not in description or not _REQUIRED_FIELDS <= network <= _NETWORK_FIELDS:
         raise InputError(
             f"{path}: the description beside it does not say of which network and data set it is: {way_out}"
         )
@@ -61,25 +60,26 @@ def describe_file(path):
 
 
 def load_pretrained(net: AttentionNet, devices: Any = None) -> None:
-    """Fill a network with the trained parameters that the package has for its specification.
+    """Fill a network with the packaged parameters of its specification.
 
     Parameters
     ----------
     net : AttentionNet
     devices : mx.Context or list of mx.Context, optional
-        Where its parameters will be; default: the CPU.
+        Where the parameters are put; default: the CPU.
 
     Raises
     ------
     InputError
-        If the package has none; the message lists the calls for which it has some. If they are damaged.
+        If the package has no parameters for the specification (the message lists the calls for which it has some),
+        or they are damaged.
     """
     available = []
-    for name in parameters.packaged_names():
+    for name in packaged.packaged_names():
         description = describe_pretrained(name)
         spec = NetworkSpec.from_dict(description["network"])
         if spec == net.spec:
-            return parameters.load_parameters(net, _packaged(name), devices)
+            return load_parameters(net, packaged.packaged_path(name), devices)
         available.append(f"{_call(spec)} ({description['dataset']}, top-1 {description['validation_top1']:.4f})")
     raise InputError(
         f"no trained parameters are here for {_call(net.spec)}; there are some for {', '.join(available) or 'none'}"
@@ -87,7 +87,7 @@ def load_pretrained(net: AttentionNet, devices: Any = None) -> None:
 
 
 def _call(spec: NetworkSpec) -> str:
-    """Return the call of a builder that gives the network of a specification."""
+    """Return the call of a builder that returns the network of a specification, as text."""
     builder = {"cifar": "get_attention_cifar", "imagenet": "get_attention_net"}[spec.stem]
     named = [
         f"{field.name}={getattr(spec, field.name)!r}"

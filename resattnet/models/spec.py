@@ -1,7 +1,7 @@
-"""Specify a network as data: `NetworkSpec`, and the tables of depths, widths, stems, units and kinds of attention.
+"""Specify a network as data: `NetworkSpec`, and the tables of depths, widths, stems, units and attention types.
 
-Nothing here imports MXNet. A new depth, width, stem, unit or kind of attention is one row here and one class or
-function in the module that the row names.
+Nothing here imports MXNet. To add a depth, a width, a stem or a unit, add a row here, and for a stem or a unit the
+function or class that the row names. Attention types are in `attention_types.ATTENTION`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from .attention_types import ATTENTION
 from .stems import cifar_stem, imagenet_stem
 
 Spec = namedtuple("Spec", "p t r modules")
-Spec.__doc__ = "Units before and after, in the trunk, in the mask; attention modules of the three stages."
+Spec.__doc__ = (
+    "Depth: `p` units before and after each trunk, `t` in it, `r` between two poolings of its mask; attention modules "
+    "of the three stages."
+)
 
 attention_net_spec = {
     56: Spec(1, 2, 1, (1, 1, 1)),
@@ -38,7 +41,7 @@ IMAGENET_WIDTHS = {"full": Widths(64, (256, 512, 1024), 2048)}
 
 
 class Stem(NamedTuple):
-    """A kind of first layers.
+    """The first layers of a network, and the images that they are designed for.
 
     Attributes
     ----------
@@ -47,9 +50,9 @@ class Stem(NamedTuple):
     widths : dict of str to Widths
         The widths that a network with this stem can have.
     image_size : int
-        Height and width of the images that it is designed for.
+        Height and width of the images.
     classes : int
-        Number of classes of the data set that it is designed for.
+        Number of classes of the data set: CIFAR-10 or ImageNet.
     """
 
     make: Callable[[Any, int], List[Any]]
@@ -62,7 +65,7 @@ STEMS = {
     "cifar": Stem(cifar_stem, CIFAR_WIDTHS, 32, 10),
     "imagenet": Stem(imagenet_stem, IMAGENET_WIDTHS, 224, 1000),
 }
-UNITS = {"bottleneck": "Bottleneck"}  # the class of `models.units`
+UNITS = {"bottleneck": "Bottleneck"}  # the name of a class in `models.units`, which imports MXNet
 ATTENTION_LEARNING = ("arl", "nal")
 MASKS = ("hourglass", "local", "none")
 
@@ -73,7 +76,7 @@ TAIL_UNITS = 3
 
 @dataclasses.dataclass(frozen=True)
 class NetworkSpec:
-    """All that defines a network's layers: `models.build` makes the network from it, and parameter files hold it.
+    """The definition of a network: `network.build` makes the network, and parameter files hold the definition.
 
     Parameters
     ----------
@@ -84,7 +87,7 @@ class NetworkSpec:
     stem : str
         Key of `STEMS`.
     widths : str
-        Key of the stem's widths: 'full' is the reference Gluon size, 'thin' about the paper's own CIFAR size.
+        Key of the stem's widths: 'full' is the size of the reference Gluon network, 'thin' about the paper's for CIFAR.
     unit : str
         Key of `UNITS`.
     attention_learning : {'arl', 'nal'}
@@ -92,14 +95,14 @@ class NetworkSpec:
     attention : str
         Key of `ATTENTION`: the last step of each mask (section 3.3).
     mask : {'hourglass', 'local', 'none'}
-        'local' is the hourglass without its poolings and interpolations; 'none' leaves the trunk alone.
+        'local' is the hourglass without its poolings and interpolations; 'none' has no masks.
     stage_strides : tuple of int
         Stride of the unit that enters each stage.
 
     Raises
     ------
     InputError
-        If a value is unknown, or an option of masks is given for a network without masks.
+        If a value is unknown, or an option of the masks is given for a network without masks.
     """
 
     classes: int
@@ -128,16 +131,18 @@ class NetworkSpec:
         Parameters
         ----------
         network : mapping of str to value
-            As `to_dict` gives it. What earlier versions did not write has its default.
+            As `to_dict` returns it. Fields that are missing, as in files of earlier versions, have their defaults.
 
         Raises
         ------
         InputError
-            If a name or a value is unknown.
+            If a field or a value is unknown, or `classes` is missing.
         """
         unknown = sorted(set(network) - {field.name for field in dataclasses.fields(cls)})
         if unknown:
             raise InputError(f"the network has {', '.join(unknown)}, which this version of resattnet does not know")
+        if "classes" not in network:
+            raise InputError("the network has no number of classes")
         return cls(**network)
 
     def to_dict(self) -> Dict[str, Any]:
@@ -155,17 +160,25 @@ class NetworkSpec:
         return STEMS[self.stem].widths[self.widths]
 
 
-# The fields that the options of a command give; the classes are the data set's.
+# The fields that commands have as options; the number of classes comes from the data set.
 NETWORK_OPTIONS = ("num_layers", "widths", "attention_learning", "attention", "mask")
 
 
 def choose(what: str, name: Any, table: Mapping[Any, Any]) -> Any:
-    """Return the row `name` of a table.
+    """Return the row of a table.
+
+    Parameters
+    ----------
+    what : str
+        The parameter that has the value `name`, for the message.
+    name : key
+        The row.
+    table : mapping
 
     Raises
     ------
     InputError
-        If there is no such row; the message names the parameter `what` and the choices.
+        If there is no such row; the message lists the rows.
     """
     if name not in table:
         raise InputError(f"`{what}={name}`: choose from {', '.join(map(str, table))}")
@@ -173,7 +186,7 @@ def choose(what: str, name: Any, table: Mapping[Any, Any]) -> Any:
 
 
 def check_variant(attention_learning: str, attention: str, mask: str) -> None:
-    """Raise InputError if one of the three is unknown, or says how masks work where there are none."""
+    """Raise InputError if a value is unknown, or one describes the masks of a network without masks."""
     choose("attention_learning", attention_learning, dict.fromkeys(ATTENTION_LEARNING))
     choose("attention", attention, ATTENTION)
     choose("mask", mask, dict.fromkeys(MASKS))
@@ -195,12 +208,12 @@ def trunk_depth(num_layers: int) -> int:
     Returns
     -------
     int
-        20 + 3 (2 p + t) per attention module, which is the key itself for all six.
+        20, and 3 (2 p + t) for each attention module. For all six keys, the result is the key.
 
     Raises
     ------
     InputError
-        If it is no key.
+        If `num_layers` is no key.
     """
     spec = choose("num_layers", num_layers, attention_net_spec)
     return 20 + 3 * (2 * spec.p + spec.t) * sum(spec.modules)

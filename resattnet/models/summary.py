@@ -1,7 +1,9 @@
-"""What a network is made of: its layers, their output shapes, parameters and multiply-accumulates (MACs)."""
+"""Summarise a network: its layers, their output shapes, parameters and multiply-accumulates (MACs)."""
+
+from __future__ import annotations
 
 import json
-from typing import NamedTuple, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -9,20 +11,20 @@ from ..system.mxnet import mx
 
 
 class Layer(NamedTuple):
-    """A layer of `features`, or the output.
+    """A child of `features`, or the output layer.
 
     Attributes
     ----------
     name : str
-        As in parameter files.
+        The layer's prefix in parameter files.
     kind : str
-        Its class.
+        Name of the layer's class.
     shape : tuple of int
-        Of its output for one image, without the batch.
+        Shape of the output for one image, without the batch.
     parameters : int
-        Trainable ones.
+        Number of trainable parameters.
     macs : int
-        Multiply-accumulates of its convolutions and dense layers for one image.
+        Multiply-accumulates of the convolutions and dense layers for one image.
     """
 
     name: str
@@ -32,8 +34,15 @@ class Layer(NamedTuple):
     macs: int
 
 
-def layers(net, height, width):
-    """The `Layer`s of a network, initialised or not, for images of a size."""
+def layers(net: Any, height: int, width: int) -> List[Layer]:
+    """Return the layers of a network, initialised or not, for images of a size.
+
+    Parameters
+    ----------
+    net : AttentionNet
+    height, width : int
+        Size of the images in pixels.
+    """
     outputs, handles = {}, []
     children = [(f"features.{index}", block) for index, block in enumerate(net.features)] + [("output", net.output)]
     data = mx.sym.var("data")
@@ -64,8 +73,8 @@ def layers(net, height, width):
     return rows
 
 
-def _macs(symbol, names, shape):
-    """Multiply-accumulates by weight: each value of it, once for each place of the output."""
+def _macs(symbol: Any, names: Mapping[str, str], shape: Tuple[int, ...]) -> Dict[str, int]:
+    """Return the multiply-accumulates of each weight: its number of values times the positions of the output."""
     internals = symbol.get_internals()
     shapes = dict(zip(internals.list_outputs(), internals.infer_shape(data=shape)[1]))
     nodes, counts = json.loads(symbol.tojson())["nodes"], {}
@@ -77,20 +86,20 @@ def _macs(symbol, names, shape):
     return counts
 
 
-def total(rows):
-    """Parameters and multiply-accumulates of all layers together."""
+def total(rows: Sequence[Layer]) -> Tuple[int, int]:
+    """Return the parameters and the multiply-accumulates of all layers together."""
     return sum(row.parameters for row in rows), sum(row.macs for row in rows)
 
 
-def table(rows):
-    """Layers as lines of text, with their total."""
+def table(rows: Sequence[Layer]) -> List[str]:
+    """Return the layers and their total as lines of text."""
     head = ("layer", "kind", "output", "parameters", "MMACs")
     cells = [
-        (row.name, row.kind, " x ".join(map(str, row.shape)), f"{row.parameters:,}", f"{row.macs / 1000000.0:.2f}")
+        (row.name, row.kind, " x ".join(map(str, row.shape)), f"{row.parameters:,}", f"{row.macs / 1e6:.2f}")
         for row in rows
     ]
     parameters, macs = total(rows)
-    cells.append(("total", "", "", f"{parameters:,}", f"{macs / 1000000.0:.2f}"))
+    cells.append(("total", "", "", f"{parameters:,}", f"{macs / 1e6:.2f}"))
     widths = [max(map(len, column)) for column in zip(head, *cells)]
     return [
         "  ".join(

@@ -1,59 +1,66 @@
-"""Residual units: what trunk, masks and tail are made of."""
+"""Residual units, of which the trunk, the masks and the tail consist, and `LayoutAnchor`."""
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Any, Callable
 
 from ..system.mxnet import mx
 
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
 
 
-def relu(F, x):
-    """ReLU as `Activation`: unlike `F.relu` it is oneDNN's, and leaves the convolutions' layout as it is."""
+def relu(F: Any, x: Any) -> Any:
+    """Return ReLU of x by `Activation`: unlike `F.relu`, it is a oneDNN operator and keeps the convolutions' layout."""
     return F.Activation(x, act_type="relu")
 
 
 class LayoutAnchor(HybridBlock):
-    """The identity, and in a graph of mixed precision a mark: here the network's own type and layout resume.
+    """The identity, which in a graph of mixed precision restores the network's data type and memory layout.
 
-    It is then a pooling of single points, for oneDNN's poolings come in bfloat16, and give gradients in the layout
-    of what came in. Without it, an operator that knows neither (a product, a matrix product, MXNet's sum of
-    gradients) leaves float32 in the plain layout to all that follows: half of the time of a step.
+    An operator that supports neither bfloat16 nor oneDNN's blocked layout (a product, a matrix product, MXNet's sum
+    of gradients) makes all that follow compute in float32 and in the plain layout, which doubles the time of a
+    training step. An active anchor is a pooling with a 1x1 kernel: oneDNN's poolings exist in bfloat16, and return
+    gradients in the layout of their input. An inactive anchor adds nothing to the graph.
 
     Parameters
     ----------
     kind : {'avg', 'max'}
-        The kind of pooling. Two of one kind on one array would be made one, and its buffer not be written over.
+        The kind of pooling. MXNet merges two poolings of one kind on the same array; the memory of the result cannot
+        be reused then, so that two anchors on one array are given different kinds.
+
+    Attributes
+    ----------
+    active : bool
+        Set by `precision.to_bfloat16` while it composes the graph.
     """
 
-    def __init__(self, kind="avg", **kwargs):
+    def __init__(self, kind: str = "avg", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._kind = kind
         self.active = False
 
-    def hybrid_forward(self, F, x):
-        """Map an array (N, C, H, W) to itself."""
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
+        """Return an array (N, C, H, W) as it is."""
         return F.Pooling(x, kernel=(1, 1), stride=(1, 1), pool_type=self._kind) if self.active else x
 
 
 class Bottleneck(HybridBlock):
     """Pre-activation bottleneck residual unit (He et al., arXiv 1603.05027; section 3.1 of the paper).
 
-    BN-ReLU-conv1x1-BN-ReLU-conv3x3-BN-ReLU-conv1x1 plus the input. Where channels or stride change,
-    the shortcut is a 1x1 convolution of the activated (BN-ReLU) input.
+    The branch is BN-ReLU-conv1x1-BN-ReLU-conv3x3-BN-ReLU-conv1x1; the shortcut is the input. Where channels or
+    stride change, the shortcut is a 1x1 convolution of the activated (BN-ReLU) input.
 
     Parameters
     ----------
     channels : int
-        Channels of the output; the 3x3 convolution has a quarter of them.
+        Channels of the output; the 3x3 convolution has a quarter of that number.
     in_channels : int
         Channels of the input.
     stride : int
         Stride of the 3x3 convolution and of the shortcut.
     """
 
-    def __init__(self, channels, in_channels, stride=1, **kwargs):
+    def __init__(self, channels: int, in_channels: int, stride: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         inner = channels // 4
         with self.name_scope():
@@ -67,16 +74,16 @@ class Bottleneck(HybridBlock):
             if channels != in_channels or stride != 1:
                 self.projection = nn.Conv2D(channels, 1, stride, use_bias=False, in_channels=in_channels)
 
-    def zero_init_branch(self):
-        """Have the branch, once initialised, give 0: zero-initialised gamma (arXiv 1812.01187) for this kind of unit.
+    def zero_init_branch(self) -> None:
+        """Set the last weight of the initialised branch to 0, so that the unit starts as its shortcut.
 
-        Not by the gamma of `bn3`: the ReLU behind it would pass no gradient, so that it and all of the branch stayed
-        as they are.
+        This has the effect of a zero-initialised gamma (arXiv 1812.01187), which does not fit a pre-activation unit:
+        the ReLU behind `bn3` has no gradient at 0, so that a gamma of 0 would stop the whole branch from learning.
         """
         for weight in self.conv3.weight.list_data():
             weight[:] = 0
 
-    def hybrid_forward(self, F, x):
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
         """Map (N, in_channels, H, W) to (N, channels, ceil(H / stride), ceil(W / stride))."""
         activated = relu(F, self.bn1(x))
         shortcut = self.projection(activated) if self.projection else x
@@ -94,6 +101,6 @@ def unit_sequence(count: int, channels: int, unit: Callable[..., HybridBlock] = 
     return units
 
 
-def zero_init_residual(net):
-    """Have each residual unit of an initialised network start as its shortcut."""
+def zero_init_residual(net: Any) -> None:
+    """Make each residual unit of an initialised network start as its shortcut, by its `zero_init_branch`."""
     net.apply(lambda block: block.zero_init_branch() if hasattr(block, "zero_init_branch") else None)

@@ -1,4 +1,4 @@
-"""Networks by the names that GluonCV's users expect: `get_attention_net`, `get_attention_cifar`, `attention_net56`."""
+"""Build networks by the names of their kind and depth, as GluonCV does: `get_attention_cifar`, `attention_net56`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .network import AttentionNet, build
 from .pretrained import load_pretrained
 from .spec import NetworkSpec
 
-_NAMING = ("prefix", "params")  # the arguments of any Gluon block; all others specify the network
+_BLOCK_ARGUMENTS = ("prefix", "params")  # of `gluon.Block`; all others are fields of `NetworkSpec`
 
 
 def get_attention_net(
@@ -25,9 +25,10 @@ def get_attention_net(
     widths : str
         Key of `spec.IMAGENET_WIDTHS`.
     pretrained, ctx
-        As of `get_attention_cifar`; the package has no trained parameters for these networks yet.
+        As in `get_attention_cifar`; the package has no trained parameters for these networks yet.
     **kwargs
-        Of `NetworkSpec`: `attention_learning`, `attention`, `mask`, `unit`; `prefix` and `params` of a Gluon block.
+        Fields of `NetworkSpec` (`attention_learning`, `attention`, `mask`, `unit`, `stage_strides`); `prefix` and
+        `params` of `gluon.Block`.
 
     Returns
     -------
@@ -36,7 +37,7 @@ def get_attention_net(
     Raises
     ------
     InputError
-        As `get_attention_cifar`.
+        As in `get_attention_cifar`.
     """
     return _get("imagenet", classes, num_layers, widths, pretrained, ctx, kwargs)
 
@@ -53,13 +54,14 @@ def get_attention_cifar(
     num_layers : int
         Depth: 56, 92, 128, 164, 236 or 452.
     widths : str
-        Key of `spec.CIFAR_WIDTHS`: 'full' is the reference Gluon size, 'thin' about the paper's own.
+        Key of `spec.CIFAR_WIDTHS`: 'full' is the size of the reference Gluon network, 'thin' about the paper's.
     pretrained : bool
-        Whether to load the trained parameters of the package; without, the network is not initialised.
+        Whether to load the trained parameters of the package. Otherwise the network is not initialised.
     ctx : mx.Context or list of mx.Context, optional
         Where the trained parameters are put; default: the CPU.
     **kwargs
-        Of `NetworkSpec`: `attention_learning`, `attention`, `mask`, `unit`; `prefix` and `params` of a Gluon block.
+        Fields of `NetworkSpec` (`attention_learning`, `attention`, `mask`, `unit`, `stage_strides`); `prefix` and
+        `params` of `gluon.Block`.
 
     Returns
     -------
@@ -68,8 +70,8 @@ def get_attention_cifar(
     Raises
     ------
     InputError
-        If a name or number is unknown; the message names the choices. If the package has no trained parameters for
-        the network (the message lists those that it has), or they are damaged.
+        If a name or number is unknown (the message lists the choices); with `pretrained`, if the package has no
+        parameters for the network (the message lists those that it has) or they are damaged.
     """
     return _get("cifar", classes, num_layers, widths, pretrained, ctx, kwargs)
 
@@ -77,9 +79,9 @@ def get_attention_cifar(
 def _get(
     stem: str, classes: int, num_layers: int, widths: str, pretrained: bool, ctx: Any, kwargs: Any
 ) -> AttentionNet:
-    naming = {name: kwargs.pop(name) for name in _NAMING if name in kwargs}
+    block_arguments = {name: kwargs.pop(name) for name in _BLOCK_ARGUMENTS if name in kwargs}
     spec = NetworkSpec(classes=classes, num_layers=num_layers, stem=stem, widths=widths, **kwargs)
-    net = build(spec, **naming)
+    net = build(spec, **block_arguments)
     if pretrained:
         load_pretrained(net, ctx)
     return net
@@ -96,7 +98,7 @@ def _of_depth(num_layers: int) -> Callable[..., AttentionNet]:
     ----------
     classes : int
     **kwargs
-        Of `get_attention_net`.
+        Parameters of `get_attention_net`.
 
     Returns
     -------

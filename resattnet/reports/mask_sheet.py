@@ -10,7 +10,7 @@ from ..data.image_files import find_images
 from ..evaluation.classifier import Classifier, open_image
 from ..evaluation.masks import grad_cam, soft_masks
 from ..evaluation.model_file import load_model
-from ..models.parameters import packaged_names
+from ..models.packaged import packaged_names
 from ..runs.board import open_board, put_pictures
 from ..system.devices import choose_devices
 from ..system.errors import InputError

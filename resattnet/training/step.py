@@ -185,7 +185,7 @@ class TrainingStep:
         them gives the same bits every time, so the network in training is never used for inference.
         """
         net = make_net(self.net.spec, self.devices, self.dtype, mx.init.Zero(), trainable=False)
-        parameters.copy(self.net, net)
+        parameters.copy_parameters(self.net, net)
         if averaged:
             self.average.copy_to(net)
         return net

@@ -17,6 +17,7 @@ from resattnet.benchmark import cases, measure, profile, results
 from resattnet.benchmark.cases import Contender, Unavailable
 from resattnet.benchmark.options import BENCHMARK_PARTS, BenchmarkOptions
 from resattnet.data import datasets
+from resattnet.models.spec import NetworkSpec
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 
@@ -178,26 +179,26 @@ def trainable(net):
 
 @pytest.mark.parametrize("depth", [56, 92])
 @pytest.mark.parametrize(
-    "ours, theirs, classes, widths",
-    [
-        ("get_attention_cifar", "attention_cifar", 10, "full"),
-        ("get_attention_cifar", "attention_cifar", 10, "thin"),
-        ("get_attention_net", "attention_net", 1000, "full"),
-    ],
+    "ours, classes, widths",
+    [("get_attention_cifar", 10, "full"), ("get_attention_cifar", 10, "thin"), ("get_attention_net", 1000, "full")],
 )
-def test_rivals_have_as_many_parameters(torch_network, ours, theirs, classes, widths, depth):
+def test_rivals_have_as_many_parameters(torch_network, ours, classes, widths, depth):
+    net = getattr(resattnet, ours)(classes, depth, widths=widths)
     with torch_network.torch.device("meta"):
-        rival = getattr(torch_network, theirs)(classes, depth, widths)
-    assert sum(p.numel() for p in rival.parameters()) == trainable(
-        getattr(resattnet, ours)(classes, depth, widths=widths)
-    )
+        rival = torch_network.build(net.spec)
+    assert sum(p.numel() for p in rival.parameters()) == trainable(net)
+
+
+@pytest.mark.parametrize("field, value", [("attention", "channel"), ("mask", "local")])
+def test_networks_that_the_rival_has_not(torch_network, field, value):
+    with pytest.raises(InputError, match=f"{field}={value}: the PyTorch network has"):
+        torch_network.build(NetworkSpec(10, **{field: value}))
 
 
 def pair(torch_network, depth=56, learning="arl", imagenet=False):
     """Our net and the rival with the same random weights and running statistics that are not the trivial ones."""
     mx.random.seed(1)
     ours = resattnet.get_attention_net if imagenet else resattnet.get_attention_cifar
-    theirs = torch_network.attention_net if imagenet else torch_network.attention_cifar
     widths = "full" if imagenet else "thin"
     net = ours(10, depth, widths=widths, attention_learning=learning)
     net.initialize()
@@ -208,8 +209,7 @@ def pair(torch_network, depth=56, learning="arl", imagenet=False):
             parameter.set_data(mx.nd.array(rng.uniform(-0.2, 0.2, parameter.shape)))
         elif kind in ("var", "gamma"):
             parameter.set_data(mx.nd.array(rng.uniform(0.8, 1.2, parameter.shape)))
-    rival = theirs(10, depth, widths, attention_learning=learning)
-    return net, torch_network.load_gluon(rival, net)
+    return net, torch_network.load_gluon(torch_network.build(net.spec), net)
 
 
 def noise(*shape):
@@ -252,14 +252,14 @@ def test_same_weights_give_the_same_gradients(torch_network):
     theirs = {name: parameter.grad.numpy() for name, parameter in rival.named_parameters()}
     for name, parameter in net._collect_params_with_prefix().items():
         if parameter.grad_req != "null":
-            ours, other = parameter.grad().asnumpy(), theirs.pop(torch_network.gluon_name(name))
+            ours, other = parameter.grad().asnumpy(), theirs.pop(torch_network.torch_name(name))
             assert np.abs(ours - other).max() < 1e-4 * np.abs(other).max(), name
     assert not theirs
 
 
 def test_a_rival_step_learns(torch_network):
     images, labels = noise(4, 3, 32, 32), np.arange(4, dtype=np.int32)
-    rival = torch_network.attention_cifar(10, 56, "thin")
+    rival = torch_network.build(NetworkSpec(10, 56, widths="thin"))
     before = rival.output.weight.detach().clone()
     torch_network.training_step(rival, images, labels, "bfloat16")()
     after = rival.output.weight.detach()
@@ -269,7 +269,7 @@ def test_a_rival_step_learns(torch_network):
 def test_weights_of_another_net_are_refused(torch_network):
     net, _ = pair(torch_network)
     with pytest.raises(RuntimeError):
-        torch_network.load_gluon(torch_network.attention_cifar(10, 92, "thin"), net)
+        torch_network.load_gluon(torch_network.build(NetworkSpec(10, 92, widths="thin")), net)
 
 
 # ---- what is measured ----

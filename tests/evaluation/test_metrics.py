@@ -26,6 +26,8 @@ from resattnet.models import parameters
 from resattnet.models.zoo import get_attention_cifar
 from resattnet.system.mxnet import mx
 
+pytestmark = pytest.mark.isa
+
 
 def test_measure_against_a_loop():
     rng = np.random.default_rng(0)

@@ -112,6 +112,7 @@ def measured(path, options):
     return robustness.measure_opened(trained, devices, trained.images("test"), options)
 
 
+@pytest.mark.isa
 @pytest.mark.parametrize("graph", ["plain", "fused", "int8"])
 def test_a_parameter_file_with_each_graph(graph, path):
     options = TestOptions(

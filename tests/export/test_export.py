@@ -25,6 +25,8 @@ from resattnet.models.zoo import get_attention_cifar, get_attention_net
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 
+pytestmark = pytest.mark.isa
+
 onnx = pytest.importorskip("onnx", reason="python -m pip install -e '.[onnx]'")
 onnxruntime = pytest.importorskip("onnxruntime", reason="python -m pip install -e '.[onnx]'")
 
@@ -163,7 +165,7 @@ def test_an_export_leaves_the_network_and_the_logging_as_they_were(tmp_path, cap
     # Named after the layers: another network of the same parameters, which Gluon names otherwise, gives the same file.
     again = get_attention_cifar(10, 56, widths="thin")
     again.initialize()
-    parameters.copy(net, again)
+    parameters.copy_parameters(net, again)
     targets.export_onnx(again, str(tmp_path / "again.onnx"), images=digits(2))
     assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "net.onnx").read_bytes()
     names = {tensor.name for tensor in onnx.load(path).graph.initializer}

@@ -1,4 +1,4 @@
-"""The attention's types and the masks: against their formulas, in all the ways a network is run."""
+"""Attention types and masks: compare them with their formulas, and run networks with them in every way."""
 
 import dataclasses
 import json
@@ -23,6 +23,8 @@ from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 from resattnet.training.options import TrainingOptions
 
+pytestmark = pytest.mark.isa
+
 VARIANTS = [
     dict(attention="channel"),
     dict(attention="spatial"),
@@ -37,7 +39,7 @@ def thin(classes=10, **variant):
 
 
 def blocks_of(net):
-    """Every block of a network, of each depth."""
+    """Return every block of a network, nested ones too."""
     blocks = []
     net.apply(blocks.append)
     return blocks
@@ -65,8 +67,8 @@ def test_types_against_their_formulas(attention):
     assert np.abs(mask(images(2, 8, 6, 5)).asnumpy() - FORMULAS[attention](inner.asnumpy())).max() < 1e-6
 
 
-def test_what_the_types_are_for():
-    """Channel attention is of length one at each position; spatial attention does not see a map's level and scale."""
+def test_invariants_of_the_attention_types():
+    """Channel attention has length 1 at each position; spatial attention ignores the level and scale of a map."""
     x = images(2, 64, 7, 5)
     assert np.abs((ATTENTION["channel"](mx.nd, x).asnumpy() ** 2).sum(axis=1) - 1).max() < 1e-5
     spatial = ATTENTION["spatial"]
@@ -111,7 +113,7 @@ def test_a_network_of_zeros_has_finite_gradients(variant):
 
 
 def test_the_local_mask_is_the_hourglass_without_sampling():
-    """Three levels written out around the units of the mask itself."""
+    """Compute the three levels step by step; only the units are the hourglass's."""
     local = initialised(Hourglass(8, 3, 2, sampling=False))
     assert not any(isinstance(block, (mx.gluon.nn.MaxPool2D, Interpolation)) for block in blocks_of(local))
     x = images(1, 8, 6, 5)
@@ -125,7 +127,7 @@ def test_the_local_mask_is_the_hourglass_without_sampling():
 @pytest.mark.parametrize("depth", [56, 452])
 @pytest.mark.parametrize("build", [resattnet.get_attention_cifar, resattnet.get_attention_net])
 def test_parameters_of_the_variants(build, depth):
-    """Types and the local mask have as many as the hourglass; without masks those of all units but the masks'."""
+    """Attention types and the local mask change no number of parameters; without masks, theirs are missing."""
     nets = {
         variant: build(10, depth, **dict([variant]))
         for variant in [("attention", name) for name in ATTENTION] + [("mask", name) for name in MASKS]
@@ -138,7 +140,7 @@ def test_parameters_of_the_variants(build, depth):
 
 
 def test_parameters_without_masks_in_closed_form():
-    """Stem, entry units, 4 units in each of the three modules, tail, dense layer, of full CIFAR width."""
+    """Stem, entry units, 4 units in each of the three modules, tail and dense layer, at full CIFAR width."""
 
     def unit(inputs, outputs, projection=False):
         inner = outputs // 4
@@ -240,7 +242,7 @@ def test_a_run_tested_and_resumed(options, variant):
 
 
 def test_networks_described_before_there_were_variants(options):
-    """The keys are missing from their description and state: mixed and hourglass."""
+    """Descriptions and states of earlier versions lack the two keys: their networks are mixed and hourglass."""
     run = train(dataclasses.replace(options, epochs=1))
     with open(run.folder + "/best.json") as handle:
         description = json.load(handle)

@@ -1,4 +1,8 @@
-"""The networks against the published tables, and every way they are run."""
+"""Compare the networks with the published tables, run them in every way, and use them as Gluon blocks."""
+
+import contextlib
+import hashlib
+import io
 
 import numpy as np
 import pytest
@@ -10,6 +14,8 @@ from resattnet.models.spec import NetworkSpec, attention_net_spec, trunk_depth
 from resattnet.models.units import Bottleneck, zero_init_residual
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
+
+pytestmark = pytest.mark.isa
 
 CIFAR_PARAMETERS = {56: 7467370, 92: 12646506, 128: 13905770, 164: 17124970, 236: 23563370, 452: 43783274}
 IMAGENET_PARAMETERS = {56: 31810728, 92: 52466344, 128: 57467048, 164: 70295208, 236: 95951528, 452: 176499368}
@@ -37,7 +43,7 @@ def test_thin_networks_have_about_the_papers_size():
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_trunk_depth_is_the_key(depth):
-    """Counted on the built net: weighted layers of trunk, not of masks and shortcuts."""
+    """The weighted layers of a built network, without those of masks and shortcuts."""
     net = resattnet.get_attention_cifar(10, depth)
     layers = 2  # first convolution and dense layer
     for block in net.features._children.values():
@@ -117,7 +123,7 @@ def test_the_mask_is_in_0_1_and_does_not_see_the_trunk():
 
 
 def pooled(x):
-    """Maxima of 3x3 at every second place, one beyond the edges, in NumPy."""
+    """Return the maxima of 3x3 windows at every second position, with one position of padding, by NumPy."""
     height, width = ((side + 1) // 2 for side in x.shape[2:])
     padded = np.pad(x, ((0, 0), (0, 0), (1, 2), (1, 2)), constant_values=-np.inf)
     return np.array(
@@ -129,7 +135,7 @@ def pooled(x):
 
 
 def interpolated(x, size):
-    """Bilinear interpolation with aligned corners, in NumPy."""
+    """Return the bilinear interpolation with aligned corners, by NumPy."""
     rows, columns = (
         np.maximum(0, 1 - abs(np.linspace(0, small - 1, large)[:, None] - np.arange(small)))
         for small, large in zip(x.shape[2:], size)
@@ -138,13 +144,13 @@ def interpolated(x, size):
 
 
 def through(units, x, count):
-    """What so many units of a network make of an array."""
+    """Apply the units of a network, `count` of them, to an array."""
     assert len(units._children) == count
     return units(mx.nd.array(x)).asnumpy()
 
 
 def hourglass_by_definition(hourglass, x, levels, r, sampling):
-    """The mask's branch, written out around its units."""
+    """Compute the hourglass step by step; only the units are the network's."""
     y = through(hourglass.down, pooled(x) if sampling else x, r)
     if levels > 1:
         y = through(hourglass.skip, y, 1) + hourglass_by_definition(hourglass.inner, y, levels - 1, r, sampling)
@@ -155,7 +161,7 @@ def hourglass_by_definition(hourglass, x, levels, r, sampling):
 @pytest.mark.parametrize("levels, size", [(1, (6, 5)), (2, (7, 6)), (3, (9, 5))])
 @pytest.mark.parametrize("sampling", [True, False])
 def test_the_mask_against_its_definition(levels, size, sampling):
-    """Poolings, sums and interpolations in NumPy, then the head; without sampling it is the local mask."""
+    """Poolings, sums and interpolations are NumPy's; without sampling the hourglass is the local mask."""
     mask = initialised(SoftMask(8, levels, 2, sampling=sampling))
     x = images(2, 8, *size)
     y = mx.nd.array(hourglass_by_definition(mask.hourglass, x.asnumpy(), levels, 2, sampling))
@@ -263,7 +269,7 @@ def units_of(net):
 
 
 def test_zero_gamma_starts_each_unit_as_its_shortcut_and_lets_it_learn():
-    """The last convolutions get gradients at once, what is before them as soon as these have left 0."""
+    """The last convolutions have gradients at once; the others have gradients as soon as the last are not 0."""
     net = initialised(resattnet.get_attention_cifar(10, 56, "thin"))
     zero_init_residual(net)
     units = units_of(net)
@@ -295,7 +301,7 @@ def test_zero_gamma_starts_each_unit_as_its_shortcut_and_lets_it_learn():
 
 
 def test_a_gamma_of_zero_within_a_pre_activation_unit_would_stop_its_branch_for_good():
-    """Why `zero_init_branch` is what it is: ReLU has no gradient at 0."""
+    """Why `zero_init_branch` sets the last weight to 0, and not gamma: ReLU has no gradient at 0."""
     unit = Bottleneck(16, 16)
     unit.initialize(mx.init.MSRAPrelu())
     unit.bn3.gamma.set_data(mx.nd.zeros((4,)))
@@ -334,3 +340,85 @@ def test_two_networks_share_parameters():
     first.output.bias.set_data(first.output.bias.data() + 1)
     assert difference(first(x), second(x)) == 0
     assert second.features[0].weight is first.features[0].weight
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        dict(),
+        dict(attention_learning="nal"),
+        dict(attention="channel"),
+        dict(attention="spatial"),
+        dict(mask="local"),
+        dict(mask="none"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("builder, side", [(resattnet.get_attention_cifar, 32), (resattnet.get_attention_net, 64)])
+def test_mxnet_prints_and_plots_a_network(builder, side, variant):
+    net = builder(10, 56, **variant)
+    symbol, shape = net(mx.sym.var("data")), {"data": (1, 3, side, side)}
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        mx.viz.print_summary(symbol, shape=shape)
+    assert f"Total params: {trainable(net)}\n" in printed.getvalue()
+    pytest.importorskip("graphviz", reason="graphviz is not installed: pip install graphviz")
+    plotted = mx.viz.plot_network(symbol, shape=shape)
+    assert plotted.source.count('label="Convolution') == symbol.tojson().count('"op": "Convolution"')
+
+
+# Files of earlier versions
+
+
+@pytest.mark.parametrize(
+    "build, digest",
+    [
+        (
+            lambda: resattnet.get_attention_cifar(10, 56, widths="thin"),
+            "45ed2ed0faa19e3f7d5d77eb955c85469dcca569880b9895a1b6b0cf4360a5bf",
+        ),
+        (
+            lambda: resattnet.get_attention_net(1000, 92),
+            "8c3a07ded9200098e21ccff31561bc147f0844a7839b97723c39ff9099bc372f",
+        ),
+    ],
+)
+def test_names_and_shapes_in_parameter_files_are_those_of_earlier_versions(build, digest):
+    """Recorded before the stem had the network's prefix: a change makes every saved file unreadable."""
+    parameters = build()._collect_params_with_prefix()
+    lines = sorted(f"{name} {tuple(parameter.shape)}" for name, parameter in parameters.items())
+    assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == digest
+
+
+@pytest.mark.parametrize(
+    "description, spec",
+    [
+        (  # without attention types and masks
+            dict(num_layers=92, widths="thin", classes=100, attention_learning="nal"),
+            NetworkSpec(100, 92, widths="thin", attention_learning="nal"),
+        ),
+        (
+            dict(num_layers=56, widths="full", classes=10, attention_learning="arl", attention="spatial", mask="local"),
+            NetworkSpec(10, 56, attention="spatial", mask="local"),
+        ),
+        (dict(num_layers=56, widths="full", classes=10), NetworkSpec(10)),
+    ],
+)
+def test_descriptions_of_earlier_versions(description, spec):
+    found = NetworkSpec.from_dict(description)
+    assert found == spec
+    assert (found.stem, found.unit, found.stage_strides) == ("cifar", "bottleneck", (1, 2, 2))
+    assert NetworkSpec.from_dict(found.to_dict()) == found
+
+
+@pytest.mark.parametrize(
+    "description, message",
+    [
+        (dict(classes=10, depth=56), "the network has depth, which this version of resattnet does not know"),
+        (dict(num_layers=56), "the network has no number of classes"),
+        (dict(classes=10, stem="x"), "stem=x: choose from cifar, imagenet"),
+        (dict(classes=10, unit="x"), "unit=x: choose from bottleneck"),
+    ],
+)
+def test_descriptions_that_name_no_network(description, message):
+    with pytest.raises(InputError, match=message):
+        NetworkSpec.from_dict(description)

@@ -1,4 +1,4 @@
-"""Mixed precision: what can compute in it, and that the bfloat16 graph is the same network in the layouts it needs."""
+"""Mixed precision: which devices support it, which operators use it, and that the results are nearly the same."""
 
 import json
 import os
@@ -44,6 +44,7 @@ def test_types_that_a_device_has():
     assert "emulated, and slower" in remark
 
 
+@pytest.mark.isa
 @pytest.mark.parametrize("learning", ["arl", "nal"])
 @pytest.mark.parametrize("depth", [56, 92])
 def test_what_is_bfloat16_in_the_graph(depth, learning):
@@ -51,17 +52,18 @@ def test_what_is_bfloat16_in_the_graph(depth, learning):
     plain = net(mx.sym.var("data")).tojson()
     found = graph_types(to_bfloat16(net)(mx.sym.var("data")))
     convolutions = sum(node["op"] == "Convolution" for node in json.loads(plain)["nodes"])
-    assert found["Convolution"] == {2: convolutions - 1, 4: 1}  # the first one is of three channels
+    assert found["Convolution"] == {2: convolutions - 1, 4: 1}  # the first has three channels
     assert found["FullyConnected"] == {2: 1} and set(found["dot"]) == {4} and set(found["elemwise_add"]) == {2}
     assert "amp_multicast" not in found or set(found["amp_multicast"]) == {4}
-    # The net itself is left as it was: float32, and no anchor in it.
+    # The network itself has not changed: float32, without anchors.
     assert "amp_cast" not in plain and net(mx.sym.var("data")).tojson().count('"Pooling"') == plain.count('"Pooling"')
 
 
+@pytest.mark.isa
 @needs_avx512
 @pytest.mark.parametrize("learning", ["arl", "nal"])
 def test_the_bfloat16_graph_computes_the_same(learning):
-    """Logits and gradients to the precision of bfloat16, 2^-8, which grows over a hundred layers, the more in NAL."""
+    """The rounding error of bfloat16, 2^-8, grows over a hundred layers, and more with NAL than with ARL."""
     net = initialised(resattnet.get_attention_cifar(10, 56, widths="thin", attention_learning=learning))
     graph, x, y = to_bfloat16(net), images(8, 3, 32, 32), mx.nd.arange(8)
     loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()

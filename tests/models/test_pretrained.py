@@ -1,4 +1,4 @@
-"""The parameters that come with the package: what they are of, what they reach, what is said where there are none."""
+"""The packaged parameters: their description, their accuracy, and the messages where there are none."""
 
 import csv
 import hashlib
@@ -17,11 +17,13 @@ from resattnet.evaluation.options import ModelFileOptions
 from resattnet.experiments import recipes
 from resattnet.export import targets
 from resattnet.export.options import ExportOptions
-from resattnet.models import parameters, pretrained
+from resattnet.models import packaged, parameters, pretrained
 from resattnet.models.zoo import get_attention_cifar, get_attention_net
 from resattnet.system.errors import InputError
 from resattnet.system.files import digest
 from resattnet.system.mxnet import mx
+
+pytestmark = pytest.mark.isa
 
 NAME, RECIPE = "cifar10_attention56_thin", "thin56-proof"
 
@@ -32,7 +34,7 @@ def logits(net):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """In place of the package's folder, one with a network as initialised, of digits."""
+    """Replace the package's folder by one that holds an untrained network for the digits."""
     net = get_attention_cifar(10, 56, "thin", attention_learning="nal")
     net.initialize()
     network = dict(
@@ -41,7 +43,7 @@ def folder(tmp_path, monkeypatch):
     parameters.save_parameters(
         net, str(tmp_path / "some.params"), dict(network=network, dataset="digits", validation_top1=0.125)
     )
-    monkeypatch.setattr(parameters, "FOLDER", str(tmp_path))
+    monkeypatch.setattr(packaged, "FOLDER", str(tmp_path))
     return net, str(tmp_path)
 
 
@@ -203,10 +205,10 @@ def test_it_is_the_run_of_the_recipe():
 
 
 def test_it_reaches_its_accuracy_on_real_images(cifar10_dir):
-    """The first 2,000 test images: within three standard errors of what is told of all 10,000.
+    """On the first 2,000 test images, top-1 is within three standard errors of that on all 10,000.
 
-    Of those that it was measured on, the JPEG re-encoding, it is right on 1,824: no two of their highest logits are
-    within a hundredth of each other, so that no CPU decides otherwise.
+    On the images of that measurement, a JPEG re-encoding, 1,824 are right: on none of them do the two highest logits
+    differ by less than 0.01, so that rounding on another CPU changes no class.
     """
     test_set, share = (
         datasets.load_images("cifar10", cifar10_dir, "test"),

@@ -1,4 +1,4 @@
-"""What `python -m resattnet` tells: figures against the table of the networks, lines that name what is missing."""
+"""`python -m resattnet`: its figures for each network, and its messages on wrong input."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import resattnet
 from helpers.scripts import ROOT
 from resattnet.models import summary
 
-# From arXiv 1704.06904's own definitions, counted apart from this code: parameters and GMACs by depth.
+# Parameters and GMACs by depth, counted by hand from the definitions of arXiv 1704.06904.
 CIFAR = {56: (7467370, 0.503), 92: (12646506, 0.851), 128: (13905770, 1.216), 164: (17124970, 1.572)}
 IMAGENET = {56: (31810728, 6.271), 92: (52466344, 10.534)}
 

@@ -10,7 +10,7 @@ import pytest
 from helpers.runs import elsewhere, resume, values
 from resattnet.commands.train import prepare_run, train
 from resattnet.data.transforms import smooth
-from resattnet.models import parameters
+from resattnet.models import packaged, parameters
 from resattnet.models.network import build
 from resattnet.runs import states
 from resattnet.system.errors import InputError
@@ -109,7 +109,7 @@ def refused(path, dataset="digits", classes=10):
 
 def ours_only(folder, listdir=os.listdir):
     """As if no folder of runs were ours to read."""
-    if folder != parameters.FOLDER:
+    if folder != packaged.FOLDER:
         raise PermissionError(13, "Permission denied", folder)
     return listdir(folder)
 

@@ -16,6 +16,8 @@ from resattnet.training.ema import MovingAverage
 from resattnet.training.options import TrainingOptions
 from resattnet.training.step import TrainingStep
 
+pytestmark = pytest.mark.isa
+
 
 @pytest.mark.parametrize("decay", [0.5, 0.99])
 def test_average_of_a_parameter(decay):

@@ -49,6 +49,7 @@ def test_a_run_leaves_its_logs_and_models(options, capsys):
     assert parameters.read_description(run.folder + "/best.params")["validation_top1"] == best
 
 
+@pytest.mark.isa
 def test_training_learns(options):
     history = train(elsewhere(options, "learns", epochs=10, lr=0.2)).progress.history
     assert history[-1]["train_loss"] < 0.9 * history[0]["train_loss"]
@@ -189,7 +190,7 @@ def test_what_is_validated_has_the_running_statistics_of_the_last_step():
         loss.backward()
         trainer.step(32)
     average_running_statistics(net)
-    parameters.copy(net, copy)
+    parameters.copy_parameters(net, copy)
     mx.nd.waitall()
     copied = copy._collect_params_with_prefix()
     for name, parameter in net._collect_params_with_prefix().items():

@@ -13,6 +13,8 @@ from resattnet.system.mxnet import mx
 from resattnet.training import optimizer
 from resattnet.training.options import TrainingOptions
 
+pytestmark = pytest.mark.isa
+
 DEVICES = ([mx.cpu(0)], [mx.cpu(0), mx.cpu(1)])
 
 

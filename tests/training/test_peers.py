@@ -17,6 +17,8 @@ from resattnet.training.inputs import open_inputs
 from resattnet.training.schedules import make_schedule
 from resattnet.training.step import make_step
 
+pytestmark = pytest.mark.isa
+
 STEPS, BATCH, HIDDEN, CLASSES = 10, 16, 12, 10
 SEED, LR, MOMENTUM, WD, EPSILON, ALPHA = 7, 0.05, 0.9, 0.01, 0.1, 0.8
 EPOCHS, EPOCH_STEPS, WARMUP_STEPS = 3, 4, 4

@@ -1,0 +1,117 @@
+"""Read the description beside a parameter file, and name a way out where the file is missing or damaged.
+
+`net.params` has its description in `net.json`: the network, the data set, figures, and the SHA-256 of `net.params`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from typing import Any, Dict, List, Optional
+
+from ..system.errors import InputError
+from ..system.files import digest
+from ..system.options import MODEL_DIR
+from . import packaged
+
+BEST = "best.params"  # the file of a run that holds the parameters of the epoch with the highest top-1
+
+
+def description_path(path: str) -> str:
+    """Return the path of the description of a parameter file."""
+    return os.path.splitext(path)[0] + ".json"
+
+
+def read_description(path: str) -> Optional[Dict[str, Any]]:
+    """Return the description beside a parameter file, or None if there is none.
+
+    Parameters
+    ----------
+    path : str
+        The parameter file.
+
+    Raises
+    ------
+    InputError
+        If there is no such parameter file, its description is damaged, or its SHA-256 is not the one in the
+        description, since it is damaged or was replaced. The message names a file that can be used instead.
+    """
+    _check_is_parameter_file(path)
+    beside = description_path(path)
+    try:
+        with open(beside, encoding="utf-8") as handle:
+            description = json.load(handle)
+        if not isinstance(description, dict) or not isinstance(description.get("network", {}), dict):
+            raise ValueError("it is not a JSON object with an object `network`")
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise InputError(f"{beside} is damaged ({error}): {intact_parameters(path)}") from error
+    if description.get("sha256") != digest(path):
+        raise InputError(
+            f"{path} is damaged: its SHA-256 is not the one in {os.path.basename(beside)}; {intact_parameters(path)}"
+        )
+    return description
+
+
+def _check_is_parameter_file(path: str) -> None:
+    """Raise InputError if a path is a folder, a state of a run, or missing."""
+    is_folder = os.path.isdir(path)
+    if is_folder or path.endswith(".state"):
+        kind = "folder" if is_folder else "state of a run"
+        best = os.path.join(path if is_folder else os.path.dirname(path), BEST)
+        example = f", as {best}" if os.path.isfile(best) else ""
+        raise InputError(f"{path} is a {kind}: give a parameter file{example}")
+    if not os.path.isfile(path):
+        similar = _similar_path(path)
+        suggestion = f"; did you mean {similar}?" if similar else ""
+        raise InputError(f"{path}: no such parameter file{suggestion}")
+
+
+def _similar_path(path: str) -> Optional[str]:
+    """Return an existing parameter file with a name similar to that of a missing one, or None.
+
+    Candidates are the other parameter files of its folder; if the folder is missing, the files of the same name of
+    other runs; for a name without folder, also the packaged parameters and the best parameters of each run.
+    """
+    folder, name = os.path.split(path)
+    if os.path.isdir(folder or "."):
+        candidates = {other: os.path.join(folder, other) for other in _list(folder) if other.endswith(".params")}
+        if not folder:
+            candidates.update({other: other for other in packaged.packaged_names()})
+            candidates.update(_files_of_runs(MODEL_DIR, BEST))
+    else:
+        home, name = os.path.split(folder)
+        candidates = _files_of_runs(home, os.path.basename(path))
+    names = difflib.get_close_matches(name, candidates, n=1)
+    return candidates[names[0]] if names else None
+
+
+def _files_of_runs(home: str, name: str) -> Dict[str, str]:
+    """Return the path of the file `name` in each sub-folder of `home` that has one, by sub-folder."""
+    paths = {folder: os.path.join(home, folder, name) for folder in _list(home)}
+    return {folder: path for folder, path in paths.items() if os.path.isfile(path)}
+
+
+def _list(folder: str) -> List[str]:
+    """Return the names in a folder; none if the folder is missing or cannot be read."""
+    try:
+        return os.listdir(folder or ".")
+    except OSError:
+        return []
+
+
+def intact_parameters(path: str) -> str:
+    """Return the end of a message on a damaged parameter file: its folder's newest file that is not damaged."""
+    folder = os.path.dirname(path) or "."
+    if packaged.is_packaged(path):
+        return packaged.INSTALL_AGAIN
+    others = [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".params")]
+    for other in sorted(others, key=os.path.getmtime, reverse=True):
+        if os.path.abspath(other) != os.path.abspath(path) and os.path.exists(description_path(other)):
+            with open(description_path(other), encoding="utf-8", errors="replace") as handle:
+                text = handle.read()
+            if digest(other) in text:
+                return f"the last whole one is {other}"
+    return f"no other whole one is in {folder}"

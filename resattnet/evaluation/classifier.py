@@ -59,7 +59,7 @@ class Classifier:
         path : str
             The file, or the name of packaged parameters, such as cifar10_attention56_thin.
         num_gpus : int, optional
-            As of `devices.choose_devices`.
+            See `devices.choose_devices`.
         batch_size : int
             Images of a batch on each device.
         **what
@@ -73,7 +73,7 @@ class Classifier:
         Raises
         ------
         InputError
-            As `load_model` and `devices.choose_devices`.
+            See `load_model` and `devices.choose_devices`.
         """
         devices, _ = choose_devices(num_gpus)
         return cls(load_model(path, ModelFileOptions(**what), devices), batch_size)
@@ -107,7 +107,7 @@ class Classifier:
         Parameters
         ----------
         images, top
-            As of `predict`.
+            See `predict`.
         failed : callable, optional
             Called with the InputError of each image that cannot be read. The prediction of that image is None.
             Without it, the error is raised.

@@ -102,7 +102,7 @@ def soft_masks(net: AttentionNet, images: np.ndarray) -> List[AttentionMaps]:
     """
     modules = [place for place in attention_modules(net) if place.block.mask]
     if not modules:
-        raise InputError("the network has no soft masks: it is of trunks only")
+        raise InputError("the network has no soft masks: it consists of trunks only")
     noted: Dict[Tuple[int, str], Any] = {}
     handles: List[Any] = []
 
@@ -177,7 +177,7 @@ def cam_gradients(
     Parameters
     ----------
     net, images, labels
-        As of `grad_cam`.
+        See `grad_cam`.
 
     Returns
     -------

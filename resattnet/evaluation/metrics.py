@@ -192,7 +192,7 @@ def check_finite(logits: np.ndarray) -> np.ndarray:
         If a logit is infinite or NaN.
     """
     if not np.isfinite(logits).all():
-        raise InputError("the network's logits are not finite: its parameters are of a run that diverged")
+        raise InputError("the network's logits are not finite: its parameters come from a run that diverged")
     return logits
 
 

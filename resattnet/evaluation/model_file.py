@@ -234,8 +234,8 @@ def open_model(path: str, options: TestOptions, download: bool = True) -> Loaded
     Raises
     ------
     InputError
-        As `load_model` and `devices.choose_devices`; or if `flip` is given for a data set whose mirrored images do
-        not show their class, or a number of images is larger than the data set's.
+        See `load_model` and `devices.choose_devices`. Also if `flip` is given for a data set whose mirrored images do
+        not show their class, or if a number of images is larger than the data set's.
     """
     devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0, options.num_cpus)
     model = load_model(path, options, devices)

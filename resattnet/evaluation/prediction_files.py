@@ -92,7 +92,7 @@ def predict_files(path: str, names: Sequence[str], options: PredictionOptions) -
     path : str
         The parameter file, or the name of packaged parameters.
     names : sequence of str
-        Files, folders and "-", as of `image_files.find_images`.
+        Files, folders and "-": see `image_files.find_images`.
     options : PredictionOptions
 
     Returns
@@ -103,7 +103,7 @@ def predict_files(path: str, names: Sequence[str], options: PredictionOptions) -
     Raises
     ------
     InputError
-        As `load_model`, `devices.choose_devices` and `image_files.find_images`; or if the output cannot be written.
+        See `load_model`, `devices.choose_devices` and `image_files.find_images`. Also if the output cannot be written.
     """
     names = find_images(names)
     devices, _ = choose_devices(options.num_gpus)

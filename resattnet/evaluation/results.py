@@ -145,7 +145,7 @@ def evaluate_file(path: str, options: TestOptions, download: bool = True) -> Mod
     Raises
     ------
     InputError
-        As `open_model` and `LoadedModel.images`.
+        See `open_model` and `LoadedModel.images`.
     """
     model = open_model(path, options, download)
     return evaluate_model(model, model.images("test", download), options)
@@ -198,8 +198,8 @@ def evaluate_files(paths: Sequence[str], options: TestOptions) -> List[ModelResu
     Raises
     ------
     InputError
-        As `open_model`; if the files have different classes or test images; if an ensemble of one file is asked for;
-        or if the output folder cannot be made.
+        See `open_model`. Also if the files have different classes or test images, if an ensemble of one file is asked
+        for, or if the output folder cannot be made.
     """
     if options.ensemble and len(paths) == 1:
         raise InputError("`ensemble=True`: it takes several files; give `params` more of them, or leave it out")

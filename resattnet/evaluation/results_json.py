@@ -54,7 +54,7 @@ def results_to_json(results: Sequence[ModelResult], hardest: Optional[int] = Non
     ----------
     results : sequence of ModelResult
     hardest : int, optional
-        As of `result_to_json`.
+        See `result_to_json`.
 
     Returns
     -------

@@ -55,7 +55,7 @@ def headline(result: ModelResult) -> str:
     if result.mirrored:
         top1, top5, loss, ece = _figures(result.mirrored)
         lines.append(
-            f"top-1 with mirrored images {top1}  top-5 with them {top5}  loss with them {loss}  ECE with them {ece} "
+            f"top-1 with mirrored images {top1}  top-5 {top5}  loss {loss}  ECE {ece} "
             "(mean of the probabilities of each image and its mirror image)"
         )
     return "\n".join(lines)
@@ -63,7 +63,7 @@ def headline(result: ModelResult) -> str:
 
 def class_table(result: ModelResult) -> str:
     """Return a line for each class: images, precision, recall, F1 and its most frequent mistake."""
-    rows = [["class", "images", "precision", "recall", "F1", "most often taken for"]]
+    rows = [["class", "images", "precision", "recall", "F1", "most often mistaken for"]]
     for scores in result.class_scores:
         taken = scores["taken_for"]
         rows.append(
@@ -78,11 +78,11 @@ def confusion_table(result: ModelResult) -> str:
     """Return the confusion matrix with a line for each true class; for many classes, where to find it instead."""
     classes = result.classes
     if len(classes) > MOST_CLASSES:
-        return f"confusion matrix: of {len(classes)} classes only in the files of --output and in --format json"
+        return f"confusion matrix of {len(classes)} classes: only in the files of --output and in --format json"
     rows = [[""] + [name[:HEAD] for name in classes]]
     for name, counts in zip(classes, result.evaluation.confusion):
         rows.append([name] + [str(count) if count else "." for count in counts])
-    head = "confusion matrix (rows: true, columns: predicted, as the rows; .: none)"
+    head = "confusion matrix (rows: true class; columns: predicted class, in the order of the rows; .: none)"
     return "\n".join([head, *align_columns(rows, "l")])
 
 
@@ -94,7 +94,7 @@ def _figures_table(names: Sequence[str], evaluations: Sequence[Evaluation]) -> s
 
 def comparison_table(results: Sequence[ModelResult]) -> str:
     """Return a line for each result but the first: the images that only it, or only the first, classifies correctly."""
-    rows = [["file", "only it is right", "only the first", "p (McNemar, exact)"]]
+    rows = [["file", "only this one is right", "only the first is right", "p (McNemar, exact)"]]
     for other, paired in zip(results[1:], compare_with_first(results)):
         rows.append([other.name, str(paired.only_second), str(paired.only_first), f"{paired.p:.3g}"])
     return "\n".join([f"against {results[0].name}, image by image", *align_columns(rows, "l")])

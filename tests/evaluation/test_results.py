@@ -12,7 +12,7 @@ from PIL import Image
 from helpers.scripts import ROOT
 from resattnet.data import recordio
 from resattnet.data.datasets import ImageSet
-from resattnet.evaluation import tables
+from resattnet.evaluation import results_json, tables
 from resattnet.evaluation.metrics import Evaluation, compute_reliability
 from resattnet.evaluation.model_file import open_model
 from resattnet.evaluation.options import TestOptions as Testing
@@ -231,6 +231,13 @@ def test_several_files_and_their_ensemble_by_numpy(home, call, tmp_path):
         assert line.split() == name.split() + [str(row["only_second"]), str(row["only_first"]), f"{row['p']:.3g}"]
 
 
+def test_the_json_of_a_file_is_made_once(home, call, monkeypatch, tmp_path):
+    made, make = [], results_json.result_to_json
+    monkeypatch.setattr(results_json, "result_to_json", lambda *args: made.append(args) or make(*args))
+    call("--params", home.path("a"), home.path("b"), "--output", tmp_path, "--format", "json")
+    assert len(made) == 2
+
+
 def test_a_network_with_itself_is_itself(home):
     alone, again, both = evaluate_files([home.path("a")] * 2, Testing(num_gpus=0, ensemble=True))
     assert compare_with_first([alone, again, both]) == [(0, 0, 1.0)] * 2
@@ -270,7 +277,7 @@ def test_a_class_that_is_never_there():
 
 def test_the_matrix_of_many_classes_is_in_the_files_only():
     lines = tables.results_text([of_classes(100)]).splitlines()
-    assert lines[-1].startswith("confusion matrix: of 100 classes only in the files") and len(lines) == 2 + 1 + 101 + 2
+    assert lines[-1].startswith("confusion matrix of 100 classes: only in the files") and len(lines) == 2 + 1 + 101 + 2
     assert max(map(len, tables.results_text([of_classes(10)]).splitlines())) <= 100
 
 

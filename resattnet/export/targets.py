@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import __version__
-from ..evaluation.metrics import finite
-from ..evaluation.model_file import calibration_images, load_model
+from ..evaluation.metrics import check_finite
+from ..evaluation.model_file import load_model
 from ..models import parameters, pretrained
 from ..models.graphs import quantize
 from ..models.network import build
@@ -71,7 +71,7 @@ def _checked(path, given, expected, tolerance=TOLERANCE):
 
 def _logits(net, images):
     """The network's logits as NumPy; an InputError if one is not finite."""
-    return finite(net(mx.nd.array(images, ctx=device_of(net))).asnumpy())
+    return check_finite(net(mx.nd.array(images, ctx=device_of(net))).asnumpy())
 
 
 def onnx_logits(path, images):
@@ -299,7 +299,7 @@ def export_parameters(path, options):
         return paths, comparison, what
     if options.to == "int8":
         output += "" if options.output else "-int8"
-        net = quantize(net, calibration_images(trained.images("train"), trained.transform, options.calibration_images))
+        net = quantize(net, trained.calibration_images(options.calibration_images))
     paths = export_symbol(net, output, images)
     return paths, compare_logits(_logits(net, images), _logits(trained.net, images)), what
 

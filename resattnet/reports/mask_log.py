@@ -6,8 +6,9 @@ import numpy as np
 from PIL import Image
 
 from ..data import datasets
+from ..evaluation.inference import compute_logits
 from ..evaluation.masks import soft_masks
-from ..evaluation.metrics import compute_logits, rank
+from ..evaluation.metrics import top_predictions
 from ..models.spec import NetworkSpec
 from ..system.devices import device_of
 from ..system.errors import InputError
@@ -87,5 +88,5 @@ class MaskLog:
         """
         net.cast("float32")
         logits, _ = compute_logits(net, [(self._images, self._labels)], [device_of(net)])
-        predictions = list(rank(logits, self._classes, 1))
+        predictions = list(top_predictions(logits, self._classes, 1))
         return board_pictures(self.rows, predictions, soft_masks(net, self._images), None, None, self._network)

@@ -43,17 +43,17 @@ def make_sheet(path, names, options):
         be written.
     """
     devices, _ = choose_devices(0)
-    classifier = Classifier(load_model(path, options, devices), devices)
+    classifier = Classifier(load_model(path, options, devices))
     rows = read_rows(classifier, names, options.from_test)
     x = classifier.normalised(np.stack([row.pixels for row in rows]))
     attentions = soft_masks(classifier.net, x)
     check_channels(attentions, options.channels)
     predictions = classifier.predict([row.pixels for row in rows], top=1)
     cams = grad_cam(classifier.net, x) if options.grad_cam else None
-    shown = rows, predictions, attentions, options.channels, cams, classifier.trained.network
+    shown = rows, predictions, attentions, options.channels, cams, classifier.model.network
     figure = draw(*shown)
     if options.board:
-        _put_on_board(options.board, path, classifier.trained.description, board_pictures(*shown))
+        _put_on_board(options.board, path, classifier.model.description, board_pictures(*shown))
     output = options.output
     kind = os.path.splitext(output)[1][1:].lower()
     with writing(f"--output {options.output}"):
@@ -68,7 +68,7 @@ def read_rows(classifier, names, from_test):
         picture = open_image(name)
         rows.append(Row(os.path.basename(name), picture, classifier.pixels(picture)))
     if from_test:
-        test_set = classifier.trained.images("test")
+        test_set = classifier.model.images("test")
         if from_test > len(test_set.labels):
             raise InputError(f"--from-test {from_test}: the data set has {len(test_set.labels)} test images")
         for number, (image, label) in enumerate(zip(test_set.images[:from_test], test_set.labels)):

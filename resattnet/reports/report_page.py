@@ -6,7 +6,6 @@ import time
 
 from PIL import Image
 
-from ..evaluation.metrics import mistakes
 from . import figures
 from .html_parts import STYLE, duration, escape, folded, table
 from .run_report import compare_arguments
@@ -195,10 +194,10 @@ def _outcomes(records, options):
     head = "<section><h2>The best parameters on the test images</h2>%s</section>"
     if not options.evaluate:
         return head % "<p>Left out, as <code>--evaluate 0</code> asked: confusions, classes and the hardest images.</p>"
-    runs = [(number, record) for number, record in enumerate(records) if record.outcome]
+    runs = [(number, record) for number, record in enumerate(records) if record.result]
     if not runs:
         return head % "<p>None could be evaluated: see the remarks above.</p>"
-    return head % (_classes(runs) + "".join(_outcome(number, record) for number, record in runs))
+    return head % (_classes(runs) + "".join(_outcome(number, record, options.hardest) for number, record in runs))
 
 
 def _classes(runs):
@@ -206,12 +205,12 @@ def _classes(runs):
     content = ""
     groups = {}
     for number, record in runs:
-        groups.setdefault(record.outcome.classes, []).append((number, record))
+        groups.setdefault(record.result.classes, []).append((number, record))
     for classes, group in groups.items():
         rows = []
         for index, name in enumerate(classes):
-            images = [int(record.outcome.evaluation.confusion[index].sum()) for _, record in group]
-            shares = [record.outcome.evaluation.class_accuracy[index] for _, record in group]
+            images = [int(record.result.evaluation.confusion[index].sum()) for _, record in group]
+            shares = [record.result.evaluation.class_accuracy[index] for _, record in group]
             rows.append(
                 [escape(name), " / ".join(map(str, dict.fromkeys(images)))]
                 + [
@@ -237,12 +236,12 @@ def _classes(runs):
     return "<h3>Accuracy by class</h3>" + content
 
 
-def _outcome(number, record):
-    measured, classes, hardest = record.outcome
+def _outcome(number, record, count):
+    measured, classes, hardest = record.result.evaluation, record.result.classes, record.result.hardest_images(count)
     name = f"run{number}"
     wrong = [
         [escape(classes[true]), escape(classes[predicted]), str(count)]
-        for true, predicted, count in mistakes(measured.confusion)
+        for true, predicted, count in measured.mistakes()
     ]
     confusion = figures.to_svg(
         figures.confusion_matrix(measured.confusion, classes),
@@ -250,7 +249,7 @@ def _outcome(number, record):
         (
             f"Confusion matrix of {record.label}: {measured.confusion.trace()} of {measured.samples} images on the "
             "diagonal. "
-            f"{'Most frequent: ' + '; '.join((f'{classes[true]} taken for {classes[predicted]}, {count}' for true, predicted, count in mistakes(measured.confusion, 3)))}"
+            f"{'Most frequent: ' + '; '.join((f'{classes[true]} taken for {classes[predicted]}, {count}' for true, predicted, count in measured.mistakes(3)))}"
         ),
     )
     return """<article class="card"><h3>{title}</h3>

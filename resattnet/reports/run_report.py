@@ -7,7 +7,7 @@ import dataclasses
 import os
 from typing import Any, NamedTuple, Optional
 
-from ..evaluation import metrics, model_file
+from ..evaluation import results
 from ..evaluation.options import TestOptions
 from ..runs import history
 from ..system.devices import choose_devices
@@ -16,14 +16,6 @@ from ..system.options import flag_name, flag_value
 from ..training.options import TrainingOptions
 
 UNKNOWN = "unknown"
-
-
-class Outcome(NamedTuple):
-    """What the best parameters of a run do on the test set: an `Evaluation`, class names, `evaluation.HardImage`s."""
-
-    evaluation: metrics.Evaluation
-    classes: tuple
-    hardest: list
 
 
 class RunRecord(NamedTuple):
@@ -37,7 +29,8 @@ class RunRecord(NamedTuple):
         That of its parameters and states, if it is there.
     rows, options, remarks
         Those of `runs.Logs`.
-    outcome : Outcome or None
+    result : ModelResult or None
+        Of the best parameters on the test set.
     """
 
     label: str
@@ -45,7 +38,7 @@ class RunRecord(NamedTuple):
     rows: list
     options: Any
     remarks: list
-    outcome: Optional[Outcome] = None
+    result: Optional[results.ModelResult] = None
 
     @property
     def best(self):
@@ -103,7 +96,7 @@ def collect(names, options, say=None):
         label = name if names.count(name) == 1 else folder or name + ", logs only"
         record = RunRecord(label, folder, *history.read_history(name, folder, options.log_dir))
         if options.evaluate and folder:
-            record = record._replace(outcome=_evaluate(record, options, say))
+            record = record._replace(result=_evaluate(record, options, say))
         records.append(record)
     return records
 
@@ -147,25 +140,20 @@ def compare_arguments(records):
 
 
 def _evaluate(record, options, say):
-    """The `Outcome` of a run's best parameters; None, and a remark, where that cannot be had."""
+    """The `ModelResult` of a run's best parameters; None, and a remark, where that cannot be had."""
     path = os.path.join(record.folder, "best.params")
     testing = TestOptions(data_dir=options.data_dir, batch_size=options.batch_size, num_gpus=options.num_gpus)
     try:
         if say and os.path.exists(path):
             say(f"evaluating {path}")
-        logits, test_set, _ = model_file.compute_test_logits(path, testing, download=False)
+        result = results.evaluate_file(path, testing, download=False)
     except InputError as error:
-        record.remarks.append(f"the best parameters could not be evaluated: {error}")
+        record.remarks.append(f"the best parameters could not be evaluated: {error!s}")
         return None
-    outcome = Outcome(
-        metrics.evaluate_logits(logits, test_set.labels),
-        test_set.classes,
-        metrics.hardest_images(logits, test_set, options.hardest),
-    )
-    top1 = outcome.evaluation.top1
+    top1 = result.evaluation.top1
     if record.best and abs(top1 - record.best["validation_top1"]) > 5e-5:
         record.remarks.append(
             f"best.params has top-1 {top1:.4f} on the test images that are here, the logs say "
             f"{record.best['validation_top1']:.4f}"
         )
-    return outcome
+    return result

@@ -2,6 +2,7 @@
 
 import collections
 import csv
+import dataclasses
 import html.parser
 import io
 import json
@@ -19,7 +20,6 @@ from helpers import small_digits
 from helpers.scripts import ROOT
 from resattnet.commands.train import train
 from resattnet.data import datasets
-from resattnet.evaluation import metrics
 from resattnet.models import spec
 from resattnet.models.zoo import get_attention_cifar
 from resattnet.reports import figures, html_parts, report_page, run_report
@@ -183,29 +183,23 @@ def logits_of(folder):
     return np.concatenate([net(mx.nd.array(image[None])).asnumpy() for image in normalised]).astype(float), labels
 
 
-def test_outcome_and_hardest_images_by_another_computation(records):
+def test_figures_and_hardest_images_by_another_computation(records):
     for record in records:
         logits, labels = logits_of(record.folder)
         shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         losses = -np.log(shares[np.arange(50), labels])
-        hardest = record.outcome.hardest
+        hardest = record.result.hardest_images(24)
         assert [image.loss for image in hardest] == pytest.approx(sorted(losses, reverse=True)[:24], rel=1e-4)
         for image in hardest:
             assert image.loss == pytest.approx(losses[image.index], rel=1e-4)
             assert image.true == str(labels[image.index]) and image.predicted == str(logits[image.index].argmax())
             assert image.probability == pytest.approx(shares[image.index].max(), rel=1e-4)
             assert (image.image == datasets.load_images("digits", None, "test").images[image.index]).all()
-        confusion = record.outcome.evaluation.confusion
+        confusion = record.result.evaluation.confusion
         for true in range(10):
             for predicted in range(10):
                 assert confusion[true, predicted] == ((labels == true) & (logits.argmax(axis=1) == predicted)).sum()
-        assert record.outcome.evaluation.top1 == record.best["validation_top1"]
-
-
-def test_mistakes_by_falling_number():
-    confusion = np.array([[9, 2, 0], [0, 7, 5], [2, 0, 8]])
-    assert metrics.mistakes(confusion) == [(1, 2, 5), (0, 1, 2), (2, 0, 2)]
-    assert metrics.mistakes(confusion, 1) == [(1, 2, 5)] and metrics.mistakes(np.eye(3, dtype=int)) == []
+        assert record.result.evaluation.top1 == record.best["validation_top1"]
 
 
 def test_runs_by_folder_by_name_and_twice(home):
@@ -253,7 +247,7 @@ def test_a_damaged_state_leaves_the_one_before_and_then_the_csv(copied, records)
     os.remove(str(folder / "previous.state"))
     record = collect_one(copied)
     assert record.options is None and "arguments are unknown" in record.remarks[0]
-    assert record.rows == records[0].rows and record.outcome.evaluation.samples == 50
+    assert record.rows == records[0].rows and record.result.evaluation.samples == 50
     assert "No run has a state" in report_page.render([record], options_for(copied))
 
 
@@ -266,11 +260,11 @@ def test_a_damaged_state_leaves_the_one_before_and_then_the_csv(copied, records)
         (lambda folder: describe(folder, dataset="cifar10", data_dir=str(folder)), "put cifar-10-binary.tar.gz"),
     ],
 )
-def test_a_page_without_outcome_says_why(copied, damage, why, monkeypatch):
+def test_a_page_without_evaluation_says_why(copied, damage, why, monkeypatch):
     monkeypatch.setattr("resattnet.data.datasets.fetch", None)  # nothing is downloaded
     damage(copied / "models" / "plain")
     record = collect_one(copied)
-    assert record.outcome is None and why in record.remarks[0]
+    assert record.result is None and why in record.remarks[0]
     text = Reader(report_page.render([record], options_for(copied))).text
     assert why in text and "None could be evaluated" in text and "Top-1 of validation" in text
 
@@ -290,9 +284,9 @@ def test_other_images_than_in_training_are_noticed(copied, monkeypatch):
 
 
 def test_evaluate_0_leaves_it_out_and_says_so(home, monkeypatch):
-    monkeypatch.setattr("resattnet.evaluation.model_file.compute_test_logits", None)
+    monkeypatch.setattr("resattnet.evaluation.results.evaluate_file", None)
     record = collect_one(home, evaluate=False)
-    assert record.outcome is None and record.remarks == []
+    assert record.result is None and record.remarks == []
     assert "--evaluate 0" in Reader(report_page.render([record], options_for(home, evaluate=False))).text
 
 
@@ -435,12 +429,14 @@ def test_a_name_is_text_wherever_it_stands(text):
     assert any(ODD in drawing["aria-label"] for drawing in read.all("svg"))
 
 
+def with_classes(result, classes):
+    """A result with other names of its classes."""
+    return dataclasses.replace(result, test_set=result.test_set._replace(classes=classes))
+
+
 def test_class_names_remarks_and_arguments_are_text(records):
-    outcome = records[0].outcome
-    classes = ("<i>",) + outcome.classes[1:]
-    images = [image._replace(true="<i>", predicted="<i>") for image in outcome.hardest]
     odd = records[0]._replace(
-        outcome=outcome._replace(classes=classes, hardest=images),
+        result=with_classes(records[0].result, ("<i>",) * 10),
         remarks=["<i>"],
         options=dict(records[0].options, data_dir="<i>", dataset="<i>", epochs="<i>"),
     )
@@ -453,7 +449,7 @@ def test_numbers_on_the_page(text, records):
     for record in records:
         for row in (record.best, record.last):
             assert f"{row['validation_top1']:.4f}" in shown and f"{row['validation_loss']:.4f}" in shown
-        assert f"{record.outcome.hardest[0].probability:.4f}" in shown
+        assert f"{record.result.hardest_images(1)[0].probability:.4f}" in shown
     assert "against mixed, smoothed or noisy labels or a teacher" in shown
 
 
@@ -467,8 +463,8 @@ def test_best_and_last_stand_in_their_own_rows():
 
 @pytest.mark.parametrize("name", ["mix_up", "cutmix", "epsilon", "label_noise", "teacher"])
 def test_a_training_loss_that_is_not_of_the_labels_is_said(name, records):
-    odd = records[0]._replace(label="odd", options=dict(records[0].options, **{name: "x"}), outcome=None)
-    shown = Reader(report_page.render([records[0]._replace(outcome=None), odd], ReportOptions())).text
+    odd = records[0]._replace(label="odd", options=dict(records[0].options, **{name: "x"}), result=None)
+    shown = Reader(report_page.render([records[0]._replace(result=None), odd], ReportOptions())).text
     assert "The training loss of odd is against" in shown
 
 
@@ -499,8 +495,8 @@ def test_one_colour_per_run_in_all_charts():
 
 
 def test_other_data_sets_have_other_tables(records):
-    outcome = records[0].outcome._replace(classes=tuple("abcdefghij"))
-    other = records[1]._replace(outcome=outcome, options=dict(records[1].options, dataset="letters"))
+    result = with_classes(records[0].result, tuple("abcdefghij"))
+    other = records[1]._replace(result=result, options=dict(records[1].options, dataset="letters"))
     shown = Reader(report_page.render([records[0], other], ReportOptions())).text
     assert "10 classes of plain" in shown and "10 classes of " + ODD in shown and "letters, Attention-56" in shown
 

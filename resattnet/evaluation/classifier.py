@@ -7,7 +7,6 @@ import numpy as np
 from PIL import Image
 
 from ..data import recordio
-from ..data.datasets import SIDE
 from ..data.image_files import read_image, to_rgb
 from ..evaluation.options import ModelFileOptions
 from ..system.devices import choose_devices
@@ -41,9 +40,9 @@ class Classifier:
 
     def __init__(self, trained, devices, batch_size=64):
         self.net, self.classes, self.transform = trained.net, trained.facts.classes, trained.transform
-        self.size = (SIDE, SIDE)
-        if trained.source["data_format"] == "rec":
-            self.size = recordio.image_size(trained.facts, trained.source["data_dir"])
+        self.size = trained.facts.image_size
+        if self.size is None:  # records of an earlier version
+            self.size = recordio.image_size(trained.source["name"], trained.source["data_dir"])
         self.trained = trained
         self._devices, self._batch_size = devices, batch_size
 

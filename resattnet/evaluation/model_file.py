@@ -1,11 +1,13 @@
 """Trained networks: a parameter file, what it is of, and what it does on the images of its data set."""
 
+import dataclasses
 import os
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..data import datasets
+from ..data.image_set import DataFacts, ImageSet
 from ..data.loaders import ArrayLoader
 from ..data.transforms import Transform
 from ..models import parameters, pretrained
@@ -28,7 +30,7 @@ class LoadedModel(NamedTuple):
         With the parameters.
     network : NetworkSpec
         The arguments that built it.
-    facts : datasets.DataSet
+    facts : DataFacts
         Of its data set.
     source : dict
         Arguments of `datasets.load_images`: name, data_dir and data_format.
@@ -38,7 +40,7 @@ class LoadedModel(NamedTuple):
 
     net: mx.gluon.HybridBlock
     network: NetworkSpec
-    facts: datasets.DataSet
+    facts: DataFacts
     source: dict
     description: dict
 
@@ -59,7 +61,7 @@ class TestOutput(NamedTuple):
     """
 
     logits: np.ndarray
-    test_set: datasets.ImageSet
+    test_set: ImageSet
     mirrored: Any = None
 
 
@@ -99,7 +101,7 @@ def load_model(path, options, devices):
     if classes != len(facts.classes):
         raise InputError(f"--dataset {dataset} has {len(facts.classes)} classes, the network of {path} has {classes}")
     if options.classes:
-        facts = facts._replace(classes=_read_classes(options.classes, path, classes))
+        facts = dataclasses.replace(facts, classes=_read_classes(options.classes, path, classes))
     network = NetworkSpec.from_dict(known)
     net = build(network)
     parameters.load_parameters(net, path, devices)

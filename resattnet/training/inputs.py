@@ -89,7 +89,7 @@ def _make_loader(
     shuffle_seed: Optional[int] = None,
 ) -> Any:
     if options.loader == "dali":
-        record_file = recordio.locate(facts, options.data_dir, split)
+        record_file = recordio.locate(options.dataset, options.data_dir, split)
         return DaliLoader(record_file, transform, batch_size, shuffle_seed, options.workers, devices[0])
     image_set = datasets.load_images(options.dataset, options.data_dir, split, data_format=options.data_format)
     if split == "train" and options.label_noise:

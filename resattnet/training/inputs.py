@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Optional, Sequence
 
 from ..data import datasets, recordio
 from ..data.dali import DaliLoader
+from ..data.image_set import DataFacts
 from ..data.loaders import ArrayLoader
 from ..data.transforms import Transform, label_noise
 from ..system.errors import InputError
@@ -19,7 +20,7 @@ class Inputs(NamedTuple):
 
     Attributes
     ----------
-    facts : DataSet
+    facts : DataFacts
         Of the data set.
     transform : Transform
         Of the training images.
@@ -27,7 +28,7 @@ class Inputs(NamedTuple):
         Sized iterables of (images, labels); see `data.loaders`.
     """
 
-    facts: datasets.DataSet
+    facts: DataFacts
     transform: Transform
     train_loader: Any
     validation_loader: Any
@@ -62,7 +63,7 @@ def open_inputs(options: TrainingOptions, devices: Sequence[Any]) -> Inputs:
     )
 
 
-def training_transform(options: TrainingOptions, facts: datasets.DataSet) -> Transform:
+def training_transform(options: TrainingOptions, facts: DataFacts) -> Transform:
     """Return the transform of the training images that the options of a run describe."""
     return Transform(
         facts.mean,
@@ -82,7 +83,7 @@ def training_transform(options: TrainingOptions, facts: datasets.DataSet) -> Tra
 def _make_loader(
     options: TrainingOptions,
     devices: Sequence[Any],
-    facts: datasets.DataSet,
+    facts: DataFacts,
     split: str,
     transform: Transform,
     batch_size: int,

@@ -31,11 +31,11 @@ def stop(signum, _):
 
 def read(options):
     """Return both splits by name, and the rest of what `records.write` wants to know of them."""
-    from resattnet.data import datasets, folders, recordio
+    from resattnet.data import datasets, folders, image_set
 
     if options.images:
         sets = folders.read_folder(os.path.expanduser(options.images), options.size, options.test_share, options.seed)
-        mean, std = recordio.statistics(sets["train"].images)
+        mean, std = image_set.channel_statistics(sets["train"].images)
         return sets, dict(source="images of " + options.images, mean=mean, std=std, flip=options.flip is not False)
     facts = datasets.describe_data(options.dataset)
     sets = {split: datasets.load_images(options.dataset, options.data_dir, split) for split in facts.samples}

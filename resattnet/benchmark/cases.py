@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
 import numpy as np
 
 from ..data import datasets
-from ..data.loaders import ArrayLoader, epoch_samples
+from ..data.loaders import ArrayLoader, BatchSampler
 from ..data.transforms import Transform
 from ..models.graphs import fuse, quantize
 from ..models.network import build
@@ -169,7 +169,7 @@ def _step_on_data(options: BenchmarkOptions) -> Tuple[TrainingStep, Transform, A
     facts = datasets.describe_data(options.dataset, options.data_dir)
     samples = options.steps * options.batch_size
     image_set = datasets.load_images(options.dataset, options.data_dir, "train")
-    epoch_samples(len(image_set.labels), options.batch_size, shuffled=True)  # raises if one batch is too large
+    BatchSampler(len(image_set.labels), options.batch_size, shuffle_seed=0)  # raises if one batch is too large
     if samples > len(image_set.labels):
         raise InputError(
             f"`steps={options.steps}`: {options.steps} batches of {options.batch_size} are more than the "

@@ -1,99 +1,126 @@
 """Batches made by NVIDIA DALI from records: read and decoded, then cropped, mirrored and normalised on CPU or GPU.
 
-DALI is imported where a pipeline is built. Its RecordIO reader follows the file, in whatever order the index is
-(it sorts that), and shuffles by drawing from a buffer. So the buffer is as large as the set, which makes the order
-a permutation of all of it, at the price of the `.rec` in memory. And since a pipeline cannot be set to an epoch, each
-epoch has its own, with seeds that say which epoch it is.
+DALI is imported where a pipeline is built. Its RecordIO reader follows the order of the file, whatever the order of
+the index (it sorts the index), and shuffles by drawing from a buffer. The buffer is therefore as large as the data
+set: the order is then a permutation of the whole set, at the price of the `.rec` file in memory. A pipeline cannot be
+set to an epoch, so each epoch has its own pipeline, with seeds that depend on the epoch.
 """
+
+from __future__ import annotations
 
 import ctypes
 import itertools
+from typing import Any, Iterator, Optional
 
 import numpy as np
 
 from ..system.errors import InputError
-from .loaders import epoch_samples
+from ..system.world import ALONE, World
+from .loaders import Batch, BatchSampler
+from .record_files import RecordFile
+from .transforms import Transform
 
 
-def import_dali():
-    """The package `nvidia.dali`; an InputError that says how to install it where it is absent."""
+def import_dali() -> Any:
+    """Return the package `nvidia.dali`.
+
+    Raises
+    ------
+    InputError
+        If it cannot be imported. The message says how to install it.
+    """
     try:
         import nvidia.dali
         import nvidia.dali.fn
         import nvidia.dali.types
     except ImportError as error:
         raise InputError(
-            f"--loader dali: NVIDIA DALI cannot be imported ({_one_line(error)}): python -m pip install -e '.[dali]'"
+            f"`loader=dali`: NVIDIA DALI cannot be imported ({_one_line(error)}): python -m pip install -e '.[dali]'"
         ) from error
     return nvidia.dali
 
 
-def _one_line(error):
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split("Stacktrace")[0].split())
 
 
-def _seed(seed, epoch):
+def _seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
 
 
 class DaliLoader:
-    """Batches of a record file, made by a DALI pipeline: the contract of `loaders.ArrayLoader`.
+    """Batches of a record file, made by a DALI pipeline; used as `loaders.ArrayLoader`.
 
-    `epoch(number)` gives the batches `(images, labels)` of one epoch as NumPy arrays: the same for the same
-    number, whatever was read before and by however many threads. Crops, mirrors and order are DALI's, so that
-    training batches are not those of an `ArrayLoader` of the same seed; those of validation are.
+    `epoch(number)` yields the batches `(images, labels)` of one epoch as NumPy arrays. They are the same for the same
+    number, whatever was read before and whatever the number of threads. DALI draws crops, mirrors and order, so the
+    training batches differ from those of an `ArrayLoader` with the same seed. Validation batches do not.
 
     Parameters
     ----------
-    record_file : records.RecordFile
-    transform : augment.Transform
-        DALI does its geometry and normalisation; its `finish` does the rest.
+    record_file : RecordFile
+    transform : Transform
+        DALI does its geometry and its normalisation; `transform.finish` does the rest.
     batch_size : int
     shuffle_seed : int or None
-        Draws a new order every epoch and leaves the last batch out if it is not full; None keeps the
-        order of the file and gives every sample once.
+        An int draws a new order in every epoch, and leaves out the last batch if it is not full. None keeps the order
+        of the file and yields every sample once.
     workers : int
-        Threads of DALI, at least one.
+        Number of DALI's threads, at least one.
     device : mx.Context, optional
-        Where the images are cropped, mirrored and normalised; default: the CPU.
+        Where the images are cropped, mirrored and normalised. Default: the CPU.
+    world : World
+        Only a process that trains alone is supported.
 
     Attributes
     ----------
     samples : int
-        How many samples an epoch yields.
+        Number of samples that an epoch yields.
 
     Raises
     ------
     InputError
-        If DALI is not installed, or the batch of a shuffled loader is larger than its data set; while iterating,
-        if DALI cannot read the file or use the device.
+        If DALI is not installed, a batch is larger than the data set, or there are several processes; while
+        iterating, if DALI cannot read the file or use the device.
     """
 
-    def __init__(self, record_file, transform, batch_size, shuffle_seed=None, workers=0, device=None):
+    def __init__(
+        self,
+        record_file: RecordFile,
+        transform: Transform,
+        batch_size: int,
+        shuffle_seed: Optional[int] = None,
+        workers: int = 0,
+        device: Any = None,
+        world: World = ALONE,
+    ) -> None:
+        if world.size > 1:
+            raise InputError(f"`loader=dali`: reads for one process, not for {world.size}: give `loader=array`")
         import_dali()
-        self.samples = epoch_samples(record_file.samples, batch_size, shuffle_seed is not None)
+        self._sampler = BatchSampler(record_file.samples, batch_size, shuffle_seed)
+        self.samples = self._sampler.samples
         self._file, self._transform, self._batch_size = record_file, transform, batch_size
         self._shuffle_seed, self._threads = shuffle_seed, max(1, workers)
         self._gpu = device.device_id if device is not None and device.device_type == "gpu" else None
 
-    def __len__(self):
-        return -(-self.samples // self._batch_size)
+    def __len__(self) -> int:
+        return len(self._sampler)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Batch]:
         return self.epoch(0)
 
-    def epoch(self, number, start=0):
-        """Iterate over the batches of epoch `number` (from 0), from batch `start` on: those before are made too."""
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """Iterate over the batches of epoch `number` (from 0), from batch `start` on. Those before it are made too."""
         for batch, (images, labels) in itertools.islice(enumerate(self._read(number)), start, None):
             yield self._transform.finish(images, labels, number, self._transform.rng(number, batch))
 
-    def _read(self, epoch):
+    def _read(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of an epoch as DALI makes them: float32 (N, C, H, W) and int32 (N,)."""
         try:
             pipeline = self._pipeline(epoch)
             pipeline.build()
             for begin in range(0, self.samples, self._batch_size):
-                rows = min(self._batch_size, self.samples - begin)  # DALI fills the last batch from the file's begin
+                # DALI fills the last batch with samples from the begin of the file.
+                rows = min(self._batch_size, self.samples - begin)
                 images, labels = pipeline.run()
                 images = images if self._gpu is None else images.as_cpu()
                 yield images.as_array()[:rows], labels.as_array()[:rows, 0].astype(np.int32)
@@ -101,11 +128,11 @@ class DaliLoader:
             raise InputError(f"{self._file.path}: DALI cannot make batches of it ({_one_line(error)})") from error
         finally:
             # Each pipeline's thread has filled its buffer from another arena of the C library, which keeps what is
-            # freed: 140 MB of CIFAR-10 in each of up to eight a core.
+            # freed: 140 MB of CIFAR-10 in each of up to eight arenas per core.
             pipeline = None
             ctypes.CDLL(None).malloc_trim(0)
 
-    def _pipeline(self, epoch):
+    def _pipeline(self, epoch: int) -> Any:
         dali, transform, record_file = import_dali(), self._transform, self._file
         fn, types = dali.fn, dali.types
         pipeline = dali.Pipeline(self._batch_size, self._threads, self._gpu, seed=_seed(transform.seed, epoch))
@@ -116,8 +143,8 @@ class DaliLoader:
                 random_shuffle=self._shuffle_seed is not None,
                 initial_fill=record_file.samples,
                 seed=_seed(self._shuffle_seed or 0, epoch),
-                tensor_init_bytes=1,
-            )  # else each of the buffer's places begins with a megabyte
+                tensor_init_bytes=1,  # by default each place of the buffer begins with a megabyte
+            )
             images = fn.decoders.image(pngs, output_type=types.RGB)  # on the CPU: DALI decodes PNG nowhere else
             if self._gpu is not None:
                 images = images.gpu()

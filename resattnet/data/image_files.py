@@ -1,27 +1,32 @@
-"""Images of the user's, of any format, mode and size, as RGB of 8 bits."""
+"""Image files of any format, mode and size, as RGB images of 8 bits."""
 
+from __future__ import annotations
+
+import functools
 import os
 import sys
 import warnings
+from typing import FrozenSet, Iterable, List, Optional
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from ..system.errors import InputError
 
-ALPHA_MODES = ("RGBA", "RGBa", "LA", "PA", "P")  # a palette's colours may have it
-SIXTEEN_BIT_FORMATS = ("PNG", "PPM")  # of which Pillow, according to its version, reads these as 32 bits
+ALPHA_MODES = ("RGBA", "RGBa", "LA", "PA", "P")  # the colours of a palette (P) may have alpha
+UNREADABLE_FORMATS = ("MPEG",)  # formats that Pillow identifies and cannot decode
+SIXTEEN_BIT_FORMATS = ("PNG", "PPM")  # formats whose 16 bits some versions of Pillow read as 32 bits
 
 
-def to_rgb(image):
-    """A Pillow image of any mode as RGB, upright by its EXIF orientation, the first one of several.
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return a Pillow image of any mode as RGB, upright by its EXIF orientation, the first frame of several.
 
-    What is transparent is laid on white; 16 bits are rounded to 8; colour profiles are not applied.
+    Transparent pixels are laid on white. 16 bits are rounded to 8. Colour profiles are not applied.
 
     Raises
     ------
     ValueError
-        If its pixels are of 32 bits, whose white is unknown, or of a mode that Pillow cannot convert.
+        If the pixels have 32 bits, whose white is unknown, or the mode is one that Pillow cannot convert.
     """
     image.load()
     sixteen_bits = image.mode.startswith("I;16") or image.mode == "I" and image.format in SIXTEEN_BIT_FORMATS
@@ -29,68 +34,85 @@ def to_rgb(image):
     if sixteen_bits:
         return _from_sixteen_bits(image)
     if image.mode[0] in "IF":
-        raise ValueError("its pixels are numbers of 32 bits, of which none is known to be white")
+        raise ValueError("its pixels are 32-bit numbers, and which number is white is not known")
     if image.mode in ALPHA_MODES or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
 
 
-def _from_sixteen_bits(image):
+def _from_sixteen_bits(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.uint32)
     grey = ((values * 255 + 32767) // 65535).astype(np.uint8)
     grey[values == image.info.get("transparency", -1)] = 255
     return Image.fromarray(grey).convert("RGB")
 
 
-def read_image(path):
-    """An image file, as `to_rgb` gives it.
+def read_image(path: str) -> Image.Image:
+    """Read an image file, and return the image as `to_rgb` does.
 
     Raises
     ------
     InputError
-        If it cannot be read.
+        If the file cannot be read.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd files that it reads all the same
+            warnings.simplefilter("ignore")  # Pillow's remarks on unusual files that it reads all the same
             with Image.open(path) as image:
                 return to_rgb(image)
-    except Exception as error:  # damaged files make Pillow raise more kinds than it names
+    except Exception as error:  # for damaged files Pillow raises more kinds of errors than it documents
         if isinstance(error, OSError) and error.strerror:
             raise InputError(f"{path}: cannot be read ({error.strerror})") from error
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{path}: not an image that can be read ({reason})") from error
 
 
-def find_images(names, stdin=None):
-    """The files that a command line names: files as they are, folders walked, `-` for names from stdin, one a line.
+def is_image_name(name: str) -> bool:
+    """Return whether a file name is that of an image: not hidden, with an ending of a format that Pillow reads."""
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in _endings()
+
+
+@functools.lru_cache(maxsize=None)
+def _endings() -> FrozenSet[str]:
+    readable = set()
+    for ending, kind in Image.registered_extensions().items():
+        factory = Image.OPEN[kind][0] if kind in Image.OPEN and kind not in UNREADABLE_FORMATS else None
+        # A stub knows the format by name only; it cannot read an image.
+        if factory and not (isinstance(factory, type) and issubclass(factory, ImageFile.StubImageFile)):
+            readable.add(ending)
+    return frozenset(readable)
+
+
+def find_images(names: Iterable[str], stdin: Optional[Iterable[str]] = None) -> List[str]:
+    """Return the files that a command line names.
 
     Parameters
     ----------
     names : iterable of str
+        A file stands for itself, a folder for the images in it, and `-` for the names on stdin, one a line.
     stdin : iterable of str, optional
-        Default: that of the process.
+        Lines of stdin. Default: the stdin of the process.
 
     Returns
     -------
     list of str
-        Of folders the files whose ending is that of a format that Pillow reads, in the order of their names, each
-        folder's own before those of its sub-folders; hidden files and folders are left out.
+        For a folder, the files that `is_image_name` accepts in the order of their names, each folder's own files
+        before those of its sub-folders. Hidden files and folders are left out.
 
     Raises
     ------
     InputError
-        If a folder has none or cannot be read, or nothing is named.
+        If a folder has no images or cannot be read, or nothing is named.
     """
-    listed = []
+    listed: List[str] = []
     for name in names:
         if name == "-":
             lines = (line.rstrip("\n") for line in (sys.stdin if stdin is None else stdin))
             listed.extend(line for line in lines if line)
         else:
             listed.append(name)
-    files = []
+    files: List[str] = []
     for name in listed:
         files.extend(_walk(name) if os.path.isdir(name) else [name])
     if not files:
@@ -98,19 +120,14 @@ def find_images(names, stdin=None):
     return files
 
 
-def _walk(folder):
-    def refuse(error):
+def _walk(folder: str) -> List[str]:
+    def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
-    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    files = []
+    files: List[str] = []
     for place, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if name[0] != ".")
-        files.extend(
-            os.path.join(place, name)
-            for name in sorted(names)
-            if name[0] != "." and os.path.splitext(name)[1].lower() in endings
-        )
+        files.extend(os.path.join(place, name) for name in sorted(names) if is_image_name(name))
     if not files:
         raise InputError(f"{folder}: no images in this folder")
     return files

@@ -1,266 +1,165 @@
-"""Batches from data sets: one iterable contract, whatever reads them."""
+"""Loaders: sized iterables of batches, the same for the same seed and epoch whatever the number of workers.
 
-import collections
-import functools
-import itertools
-import multiprocessing
-import signal
-import traceback
-from typing import NamedTuple
+A loader has `samples`, the number of samples that it yields in an epoch, and `epoch(number, start)`, which iterates
+over the batches `(images, labels)` of an epoch from batch `start` on.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from ..system.errors import InputError
-from ..system.mxnet import mx
+from ..system.world import ALONE, World
+from .image_set import ImageSet
+from .workers import make_in_order, start_workers
 
-BATCHES_AHEAD = 2  # asked of each worker before they are needed
-PATIENCE = 120  # seconds that a worker may take for a batch
-
-
-class _BatchId(NamedTuple):
-    """Which batch. It is a few bytes, so that no pipe to a worker ever fills up."""
-
-    epoch: int
-    batch: int
+Batch = Tuple[np.ndarray, np.ndarray]  # images and labels
 
 
-class _BatchDataset(mx.gluon.data.Dataset):
-    """The data set as Gluon's DataLoader sees it: an item is a whole batch, made at once."""
+class BatchSampler:
+    """Rows of a data set for each batch of an epoch, for one process of several.
 
-    def __init__(self, image_set, batch_size, seed):
-        self._images, self._labels = image_set.images, image_set.labels
-        self._batch_size, self._seed = batch_size, seed
-        self._shuffled = self._order = None  # the epoch last shuffled, and its order
-
-    def __len__(self):
-        whole, rest = divmod(len(self._labels), self._batch_size)
-        return whole if self._seed is not None else whole + bool(rest)
-
-    def __getitem__(self, wanted):
-        begin = wanted.batch * self._batch_size
-        rows = self._rows(wanted.epoch)[begin : begin + self._batch_size]
-        return self._images[rows], self._labels[rows], wanted.epoch, wanted.batch
-
-    def _rows(self, epoch):
-        if self._seed is None:
-            return np.arange(len(self._labels))
-        if self._shuffled != epoch:
-            # NumPy takes this for (seed, epoch, 0), the stream of the first batch: no harm, and part of what a seed is.
-            self._order = np.random.default_rng((self._seed, epoch)).permutation(len(self._labels))
-            self._shuffled = epoch
-        return self._order
-
-
-class _BatchSampler(mx.gluon.data.Sampler):
-    """The batches of one epoch, from batch `start` on."""
-
-    def __init__(self, batches):
-        self._batches = batches
-        self.epoch = self.start = 0
-
-    def __len__(self):
-        return self._batches
-
-    def __iter__(self):
-        return iter([[_BatchId(self.epoch, batch)] for batch in range(self.start, self._batches)])
-
-
-class _Batchify:
-    """The transform as a DataLoader's `batchify_fn`."""
-
-    def __init__(self, transform):
-        self._transform = transform
-
-    def __call__(self, items):
-        return self._transform(*items[0])
-
-
-def _make_batch(dataset, batchify_fn, samples):
-    return batchify_fn([dataset[sample] for sample in samples])
-
-
-class _Failure(NamedTuple):
-    """What a worker answers when a batch cannot be made."""
-
-    error: Exception
-    trace: str
-
-
-def _work(connection, parents_end, make_batch):
-    """Answer each request on a connection until its other end is closed, by whatever end of the training process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the training process decides
-    for number in (signal.SIGTERM, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE):
-        signal.signal(number, signal.SIG_DFL)  # MXNet's own handlers may deadlock in a fork: the worker would not die
-    parents_end.close()
-    try:
-        while True:
-            ticket, samples = connection.recv()
-            try:
-                answer = make_batch(samples)
-            except Exception as error:
-                answer = _Failure(error, traceback.format_exc())
-            connection.send((ticket, answer))
-    except (EOFError, OSError):
-        pass
-
-
-class _Worker:
-    """A process that makes batches, with a pipe of its own: only it holds the other end, so its death closes it.
+    The batches of an epoch are cut from one order, which is the same for all processes. Of N processes, the one with
+    rank r has the batches r, r + N, r + 2N, and so on. `World(0, 1)` has them all.
 
     Parameters
     ----------
-    name : str
-        For messages.
-    make_batch : callable
-        From samples to a batch.
-    """
-
-    def __init__(self, name, make_batch):
-        self._connection, its_end = multiprocessing.Pipe()
-        self._process = multiprocessing.Process(
-            target=_work, name=name, daemon=True, args=(its_end, self._connection, make_batch)
-        )
-        self._process.start()
-        its_end.close()
-        self._name = f"{name} (process {self._process.pid})"
-        self._tickets, self._answers = itertools.count(), {}
-
-    def ask(self, samples):
-        """Ask for a batch; returns the ticket to `fetch` it with, or to `forget` it."""
-        ticket = next(self._tickets)
-        self._answers[ticket] = None
-        try:
-            self._connection.send((ticket, samples))
-        except OSError:
-            self._say_how_it_died()
-        return ticket
-
-    def fetch(self, ticket):
-        """Wait for a batch.
-
-        Raises
-        ------
-        InputError
-            If the worker is dead, or stuck.
-        """
-        while self._answers[ticket] is None:
-            try:
-                if not self._connection.poll(PATIENCE):
-                    raise InputError(
-                        f"{self._name} has made no batch for {PATIENCE} s: --workers 0 makes them in "
-                        "the training process"
-                    )
-                number, answer = self._connection.recv()
-            except (EOFError, OSError):
-                self._say_how_it_died()
-            if number in self._answers:
-                self._answers[number] = answer
-        answer = self._answers.pop(ticket)
-        if isinstance(answer, _Failure):
-            raise answer.error from RuntimeError(f"in {self._name}:\n{answer.trace}")
-        return answer
-
-    def forget(self, ticket):
-        """Let what was asked for be dropped when it comes."""
-        self._answers.pop(ticket, None)
-
-    def _say_how_it_died(self):
-        self._process.join(5)
-        code = self._process.exitcode
-        if code is None:
-            end = "closed its pipe"
-        elif code == -signal.SIGKILL:
-            end = "was killed, most likely for want of memory: give fewer --workers"
-        else:
-            end = f"ended with exit code {code}" if code >= 0 else f"died of {signal.Signals(-code).name}"
-        raise InputError(f"{self._name} {end}") from None
-
-
-class _DataLoader(mx.gluon.data.DataLoader):
-    """Gluon's DataLoader with workers whose death is noticed.
-
-    Those of Gluon are a `multiprocessing.Pool`, which replaces a dead worker in silence; the batch that it was
-    making is waited for in vain, and where it held a lock the pool cannot even be ended.
-    """
-
-    def __init__(self, dataset, batch_sampler, batchify_fn, num_workers):
-        super().__init__(dataset, batch_sampler=batch_sampler, batchify_fn=batchify_fn)
-        self._make_batch = functools.partial(_make_batch, dataset, batchify_fn)
-        self._workers = [
-            _Worker(f"loader worker {number} of {num_workers}", self._make_batch)
-            for number in range(1, num_workers + 1)
-        ]
-
-    def __iter__(self):
-        samples = iter(self._batch_sampler)
-        return self._fetch_in_turn(samples) if self._workers else map(self._make_batch, samples)
-
-    def _fetch_in_turn(self, batches):
-        asked = collections.deque()
-        try:
-            for worker, samples in zip(itertools.cycle(self._workers), batches):
-                if len(asked) == BATCHES_AHEAD * len(self._workers):
-                    first, ticket = asked.popleft()
-                    yield first.fetch(ticket)
-                asked.append((worker, worker.ask(samples)))
-            while asked:
-                first, ticket = asked.popleft()
-                yield first.fetch(ticket)
-        finally:
-            for worker, ticket in asked:
-                worker.forget(ticket)
-
-
-def epoch_samples(total, batch_size, shuffled):
-    """How many of `total` samples an epoch yields: all, or, if it is shuffled, those that fill whole batches."""
-    if shuffled and batch_size > total:
-        raise InputError(
-            f"a batch of {batch_size} is larger than the data set of {total} images: give a smaller --batch-size"
-        )
-    return total - total % batch_size if shuffled else total
-
-
-class ArrayLoader:
-    """Batches of an `ImageSet` in memory, made by Gluon's DataLoader.
-
-    `epoch(number)` gives the batches `(images, labels)` of one epoch, NumPy arrays as the transform
-    makes them: the same for the same number, whatever the number of workers.
-
-    Parameters
-    ----------
-    image_set : datasets.ImageSet
-    transform : augment.Transform
+    total : int
+        Number of samples of the data set.
     batch_size : int
+        Number of samples of a batch of one process.
     shuffle_seed : int or None
-        Draws a new order every epoch and leaves the last batch out if it is not full; None keeps the
-        order of the data set and gives every sample once.
-    workers : int
-        Processes that make batches; 0 makes them in this one.
+        See `ArrayLoader`.
+    world : World
 
     Attributes
     ----------
     samples : int
-        How many samples an epoch yields.
+        Number of samples that this process gets in an epoch.
 
     Raises
     ------
     InputError
-        If the batch of a shuffled loader is larger than its data set; while iterating, if a worker dies or is stuck.
+        If the data set is shuffled and too small for one batch of each process.
     """
 
-    def __init__(self, image_set, transform, batch_size, shuffle_seed=None, workers=0):
-        self.samples = epoch_samples(len(image_set.labels), batch_size, shuffle_seed is not None)
-        batches = _BatchDataset(image_set, batch_size, shuffle_seed)
-        self._sampler = _BatchSampler(len(batches))
-        self._loader = _DataLoader(batches, self._sampler, _Batchify(transform), workers)
+    def __init__(self, total: int, batch_size: int, shuffle_seed: Optional[int] = None, world: World = ALONE) -> None:
+        self._total, self._batch_size, self._seed, self._world = total, batch_size, shuffle_seed, world
+        self._shuffled: Optional[int] = None  # the epoch that was shuffled last
+        self._order = np.empty(0, np.int64)  # and its order
+        if shuffle_seed is None:
+            batches = range(world.rank, -(-total // batch_size), world.size)
+            self._batches = len(batches)
+            self.samples = sum(min(batch_size, total - batch * batch_size) for batch in batches)
+            return
+        if batch_size * world.size > total:
+            needed = f"a batch of {batch_size}"
+            if world.size > 1:
+                needed = f"{needed} for each of {world.size} processes"
+            raise InputError(f"{needed} is larger than the data set of {total} images: give a smaller `batch_size`")
+        self._batches = total // (batch_size * world.size)
+        self.samples = self._batches * batch_size
 
-    def __len__(self):
+    def __len__(self) -> int:
+        return self._batches
+
+    def number(self, step: int) -> int:
+        """Return the number of this process's batch `step` among the batches of all processes."""
+        return step * self._world.size + self._world.rank
+
+    def rows(self, epoch: int, step: int) -> np.ndarray:
+        """Return the rows of this process's batch `step` of an epoch, int64 (N,)."""
+        begin = self.number(step) * self._batch_size
+        return self._epoch_order(epoch)[begin : begin + self._batch_size]
+
+    def _epoch_order(self, epoch: int) -> np.ndarray:
+        if self._seed is None:
+            return np.arange(self._total)
+        if self._shuffled != epoch:
+            # NumPy takes this for (seed, epoch, 0), the stream of the first batch. That does no harm, and is part of
+            # the meaning of a seed.
+            self._order = np.random.default_rng((self._seed, epoch)).permutation(self._total)
+            self._shuffled = epoch
+        return self._order
+
+
+class _Request(NamedTuple):
+    """The batch that is wanted. It is a few bytes, so that no pipe to a worker ever fills up."""
+
+    epoch: int
+    step: int
+
+
+class _BatchMaker:
+    """Cut a batch from an image set and transform it."""
+
+    def __init__(self, image_set: ImageSet, transform: Callable[..., Batch], sampler: BatchSampler) -> None:
+        self._images, self._labels = image_set.images, image_set.labels
+        self._transform, self._sampler = transform, sampler
+
+    def __call__(self, request: _Request) -> Batch:
+        rows = self._sampler.rows(request.epoch, request.step)
+        number = self._sampler.number(request.step)
+        return self._transform(self._images[rows], self._labels[rows], request.epoch, number)
+
+
+class ArrayLoader:
+    """Batches of an image set in memory.
+
+    `epoch(number)` yields the batches `(images, labels)` of one epoch, NumPy arrays as the transform makes them. They
+    are the same for the same number, whatever the number of workers.
+
+    Parameters
+    ----------
+    image_set : ImageSet
+    transform : Transform
+        A callable of uint8 images (N, H, W, 3), labels (N,), epoch and number of the batch.
+    batch_size : int
+        Number of samples of a batch of this process.
+    shuffle_seed : int or None
+        An int draws a new order in every epoch, and leaves out the samples at its end that do not fill a batch of
+        every process. None keeps the order of the data set and yields every sample once.
+    workers : int
+        Number of processes that make batches. 0 makes them in this one.
+    world : World
+        The part of each epoch that this process gets: see `BatchSampler`.
+
+    Attributes
+    ----------
+    samples : int
+        Number of samples that this loader yields in an epoch.
+
+    Raises
+    ------
+    InputError
+        If a shuffled data set is too small for one batch; while iterating, if a worker dies or is stuck.
+    """
+
+    def __init__(
+        self,
+        image_set: ImageSet,
+        transform: Callable[..., Batch],
+        batch_size: int,
+        shuffle_seed: Optional[int] = None,
+        workers: int = 0,
+        world: World = ALONE,
+    ) -> None:
+        self._sampler = BatchSampler(len(image_set.labels), batch_size, shuffle_seed, world)
+        self.samples = self._sampler.samples
+        self._make_batch = _BatchMaker(image_set, transform, self._sampler)
+        self._workers = start_workers(workers, self._make_batch)
+
+    def __len__(self) -> int:
         return len(self._sampler)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Batch]:
         return self.epoch(0)
 
-    def epoch(self, number, start=0):
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """Iterate over the batches of epoch `number` (from 0), from batch `start` on."""
-        self._sampler.epoch, self._sampler.start = number, start
-        return iter(self._loader)
+        requests = (_Request(number, step) for step in range(start, len(self)))
+        if self._workers:
+            return make_in_order(self._workers, requests)
+        return map(self._make_batch, requests)

@@ -1,17 +1,17 @@
-"""Image sets as RecordIO: PNG records with an index, and one description of both splits.
+"""Image sets as RecordIO: PNG records with an index, written whole or not at all, and checked when they are read.
 
-The set NAME in a folder is five files: `NAME_train.rec` and `NAME_test.rec`, their indices (`.idx`), and
-`NAME_records.json` with the class names, where the images are from, mean and standard deviation, and how
-many records and bytes each `.rec` has, with its SHA-256. The description is put in place last: without it
-there is no set.
+`record_files` has the names of the files and their description.
 """
+
+from __future__ import annotations
 
 import io
 import json
 import os
 import struct
 import tempfile
-from typing import Dict, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Dict, Iterable, Iterator, Tuple
 
 import numpy as np
 from PIL import Image
@@ -20,119 +20,73 @@ from tqdm import tqdm
 from ..system.errors import InputError
 from ..system.files import digest, writing
 from ..system.mxnet import mx
-from .datasets import DATASETS, DataSet, ImageSet
-
-SPLITS = ("train", "test")
-VERSION = 1
-KNOWN = {"samples": int, "bytes": int, "sha256": str}  # what a description says of each split
-ANEW = "make the records again, with --overwrite 1"
-
-
-class RecordFiles(NamedTuple):
-    """What the description of a set says of its files."""
-
-    name: str
-    splits: Dict[str, dict]  # of each split, the values of `KNOWN`
-
-
-class RecordFile(NamedTuple):
-    """One split on disk, found whole."""
-
-    path: str
-    index: str
-    samples: int
-
-
-def paths(directory, name, split):
-    """The record file of a split and its index."""
-    base = os.path.join(directory, f"{name}_{split}")
-    return base + ".rec", base + ".idx"
-
-
-def description_path(directory, name):
-    """The file that describes the set `name`."""
-    return os.path.join(directory, name + "_records.json")
-
-
-def statistics(images):
-    """Mean and standard deviation of each channel of uint8 images (N, H, W, 3), for pixels in 0..1.
-
-    Returns
-    -------
-    mean, std : tuple of 3 float
-        Of four decimals; the deviation is at least one grey level, so that it can be divided by.
-    """
-    values, mean, std = np.arange(256) / 255, [], []
-    for channel in range(3):
-        counts = np.bincount(images[..., channel].ravel(), minlength=256)
-        mean.append(np.average(values, weights=counts))
-        std.append(max(np.sqrt(np.average((values - mean[-1]) ** 2, weights=counts)), 1 / 255))
-    return tuple(tuple(round(float(number), 4) for number in numbers) for numbers in (mean, std))
-
+from .image_set import ImageSet
+from .record_files import (
+    MAKE_AGAIN,
+    SPLITS,
+    KnownFile,
+    RecordFile,
+    check_output,
+    description_path,
+    make_description,
+    paths,
+    put_in_place,
+    read_description,
+)
 
 # ---- writing ----
 
 
-def _files(directory, name):
-    """All files of the set `name`, the description last."""
-    return [path for split in SPLITS for path in paths(directory, name, split)] + [description_path(directory, name)]
-
-
-def check_output(directory, name, overwrite=False):
-    """Raise InputError where a file of the set `name` is there already, unless it may be overwritten."""
-    there = next((path for path in _files(directory, name) if os.path.lexists(path)), None)
-    if there and not overwrite:
-        raise InputError(f"{there} is there already: give another folder or name, or --overwrite 1")
-
-
-def write_records(directory, name, splits, source, mean, std, flip, overwrite=False):
-    """Write a set, read it back, and put it in place once every record is found to be right.
+def write_records(
+    directory: str,
+    name: str,
+    splits: Dict[str, ImageSet],
+    source: str,
+    mean: Tuple[float, float, float],
+    std: Tuple[float, float, float],
+    flip: bool,
+    overwrite: bool = False,
+) -> None:
+    """Write a set, read it back, and put it in place only if every record is right.
 
     Parameters
     ----------
     directory : str
-        Made where it is absent.
+        Made if it does not exist.
     name : str
-        Of the set, the first part of the files' names.
-    splits : dict of str to datasets.ImageSet
-        'train' and 'test', of the same classes.
+        Name of the set: the first part of the files' names.
+    splits : dict of str to ImageSet
+        'train' and 'test', with the same classes.
     source : str
-        What the images are, for whoever meets the files.
-    mean, std : tuple of float
-        By channel, for pixels in 0..1.
+        Origin of the images, for people.
+    mean, std : tuple of 3 float
+        Mean and standard deviation of each channel, for pixels in 0..1.
     flip : bool
-        Whether a mirrored image still shows its class.
+        Whether an image mirrored left to right still shows its class.
     overwrite : bool
+        Whether a set of that name is replaced.
 
     Raises
     ------
     InputError
-        If a file is there already, or cannot be written.
+        If a file exists already, or cannot be written.
     """
     check_output(directory, name, overwrite)
-    description = {
-        "version": VERSION,
-        "source": source,
-        "classes": list(splits["train"].classes),
-        "flip": bool(flip),
-        "mean": list(mean),
-        "std": list(std),
-        "splits": {},
-    }
     with writing(f"{directory}: the records"):
         os.makedirs(directory, exist_ok=True)
         # A folder of the same file system, so that putting a file in place is a rename.
         with tempfile.TemporaryDirectory(prefix=f".{name}_records-", dir=directory) as workshop:
             for split in SPLITS:
-                description["splits"][split] = _write_split(workshop, name, split, splits[split])
+                _write_split(workshop, name, split, splits[split])
+            description = make_description(workshop, name, splits, source=source, mean=mean, std=std, flip=flip)
             with open(description_path(workshop, name), "w", encoding="utf-8") as file:
                 json.dump(description, file, indent=1)
             _verify(workshop, name, splits)
-            _put_in_place(workshop, directory, name)
+            put_in_place(workshop, directory, name)
 
 
-def _write_split(directory, name, split, image_set):
-    """Write the record file of a split and its index; return what the description says of it."""
+def _write_split(directory: str, name: str, split: str, image_set: ImageSet) -> None:
+    """Write the record file of a split and its index."""
     path, index = paths(directory, name, split)
     try:
         writer = mx.recordio.MXIndexedRecordIO(index, path, "w")
@@ -147,213 +101,180 @@ def _write_split(directory, name, split, image_set):
         writer.close()
     except mx.base.MXNetError as error:
         raise OSError(str(error).strip().splitlines()[-1]) from error
-    # MXNet does not say so where the last of its buffer found no room.
+    # MXNet reports no error if the disk has no room for the last part of its buffer.
     if os.path.getsize(path) != length:
         raise OSError(f"{os.path.getsize(path)} of {length} bytes of the {split} split written: is the disk full?")
-    return {"samples": len(image_set.labels), "bytes": length, "sha256": digest(path)}
 
 
-def _verify(directory, name, splits):
-    facts = describe_records(name, directory)
+def _verify(directory: str, name: str, splits: Dict[str, ImageSet]) -> None:
     for split, written in splits.items():
-        found = facts.read(facts, directory, split, False)
+        found = read_records(name, directory, split)
         if not (
             np.array_equal(found.images, written.images)
             and np.array_equal(found.labels, written.labels)
             and found.classes == tuple(written.classes)
         ):
-            raise OSError(f"what was read back of the {split} split is not what was written")
-
-
-def _put_in_place(workshop, directory, name):
-    last = description_path(directory, name)
-    # From here until the new description is there, nothing is: old and new files never pass for one set.
-    if os.path.lexists(last):
-        os.remove(last)
-    for path in _files(workshop, name):
-        with open(path, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(path, os.path.join(directory, os.path.basename(path)))
+            raise OSError(f"the {split} split that was read back differs from what was written")
 
 
 # ---- reading ----
 
 
-def describe_records(name, data_dir):
-    """The `datasets.DataSet` of the records called `name` in a folder, no image being read.
-
-    Raises
-    ------
-    InputError
-        If there is no description, or it is damaged.
-    """
-    path = description_path(data_dir, name)
-    try:
-        with open(path, encoding="utf-8") as file:
-            known = json.load(file)
-        if known["version"] != VERSION:
-            raise InputError(f"{path}: of version {known['version']}, expected {VERSION}: {ANEW}")
-        numbers = [tuple(float(number) for number in known[key]) for key in ("mean", "std")]
-        if [len(part) for part in numbers] != [3, 3] or min(numbers[1]) <= 0:
-            raise ValueError("mean or std")
-        splits = {split: {key: kind(known["splits"][split][key]) for key, kind in KNOWN.items()} for split in SPLITS}
-        samples = {split: splits[split]["samples"] for split in SPLITS}
-        if min(samples.values()) < 1:
-            raise ValueError("samples")
-        return DataSet(
-            title=str(known["source"]),
-            classes=tuple(map(str, known["classes"])),
-            samples=samples,
-            mean=numbers[0],
-            std=numbers[1],
-            flip=bool(known["flip"]),
-            read=_read,
-            files=RecordFiles(name, splits),
-        )
-    except FileNotFoundError:
-        what = f"--dataset {name}" if name in DATASETS else f"--images FOLDER --name {name}"
-        raise InputError(
-            f"{path} is not there: make the records with scripts/make_records.py {what} --output-dir {data_dir}"
-        )
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged ({type(error).__name__}: {error}): {ANEW}") from error
-
-
-def locate(data_set, data_dir, split):
-    """A split of records for a reader that is not ours: its files, once they are found to be what was written.
+def read_records(name: str, data_dir: str, split: str) -> ImageSet:
+    """Decode a split of records into memory.
 
     Parameters
     ----------
-    data_set : datasets.DataSet
-        As `describe_records` gives it.
-    data_dir : str
+    name, data_dir : str
     split : str
         'train' or 'test'.
 
-    Returns
-    -------
-    RecordFile
-
     Raises
     ------
     InputError
-        If a file is absent, cut short or damaged.
+        If a file is missing, truncated or damaged, or the images have several sizes.
     """
-    data_dir = os.path.expanduser(str(data_dir))
-    samples = sum(1 for _ in _records(data_set, data_dir, split, "checking"))
-    return RecordFile(*paths(data_dir, data_set.files.name, split), samples)
-
-
-def image_size(data_set, data_dir):
-    """Height and width of the images, which are the first test image's.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read.
-    """
-    path, index = paths(os.path.expanduser(str(data_dir)), data_set.files.name, "test")
-    where = f"{path}: record 0"
-    reader = _open(path, index, data_set.files.splits["test"])
-    _, png = _unpack(_record(reader, 0, where), 0, len(data_set.classes), where)
-    reader.close()
-    return _decode(png, where).shape[:2]
-
-
-def _read(data_set, data_dir, split, download):
-    """A split decoded into memory: the `read` of a `DataSet` of records. Nothing is ever downloaded."""
-    images, labels = None, np.empty(data_set.samples[split], np.int32)
-    for number, (where, label, png) in enumerate(_records(data_set, data_dir, split, "reading")):
+    files = _find_files(name, data_dir, split)
+    images, labels = None, np.empty(files.known.samples, np.int32)
+    for number, (where, label, png) in enumerate(_records(files, f"reading {split}")):
         image, labels[number] = _decode(png, where), label
         if images is None:
             images = np.empty((len(labels),) + image.shape, np.uint8)
         if image.shape != images.shape[1:]:
+            (height, width), (first_height, first_width) = image.shape[:2], images.shape[1:3]
             raise InputError(
-                "%s is of %dx%d pixels, those before of %dx%d: training reads images of one size; make "
-                "them with --size" % ((where,) + image.shape[1::-1] + images.shape[2:0:-1])
+                f"{where} has {width}x{height} pixels, the records before have {first_width}x{first_height}: "
+                "training reads images of one size; make the records again, with --size"
             )
         images[number] = image
-    return ImageSet(images, labels, data_set.classes)
+    return ImageSet(images, labels, files.classes)
 
 
-def _records(data_set, data_dir, split, doing):
-    """Yield where it is, the label and the PNG of each record of a split in order, then check the whole file."""
-    name, known = data_set.files.name, data_set.files.splits[split]
-    path, index = paths(data_dir, name, split)
-    reader = _open(path, index, known)
-    for number in _bar(range(known["samples"]), known["samples"], f"{doing} {split}"):
-        where = f"{path}: record {number}"
-        yield (where,) + _unpack(_record(reader, number, where), number, len(data_set.classes), where)
+def locate(name: str, data_dir: str, split: str) -> RecordFile:
+    """Check a split of records, and return its files for a reader that is not of this package.
+
+    Parameters
+    ----------
+    name, data_dir : str
+    split : str
+        'train' or 'test'.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, truncated or damaged.
+    """
+    files = _find_files(name, data_dir, split)
+    return RecordFile(files.path, files.index, sum(1 for _ in _records(files, f"checking {split}")))
+
+
+def image_size(name: str, data_dir: str) -> Tuple[int, int]:
+    """Return height and width of the first test image, in pixels.
+
+    Descriptions that earlier versions wrote lack the image size: their facts have None.
+
+    Raises
+    ------
+    InputError
+        If the image cannot be read.
+    """
+    files = _find_files(name, data_dir, "test")
+    reader, where = _open(files), f"{files.path}: record 0"
+    _, png = _unpack(_record(reader, 0, where), 0, len(files.classes), where)
     reader.close()
-    # Now and then a flipped bit gives another image and no error: 23 of 3,000 in CIFAR-10.
-    if digest(path) != known["sha256"]:
-        raise InputError(
-            f"{path} is damaged: its SHA-256 is not the one in {os.path.basename(description_path(data_dir, name))}; {ANEW}"
-        )
+    height, width = _decode(png, where).shape[:2]
+    return height, width
 
 
-def _open(path, index, known):
-    """A reader of a record file that has its whole length, and an index that fits it."""
+@dataclass(frozen=True)
+class _SplitFiles:
+    """Files of a split, and what the description says of them."""
+
+    path: str
+    index: str
+    known: KnownFile
+    classes: Tuple[str, ...]
+    description: str
+
+
+def _find_files(name: str, data_dir: str, split: str) -> _SplitFiles:
+    data_dir = os.path.expanduser(str(data_dir))
+    facts, files = read_description(name, data_dir)
+    return _SplitFiles(
+        *paths(data_dir, name, split), files[split], facts.classes, os.path.basename(description_path(data_dir, name))
+    )
+
+
+def _records(files: _SplitFiles, doing: str) -> Iterator[Tuple[str, int, bytes]]:
+    """Yield place, label and PNG of each record in order, then check the whole file."""
+    reader, samples = _open(files), files.known.samples
+    for number in _bar(range(samples), samples, doing):
+        where = f"{files.path}: record {number}"
+        label, png = _unpack(_record(reader, number, where), number, len(files.classes), where)
+        yield where, label, png
+    reader.close()
+    # Some flipped bits give another image and no error: 23 of 3,000 in CIFAR-10.
+    if digest(files.path) != files.known.sha256:
+        raise InputError(f"{files.path} is damaged: its SHA-256 is not the one in {files.description}; {MAKE_AGAIN}")
+
+
+def _open(files: _SplitFiles) -> Any:
+    """Return a reader of a record file that has its whole length, and an index that fits it."""
+    path, index, known = files.path, files.index, files.known
     for file in (path, index):
         if not os.path.isfile(file):
-            raise InputError(f"{file} is not there: {ANEW}")
+            raise InputError(f"{file} is not there: {MAKE_AGAIN}")
     found = os.path.getsize(path)
-    if found != known["bytes"]:
-        raise InputError(
-            f"{path}: {found:,} bytes, expected {known['bytes']:,}: "
-            f"{('cut short' if found < known['bytes'] else 'too long')}; {ANEW}"
-        )
+    if found != known.bytes:
+        fault = "truncated" if found < known.bytes else "too long"
+        raise InputError(f"{path}: {found:,} bytes, expected {known.bytes:,}: {fault}; {MAKE_AGAIN}")
     try:
         reader = mx.recordio.MXIndexedRecordIO(index, path, "r")
     except (OSError, ValueError, IndexError, mx.base.MXNetError) as error:
-        raise InputError(f"{index}: not a whole index ({str(error).splitlines()[-1]}): {ANEW}") from error
-    if reader.keys != list(range(known["samples"])):
+        raise InputError(f"{index}: not a whole index ({str(error).splitlines()[-1]}): {MAKE_AGAIN}") from error
+    if reader.keys != list(range(known.samples)):
         raise InputError(
-            f"{index}: lists {len(reader.keys):,} records, expected {known['samples']:,}: cut short, "
-            f"or of another file; {ANEW}"
+            f"{index}: lists {len(reader.keys):,} records, expected {known.samples:,}: it is truncated, or belongs to "
+            f"another file; {MAKE_AGAIN}"
         )
-    far = max(reader.idx.values())
-    if not 0 <= min(reader.idx.values()) <= far < found:
-        raise InputError(f"{index}: points to byte {far:,} of {found:,} in {os.path.basename(path)}: {ANEW}")
+    farthest = max(reader.idx.values())
+    if not 0 <= min(reader.idx.values()) <= farthest < found:
+        raise InputError(f"{index}: points to byte {farthest:,} of {found:,} in {os.path.basename(path)}: {MAKE_AGAIN}")
     return reader
 
 
-def _record(reader, number, where):
+def _record(reader: Any, number: int, where: str) -> bytes:
     try:
         record = reader.read_idx(number)
     except mx.base.MXNetError:
         record = None
     if record is None:
-        raise InputError(f"{where}: no record is where the index says: {ANEW}")
+        raise InputError(f"{where}: no record is where the index says: {MAKE_AGAIN}")
     return record
 
 
-def _unpack(record, number, classes, where):
-    """The label and the PNG of a record, its header checked."""
+def _unpack(record: bytes, number: int, classes: int, where: str) -> Tuple[int, bytes]:
+    """Check the header of a record, and return the label and the PNG."""
     try:
         header, png = mx.recordio.unpack(record)
     except (struct.error, ValueError) as error:
-        raise InputError(f"{where} is no image record: {ANEW}") from error
+        raise InputError(f"{where} is not an image record: {MAKE_AGAIN}") from error
     if header.id != number:
-        raise InputError(f"{where} calls itself {header.id}: the index is of another file; {ANEW}")
+        raise InputError(f"{where} has the number {header.id}: the index belongs to another file; {MAKE_AGAIN}")
     if header.flag or header.label not in range(classes):
-        raise InputError(
-            f"{where} has label {(f'{header.flag} numbers' if header.flag else f'{header.label:g}')}, "
-            f"expected 0 to {classes - 1}: {ANEW}"
-        )
+        label = f"{header.flag} numbers" if header.flag else f"{header.label:g}"
+        raise InputError(f"{where} has label {label}, expected 0 to {classes - 1}: {MAKE_AGAIN}")
     return int(header.label), png
 
 
-def _decode(png, where):
-    """The image, uint8 (H, W, 3)."""
+def _decode(png: bytes, where: str) -> np.ndarray:
+    """Return the image, uint8 (H, W, 3)."""
     try:
         with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
             return np.asarray(image.convert("RGB"))
-    except Exception as error:  # damaged bytes make Pillow raise more kinds than it names
-        raise InputError(f"{where} is not a whole PNG: {ANEW}") from error
+    except Exception as error:  # for damaged bytes Pillow raises more kinds of errors than it documents
+        raise InputError(f"{where} is not a whole PNG: {MAKE_AGAIN}") from error
 
 
-def _bar(items, total, label):
+def _bar(items: Iterable, total: int, label: str) -> Iterable:
     return tqdm(items, total=total, desc=label, unit="image", leave=False, delay=1, disable=None)

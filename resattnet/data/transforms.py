@@ -1,24 +1,26 @@
-"""What is done to a batch of images and labels before the network sees it: pure NumPy, randomness an argument.
+"""Transforms of a batch of images and labels before the network sees it: pure NumPy, randomness as an argument.
 
-What works on uint8 returns a new array. What comes after it, `cutout`, `mixup` and `cutmix`, works in place: fresh
-memory for a second batch of float32 costs more than all the arithmetic.
+Functions of uint8 images return a new array. Later ones, `cutout`, `mixup` and `cutmix`, work in place: new memory
+for a second float32 batch costs more time than all the arithmetic.
 """
 
-from typing import NamedTuple, Optional, Tuple
+from __future__ import annotations
+
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-BLOCK = 16  # images blended at a time, so that what is in between stays in the cache
+BLOCK = 16  # images blended at a time, so that intermediate results stay in the cache
 
 
-def random_crop(images, pad, rng):
-    """Pad with zeros and cut each image out again at a random place (section 4.1: padded by 4).
+def random_crop(images: np.ndarray, pad: int, rng: np.random.Generator) -> np.ndarray:
+    """Pad with zeros and crop each image to its size at a random place (arXiv 1704.06904, section 4.1, pads by 4).
 
     Parameters
     ----------
     images : uint8 array (N, H, W, C)
     pad : int
-        Pixels added on each side.
+        Number of pixels added on each side.
     rng : numpy.random.Generator
 
     Returns
@@ -33,7 +35,7 @@ def random_crop(images, pad, rng):
     return windows[np.arange(count), :, tops, lefts]
 
 
-def random_flip(images, rng):
+def random_flip(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Mirror each image (N, C, H, W) left to right with probability one half."""
     mirrored = rng.random(len(images)) < 0.5
     images = images.copy()
@@ -41,16 +43,16 @@ def random_flip(images, rng):
     return images
 
 
-def normalise(images, mean, std):
-    """Scale uint8 images (N, C, H, W) to float32, each channel to (x / 255 - mean) / std."""
-    mean, std = (np.asarray(value, np.float32)[:, None, None] for value in (mean, std))
+def normalise(images: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+    """Scale uint8 images (N, C, H, W) to float32: each channel to (x / 255 - mean) / std."""
+    means, stds = (np.asarray(values, np.float32)[:, None, None] for values in (mean, std))
     scaled = images.astype(np.float32, order="C")
-    scaled *= 1 / (255 * std)
-    scaled -= mean / std
+    scaled *= 1 / (255 * stds)
+    scaled -= means / stds
     return scaled
 
 
-def cutout(images, side, rng):
+def cutout(images: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
     """Erase one square of each image, in place (arXiv 1708.04552).
 
     Parameters
@@ -58,7 +60,7 @@ def cutout(images, side, rng):
     images : float32 array (N, C, H, W)
         Normalised, so that 0 is the mean.
     side : int
-        Of the square in pixels. Its centre is anywhere in the image; what lies outside is clipped.
+        Side of the square in pixels. Its centre is anywhere in the image; parts outside the image are clipped.
     rng : numpy.random.Generator
 
     Returns
@@ -73,18 +75,23 @@ def cutout(images, side, rng):
     return images
 
 
-def smooth(labels, classes, epsilon):
-    """Labels (N,) as float32 targets (N, classes), 1 - epsilon on the label, epsilon / (classes - 1) elsewhere."""
+def smooth(labels: np.ndarray, classes: int, epsilon: float) -> np.ndarray:
+    """Return labels (N,) as float32 targets (N, classes), with label smoothing.
+
+    A target is 1 - epsilon for the label, and epsilon / (classes - 1) for each other class.
+    """
     off = epsilon / (classes - 1) if classes > 1 else 0.0
     targets = np.full((len(labels), classes), off, np.float32)
     targets[np.arange(len(labels)), labels] = 1 - epsilon
     return targets
 
 
-def mixup(images, targets, alpha, rng):
+def mixup(
+    images: np.ndarray, targets: np.ndarray, alpha: float, rng: np.random.Generator
+) -> Tuple[np.ndarray, np.ndarray]:
     """Blend a batch with itself in reverse order, in place (arXiv 1710.09412, equation 1).
 
-    Which two images meet is random where the order of the batch is.
+    The pairs of images are random if the order of the batch is.
 
     Parameters
     ----------
@@ -105,8 +112,8 @@ def mixup(images, targets, alpha, rng):
     return images, targets
 
 
-def _blend(part, weight):
-    """Blend each row of an array, which has this weight, with the one as far from the end, in place."""
+def _blend(part: np.ndarray, weight: np.floating) -> None:
+    """Blend each row of an array, with this weight, with the row as far from the end, in place."""
     half = len(part) // 2
     for begin in range(0, half, BLOCK):
         rows = slice(begin, min(begin + BLOCK, half))
@@ -117,11 +124,13 @@ def _blend(part, weight):
         theirs -= exchanged
 
 
-def cutmix(images, targets, alpha, rng):
-    """Paste a box of the batch in reverse order into it, in place (arXiv 1905.04899, section 3.1).
+def cutmix(
+    images: np.ndarray, targets: np.ndarray, alpha: float, rng: np.random.Generator
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Paste a box of the batch in reverse order into the batch, in place (arXiv 1905.04899, section 3.1).
 
-    The box is the same for the whole batch: of sqrt(1 - lambda) of the height and of the width, its centre anywhere
-    in the image. What lies outside is clipped; the labels are then blended by the areas that are left.
+    The box is the same for the whole batch. It has sqrt(1 - lambda) of the height and of the width, and its centre is
+    anywhere in the image. Parts outside the image are clipped; the labels are blended by the areas after clipping.
 
     Parameters
     ----------
@@ -145,14 +154,14 @@ def cutmix(images, targets, alpha, rng):
     return images, targets
 
 
-def _clipped(length, side, rng):
-    """Begin and end of a stretch of this length with its centre anywhere in 0..side, clipped to that."""
+def _clipped(length: int, side: int, rng: np.random.Generator) -> Tuple[int, int]:
+    """Return begin and end of an interval of this length with its centre anywhere in 0..side, clipped to 0..side."""
     begin = int(rng.integers(side)) - length // 2
     return max(begin, 0), min(begin + length, side)
 
 
-def label_noise(labels, classes, noise, seed):
-    """Labels of a whole training set with a share of wrong ones (section 4.1).
+def label_noise(labels: np.ndarray, classes: int, noise: float, seed: int) -> np.ndarray:
+    """Return the labels of a training set with a fraction of wrong labels (arXiv 1704.06904, section 4.1).
 
     Parameters
     ----------
@@ -160,45 +169,46 @@ def label_noise(labels, classes, noise, seed):
     classes : int
         At least 2.
     noise : float
-        A label is kept with probability 1 - noise, else becomes one of the others, each as likely.
+        Probability that a label becomes one of the other classes, each with equal probability.
     seed : int
-        The same labels for the same seed.
+        The same seed gives the same labels.
 
     Returns
     -------
     int32 array (N,)
     """
-    rng = np.random.default_rng((seed, 0, 0, 1))  # unlike those of the order (seed, epoch) and of any batch
+    rng = np.random.default_rng((seed, 0, 0, 1))  # differs from the streams of any order (seed, epoch) and of any batch
     wrong = rng.random(len(labels)) < noise
     others = rng.integers(1, classes, len(labels))
     return np.where(wrong, (labels + others) % classes, labels).astype(labels.dtype)
 
 
 class Transform(NamedTuple):
-    """From a cut of the data set to a batch: crop, flip, normalise, erase, smooth, mix.
+    """Transform of a batch of a data set: crop, flip, normalise, erase, smooth, mix.
 
-    Called with the uint8 images (N, H, W, C), their labels (N,), the epoch and the number of the batch
-    in it; all its randomness comes from these and `seed`, so that any worker makes the same batch.
+    It is called with the uint8 images (N, H, W, C), their labels (N,), the epoch, and the number of the batch in the
+    epoch. All its randomness comes from epoch, number and `seed`, so that any worker makes the same batch.
 
     Attributes
     ----------
     mean, std : tuple of float
-        Of each channel, in units of the whole range.
+        Mean and standard deviation of each channel, for pixels in 0..1.
     classes : int
+        Number of classes.
     pad : int
-        Padding of the random crop; 0 does not crop.
+        Padding of the random crop in pixels. 0: no crop.
     flip : bool
-        Mirror at random.
+        Whether half of the images, drawn at random, are mirrored.
     cutout : int
-        Side of the square to erase; 0 erases none.
+        Side of the erased square in pixels. 0: nothing is erased.
     epsilon : float
-        Label smoothing.
+        Label smoothing: see `smooth`.
     alpha : float
-        Mixup; 0 does not mix.
+        Parameter of mixup. 0: no mixup.
     cut_alpha : float
-        CutMix; 0 does not cut. With both, each batch has one of the two, with equal probability.
+        Parameter of CutMix. 0: no CutMix. With both, each batch has one of the two, with equal probability.
     mix_epochs : int or None
-        Mixup and CutMix end before this epoch (counted from 0); None mixes always.
+        Mixup and CutMix end before this epoch, counted from 0. None: they never end.
     seed : int
     """
 
@@ -215,39 +225,46 @@ class Transform(NamedTuple):
     seed: int = 0
 
     @property
-    def soft_labels(self):
-        """Whether labels come as float32 (N, classes) rather than int32 (N,)."""
+    def soft_labels(self) -> bool:
+        """Whether labels are float32 (N, classes) rather than int32 (N,)."""
         return self.has_mixing or self.epsilon > 0
 
     @property
-    def has_mixing(self):
+    def has_mixing(self) -> bool:
         """Whether there are epochs of mixup or CutMix."""
         return self.alpha > 0 or self.cut_alpha > 0
 
-    def mixes_in(self, epoch):
-        """Whether mixup or CutMix is on in this epoch, counted from 0."""
+    def mixes_in(self, epoch: int) -> bool:
+        """Return whether batches of this epoch, counted from 0, have mixup or CutMix."""
         return self.has_mixing and (self.mix_epochs is None or epoch < self.mix_epochs)
 
-    def rng(self, epoch, batch):
-        """The random generator of a batch."""
+    def rng(self, epoch: int, batch: int) -> np.random.Generator:
+        """Return the random generator of a batch."""
         return np.random.default_rng((self.seed, epoch, batch))
 
-    def __call__(self, images, labels, epoch=0, batch=0):
+    def __call__(
+        self, images: np.ndarray, labels: np.ndarray, epoch: int = 0, batch: int = 0
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """Return float32 images (N, C, H, W), and labels int32 (N,) or float32 (N, classes)."""
         rng = self.rng(epoch, batch)
         images = random_crop(images, self.pad, rng) if self.pad else images.transpose(0, 3, 1, 2)
         if self.flip:
             images = random_flip(images, rng)
         return self.finish(normalise(images, self.mean, self.std), labels, epoch, rng)
 
-    def finish(self, images, labels, epoch, rng):
-        """What follows the geometry: erase, smooth, mix; in place, on float32 images (N, C, H, W), normalised."""
+    def finish(
+        self, images: np.ndarray, labels: np.ndarray, epoch: int, rng: np.random.Generator
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """Apply the steps after geometry and normalisation: erase, smooth, mix.
+
+        Works in place on normalised float32 images (N, C, H, W).
+        """
         if self.cutout:
             images = cutout(images, self.cutout, rng)
         if self.soft_labels:
             labels = smooth(labels, self.classes, self.epsilon)
         if self.mixes_in(epoch):
-            cuts = self.cut_alpha > 0 and (not self.alpha or rng.random() < 0.5)
-            images, labels = (
-                cutmix(images, labels, self.cut_alpha, rng) if cuts else mixup(images, labels, self.alpha, rng)
-            )
+            if self.cut_alpha > 0 and (not self.alpha or rng.random() < 0.5):
+                return cutmix(images, labels, self.cut_alpha, rng)
+            return mixup(images, labels, self.alpha, rng)
         return images, labels

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from ..data import datasets, recordio
-from ..data.image_set import DataFacts
+from ..data.image_set import DataFacts, ImageSet
 from ..data.transforms import Transform
 from ..models import parameters, pretrained
 from ..models.graphs import CALIBRATION_IMAGES, fuse, quantize
@@ -65,12 +65,10 @@ class LoadedModel(NamedTuple):
         if self.facts.image_size:
             return self.facts.image_size
         if self.source["data_format"] == "rec":
-            facts = datasets.describe_data(**self.source)
-            height, width = recordio.image_size(facts, self.source["data_dir"])
-            return height, width
+            return recordio.image_size(self.source["name"], self.source["data_dir"])
         return datasets.SIDE, datasets.SIDE
 
-    def images(self, split: str, download: bool = True) -> datasets.ImageSet:
+    def images(self, split: str, download: bool = True) -> ImageSet:
         """Return the images of a split of the data set, with the class names of `facts`.
 
         Parameters
@@ -181,18 +179,11 @@ def _network_settings(description: Dict[str, Any], options: ModelFileOptions) ->
 def _data_facts(file: str, description: Dict[str, Any], source: Dict[str, Any], options: ModelFileOptions) -> DataFacts:
     """Return the data facts of the description, or those of the data set where there are none or options name it."""
     if "data" not in description or options.dataset or options.data_dir or options.data_format:
-        return _describe_data(source)
+        return datasets.describe_data(**source)
     try:
         return DataFacts.from_dict(description["data"])
     except InputError as error:
         raise InputError(f"{file}: in the description beside it {error}; give `dataset`") from error
-
-
-def _describe_data(source: Dict[str, Any]) -> DataFacts:
-    known = datasets.describe_data(**source)
-    if isinstance(known, DataFacts):
-        return known
-    return DataFacts(known.title, known.classes, known.samples, known.mean, known.std, known.flip)
 
 
 def _check_classes(dataset: str, found: int, path: str, classes: int) -> None:

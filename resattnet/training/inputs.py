@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Optional, Sequence
+import dataclasses
+from typing import Any, NamedTuple, Sequence
 
 from ..data import datasets, recordio
 from ..data.dali import DaliLoader
+from ..data.image_set import DataFacts, ImageSet
 from ..data.loaders import ArrayLoader
 from ..data.transforms import Transform, label_noise
 from ..system.errors import InputError
 from .options import TrainingOptions
 
+SPLITS = ("train", "test")
 PADDING = 4  # pixels on each side, from which training images are cropped (section 4.1)
 
 
@@ -19,7 +22,7 @@ class Inputs(NamedTuple):
 
     Attributes
     ----------
-    facts : DataSet
+    facts : DataFacts
         Of the data set.
     transform : Transform
         Of the training images.
@@ -27,7 +30,7 @@ class Inputs(NamedTuple):
         Sized iterables of (images, labels); see `data.loaders`.
     """
 
-    facts: datasets.DataSet
+    facts: DataFacts
     transform: Transform
     train_loader: Any
     validation_loader: Any
@@ -54,15 +57,23 @@ def open_inputs(options: TrainingOptions, devices: Sequence[Any]) -> Inputs:
     facts = datasets.describe_data(options.dataset, options.data_dir, options.data_format)
     transform, plain = training_transform(options, facts), Transform(facts.mean, facts.std, len(facts.classes))
     size = options.batch_size * len(devices)
-    return Inputs(
-        facts,
-        transform,
-        _make_loader(options, devices, facts, "train", transform, size * options.accumulate, options.seed),
-        _make_loader(options, devices, facts, "test", plain, size),
+    train_batch, seed = size * options.accumulate, options.seed
+    if options.loader == "dali":
+        train_file, test_file = (recordio.locate(options.dataset, options.data_dir, split) for split in SPLITS)
+        facts = dataclasses.replace(facts, image_size=recordio.image_size(options.dataset, options.data_dir))
+        train_loader: Any = DaliLoader(train_file, transform, train_batch, seed, options.workers, devices[0])
+        test_loader: Any = DaliLoader(test_file, plain, size, None, options.workers, devices[0])
+        return Inputs(facts, transform, train_loader, test_loader)
+    train_set, test_set = (
+        datasets.load_images(options.dataset, options.data_dir, split, data_format=options.data_format)
+        for split in SPLITS
     )
+    facts = facts.complete(train_set)
+    train_loader = ArrayLoader(_add_noise(train_set, options), transform, train_batch, seed, options.workers)
+    return Inputs(facts, transform, train_loader, ArrayLoader(test_set, plain, size, None, options.workers))
 
 
-def training_transform(options: TrainingOptions, facts: datasets.DataSet) -> Transform:
+def training_transform(options: TrainingOptions, facts: DataFacts) -> Transform:
     """Return the transform of the training images that the options of a run describe."""
     return Transform(
         facts.mean,
@@ -79,22 +90,11 @@ def training_transform(options: TrainingOptions, facts: datasets.DataSet) -> Tra
     )
 
 
-def _make_loader(
-    options: TrainingOptions,
-    devices: Sequence[Any],
-    facts: datasets.DataSet,
-    split: str,
-    transform: Transform,
-    batch_size: int,
-    shuffle_seed: Optional[int] = None,
-) -> Any:
-    if options.loader == "dali":
-        record_file = recordio.locate(facts, options.data_dir, split)
-        return DaliLoader(record_file, transform, batch_size, shuffle_seed, options.workers, devices[0])
-    image_set = datasets.load_images(options.dataset, options.data_dir, split, data_format=options.data_format)
-    if split == "train" and options.label_noise:
-        if transform.classes < 2:
-            raise InputError(f"`label_noise={options.label_noise:g}`: {options.dataset} has one class only")
-        labels = label_noise(image_set.labels, transform.classes, options.label_noise, options.seed)
-        image_set = image_set._replace(labels=labels)
-    return ArrayLoader(image_set, transform, batch_size, shuffle_seed, options.workers)
+def _add_noise(train_set: ImageSet, options: TrainingOptions) -> ImageSet:
+    """Return the training set with the share of wrong labels that the options ask for."""
+    if not options.label_noise:
+        return train_set
+    classes = len(train_set.classes)
+    if classes < 2:
+        raise InputError(f"`label_noise={options.label_noise:g}`: {options.dataset} has one class only")
+    return train_set._replace(labels=label_noise(train_set.labels, classes, options.label_noise, options.seed))

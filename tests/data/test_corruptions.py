@@ -1,4 +1,4 @@
-"""Corruptions against closed forms, second implementations and what must stay the same."""
+"""Corruptions against closed forms, second implementations, and properties that must hold."""
 
 import colorsys
 import io
@@ -15,7 +15,7 @@ CASES = [(name, strength) for name in CORRUPTIONS for strength in STRENGTHS]
 
 
 def random_images(count=6, height=32, width=32):
-    """No two neighbours alike, white and black among them."""
+    """Return random images, the first one with white and black pixels."""
     images = np.random.default_rng(3).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
     images[0, 0, :3] = [[0, 0, 0], [255, 255, 255], [1, 0, 0]]
     return images
@@ -27,7 +27,7 @@ def digits():
 
 
 def grow(images, name):
-    """Mean squared distance from the clean images at each strength, after seeing that it rises."""
+    """Assert that the mean squared distance from the clean images grows with the strength."""
     distances = [np.square(corrupt(images, name, strength).astype(float) - images).mean() for strength in STRENGTHS]
     assert 0 < distances[0] and (np.diff(distances) > 0).all(), distances
 
@@ -84,7 +84,7 @@ def test_impulses_are_as_many_as_claimed(strength):
 
 
 def separable_blur(images, sigma):
-    """Two passes of a plain sum with the edge repeated."""
+    """Blur by two passes of a plain sum, with the edge pixels repeated."""
     radius = int(4 * sigma + 0.5)
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     blurred = images.astype(float)
@@ -138,7 +138,10 @@ def test_contrast_keeps_the_mean_of_each_channel(strength, digits):
 
 
 def box(target, source):
-    """Weights (target, source) of the pixels whose centres a target pixel covers; if it is smaller, of the nearest."""
+    """Return the weights (target, source) of a box filter.
+
+    A target pixel has the mean of the source pixels whose centres it covers, or the nearest one if it covers none.
+    """
     centres, reach = (np.arange(target) + 0.5) * source / target, max(source / target, 1) / 2
     covered = abs(np.arange(source) + 0.5 - centres[:, None]) < reach
     return covered / covered.sum(axis=1, keepdims=True)
@@ -161,10 +164,10 @@ def test_names_as_a_flag_gives_them():
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("bluer", "--corruptions bluer: no such corruption; the nearest: blur"),
-        ("noise,gaussian_blur", "--corruptions gaussian_blur: no such corruption; the nearest: blur"),
-        ("fog", "--corruptions fog: no such corruption; choose from noise, impulse, blur, .*, jpeg"),
-        ("noise,", "--corruptions '': no such corruption; choose from noise"),
+        ("bluer", "corruptions=bluer: no such corruption; did you mean blur"),
+        ("noise,gaussian_blur", "corruptions=gaussian_blur: no such corruption; did you mean blur"),
+        ("fog", "corruptions=fog: no such corruption; choose from noise, impulse, blur, .*, jpeg"),
+        ("noise,", "corruptions='': no such corruption; choose from noise"),
     ],
 )
 def test_unknown_names(text, message):
@@ -174,5 +177,5 @@ def test_unknown_names(text, message):
 
 @pytest.mark.parametrize("strength", [0, 6])
 def test_unknown_strengths(strength):
-    with pytest.raises(InputError, match=f"strength {strength}: choose from 1, 2, 3, 4, 5"):
+    with pytest.raises(InputError, match=f"strength={strength}: choose from 1, 2, 3, 4, 5"):
         corrupt(random_images(1), "blur", strength)

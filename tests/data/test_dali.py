@@ -1,4 +1,4 @@
-"""DALI's batches: those of the contract, whichever epoch is asked for, and made of real crops."""
+"""DALI's batches: they fulfil the contract of a loader for any epoch, and consist of real crops."""
 
 import os
 import shutil
@@ -10,11 +10,12 @@ import pytest
 from helpers.scripts import refused, script
 from resattnet.data import datasets, recordio
 from resattnet.data.dali import DaliLoader
-from resattnet.data.datasets import ImageSet
+from resattnet.data.image_set import ImageSet
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform, normalise
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
+from resattnet.system.world import World
 from resattnet.training.options import TrainingOptions
 
 COUNTS = {"train": 103, "test": 23}
@@ -34,7 +35,7 @@ needs_dali = pytest.mark.usefixtures("dali")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Records of images of noise, each of its own class."""
+    """Records of images of noise, each with its own class."""
     path, rng = tmp_path_factory.mktemp("records"), np.random.default_rng(0)
     sets = {
         split: ImageSet(rng.integers(0, 256, (count, 9, 7, 3), np.uint8), np.arange(count, dtype=np.int32), CLASSES)
@@ -45,7 +46,7 @@ def folder(tmp_path_factory):
 
 
 def locate(folder, split="train"):
-    return recordio.locate(recordio.describe_records("noise", folder), folder, split)
+    return recordio.locate("noise", folder, split)
 
 
 def load(folder, split="train"):
@@ -63,7 +64,7 @@ def assert_equal(batches, others):
 
 
 def message(call, *args, **kwargs):
-    """The one line with which a call refuses."""
+    """Return the one line with which a call refuses."""
     with pytest.raises(InputError) as caught:
         call(*args, **kwargs)
     assert "\n" not in str(caught.value)
@@ -90,7 +91,7 @@ def test_validation_gives_every_sample_once_as_the_array_loader_does(folder, bat
 
 
 def crops(image):
-    """Every pad-4 crop of an image, not mirrored and mirrored, normalised: (2, 9, 9, C, H, W)."""
+    """Return every pad-4 crop of an image, plain and mirrored, normalised: (2, 9, 9, C, H, W)."""
     height, width, _ = image.shape
     padded = np.pad(image, ((4, 4), (4, 4), (0, 0)))
     cut = np.array(
@@ -118,7 +119,7 @@ def test_a_training_epoch_is_a_permutation_of_real_crops(folder, flip):
 
 @needs_dali
 def test_the_order_is_drawn_from_the_whole_set(folder):
-    """Not from a window that moves through the file; the first samples of the file come anywhere."""
+    """A reader that shuffles a window of the file would give its first samples early in every epoch."""
     loader = train_loader(folder)
     orders = [np.concatenate([labels for _, labels in loader.epoch(number)]) for number in range(8)]
     assert len(set(map(tuple, orders))) == 8
@@ -176,7 +177,7 @@ def test_wrong_arguments_name_the_flag(given, line):
 def test_without_dali_it_says_how_to_install_it(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "nvidia.dali", None)
     line = message(train_loader, folder)
-    assert line.startswith("--loader dali: ") and line.endswith(": python -m pip install -e '.[dali]'")
+    assert line.startswith("loader=dali: ") and line.endswith(": python -m pip install -e '.[dali]'")
 
 
 def exchange_two_places(path):
@@ -200,7 +201,7 @@ def flip_a_bit(path):
     [
         ("noise_train.idx", os.remove, "noise_train.idx is not there"),
         ("noise_train.rec", lambda path: os.truncate(path, 5000), "noise_train.rec: 5,000 bytes, expected "),
-        ("noise_train.idx", exchange_two_places, "noise_train.rec: record 3 calls itself 4"),
+        ("noise_train.idx", exchange_two_places, "noise_train.rec: record 3 has the number 4"),
         ("noise_train.rec", flip_a_bit, "noise_train.rec"),
         ("noise_records.json", os.remove, "noise_records.json is not there"),
     ],
@@ -228,9 +229,14 @@ def test_a_batch_larger_than_the_data_set_is_refused(folder):
     )
 
 
+def test_one_of_several_processes_is_refused(folder):
+    line = message(DaliLoader, locate(folder), CROPS, 10, 1, world=World(1, 2))
+    assert line == "loader=dali: reads for one process, not for 2: give loader=array"
+
+
 @needs_dali
 def test_on_a_gpu_images_are_made_there(folder, monkeypatch):
-    """What can be known of that pipeline without a GPU."""
+    """What can be tested of that pipeline without a GPU."""
     outputs = []
     monkeypatch.setattr("nvidia.dali.Pipeline.set_outputs", lambda self, *nodes: outputs.extend(nodes))
     DaliLoader(locate(folder), CROPS, 10, 1, device=mx.gpu(0))._pipeline(0)

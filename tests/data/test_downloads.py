@@ -1,4 +1,4 @@
-"""Downloads against a server on this machine that fails in every way; archives that mean harm."""
+"""Downloads from a local server that fails in many ways, and archives that are damaged or hostile."""
 
 import hashlib
 import http.server
@@ -14,7 +14,7 @@ import time
 import numpy as np
 import pytest
 
-from resattnet.data import downloads
+from resattnet.data import archives, downloads
 from resattnet.system.errors import InputError
 
 DATA = np.random.RandomState(0).randint(0, 256, 3 << 20, dtype=np.uint8).tobytes()
@@ -23,7 +23,7 @@ MD5 = hashlib.md5(DATA).hexdigest()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves `server.data`, as its settings below say, and notes the range of each request."""
+    """Serves `server.data` by the settings of `Server`, and notes the range of each request."""
 
     def do_GET(self):
         server = self.server
@@ -87,7 +87,7 @@ def leave_part(path, data):
 
 
 def refusal(*args, **kwargs):
-    """The one line with which `fetch` refuses."""
+    """Return the one line with which `fetch` refuses."""
     with pytest.raises(InputError) as caught:
         downloads.fetch(*args, **kwargs)
     assert "\n" not in str(caught.value)
@@ -248,7 +248,7 @@ def test_destination_that_is_no_folder(server, tmp_path):
 
 @pytest.fixture
 def full_disk():
-    """No file may grow beyond 1.5 MB."""
+    """Limit files to 1.5 MB."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 19, before[1]))
     yield
@@ -320,7 +320,7 @@ def test_extract(tmp_path):
         ("./set/deep/two", tarfile.REGTYPE, b"two"),
     )
     folder = tmp_path / "out"
-    assert len(downloads.extract(archive, folder)) == 2
+    assert len(archives.extract(archive, folder)) == 2
     assert (folder / "set" / "one").read_bytes() == DATA and (folder / "set" / "deep" / "two").read_bytes() == b"two"
     assert sorted(os.listdir(str(folder / "set"))) == ["deep", "one"]
 
@@ -328,7 +328,7 @@ def test_extract(tmp_path):
 def test_extract_keeps_what_is_there(tmp_path):
     archive = make_archive(tmp_path / "a.tar.gz", ("one", tarfile.REGTYPE, b"1"), ("two", tarfile.REGTYPE, b"2"))
     (tmp_path / "one").write_bytes(b"mine")
-    assert downloads.extract(archive, str(tmp_path)) == [str(tmp_path / "two")]
+    assert archives.extract(archive, str(tmp_path)) == [str(tmp_path / "two")]
     assert (tmp_path / "one").read_bytes() == b"mine"
 
 
@@ -354,7 +354,7 @@ def test_extract_refuses(tmp_path, name, kind, content):
         ("set/link/passwd", tarfile.REGTYPE, b"x"),
     )
     with pytest.raises(InputError) as caught:
-        downloads.extract(archive, str(tmp_path / "out"))
+        archives.extract(archive, str(tmp_path / "out"))
     assert archive in str(caught.value) and repr(name) in str(caught.value) and "refused" in str(caught.value)
     assert os.listdir(str(tmp_path)) == ["a.tar.gz"]
     assert not os.path.exists("/tmp/resattnet-evil")
@@ -377,7 +377,7 @@ def test_damaged_archive(tmp_path, damage):
     with open(archive, "wb") as file:
         file.write(damaged)
     with pytest.raises(InputError) as caught:
-        downloads.extract(archive, str(tmp_path / "out"))
+        archives.extract(archive, str(tmp_path / "out"))
     assert str(caught.value).startswith(archive + ": not a whole tar archive (") and "\n" not in str(caught.value)
     assert os.listdir(str(tmp_path)) == ["a.tar.gz"]
 
@@ -389,5 +389,5 @@ def test_extract_on_a_full_disk(tmp_path, full_disk):
         archive = str(tmp_path / "a.tar.gz")
         with tarfile.open(archive, "w:gz") as tar:
             tar.addfile(info, io.BytesIO(bytes(info.size)))
-        downloads.extract(archive, str(tmp_path / "out"))
+        archives.extract(archive, str(tmp_path / "out"))
     assert os.listdir(str(tmp_path / "out")) == []

@@ -1,4 +1,4 @@
-"""Loaders: the same batches whatever makes them, every sample counted."""
+"""Loaders: the same batches with any number of workers and processes, and every sample counted."""
 
 import itertools
 import multiprocessing
@@ -11,18 +11,19 @@ import time
 import numpy as np
 import pytest
 
-from resattnet.data import loaders
-from resattnet.data.datasets import ImageSet
+from resattnet.data import workers
+from resattnet.data.image_set import ImageSet
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
 from resattnet.system.errors import InputError
+from resattnet.system.world import ALONE, World
 
 TRANSFORM = Transform((0.5,) * 3, (0.25,) * 3, 103, pad=1, flip=True, alpha=1.0, seed=3)
 
 
 @pytest.fixture(scope="module")
 def image_set():
-    """103 images, each of its own colour and class."""
+    """103 images, each with its own colour and class."""
     images = np.arange(103, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 4, 4, 3), np.uint8)
     return ImageSet(images, np.arange(103, dtype=np.int32), tuple(map(str, range(103))))
 
@@ -67,6 +68,99 @@ def test_a_batch_larger_than_the_data_set_is_refused(image_set):
         ArrayLoader(image_set, TRANSFORM, 200, shuffle_seed=1)
 
 
+# Several processes
+
+
+def shards(image_set, size, workers=0, batch_size=10, shuffle_seed=1):
+    """Return the loader of each process of `size`."""
+    return [
+        ArrayLoader(image_set, TRANSFORM, batch_size, shuffle_seed, workers, World(rank, size)) for rank in range(size)
+    ]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_shards_of_a_shuffled_epoch_are_the_batches_of_one_process_in_turn(image_set, size, workers):
+    parts = shards(image_set, size, workers)
+    steps = 103 // (10 * size)
+    assert [len(part) for part in parts] == [steps] * size and [part.samples for part in parts] == [10 * steps] * size
+    for number in (0, 4):
+        whole = epoch(ArrayLoader(image_set, TRANSFORM, 10, shuffle_seed=1), number)
+        for rank, part in enumerate(parts):
+            found = epoch(part, number)
+            assert len(found) == steps
+            for (images, labels), (others, other_labels) in zip(found, whole[rank::size]):
+                assert (images == others).all() and (labels == other_labels).all()
+            for (images, _), (others, _) in zip(epoch(part, number, start=2), found[2:]):
+                assert (images == others).all()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_shards_of_a_shuffled_epoch_are_disjoint_and_drawn_again_in_each(image_set, size, workers):
+    plain = TRANSFORM._replace(alpha=0.0)
+    orders = []
+    for number in (0, 1):
+        loaders = [ArrayLoader(image_set, plain, 10, 1, workers, World(rank, size)) for rank in range(size)]
+        ranks = [np.concatenate([labels for _, labels in epoch(loader, number)]) for loader in loaders]
+        orders.append(np.concatenate(ranks))
+        assert len(orders[-1]) == len(set(orders[-1])) == 103 // (10 * size) * 10 * size
+        # Each global batch is a piece of the one permutation.
+        permutation, steps = np.random.default_rng((1, number)).permutation(103), 103 // (10 * size)
+        for step in range(steps):
+            piece = np.concatenate([labels[10 * step : 10 * step + 10] for labels in ranks])
+            assert (piece == permutation[10 * size * step : 10 * size * (step + 1)]).all()
+    assert (orders[0] != orders[1]).any()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("size", [1, 2, 3, 12])
+def test_shards_of_validation_have_each_sample_once(image_set, size, workers):
+    plain = Transform((0.5,) * 3, (0.25,) * 3, 103)
+    loaders = [ArrayLoader(image_set, plain, 10, workers=workers, world=World(rank, size)) for rank in range(size)]
+    found = [[labels for _, labels in loader] for loader in loaders]
+    assert [sum(map(len, labels)) for labels in found] == [loader.samples for loader in loaders]
+    assert [len(labels) for labels in found] == [len(loader) for loader in loaders]
+    assert sorted(np.concatenate(sum(found, []))) == list(range(103))
+
+
+def test_a_process_alone_has_the_batches_that_earlier_versions_made(image_set):
+    """The order of an epoch and the stream of a batch are part of the meaning of a seed."""
+    for loader in (ArrayLoader(image_set, TRANSFORM, 10, 1), ArrayLoader(image_set, TRANSFORM, 10, 1, world=ALONE)):
+        for number in (0, 3):
+            order = np.random.default_rng((1, number)).permutation(103)
+            batches = epoch(loader, number)
+            assert len(batches) == 10
+            for batch, (images, labels) in enumerate(batches):
+                rows = order[10 * batch : 10 * batch + 10]
+                expected = TRANSFORM(image_set.images[rows], image_set.labels[rows], number, batch)
+                assert (images == expected[0]).all() and (labels == expected[1]).all()
+
+
+def test_a_data_set_too_small_for_a_batch_of_each_process_is_refused(image_set):
+    line = (
+        "^a batch of 40 for each of 3 processes is larger than the data set of 103 images: give a smaller batch_size$"
+    )
+    with pytest.raises(InputError, match=line):
+        shards(image_set, 3, batch_size=40)
+
+
+@pytest.mark.parametrize(
+    "rank, size, line",
+    [
+        (0, 0, "size=0: give a number of processes of at least 1"),
+        (2, 2, "rank=2: give a number from 0 to 1, of 2 processes"),
+        (-1, 2, "rank=-1: give a number from 0 to 1, of 2 processes"),
+    ],
+)
+def test_a_world_that_cannot_be_is_refused(rank, size, line):
+    with pytest.raises(InputError, match=line):
+        World(rank, size)
+
+
+# Worker processes
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_epochs_may_be_left_and_may_overlap(image_set, workers):
     loader = ArrayLoader(image_set, TRANSFORM, 10, shuffle_seed=1, workers=workers)
@@ -79,7 +173,7 @@ def test_epochs_may_be_left_and_may_overlap(image_set, workers):
 
 
 def start_workers(image_set, count):
-    """A loader with workers, and their processes in order."""
+    """Return a loader with workers, and their processes in order."""
     before = set(multiprocessing.active_children())
     loader = ArrayLoader(image_set, TRANSFORM, 10, shuffle_seed=1, workers=count)
     return loader, sorted(set(multiprocessing.active_children()) - before, key=lambda process: process.name)
@@ -105,8 +199,46 @@ def test_a_worker_that_dies_is_named_within_seconds(image_set, seen, end, how):
         epoch(loader, 1)
 
 
+class Large:
+    """A transform whose batches do not fit into a pipe."""
+
+    def __call__(self, images, labels, epoch, batch):
+        return np.zeros(32 << 20, np.float32), labels
+
+
+def test_a_worker_that_dies_in_the_middle_of_a_batch_is_named(image_set):
+    """The rest of a batch that was sent in part is not waited for."""
+    before = set(multiprocessing.active_children())
+    loader = ArrayLoader(image_set, Large(), 10, shuffle_seed=1, workers=1)
+    (process,) = set(multiprocessing.active_children()) - before
+    batches = loader.epoch(0)
+    next(batches)
+    time.sleep(1)  # the second batch fills the pipe, and waits for its reader
+    os.kill(process.pid, signal.SIGKILL)
+    with pytest.raises(InputError, match="loader worker 1 of 1 .* was killed"):
+        list(batches)
+
+
+STUCK = """
+import time
+import numpy as np
+from resattnet.data import workers
+from resattnet.data.image_set import ImageSet
+from resattnet.data.loaders import ArrayLoader
+
+workers.PATIENCE = 1
+images = ImageSet(np.zeros((4, 2, 2, 3), np.uint8), np.zeros(4, np.int32), ("all",))
+list(ArrayLoader(images, lambda *batch: time.sleep(600), 1, workers=2))
+"""
+
+
+def test_a_program_whose_worker_is_stuck_ends():
+    done = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "has made no batch for 1 s" in done.stderr
+
+
 def test_a_worker_that_is_stuck_is_named(image_set, monkeypatch):
-    monkeypatch.setattr(loaders, "PATIENCE", 1)
+    monkeypatch.setattr(workers, "PATIENCE", 1)
     loader, processes = start_workers(image_set, 2)
     os.kill(processes[0].pid, signal.SIGSTOP)
     try:
@@ -126,7 +258,7 @@ def test_workers_end_with_their_loader(image_set):
 
 
 class Wrong:
-    """A transform that fails, by itself or for the user's fault."""
+    """A transform that raises an error for batch 3."""
 
     def __init__(self, error):
         self._error = error
@@ -151,7 +283,7 @@ ORPHANS = """
 import time
 import numpy as np
 from resattnet.data.transforms import Transform
-from resattnet.data.datasets import ImageSet
+from resattnet.data.image_set import ImageSet
 from resattnet.data.loaders import ArrayLoader
 
 images = ImageSet(np.zeros((400, 32, 32, 3), np.uint8), np.zeros(400, np.int32), ("all",))
@@ -166,12 +298,12 @@ def test_workers_end_when_the_training_process_is_killed():
     with subprocess.Popen([sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"ready\n"
         process.kill()
-        # The workers have inherited the pipe: it ends with the last of them.
+        # The workers have inherited the pipe: it closes when the last of them ends.
         assert process.communicate(timeout=20)[0] == b""
 
 
 def resident(pid):
-    """Megabytes in memory."""
+    """Return the megabytes of a process in memory."""
     with open(f"/proc/{pid}/statm") as stream:
         return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 

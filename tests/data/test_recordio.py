@@ -1,5 +1,6 @@
-"""Records of image sets: written whole or not at all, read back to the pixel, and refused when damaged."""
+"""Records of image sets: written whole or not at all, read back exactly, and refused if damaged."""
 
+import dataclasses
 import io
 import itertools
 import json
@@ -17,9 +18,11 @@ from PIL import Image
 from helpers.scripts import ROOT, refused, script
 from resattnet.commands.make_records import RecordsOptions
 from resattnet.data import datasets, folders, recordio
-from resattnet.data.datasets import ImageSet
+from resattnet.data.image_files import is_image_name
+from resattnet.data.image_set import ImageSet, channel_statistics, fingerprint
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
+from resattnet.system.command_line import command
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 from resattnet.training.options import TrainingOptions
@@ -39,7 +42,7 @@ def splits(seed=0):
 
 def write(folder, sets=None, **kwargs):
     sets = sets or splits()
-    mean, std = recordio.statistics(sets["train"].images)
+    mean, std = channel_statistics(sets["train"].images)
     recordio.write_records(str(folder), "small", sets, source="noise", mean=mean, std=std, flip=False, **kwargs)
     return sets
 
@@ -55,7 +58,7 @@ def assert_same(found, written):
 
 
 def message(call, *args, **kwargs):
-    """The one line with which a call refuses."""
+    """Return the one line with which a call refuses."""
     with pytest.raises(InputError) as caught:
         call(*args, **kwargs)
     assert "\n" not in str(caught.value)
@@ -76,6 +79,7 @@ def test_what_is_written_is_what_is_read(tmp_path):
     np.testing.assert_allclose(facts.mean, pixels.mean((0, 1, 2)), atol=6e-5)
     np.testing.assert_allclose(facts.std, pixels.std((0, 1, 2)), atol=6e-5)
     assert facts.flip is False
+    assert facts.image_size == (6, 5) and facts.fingerprint == fingerprint(sets["train"])
 
 
 def test_records_are_png_that_others_read(tmp_path):
@@ -92,13 +96,14 @@ def test_records_are_png_that_others_read(tmp_path):
 
 
 def test_one_even_colour_has_a_deviation_to_divide_by():
-    assert recordio.statistics(np.full((2, 4, 4, 3), 51, np.uint8)) == ((0.2,) * 3, (0.0039,) * 3)
+    assert channel_statistics(np.full((2, 4, 4, 3), 51, np.uint8)) == ((0.2,) * 3, (0.0039,) * 3)
 
 
 def assert_same_batches(name, data_dir, folder, count=None):
-    """Images, and so many batches of training and of validation from the records are those from the set's own files."""
+    """Assert that records give the images of the set's own files, and the same first `count` batches."""
     facts, sets, loaders = datasets.describe_data(name), [], []
-    assert datasets.describe_data(name, folder, "rec")[1:6] == facts[1:6]
+    described = datasets.describe_data(name, folder, "rec")
+    assert dataclasses.replace(described, fingerprint=None) == facts
     plain = Transform(facts.mean, facts.std, len(facts.classes))
     transform = plain._replace(pad=4, flip=True, alpha=1.0, epsilon=0.1, seed=3)
     for place, data_format in ((data_dir, "bin"), (folder, "rec")):
@@ -158,7 +163,7 @@ def test_an_interrupted_writing_leaves_what_was_there(tmp_path, monkeypatch, ove
 
 @pytest.mark.parametrize("renamed", range(5))
 def test_old_and_new_never_pass_for_one_set(tmp_path, monkeypatch, renamed):
-    """Stopped between two renames, there is no set, and it says how to get one."""
+    """If writing stops between two renames, there is no set, and the message says how to make one."""
     write(tmp_path)
     replace, done = os.replace, []
 
@@ -178,7 +183,7 @@ def test_old_and_new_never_pass_for_one_set(tmp_path, monkeypatch, renamed):
 def test_a_writing_that_goes_wrong_is_noticed(tmp_path, monkeypatch):
     pack = mx.recordio.pack
     monkeypatch.setattr(mx.recordio, "pack", lambda header, png: pack(header._replace(label=2.0), png))
-    assert "read back of the train split is not what was written" in message(write, tmp_path)
+    assert "the train split that was read back differs from what was written" in message(write, tmp_path)
     assert os.listdir(str(tmp_path)) == []
 
 
@@ -236,7 +241,7 @@ def folder(whole, tmp_path):
 
 
 def describe_again(folder):
-    """Make the description fit the length of the damaged training records, so that more than it finds the damage."""
+    """Make the description fit the length of the damaged training records, so that later checks find the damage."""
     path = folder / "small_records.json"
     known = json.loads(path.read_text())
     known["splits"]["train"]["bytes"] = os.path.getsize(str(folder / "small_train.rec"))
@@ -244,7 +249,7 @@ def describe_again(folder):
 
 
 def rewrite(folder, change):
-    """Write the training records again as `change(number, header, png)` makes them."""
+    """Replace each training record by what `change(number, header, png)` returns."""
     path, index = str(folder / "small_train.rec"), str(folder / "small_train.idx")
     reader = mx.recordio.MXIndexedRecordIO(index, path, "r")
     items = [change(number, *mx.recordio.unpack(reader.read_idx(number))) for number in reader.keys]
@@ -265,9 +270,9 @@ def test_a_missing_file_is_named(folder, name):
 
 def test_a_missing_description_says_what_to_do(tmp_path):
     assert message(load, tmp_path).endswith(
-        f"make the records with scripts/make_records.py --images FOLDER --name small --output-dir {tmp_path}"
+        f"make the records with {command('make-records')} --images FOLDER --name small --output-dir {tmp_path}"
     )
-    assert "make_records.py --dataset cifar10 " in message(load, tmp_path, name="cifar10")
+    assert "make-records --dataset cifar10 " in message(load, tmp_path, name="cifar10")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', "\xff\xfe", '{"version": 1, "mean": [0, 0, 0]'])
@@ -279,7 +284,7 @@ def test_a_damaged_description_is_named(folder, text):
 @pytest.mark.parametrize(
     "key, value, text",
     [
-        ("version", 2, "of version 2, expected 1"),
+        ("version", 2, "version 2, expected 1"),
         ("std", [1, 1, 0], "is damaged"),
         ("mean", [1], "is damaged"),
         ("splits", {"train": {"samples": 9}}, "is damaged"),
@@ -297,7 +302,7 @@ def test_records_cut_short_are_named(folder, cut):
     path = str(folder / "small_train.rec")
     length = os.path.getsize(path)
     os.truncate(path, cut % length)
-    assert message(load, folder).startswith(f"{path}: {f'{cut % length:,}'} bytes, expected {f'{length:,}'}: cut short")
+    assert message(load, folder).startswith(f"{path}: {f'{cut % length:,}'} bytes, expected {f'{length:,}'}: truncated")
 
 
 def test_records_too_long_are_named(folder):
@@ -329,7 +334,7 @@ def test_a_last_record_cut_short_is_named(folder):
         ("zero\t0\n", "not a whole index"),
         ("\n", "not a whole index"),
         ("".join(f"{number}\t{4 * number}\n" for number in range(9)), "record 1: no record is where"),
-        ("".join(f"{number}\t0\n" for number in range(9)), "record 1 calls itself 0"),
+        ("".join(f"{number}\t0\n" for number in range(9)), "record 1 has the number 0"),
         ("".join(f"{number}\t-4\n" for number in range(9)), "points to byte -4 of"),
     ],
 )
@@ -375,17 +380,29 @@ def test_a_label_out_of_range_is_named(folder, label, text):
 
 def test_a_record_that_is_no_image_record_is_named(folder):
     rewrite(folder, lambda number, header, png: b"short" if number == 1 else (header, png))
-    assert "small_train.rec: record 1 is no image record" in message(load, folder)
+    assert "small_train.rec: record 1 is not an image record" in message(load, folder)
 
 
 def test_images_of_several_sizes_are_named(folder):
     rewrite(folder, lambda number, header, png: (header, png_of((4, 7, 3)) if number == 2 else png))
-    assert "small_train.rec: record 2 is of 7x4 pixels, those before of 5x6" in message(load, folder)
+    assert "small_train.rec: record 2 has 7x4 pixels, the records before have 5x6" in message(load, folder)
 
 
 def test_other_pixels_are_noticed(folder):
     rewrite(folder, lambda number, header, png: (header, png_of((6, 5, 3)) if number == 2 else png))
     assert "small_train.rec is damaged: its SHA-256" in message(load, folder)
+
+
+def test_a_description_of_an_earlier_version_is_read(folder):
+    path = folder / "small_records.json"
+    older = json.loads(path.read_text())
+    del older["image_size"], older["fingerprint"]
+    path.write_text(json.dumps(older))
+    facts = datasets.describe_data("small", str(folder), "rec")
+    assert facts.image_size is None and facts.fingerprint is None and facts.classes == CLASSES
+    assert recordio.image_size("small", str(folder)) == (6, 5)
+    complete = facts.complete(load(folder))
+    assert (complete.image_size, complete.fingerprint) == ((6, 5), fingerprint(splits()["train"]))
 
 
 # Folders of images
@@ -397,7 +414,7 @@ def save(path, image, **kwargs):
 
 
 def write_images(folder, split="train", per_class=3, classes=CLASSES, shape=(6, 5, 3)):
-    """PNG files; image `number` of class `label` has that number and label in its first pixel."""
+    """Write PNG files with label and number in the first pixel of each."""
     for label, name in enumerate(classes):
         for number in range(per_class):
             image = image_set(1, 10 * label + number, shape).images[0].copy()
@@ -408,7 +425,7 @@ def write_images(folder, split="train", per_class=3, classes=CLASSES, shape=(6, 
 
 @pytest.fixture
 def images(tmp_path):
-    """A folder of images with `train` and `test`, and what is no image beside them."""
+    """A folder of images with `train` and `test`, and with files that are not images."""
     folder = write_images(write_images(tmp_path / "pets"), "test", per_class=2)
     (folder / "train" / "cat" / "notes.txt").write_text("not an image")
     (folder / "train" / "cat" / ".hidden.png").write_text("not an image")
@@ -418,7 +435,7 @@ def images(tmp_path):
 
 
 def seen(image_set):
-    """(label in the pixel, number) of each image, after a check of the labels."""
+    """Check the labels, and return (label, number) from the first pixel of each image."""
     assert (image_set.images[:, 0, 0, 0] == image_set.labels).all()
     return {(label, number) for label, number, _ in image_set.images[:, 0, 0].tolist()}
 
@@ -463,10 +480,20 @@ def test_images_of_all_kinds_become_upright_squares(tmp_path):
     sets = folders.read_folder(str(tmp_path), size=10)
     assert sets["train"].images.shape == (9, 10, 10, 3) and sets["test"].images.shape == (6, 10, 10, 3)
     for name in ("turned.jpg", "grey.gif", "clear.PNG"):
-        image = folders._read_image(str(tmp_path / "train" / "dog" / name), 10).astype(int)
+        image = folders._read_resized(str(tmp_path / "train" / "dog" / name), 10).astype(int)
         # The middle square is rows 15 to 45 of the ramp, 60 to 180, in ten steps; `clear` lies on white.
         steps = np.repeat(64 + 12 * np.arange(10)[:, None], 10, axis=1)
         np.testing.assert_allclose(image[..., 0], 255 - steps + steps**2 / 255 if "clear" in name else steps, atol=4)
+
+
+def test_all_endings_that_pillow_reads_are_images(tmp_path):
+    for name in ("a.bmp", "a.GIF", "a.jpeg", "a.jpg", "a.pgm", "a.png", "a.ppm", "a.tif", "a.tiff", "a.webp", "a.jp2"):
+        assert is_image_name(name)
+    for name in (".png", ".hidden.png", "notes.txt", "list.csv", "png", "a.hdf", "a.mpg", "a.pdf"):
+        assert not is_image_name(name)
+    folder = write_images(write_images(tmp_path / "pets"), "test", per_class=2)
+    Image.open(str(folder / "train" / "cat" / "0.png")).save(str(folder / "train" / "cat" / "9.tga"))
+    assert len(folders.read_folder(str(folder))["train"].labels) == 10
 
 
 def drop(name):
@@ -494,7 +521,7 @@ def put(name, data=b""):
     [
         (drop(""), ": no such folder"),
         (drop("train"), "has no train folder"),
-        (drop("test"), "pets/train --test-share 0.2"),
+        (drop("test"), "pets/train test_share=0.2"),
         (empty("train"), "train: no images"),
         (empty("train/dog"), "train/dog: no images of the class"),
         (empty("test"), "test: no images"),
@@ -503,14 +530,14 @@ def put(name, data=b""):
         (lambda folder: [drop("train/" + name)(folder) for name in CLASSES[1:]], "test/dog: the class is not in train"),
         (
             lambda folder: [drop(split + "/" + name)(folder) for name in CLASSES[1:] for split in ("train", "test")],
-            "one class only (cat)",
+            "only one class (cat)",
         ),
         (put("train/owl/9.png"), "train/owl/9.png: not an image that can be read (cannot identify image file"),
         (put("test/owl/9.jpg", jpeg(0)[:300]), "test/owl/9.jpg: not an image that can be read ("),
         (put("train/owl/9.png", png_of((8, 5, 3))), " pixels, "),
         (
             lambda folder: write_images(folder, "test", shape=(8, 8, 3)),
-            "of 5x6 pixels, test images of 8x8: give --size",
+            "have 5x6 pixels, test images 8x8: give size",
         ),
     ],
 )
@@ -521,7 +548,7 @@ def test_a_folder_that_cannot_serve_is_refused(images, change, text):
 
 def test_pixels_of_no_known_range_are_refused(images):
     save(images / "train" / "owl" / "9.tif", np.full((6, 5), 0.5, np.float32))
-    assert "train/owl/9.tif: not an image that can be read (its pixels are numbers of 32 bits" in message(
+    assert "train/owl/9.tif: not an image that can be read (its pixels are 32-bit numbers" in message(
         folders.read_folder, str(images)
     )
 
@@ -531,7 +558,10 @@ def test_pixels_of_no_known_range_are_refused(images):
     [
         (lambda folder: None, "has a train folder already"),
         (drop("train"), None),
-        (lambda folder: (drop("train")(folder), put("test/emu/1.png")(folder)), "test/emu: one image of the class"),
+        (
+            lambda folder: (drop("train")(folder), put("test/emu/1.png")(folder)),
+            "test/emu: only one image of the class",
+        ),
     ],
 )
 def test_a_share_that_cannot_be_drawn_is_refused(images, change, text):

@@ -193,7 +193,7 @@ def test_cutmix_pastes_one_box_and_blends_labels_by_its_area(count, size):
 
 
 def test_cutmix_weight_follows_beta_where_nothing_is_clipped():
-    """Of the boxes that lie within the image, area and lambda agree to a pixel."""
+    """For boxes within the image, area and lambda agree to a pixel."""
     images = np.arange(2, dtype=np.float32)[:, None, None, None] + np.zeros((2, 1, 100, 100), np.float32)
     whole = 0
     for seed in range(200):

@@ -164,9 +164,9 @@ def test_exif_turns_an_image_upright(ending, orientation, turn, tmp_path):
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_numbers_of_32_bits_have_no_known_white(mode, tmp_path, params):
     Image.new(mode, (4, 4)).save(str(tmp_path / "image.tif"))
-    with pytest.raises(InputError, match="image.tif: not an image that can be read .its pixels are numbers of 32 bits"):
+    with pytest.raises(InputError, match="image.tif: not an image that can be read .its pixels are 32-bit numbers"):
         read_image(str(tmp_path / "image.tif"))
-    with pytest.raises(InputError, match="image 1: its pixels are numbers of 32 bits"):
+    with pytest.raises(InputError, match="image 1: its pixels are 32-bit numbers"):
         Classifier.load(params).predict([Image.new("RGB", (4, 4)), Image.new(mode, (4, 4))])
 
 
@@ -300,6 +300,11 @@ def test_records_know_their_size(tmp_path, small):
     classifier = Classifier.load(path, dataset="pets", data_format="rec")
     assert classifier.size == (20, 24) and classifier.pixels(np.zeros((90, 90, 3), np.uint8)).shape == (20, 24, 3)
     assert set(classifier.predict([sets["test"].images[0]])[0].classes) == {"cat", "dog", "owl"}
+    description = tmp_path / "pets_records.json"
+    older = json.loads(description.read_text())  # earlier versions wrote no image size
+    del older["image_size"]
+    description.write_text(json.dumps(older))
+    assert Classifier.load(path, dataset="pets", data_format="rec").size == (20, 24)
     os.remove(str(tmp_path / "pets_test.rec"))
     with pytest.raises(InputError, match="pets_test.rec is not there"):
         Classifier.load(path, dataset="pets", data_format="rec")

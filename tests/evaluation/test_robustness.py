@@ -166,7 +166,7 @@ def test_several_files_have_a_line_each():
 @pytest.mark.parametrize(
     "args, message",
     [
-        ("--corruptions nois", "--corruptions nois: no such corruption; the nearest: noise"),
+        ("--corruptions nois", "--corruptions nois: no such corruption; did you mean noise?"),
         ("--corruption-images 9", "--corruption-images 9 has no effect without --corruptions"),
         ("--corruptions 0 --corruption-images 9", "--corruption-images 9 has no effect without --corruptions"),
         ("--corruptions 1 --ensemble 1", "--ensemble 1 --corruptions 1: corruptions are measured of single files only"),

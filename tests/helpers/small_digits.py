@@ -1,15 +1,27 @@
-"""The digits at a quarter of their pixels, for tests that train: what they show does not depend on the size."""
+"""The digits with a quarter of their pixels, for tests that train and whose result does not depend on the size."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
 
 import numpy as np
 
 from resattnet.data import datasets
+from resattnet.data.image_set import ImageSet
 
 
-def use(patch, train=None, test=None):
-    """Make `datasets.load_images` give images of 16 pixels, and only so many of each split where that is said."""
-    load, counts = datasets.load_images, dict(train=train, test=test)
+def use(patch: Any, train: Optional[int] = None, test: Optional[int] = None) -> None:
+    """Make `datasets.load_images` return images of 16x16 pixels.
 
-    def load_small(name, data_dir, split, **kwargs):
+    Parameters
+    ----------
+    patch : pytest.MonkeyPatch
+    train, test : int, optional
+        Number of images of each split. Default: all.
+    """
+    load, counts = datasets.load_images, {"train": train, "test": test}
+
+    def load_small(name: str, data_dir: Any, split: str, **kwargs: Any) -> ImageSet:
         whole, count = load(name, data_dir, split, **kwargs), counts[split]
         return whole._replace(images=np.ascontiguousarray(whole.images[:count, ::2, ::2]), labels=whole.labels[:count])
 

@@ -178,7 +178,7 @@ def logits_of(folder):
     net = get_attention_cifar(10, 56, "thin")
     net.load_parameters(os.path.join(folder, "best.params"))
     images, labels, _ = datasets.load_images("digits", None, "test")
-    facts = datasets.SETS["digits"]
+    facts = datasets.describe_data("digits")
     normalised = ((images / 255 - facts.mean) / facts.std).transpose(0, 3, 1, 2)
     return np.concatenate([net(mx.nd.array(image[None])).asnumpy() for image in normalised]).astype(float), labels
 
@@ -261,7 +261,7 @@ def test_a_damaged_state_leaves_the_one_before_and_then_the_csv(copied, records)
     ],
 )
 def test_a_page_without_evaluation_says_why(copied, damage, why, monkeypatch):
-    monkeypatch.setattr("resattnet.data.datasets.fetch", None)  # nothing is downloaded
+    monkeypatch.setattr("resattnet.data.cifar.fetch", None)  # nothing is downloaded
     damage(copied / "models" / "plain")
     record = collect_one(copied)
     assert record.result is None and why in record.remarks[0]

@@ -106,7 +106,7 @@ def test_the_last_layer_of_another_data_set_is_initialised_anew(options, first, 
 def test_the_last_layer_may_have_other_classes(options, first, path, monkeypatch):
     describe = datasets.describe_data
     monkeypatch.setattr(
-        datasets, "describe_data", lambda *args: describe(*args)._replace(classes=tuple("abcdefghijkl"))
+        datasets, "describe_data", lambda *args: dataclasses.replace(describe(*args), classes=tuple("abcdefghijkl"))
     )
     run, theirs = prepare_run(elsewhere(options, "tuned", params=path), CPU), values(first)
     found = values(run)

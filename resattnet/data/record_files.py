@@ -1,0 +1,169 @@
+"""The files of a set of records, and the description that lies beside them.
+
+The set NAME in a folder is five files: `NAME_train.rec` and `NAME_test.rec`, their indices (`.idx`), and
+`NAME_records.json`. The last one is the description: class names, origin, mean and standard deviation, image size,
+fingerprint, and for each `.rec` the number of records, its bytes and its SHA-256. Without it there is no set.
+Nothing here needs MXNet.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from ..system.command_line import command
+from ..system.errors import InputError
+from ..system.files import digest
+from .image_set import DataFacts, ImageSet, fingerprint
+
+SPLITS = ("train", "test")
+VERSION = 1
+MAKE_AGAIN = "make the records again, with --overwrite 1"
+
+
+@dataclass(frozen=True)
+class RecordFile:
+    """Record file of one split, found to be whole."""
+
+    path: str
+    index: str
+    samples: int
+
+
+class KnownFile(NamedTuple):
+    """What a description says of the record file of a split."""
+
+    samples: int
+    bytes: int
+    sha256: str
+
+
+class Description(NamedTuple):
+    """The description of a set of records: the facts, and what is known of the record file of each split."""
+
+    facts: DataFacts
+    files: Dict[str, KnownFile]
+
+
+def paths(directory: str, name: str, split: str) -> Tuple[str, str]:
+    """Return the paths of the record file of a split and of its index."""
+    base = os.path.join(directory, f"{name}_{split}")
+    return base + ".rec", base + ".idx"
+
+
+def description_path(directory: str, name: str) -> str:
+    """Return the path of the file that describes the set `name`."""
+    return os.path.join(directory, name + "_records.json")
+
+
+def all_paths(directory: str, name: str) -> List[str]:
+    """Return the paths of all files of the set `name`, the description last."""
+    return [path for split in SPLITS for path in paths(directory, name, split)] + [description_path(directory, name)]
+
+
+def check_output(directory: str, name: str, overwrite: bool = False) -> None:
+    """Raise InputError if a file of the set `name` exists already, unless it may be overwritten."""
+    existing = next((path for path in all_paths(directory, name) if os.path.lexists(path)), None)
+    if existing and not overwrite:
+        raise InputError(f"{existing} is there already: give another folder or name, or `overwrite=True`")
+
+
+def put_in_place(workshop: str, directory: str, name: str) -> None:
+    """Move all files of the set `name` from one folder to another of the same file system."""
+    last = description_path(directory, name)
+    # From here until the new description is there, none is: old and new files never pass for one set.
+    if os.path.lexists(last):
+        os.remove(last)
+    for path in all_paths(workshop, name):
+        with open(path, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(path, os.path.join(directory, os.path.basename(path)))
+
+
+def make_description(directory: str, name: str, splits: Dict[str, ImageSet], **facts: Any) -> Dict[str, Any]:
+    """Return the description of record files that are written, as a dict of JSON types.
+
+    Parameters
+    ----------
+    directory : str
+        Folder of the record files.
+    name : str
+        Name of the set.
+    splits : dict of str to ImageSet
+        What was written.
+    **facts
+        `source`, `mean`, `std` and `flip`: see `recordio.write_records`.
+    """
+    files = {}
+    for split, image_set in splits.items():
+        path, _ = paths(directory, name, split)
+        files[split] = KnownFile(len(image_set.labels), os.path.getsize(path), digest(path))._asdict()
+    train = splits["train"]
+    return {
+        "version": VERSION,
+        "source": facts["source"],
+        "classes": list(train.classes),
+        "flip": bool(facts["flip"]),
+        "mean": list(facts["mean"]),
+        "std": list(facts["std"]),
+        "image_size": list(train.images.shape[1:3]),
+        "fingerprint": fingerprint(train),
+        "splits": files,
+    }
+
+
+def read_description(name: str, data_dir: str, known: Optional[str] = None) -> Description:
+    """Read the description of the records called `name` in a folder.
+
+    Parameters
+    ----------
+    name, data_dir : str
+    known : str, optional
+        The option that has the command `make-records` write this set. Default: the options for own images.
+
+    Raises
+    ------
+    InputError
+        If there is no description, or it is damaged.
+    """
+    path = description_path(data_dir, name)
+    try:
+        with open(path, encoding="utf-8") as file:
+            values = json.load(file)
+        version = values["version"]
+        description = _parse(values) if version == VERSION else None
+    except FileNotFoundError as error:
+        options = known or f"--images FOLDER --name {name}"
+        raise InputError(
+            f"{path} is not there: make the records with {command('make-records')} {options} --output-dir {data_dir}"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except InputError as error:
+        raise InputError(f"{path} is damaged ({error}): {MAKE_AGAIN}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is damaged ({type(error).__name__}: {error}): {MAKE_AGAIN}") from error
+    if description is None:
+        raise InputError(f"{path}: version {version}, expected {VERSION}: {MAKE_AGAIN}")
+    return description
+
+
+def _parse(values: Dict[str, Any]) -> Description:
+    entries = {split: values["splits"][split] for split in SPLITS}
+    files = {
+        split: KnownFile(int(entry["samples"]), int(entry["bytes"]), str(entry["sha256"]))
+        for split, entry in entries.items()
+    }
+    samples = {split: file.samples for split, file in files.items()}
+    if min(samples.values()) < 1:
+        raise ValueError("samples")
+    # Only older facts may lack these keys; a description has had them from its first version on.
+    facts = DataFacts.from_dict(dict(values, title=values["source"], flip=values["flip"], samples=samples))
+    return Description(facts, files)
+
+
+def describe_records(name: str, data_dir: str, known: Optional[str] = None) -> DataFacts:
+    """Return the facts of the records called `name` in a folder; see `read_description`."""
+    return read_description(name, data_dir, known).facts

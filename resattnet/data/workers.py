@@ -1,0 +1,162 @@
+"""Worker processes that make batches, and whose end is noticed.
+
+Tried in their place, with two workers on Python 3.8, 3.11 and 3.12. `concurrent.futures.ProcessPoolExecutor`: the
+workers outlive a killed parent, and a program with a stuck worker never exits. `multiprocessing.Pool`, which Gluon's
+DataLoader uses: the batch of a killed worker is waited for until the timeout, and the message names no worker.
+"""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import multiprocessing
+import signal
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any, Callable, Deque, Dict, Iterable, Iterator, NamedTuple, NoReturn, Sequence, Tuple
+
+from ..system.errors import InputError
+
+BATCHES_AHEAD = 2  # batches that each worker is asked for before they are needed
+PATIENCE = 120  # seconds that a worker may take for a batch
+
+
+class _Failure(NamedTuple):
+    """Answer of a worker that could not make a batch."""
+
+    error: Exception
+    trace: str
+
+
+def _work(connection: Connection, parents_end: Connection, make_batch: Callable[[Any], Any]) -> None:
+    """Answer each request on a connection until its other end is closed, however the parent process ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent process decides
+    for number in (signal.SIGTERM, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE):
+        signal.signal(number, signal.SIG_DFL)  # MXNet's own handlers may deadlock in a fork: the worker would not die
+    parents_end.close()
+    try:
+        while True:
+            ticket, request = connection.recv()
+            try:
+                answer = make_batch(request)
+            except Exception as error:
+                answer = _Failure(error, traceback.format_exc())
+            connection.send((ticket, answer))
+    except (EOFError, OSError):
+        pass
+
+
+class Worker:
+    """A process that makes batches, with a pipe of its own.
+
+    Only the worker holds its end of the pipe, so that its death closes the pipe, even in the middle of a batch.
+
+    Parameters
+    ----------
+    name : str
+        Name for messages.
+    make_batch : callable
+        Makes a batch from a request. A request is a few bytes, so that no pipe to a worker ever fills up.
+    """
+
+    def __init__(self, name: str, make_batch: Callable[[Any], Any]) -> None:
+        self._connection, its_end = multiprocessing.Pipe()
+        self._process = multiprocessing.Process(
+            target=_work, name=name, daemon=True, args=(its_end, self._connection, make_batch)
+        )
+        self._process.start()
+        its_end.close()
+        self._name = f"{name} (process {self._process.pid})"
+        self._tickets = itertools.count()
+        self._answers: Dict[int, Any] = {}
+
+    def ask(self, request: Any) -> int:
+        """Ask for a batch; return the ticket to `fetch` or to `forget` it with.
+
+        Raises
+        ------
+        InputError
+            If the worker is dead.
+        """
+        ticket = next(self._tickets)
+        self._answers[ticket] = None
+        try:
+            self._connection.send((ticket, request))
+        except OSError:
+            self._raise_how_it_ended()
+        return ticket
+
+    def fetch(self, ticket: int) -> Any:
+        """Wait for a batch, and return it.
+
+        Raises
+        ------
+        InputError
+            If the worker is dead, or makes no batch for `PATIENCE` seconds.
+        Exception
+            What `make_batch` raised.
+        """
+        while self._answers[ticket] is None:
+            try:
+                if not self._connection.poll(PATIENCE):
+                    raise InputError(
+                        f"{self._name} has made no batch for {PATIENCE} s: `workers=0` makes them in the main process"
+                    )
+                number, answer = self._connection.recv()
+            except (EOFError, OSError):
+                self._raise_how_it_ended()
+            if number in self._answers:
+                self._answers[number] = answer
+        answer = self._answers.pop(ticket)
+        if isinstance(answer, _Failure):
+            raise answer.error from RuntimeError(f"in {self._name}:\n{answer.trace}")
+        return answer
+
+    def forget(self, ticket: int) -> None:
+        """Drop a batch that was asked for, when it comes."""
+        self._answers.pop(ticket, None)
+
+    def _raise_how_it_ended(self) -> NoReturn:
+        self._process.join(5)
+        code = self._process.exitcode
+        if code is None:
+            end = "closed its pipe"
+        elif code == -signal.SIGKILL:
+            end = "was killed, most likely for want of memory: give fewer `workers`"
+        elif code < 0:
+            end = f"died of {signal.Signals(-code).name}"
+        else:
+            end = f"ended with exit code {code}"
+        raise InputError(f"{self._name} {end}") from None
+
+
+def start_workers(count: int, make_batch: Callable[[Any], Any]) -> Tuple[Worker, ...]:
+    """Start `count` worker processes.
+
+    Parameters
+    ----------
+    count : int
+    make_batch : callable
+        Makes a batch from a request.
+    """
+    return tuple(Worker(f"loader worker {number} of {count}", make_batch) for number in range(1, count + 1))
+
+
+def make_in_order(workers: Sequence[Worker], requests: Iterable[Any]) -> Iterator[Any]:
+    """Yield the batches of some requests in their order, made by workers in turn.
+
+    Each worker has `BATCHES_AHEAD` requests at most. Those that are left when the iterator is closed are forgotten.
+    """
+    asked: Deque[Tuple[Worker, int]] = collections.deque()
+    try:
+        for worker, request in zip(itertools.cycle(workers), requests):
+            if len(asked) == BATCHES_AHEAD * len(workers):
+                first, ticket = asked.popleft()
+                yield first.fetch(ticket)
+            asked.append((worker, worker.ask(request)))
+        while asked:
+            first, ticket = asked.popleft()
+            yield first.fetch(ticket)
+    finally:
+        for worker, ticket in asked:
+            worker.forget(ticket)

@@ -1,0 +1,104 @@
+"""Facts of data sets, and fingerprints."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from resattnet.data import datasets
+from resattnet.data.image_set import DataFacts, ImageSet, fingerprint
+from resattnet.system.errors import InputError
+
+
+@pytest.fixture
+def image_set():
+    rng = np.random.default_rng(0)
+    return ImageSet(rng.integers(0, 256, (9, 6, 5, 3), np.uint8), np.arange(9, dtype=np.int32) % 3, ("a", "b", "c"))
+
+
+@pytest.mark.parametrize("name", datasets.DATASETS)
+def test_facts_survive_json(name, image_set):
+    facts = datasets.describe_data(name)
+    for one in (facts, facts.complete(image_set), dataclasses.replace(facts, image_size=None)):
+        assert DataFacts.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+
+
+def test_a_training_split_completes_the_facts(image_set):
+    facts = datasets.describe_data("digits")
+    assert facts.fingerprint is None and facts.image_size == (32, 32)
+    complete = facts.complete(image_set)
+    assert complete.image_size == (6, 5) and complete.fingerprint == fingerprint(image_set)
+    assert dataclasses.replace(complete, image_size=(32, 32), fingerprint=None) == facts
+
+
+def test_older_files_may_lack_facts_and_newer_ones_have_more():
+    facts = DataFacts.from_dict({"classes": ["cat", "dog"], "mean": [0.5] * 3, "std": [0.25] * 3, "depth": {"new": 1}})
+    assert facts == DataFacts("", ("cat", "dog"), {}, (0.5,) * 3, (0.25,) * 3, False, None, None)
+
+
+@pytest.mark.parametrize(
+    "changes, line",
+    [
+        ({"mean": None}, "a fact of the data set is wrong (TypeError: "),
+        ({"mean": [0.5]}, "a fact of the data set is wrong (ValueError: "),
+        ({"std": [1, 1, 0]}, "a fact of the data set is wrong (ValueError: std is not above 0)"),
+        ({"classes": []}, "a fact of the data set is wrong (ValueError: classes is not a list of names)"),
+        ({"classes": "cat"}, "a fact of the data set is wrong (ValueError: classes is not a list of names)"),
+        ({"samples": 5}, "a fact of the data set is wrong (AttributeError: "),
+        ({"image_size": [32]}, "a fact of the data set is wrong (ValueError: "),
+        ({"image_size": [0, 32]}, "a fact of the data set is wrong (ValueError: image_size 0x32)"),
+    ],
+)
+def test_facts_that_cannot_be_are_refused(changes, line):
+    with pytest.raises(InputError) as caught:
+        DataFacts.from_dict(dict(datasets.describe_data("digits").to_dict(), **changes))
+    assert str(caught.value).startswith(line) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["classes", "mean", "std"])
+def test_facts_that_must_be_there_are_named(key):
+    values = datasets.describe_data("digits").to_dict()
+    del values[key]
+    with pytest.raises(InputError, match=f"the facts of the data set lack '{key}'"):
+        DataFacts.from_dict(values)
+
+
+def test_a_fingerprint_tells_pixels_labels_and_shape(image_set):
+    original = fingerprint(image_set)
+    assert len(original) == 64 and original == fingerprint(image_set)
+    images, labels = image_set.images.copy(), image_set.labels.copy()
+    images[8, 5, 4, 2] ^= 1
+    labels[3] = 2
+    others = [
+        image_set._replace(images=images),
+        image_set._replace(labels=labels),
+        image_set._replace(images=image_set.images.reshape(9, 5, 6, 3)),
+        ImageSet(image_set.images[::-1], image_set.labels[::-1], image_set.classes),
+    ]
+    assert len({original, *map(fingerprint, others)}) == 5
+    strided = np.asfortranarray(image_set.images)
+    assert fingerprint(ImageSet(strided, image_set.labels.astype(np.int64), ("x", "y", "z"))) == original
+
+
+def test_a_fingerprint_of_cifar_takes_little_time():
+    image_set = ImageSet(np.zeros((50000, 32, 32, 3), np.uint8), np.zeros(50000, np.int32), ("all",))
+    times = []
+    for _ in range(3):
+        begin = time.process_time()
+        fingerprint(image_set)
+        times.append(time.process_time() - begin)
+    assert min(times) < 1.5  # 0.2 s with SHA instructions; a CPU without them takes three times as long
+
+
+def test_facts_need_no_mxnet():
+    code = (
+        "import sys; from resattnet.data import image_set, datasets, record_files; from resattnet.system import world; "
+        "print([name for name in ('mxnet', 'PIL') if name in sys.modules])"
+    )
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(datasets.__file__))))
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=root).strip() == b"[]"

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data.datasets import ImageSet
 from ..models import pretrained
-from ..reports import figures
+from ..reports import evaluation_figures, figure_style, image_grids
 from ..system.errors import InputError
 from ..system.files import digest, write_json, writing
 from . import metrics
@@ -285,7 +285,7 @@ def write(assessments, folder, hardest=None):
             write_json(os.path.join(folder, part, "evaluation.json"), as_json(found, hardest))
             written.append(os.path.join(part, "evaluation.json"))
             for name, figure in _figures(found, hardest):
-                figures.save(figure, os.path.join(folder, part, name))
+                figure_style.save(figure, os.path.join(folder, part, name))
                 written.append(os.path.join(part, name))
         if several:
             write_json(os.path.join(folder, "comparison.json"), outcome(assessments, hardest))
@@ -312,15 +312,15 @@ def _figures(found, hardest):
     """Names and figures of an assessment."""
     classes = found.test_set.classes
     images = metrics.hardest_images(found.logits, found.test_set, hardest or HARDEST)
-    yield "confusion.png", figures.confusion_matrix(found.evaluation.confusion, classes)
+    yield "confusion.png", evaluation_figures.confusion_matrix(found.evaluation.confusion, classes)
     yield (
         "hardest.png",
-        figures.image_sheet(
+        image_grids.image_sheet(
             [image.image for image in images],
             [f"true: {image.true}\npredicted: {image.predicted} {image.probability:.2f}" for image in images],
         ),
     )
-    yield "reliability.png", figures.reliability_diagram(found.reliability)
+    yield "reliability.png", evaluation_figures.reliability_diagram(found.reliability)
     if found.robustness:
         count = found.robustness["images"]
         measured = found.test_set._replace(images=found.test_set.images[:count], labels=found.test_set.labels[:count])

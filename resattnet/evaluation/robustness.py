@@ -4,7 +4,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from ..reports import figures
+from ..reports import image_grids
 from .metrics import compute_logits
 
 SHOWN_CLASSES = 10
@@ -102,6 +102,6 @@ def sheet(test_set, names=tuple(CORRUPTIONS), seed=0):
         title = f"{name}: {corruption.meaning} {', '.join(f'{amount:g}' for amount in corruption.amounts)}"
         panels.append((title, np.array(stages)))
     columns = ("clean",) + tuple(map(str, STRENGTHS))
-    figure = figures.mosaics(panels, columns, [test_set.classes[label] for label in present[shown]])
+    figure = image_grids.mosaics(panels, columns, [test_set.classes[label] for label in present[shown]])
     figure.set_dpi(min(2.5 * max(test_set.images.shape[1:3]), 400))  # that of larger images shows their pixels
     return figure

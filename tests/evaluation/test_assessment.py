@@ -18,7 +18,7 @@ from resattnet.evaluation.model_file import open_model
 from resattnet.evaluation.options import TestOptions as Testing
 from resattnet.models import parameters, spec
 from resattnet.models.zoo import get_attention_cifar
-from resattnet.reports import figures
+from resattnet.reports import evaluation_figures, figure_style, image_grids
 from resattnet.system import files
 from resattnet.system.mxnet import mx
 
@@ -175,8 +175,8 @@ def test_text_and_files_say_the_same(home, call, tmp_path):
 
 def test_the_hardest_sheet_has_those_images(home, monkeypatch, tmp_path):
     drawn = []
-    monkeypatch.setattr(figures, "image_sheet", lambda images, captions: drawn.append((images, captions)))
-    monkeypatch.setattr(figures, "save", lambda figure, path: None)
+    monkeypatch.setattr(image_grids, "image_sheet", lambda images, captions: drawn.append((images, captions)))
+    monkeypatch.setattr(figure_style, "save", lambda figure, path: None)
     found = assessment.assess_files([home.path("a")], Testing(num_gpus=0))
     assessment.write(found, str(tmp_path))
     rows = assessment.as_json(found[0])["hardest"]
@@ -279,17 +279,19 @@ def test_a_network_of_nan_gives_json_without_it():
 
 
 def test_reliability_diagram_has_the_bins(tmp_path):
-    figure = figures.reliability_diagram(reliability(np.array([0.5, 0.5, 0.99]), np.array([True, True, False])))
+    figure = evaluation_figures.reliability_diagram(
+        reliability(np.array([0.5, 0.5, 0.99]), np.array([True, True, False]))
+    )
     upper, lower = figure.axes
     bars = {
         label: [bar.get_height() for bar in container]
         for label, container in zip(upper.get_legend_handles_labels()[1][-3:], upper.containers)
     }
-    assert bars["right"] == [0.5, 0] and bars["right beyond their probability"] == [0.5, 0]
-    assert bars["probable beyond what is right"] == [0, 0.99]
+    assert bars["accuracy"] == [0.5, 0] and bars["accuracy beyond confidence"] == [0.5, 0]
+    assert bars["confidence beyond accuracy"] == [0, 0.99]
     assert upper.get_title() == "ECE 0.6633"  # (2 0.5 + 0.99) / 3
     assert [bar.get_height() for bar in lower.patches] == pytest.approx([0] * 7 + [2 / 3] + [0] * 6 + [1 / 3])
-    figures.save(figure, str(tmp_path / "x.png"))
+    figure_style.save(figure, str(tmp_path / "x.png"))
     assert os.listdir(str(tmp_path)) == ["x.png"]
 
 

@@ -182,8 +182,8 @@ def test_bad_input_is_one_line(args, message, path):
 
 def test_the_sheet_shows_the_first_image_of_each_class(digits, monkeypatch):
     drawn = []
-    draw = robustness.figures.mosaics
-    monkeypatch.setattr(robustness.figures, "mosaics", lambda *args: drawn.append(args) or draw(*args))
+    draw = robustness.image_grids.mosaics
+    monkeypatch.setattr(robustness.image_grids, "mosaics", lambda *args: drawn.append(args) or draw(*args))
     robustness.sheet(digits, ("noise", "jpeg"))
     ((panels, columns, rows),) = drawn
     assert columns == ("clean", "1", "2", "3", "4", "5") and rows == list("0123456789")
@@ -197,7 +197,7 @@ def test_the_sheet_shows_the_first_image_of_each_class(digits, monkeypatch):
 
 def test_mosaics_put_each_image_in_its_place():
     images = np.random.default_rng(0).integers(0, 255, (2, 3, 4, 5, 3), dtype=np.uint8)
-    figure = robustness.figures.mosaics([("a", images), ("b$", images[::-1])], "xyz", "uv", per_row=1)
+    figure = robustness.image_grids.mosaics([("a", images), ("b$", images[::-1])], "xyz", "uv", per_row=1)
     for axes, expected in zip(figure.axes, (images, images[::-1])):
         shown = np.asarray(axes.get_images()[0].get_array())
         assert [text.get_text() for text in axes.get_xticklabels()] == list("xyz")
@@ -211,7 +211,7 @@ def test_a_sheet_of_many_classes_shows_ten(monkeypatch):
     images = np.zeros((100, 8, 8, 3), np.uint8)
     many = datasets.ImageSet(images, np.arange(100, dtype=np.int32)[::-1].copy(), tuple(f"c{k}" for k in range(100)))
     drawn = []
-    draw = robustness.figures.mosaics
-    monkeypatch.setattr(robustness.figures, "mosaics", lambda *args: drawn.append(args) or draw(*args))
+    draw = robustness.image_grids.mosaics
+    monkeypatch.setattr(robustness.image_grids, "mosaics", lambda *args: drawn.append(args) or draw(*args))
     robustness.sheet(many, ("blur",))
     assert drawn[0][2] == [f"c{label}" for label in range(0, 100, 11)]

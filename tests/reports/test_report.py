@@ -2,6 +2,7 @@
 
 import collections
 import csv
+import dataclasses
 import html.parser
 import io
 import json
@@ -22,7 +23,7 @@ from resattnet.data import datasets
 from resattnet.evaluation import metrics
 from resattnet.models import spec
 from resattnet.models.zoo import get_attention_cifar
-from resattnet.reports import figures, html_parts, report_page, run_report
+from resattnet.reports import curves, evaluation_figures, figure_style, image_grids, report_page, run_report
 from resattnet.reports.options import ReportOptions
 from resattnet.runs import history, states
 from resattnet.runs.progress import Progress
@@ -76,7 +77,7 @@ def records(home):
 def made_up(label="run", **changes):
     """A record of one epoch without files."""
     row = dict.fromkeys(history.FIGURES, 0.5)
-    return run_report.RunRecord(label, None, [dict(row, epoch=1)], None, [])._replace(**changes)
+    return run_report.ReportedRun(label, None, [dict(row, epoch=1)], None, [])._replace(**changes)
 
 
 class Reader(html.parser.HTMLParser):
@@ -183,23 +184,23 @@ def logits_of(folder):
     return np.concatenate([net(mx.nd.array(image[None])).asnumpy() for image in normalised]).astype(float), labels
 
 
-def test_outcome_and_hardest_images_by_another_computation(records):
+def test_figures_and_hardest_images_by_another_computation(records):
     for record in records:
         logits, labels = logits_of(record.folder)
         shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         losses = -np.log(shares[np.arange(50), labels])
-        hardest = record.outcome.hardest
+        hardest = record.result.hardest_images(24)
         assert [image.loss for image in hardest] == pytest.approx(sorted(losses, reverse=True)[:24], rel=1e-4)
         for image in hardest:
             assert image.loss == pytest.approx(losses[image.index], rel=1e-4)
             assert image.true == str(labels[image.index]) and image.predicted == str(logits[image.index].argmax())
             assert image.probability == pytest.approx(shares[image.index].max(), rel=1e-4)
             assert (image.image == datasets.load_images("digits", None, "test").images[image.index]).all()
-        confusion = record.outcome.evaluation.confusion
+        confusion = record.result.evaluation.confusion
         for true in range(10):
             for predicted in range(10):
                 assert confusion[true, predicted] == ((labels == true) & (logits.argmax(axis=1) == predicted)).sum()
-        assert record.outcome.evaluation.top1 == record.best["validation_top1"]
+        assert record.result.evaluation.top1 == record.best["validation_top1"]
 
 
 def test_mistakes_by_falling_number():
@@ -253,7 +254,7 @@ def test_a_damaged_state_leaves_the_one_before_and_then_the_csv(copied, records)
     os.remove(str(folder / "previous.state"))
     record = collect_one(copied)
     assert record.options is None and "arguments are unknown" in record.remarks[0]
-    assert record.rows == records[0].rows and record.outcome.evaluation.samples == 50
+    assert record.rows == records[0].rows and record.result.evaluation.samples == 50
     assert "No run has a state" in report_page.render([record], options_for(copied))
 
 
@@ -266,13 +267,13 @@ def test_a_damaged_state_leaves_the_one_before_and_then_the_csv(copied, records)
         (lambda folder: describe(folder, dataset="cifar10", data_dir=str(folder)), "put cifar-10-binary.tar.gz"),
     ],
 )
-def test_a_page_without_outcome_says_why(copied, damage, why, monkeypatch):
+def test_a_page_without_evaluation_says_why(copied, damage, why, monkeypatch):
     monkeypatch.setattr("resattnet.data.datasets.fetch", None)  # nothing is downloaded
     damage(copied / "models" / "plain")
     record = collect_one(copied)
-    assert record.outcome is None and why in record.remarks[0]
+    assert record.result is None and why in record.remarks[0]
     text = Reader(report_page.render([record], options_for(copied))).text
-    assert why in text and "None could be evaluated" in text and "Top-1 of validation" in text
+    assert why in text and "No parameters could be evaluated" in text and "Top-1 on the validation images" in text
 
 
 def describe(folder, **changes):
@@ -292,7 +293,7 @@ def test_other_images_than_in_training_are_noticed(copied, monkeypatch):
 def test_evaluate_0_leaves_it_out_and_says_so(home, monkeypatch):
     monkeypatch.setattr("resattnet.evaluation.model_file.compute_test_logits", None)
     record = collect_one(home, evaluate=False)
-    assert record.outcome is None and record.remarks == []
+    assert record.result is None and record.remarks == []
     assert "--evaluate 0" in Reader(report_page.render([record], options_for(home, evaluate=False))).text
 
 
@@ -395,7 +396,7 @@ def test_the_script(home, tmp_path):
     places = ["--log-dir", home / "log", "--model-dir", home / "models", "--output", tmp_path / "r.html"]
     done = script("plain", ODD, "--evaluate", 0, *places)
     assert done.returncode == 0 and "r.html: 2 runs" in done.stdout, done.stderr
-    assert os.listdir(str(tmp_path)) == ["r.html"] and "Best and last" in (tmp_path / "r.html").read_text("utf-8")
+    assert os.listdir(str(tmp_path)) == ["r.html"] and "Best and last epoch" in (tmp_path / "r.html").read_text("utf-8")
     for args, message in (
         (["plan"] + places, "did you mean plain?"),
         (["plain"] + places + ["--output", tmp_path], "is a folder"),
@@ -435,12 +436,14 @@ def test_a_name_is_text_wherever_it_stands(text):
     assert any(ODD in drawing["aria-label"] for drawing in read.all("svg"))
 
 
+def with_classes(result, classes):
+    """A result with other names of its classes."""
+    return dataclasses.replace(result, test_set=result.test_set._replace(classes=classes))
+
+
 def test_class_names_remarks_and_arguments_are_text(records):
-    outcome = records[0].outcome
-    classes = ("<i>",) + outcome.classes[1:]
-    images = [image._replace(true="<i>", predicted="<i>") for image in outcome.hardest]
     odd = records[0]._replace(
-        outcome=outcome._replace(classes=classes, hardest=images),
+        result=with_classes(records[0].result, ("<i>",) * 10),
         remarks=["<i>"],
         options=dict(records[0].options, data_dir="<i>", dataset="<i>", epochs="<i>"),
     )
@@ -453,7 +456,7 @@ def test_numbers_on_the_page(text, records):
     for record in records:
         for row in (record.best, record.last):
             assert f"{row['validation_top1']:.4f}" in shown and f"{row['validation_loss']:.4f}" in shown
-        assert f"{record.outcome.hardest[0].probability:.4f}" in shown
+        assert f"{record.result.hardest_images(1)[0].probability:.4f}" in shown
     assert "against mixed, smoothed or noisy labels or a teacher" in shown
 
 
@@ -467,8 +470,8 @@ def test_best_and_last_stand_in_their_own_rows():
 
 @pytest.mark.parametrize("name", ["mix_up", "cutmix", "epsilon", "label_noise", "teacher"])
 def test_a_training_loss_that_is_not_of_the_labels_is_said(name, records):
-    odd = records[0]._replace(label="odd", options=dict(records[0].options, **{name: "x"}), outcome=None)
-    shown = Reader(report_page.render([records[0]._replace(outcome=None), odd], ReportOptions())).text
+    odd = records[0]._replace(label="odd", options=dict(records[0].options, **{name: "x"}), result=None)
+    shown = Reader(report_page.render([records[0]._replace(result=None), odd], ReportOptions())).text
     assert "The training loss of odd is against" in shown
 
 
@@ -485,7 +488,7 @@ def test_the_moving_average_has_its_row_and_its_curve():
     )
     shown = Reader(with_average).text
     assert "best of the moving average" in shown and "0.8765" in shown and "0.1234" not in shown
-    assert "Dashed: the moving average of the parameters of averaged, with batch normalisation's running" in shown
+    assert "Dashed: the moving average of the parameters of averaged, with the running statistics" in shown
     assert "moving average" not in Reader(without).text
     assert with_average.count("stroke-dasharray: ") > without.count("stroke-dasharray: ")
 
@@ -495,18 +498,18 @@ def test_one_colour_per_run_in_all_charts():
     text = report_page.render(many, ReportOptions(evaluate=False))
     for number in range(12):
         assert text.count(f"stroke: var(--run-{number})") >= 5 and text.count(f"--run-{number}: #") == 2
-    assert len({figures.colour(number) for number in range(40)}) == 40
+    assert len({figure_style.colour(number) for number in range(40)}) == 40
 
 
 def test_other_data_sets_have_other_tables(records):
-    outcome = records[0].outcome._replace(classes=tuple("abcdefghij"))
-    other = records[1]._replace(outcome=outcome, options=dict(records[1].options, dataset="letters"))
+    result = with_classes(records[0].result, tuple("abcdefghij"))
+    other = records[1]._replace(result=result, options=dict(records[1].options, dataset="letters"))
     shown = Reader(report_page.render([records[0], other], ReportOptions())).text
     assert "10 classes of plain" in shown and "10 classes of " + ODD in shown and "letters, Attention-56" in shown
 
 
 def test_seconds_as_a_person_says_them():
-    assert [html_parts.duration(seconds) for seconds in (1.25, 59.4, 128, 3599.7, 7325)] == [
+    assert [report_page.format_duration(seconds) for seconds in (1.25, 59.4, 128, 3599.7, 7325)] == [
         "1.2 s",
         "59.4 s",
         "2 min 08 s",
@@ -524,7 +527,7 @@ def texts(figure):
 
 def test_confusion_matrix_has_the_counts(tmp_path):
     confusion = np.array([[9, 2, 0], [0, 7, 5], [2, 0, 8]])
-    figure = figures.confusion_matrix(confusion, ("$a$", "b", "c"))
+    figure = evaluation_figures.confusion_matrix(confusion, ("$a$", "b", "c"))
     places = {text.get_position(): text.get_text() for text in figure.axes[0].texts}  # (x, y): column, row
     assert places == {(0, 0): "9", (1, 0): "2", (1, 1): "7", (2, 1): "5", (0, 2): "2", (2, 2): "8"}
     assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("predicted", "true")
@@ -534,14 +537,14 @@ def test_confusion_matrix_has_the_counts(tmp_path):
     figure.savefig(str(tmp_path / "x.png"))
     with Image.open(str(tmp_path / "x.png")) as picture:
         assert picture.size[0] > 200
-    many = figures.confusion_matrix(np.eye(100, dtype=int), [str(number) for number in range(100)])
+    many = evaluation_figures.confusion_matrix(np.eye(100, dtype=int), [str(number) for number in range(100)])
     assert texts(many) == [] and len(many.axes[0].get_yticklabels()) == 100
-    assert figures.confusion_matrix(np.zeros((3, 3), int), "abc").axes
+    assert evaluation_figures.confusion_matrix(np.zeros((3, 3), int), "abc").axes
 
 
 def test_image_sheet_shows_each_image_with_its_caption():
     images = np.random.default_rng(0).integers(0, 256, (7, 8, 8, 3), np.uint8)
-    figure = figures.image_sheet(images, [f"no. {number} $" for number in range(7)], columns=3)
+    figure = image_grids.image_sheet(images, [f"no. {number} $" for number in range(7)], columns=3)
     assert len(figure.axes) == 9
     for number, axes in enumerate(figure.axes[:7]):
         assert (axes.images[0].get_array() == images[number]).all()
@@ -550,9 +553,37 @@ def test_image_sheet_shows_each_image_with_its_caption():
     figure.savefig(io.BytesIO(), format="png")
 
 
+def test_errors_of_consecutive_runs_are_drawn_from_the_first_epoch_on():
+    def rows(*top1):
+        return [
+            {"epoch": epoch, "validation_top1": value, "train_accuracy": value / 2}
+            for epoch, value in enumerate(top1, 1)
+        ]
+
+    axes = curves.draw_errors([("a", rows(0.1, 0.2)), ("b$", rows(0.3)), ("c", rows(0.4, 0.5))], "title").axes[0]
+    lines = [(line.get_xdata(), line.get_ydata()) for line in axes.lines]
+    drawn = [(list(epochs), list(errors)) for epochs, errors in lines[:6:2]]
+    assert drawn == [([1, 2], [90, 80]), ([3], [70]), ([4, 5], [60, 50])]
+    assert [list(errors) for _, errors in lines[1:6:2]] == [[95, 90], [85], [80, 75]]
+    assert [list(place) for place, _ in lines[6:]] == [[2.5, 2.5], [3.5, 3.5]]  # where the second and the third begin
+    assert [text.get_text().strip() for text in axes.texts] == ["b$", "c"]
+    low, high = axes.get_xlim()
+    assert low <= 1 and high >= 5 and axes.get_xscale() == "linear"
+
+
+def test_a_chart_shows_all_epochs():
+    many = [dict(made_up().rows[0], epoch=epoch, validation_loss=30 / epoch) for epoch in range(1, 301)]
+    (figure,) = [
+        curves.draw_curves([curves.Curve(0, range(1, 301), [row["validation_loss"] for row in many])], "", True)
+    ]
+    (axes,) = figure.axes
+    low, high = axes.get_xlim()
+    assert low <= 1 and high >= 300 and axes.get_yscale() == "log" and axes.get_ylim()[1] >= 30
+
+
 def test_losses_of_many_magnitudes_are_drawn_on_a_log_scale():
     def scale(values, spread=True):
-        return figures.curves([(0, [1, 2], values, False)], "loss", spread).axes[0].get_yscale()
+        return curves.draw_curves([curves.Curve(0, [1, 2], values)], "loss", spread).axes[0].get_yscale()
 
     assert scale([40, 0.5]) == "log" and scale([40, 0.5], False) == scale([4, 0.5]) == scale([40, 0]) == "linear"
     assert scale([float("nan"), 1]) == "linear"
@@ -570,5 +601,5 @@ def test_a_browser_shows_it(text, browser, tmp_path):
         browser.prints(f"--screenshot={tmp_path / 'page.png'}", f"--window-size={width},2000", address)
         pixels = np.asarray(Image.open(str(tmp_path / "page.png")).convert("RGB")).reshape(-1, 3)
         for run in range(2):  # the lines have the colours that only the style sheet knows
-            shade = [int(figures.colour(run)[0][place : place + 2], 16) for place in (1, 3, 5)]
+            shade = [int(figure_style.colour(run)[0][place : place + 2], 16) for place in (1, 3, 5)]
             assert (pixels == shade).all(axis=1).sum() > 100

@@ -142,7 +142,7 @@ def test_arguments_that_differ_are_exactly_those(records):
     assert differing == {"--lr": ["0.1", "0.05"], "--epochs": ["2", "3"], "--mix-up": ["0", "1"]}
     assert common["--dataset"] == "digits" and common["--lr-steps"] == "default" and common["--float16"] == "0"
     assert common["--params"] == common["--ema"] == "none"
-    names = {name for name in TrainingOptions.__dataclass_fields__ if name != "name"}
+    names = {field.name for field in dataclasses.fields(TrainingOptions)} - {"name"}
     assert {flag[2:].replace("-", "_") for flag in list(differing) + list(common)} == names
 
 

@@ -42,14 +42,20 @@ def main():
     options = TestOptions(**given)
     split_cores(options.num_cpus)
 
-    from resattnet.evaluation import assessment, assessment_tables
+    from resattnet.evaluation.results import evaluate_files
+    from resattnet.evaluation.results_json import results_to_json
+    from resattnet.evaluation.tables import results_text
+    from resattnet.reports.evaluation_files import write_results
 
-    found = assessment.assess_files(paths, options)
-    written = assessment.write(found, options.folder, options.hardest) if options.output else []
+    results, document, written = evaluate_files(paths, options), {}, []
+    if options.output or options.format == "json":
+        document = results_to_json(results, options.hardest)
+    if options.output:
+        written = write_results(results, document, options.folder, options.hardest)
     if options.format == "json":
-        print(json.dumps(assessment.outcome(found, options.hardest), indent=1))
+        print(json.dumps(document, indent=1))
     else:
-        print(assessment_tables.outcome_text(found))
+        print(results_text(results))
         if written:
             print(f"\nwritten to {options.output}: {', '.join(written)}")
 

@@ -1,1 +1,1 @@
-"""Trained networks on images: metrics, classifier, soft masks, robustness."""
+"""Evaluate trained networks: metrics, results on test sets, classifier, soft masks, robustness."""

@@ -1,67 +1,70 @@
-"""A trained network that takes images as they come and names their classes."""
+"""Classify images as they come: of any size and format, with the names of the classes."""
+
+from __future__ import annotations
 
 import itertools
 import os
+from typing import Any, Callable, Iterator, List, Optional
 
 import numpy as np
 from PIL import Image
 
-from ..data import recordio
-from ..data.datasets import SIDE
 from ..data.image_files import read_image, to_rgb
-from ..evaluation.options import ModelFileOptions
 from ..system.devices import choose_devices
 from ..system.errors import InputError
-from .metrics import compute_logits, finite, rank
-from .model_file import load_model
+from .inference import compute_logits
+from .metrics import Prediction, check_finite, top_predictions
+from .model_file import LoadedModel, load_model
+from .options import ModelFileOptions
 
 
 class Classifier:
-    """A network with all that it takes to give it images: `Classifier.load(FILE).predict(images)`.
+    """A trained network that takes images of any size: `Classifier.load(FILE).predict(images)`.
 
-    An image is brought to the size of the data set's images whole, by bilinear interpolation (Pillow's, which takes
-    the mean of what it makes smaller), whatever its proportions, and normalised by the data set's mean and
-    standard deviation. A data set's own images, saved without loss, give what they give in its test.
+    The whole image is scaled to the size of the data set's images by bilinear interpolation, whatever its proportions.
+    Pillow's interpolation averages the pixels where it makes an image smaller. The pixels are then normalised by the
+    data set's mean and standard deviation. The data set's own images, saved without loss, give the same logits as in
+    its evaluation.
 
     Parameters
     ----------
-    trained : trained.Trained
-    devices : list of mx.Context
-        Where its network is.
+    model : LoadedModel
     batch_size : int
         Images of a batch on each device.
 
     Attributes
     ----------
-    net : AttentionNet
+    model : LoadedModel
+    net : HybridBlock
     classes : tuple of str
+        Names of the classes.
+    transform : Transform
+        Transform of a test image.
     size : (int, int)
-        Height and width of what the network is given.
+        Height and width of the network's input.
     """
 
-    def __init__(self, trained, devices, batch_size=64):
-        self.net, self.classes, self.transform = trained.net, trained.facts.classes, trained.transform
-        self.size = (SIDE, SIDE)
-        if trained.source["data_format"] == "rec":
-            self.size = recordio.image_size(trained.facts, trained.source["data_dir"])
-        self.trained = trained
-        self._devices, self._batch_size = devices, batch_size
+    def __init__(self, model: LoadedModel, batch_size: int = 64) -> None:
+        self.model = model
+        self.net, self.classes, self.transform = model.net, model.facts.classes, model.transform
+        self.size = model.image_size
+        self._batch_size = batch_size
 
     @classmethod
-    def load(cls, path, num_gpus=None, batch_size=64, **what):
-        """Read a parameter file.
+    def load(cls, path: str, num_gpus: Optional[int] = None, batch_size: int = 64, **what: Any) -> Classifier:
+        """Load a parameter file.
 
         Parameters
         ----------
         path : str
-            The file, or a name of packaged parameters, as cifar10_attention56_thin.
+            The file, or the name of packaged parameters, such as cifar10_attention56_thin.
         num_gpus : int, optional
-            As of `devices.choose_devices`.
+            See `devices.choose_devices`.
         batch_size : int
             Images of a batch on each device.
         **what
-            Of `evaluation.options.ModelFileOptions`, in place of what the description beside the file says: what the
-            parameters are of, and `classes`, a file with their names.
+            Fields of `evaluation.options.ModelFileOptions`, which replace what the description beside the file says:
+            the network, the data set, and `classes`, a text file with the names of the classes.
 
         Returns
         -------
@@ -70,91 +73,115 @@ class Classifier:
         Raises
         ------
         InputError
-            As `trained.load_trained` and `devices.choose_devices`.
+            See `load_model` and `devices.choose_devices`.
         """
         devices, _ = choose_devices(num_gpus)
-        return cls(load_model(path, ModelFileOptions(**what), devices), devices, batch_size)
+        return cls(load_model(path, ModelFileOptions(**what), devices), batch_size)
 
-    def predict(self, images, top=5):
-        """The most probable classes of each image.
+    def predict(self, images: Any, top: int = 5) -> List[Prediction]:
+        """Return the most probable classes of each image.
 
         Parameters
         ----------
         images : iterable
-            Of paths, Pillow images, or uint8 arrays (H, W, 3); also an array (N, H, W, 3), or a single one of them.
+            Paths, Pillow images, or uint8 arrays (H, W, 3). Also an array (N, H, W, 3), or a single image.
         top : int
-            How many classes; all where there are fewer.
+            Number of classes; all classes where there are fewer.
 
         Returns
         -------
-        list of evaluation.Prediction
+        list of Prediction
 
         Raises
         ------
         InputError
             If an image cannot be read, or the network's logits are not finite.
         """
-        return list(self.stream(images, top))
+        return [prediction for prediction in self.stream(images, top) if prediction is not None]
 
-    def stream(self, images, top=5, failed=None):
-        """As `predict`, a batch at a time.
+    def stream(
+        self, images: Any, top: int = 5, failed: Optional[Callable[[InputError], None]] = None
+    ) -> Iterator[Optional[Prediction]]:
+        """Yield the predictions of images, which are read a batch at a time.
 
         Parameters
         ----------
         images, top
-            As of `predict`.
+            See `predict`.
         failed : callable, optional
-            Called with the InputError of each image that cannot be read, whose prediction is then None.
+            Called with the InputError of each image that cannot be read. The prediction of that image is None.
+            Without it, the error is raised.
 
         Yields
         ------
-        evaluation.Prediction or None
+        Prediction or None
         """
         if isinstance(images, (str, os.PathLike, Image.Image)) or getattr(images, "ndim", None) == 3:
             images = [images]
-        images = iter(images)
-        numbers = itertools.count()
+        numbered = enumerate(images)
         while True:
-            batch = list(itertools.islice(images, self._batch_size * len(self._devices)))
+            batch = list(itertools.islice(numbered, self._batch_size * len(self.model.devices)))
             if not batch:
                 return
-            pixels = [self._try(image, number, failed) for image, number in zip(batch, numbers)]
+            pixels = [self._pixels_or_none(image, number, failed) for number, image in batch]
             read = [array for array in pixels if array is not None]
-            predictions = iter(rank(self.logits(np.stack(read)), self.classes, top) if read else [])
+            predictions = iter(top_predictions(self.logits(np.stack(read)), self.classes, top) if read else [])
             for array in pixels:
                 yield None if array is None else next(predictions)
 
-    def _try(self, image, number, failed):
+    def _pixels_or_none(
+        self, image: Any, number: int, failed: Optional[Callable[[InputError], None]]
+    ) -> Optional[np.ndarray]:
         try:
             return self.pixels(image, f"image {number}")
         except InputError as error:
             if failed is None:
                 raise
             failed(error)
+            return None
 
-    def pixels(self, image, name="image"):
-        """An image at the size that the network is given, uint8 (H, W, 3); `name` is for messages."""
+    def pixels(self, image: Any, name: str = "image") -> np.ndarray:
+        """Return an image at the size of the network's input, uint8 (H, W, 3).
+
+        Parameters
+        ----------
+        image : path, Pillow image or uint8 array (H, W, 3)
+        name : str
+            Name of the image in error messages.
+        """
         height, width = self.size
         return np.asarray(open_image(image, name).resize((width, height), Image.BILINEAR))
 
-    def normalised(self, pixels):
-        """What the network is given, float32 (N, 3, H, W), of uint8 images (N, H, W, 3)."""
+    def normalised(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the network's input, float32 (N, 3, H, W), for uint8 images (N, H, W, 3)."""
         return self.transform(pixels, np.zeros(len(pixels), np.int32))[0]
 
-    def logits(self, pixels):
-        """The network's logits (N, classes) of uint8 images (N, H, W, 3), at once.
+    def logits(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the logits (N, classes) of uint8 images (N, H, W, 3), computed as one batch.
 
         Raises
         ------
         InputError
-            If they are not finite.
+            If a logit is not finite.
         """
         batch = self.normalised(pixels), np.zeros(len(pixels), np.int32)
-        return finite(compute_logits(self.net, [batch], self._devices)[0])
+        return check_finite(compute_logits(self.net, [batch], self.model.devices)[0])
 
 
-def open_image(image, name="image"):
-    """A path, a Pillow image or a uint8 array (H, W, 3) as a Pillow image in RGB; InputError if it is none."""
+def open_image(image: Any, name: str = "image") -> Image.Image:
+    """Return a path, a Pillow image or a uint8 array (H, W, 3) as a Pillow image in RGB.
+
+    Parameters
+    ----------
+    image : path, Pillow image or uint8 array (H, W, 3)
+    name : str
+        Name of the image in error messages; a path names itself.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is an array of another type or shape.
+    """
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise InputError(f"{name} is an array of {image.dtype} {image.shape}: give uint8 (height, width, 3)")

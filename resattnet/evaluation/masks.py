@@ -1,10 +1,16 @@
-"""What a trained network looks at: its soft masks as arrays, and Grad-CAM beside them."""
+"""Compute what a trained network looks at: its soft masks as arrays, and Grad-CAM."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from ..models import units
 from ..models.attention import AttentionModule
+from ..models.network import AttentionNet
+from ..models.spec import UNITS
 from ..system.devices import device_of
 from ..system.errors import InputError
 from ..system.mxnet import mx
@@ -13,18 +19,20 @@ BATCH_SIZE = 64
 
 
 class AttentionMaps(NamedTuple):
-    """What an attention module did to a batch of images.
+    """The effect of an attention module on a batch of images.
 
     Attributes
     ----------
     name : str
-        Of the module, as in parameter files.
+        Name of the module in parameter files.
     stage, module : int
-        Its stage and its number there, both from 1.
+        Stage of the module, and its number within the stage; both from 1.
     mask : float32 array (N, C, h, w)
-        The soft mask M, by which the module multiplied.
-    before, after : float32 arrays (N, C, h, w)
-        The trunk's output T, and what was made of it: (1 + M) T, or M T.
+        The soft mask M (section 3).
+    before : float32 array (N, C, h, w)
+        The output T of the trunk.
+    after : float32 array (N, C, h, w)
+        The weighted trunk: (1 + M) T (equation 3), or M T for naive attention learning.
     """
 
     name: str
@@ -35,74 +43,100 @@ class AttentionMaps(NamedTuple):
     after: np.ndarray
 
 
-def attention_modules(net):
-    """The attention modules of a network in order, each as (index in `net.features`, stage, number there, block)."""
-    found, stage, number = [], 0, 0
+_MAPS = AttentionMaps._fields[3:]
+
+
+@dataclass(frozen=True)
+class ModulePlace:
+    """An attention module in its network.
+
+    Attributes
+    ----------
+    index : int
+        Index in `net.features`.
+    stage, module : int
+        Stage of the module, and its number within the stage; both from 1.
+    block : AttentionModule
+    """
+
+    index: int
+    stage: int
+    module: int
+    block: Any
+
+
+def attention_modules(net: AttentionNet) -> List[ModulePlace]:
+    """Return the attention modules of a network in their order."""
+    unit = getattr(units, UNITS[net.spec.unit])  # one enters each stage, before the stage's modules
+    places, stage, module = [], 0, 0
     for index, block in enumerate(net.features):
         if isinstance(block, AttentionModule):
-            number += 1
-            found.append((index, stage, number, block))
-        elif block._children:  # a residual unit, which enters a stage: the stem's layers have no parts
-            stage, number = stage + 1, 0
-    return found
+            module += 1
+            places.append(ModulePlace(index, stage, module, block))
+        elif isinstance(block, unit):
+            stage, module = stage + 1, 0
+    return places
 
 
-def soft_masks(net, images):
-    """The soft masks of all attention modules of a network, and the features before and after them.
+def soft_masks(net: AttentionNet, images: np.ndarray) -> List[AttentionMaps]:
+    """Return the soft masks of all attention modules, and the features before and after them.
 
-    They are taken from the network's own graph, composed anew for inference: it may be hybridised or not, and of any
-    kind of mask.
+    The arrays come from the network's own graph, which is composed anew for inference. The network may be hybridised
+    or not, and its masks may be of any kind.
 
     Parameters
     ----------
     net : AttentionNet
-        Initialised, float32. It is left as it is.
+        Initialised, float32. Not modified.
     images : float32 array (N, 3, H, W)
-        As the network is given them.
+        Input of the network.
 
     Returns
     -------
-    list of Attention
+    list of AttentionMaps
 
     Raises
     ------
     InputError
         If the network has no masks.
     """
-    modules = [entry for entry in attention_modules(net) if entry[3].mask]
+    modules = [place for place in attention_modules(net) if place.block.mask]
     if not modules:
-        raise InputError("the network has no soft masks: it is of trunks only")
-    noted, handles = {}, []
+        raise InputError("the network has no soft masks: it consists of trunks only")
+    noted: Dict[Tuple[int, str], Any] = {}
+    handles: List[Any] = []
 
-    def note(index, what):
-        def hook(_, inputs, output=None):
+    def note(index: int, what: str) -> Callable[..., None]:
+        def hook(_: Any, inputs: Any, output: Any = None) -> None:
             noted[index, what] = inputs[0] if output is None else output
 
         return hook
 
     data = mx.sym.var("data", dtype="float32")
     try:
-        for index, _, _, block in modules:
+        for place in modules:
             handles += [
-                block.mask.register_forward_hook(note(index, "mask")),
-                block.trunk.register_forward_hook(note(index, "before")),
-                block.last.register_forward_pre_hook(note(index, "after")),
+                place.block.mask.register_forward_hook(note(place.index, "mask")),
+                place.block.trunk.register_forward_hook(note(place.index, "before")),
+                place.block.last.register_forward_pre_hook(note(place.index, "after")),
             ]
         net(data)
     finally:
         for handle in handles:
             handle.detach()
-    keys = [(index, what) for index, _, _, _ in modules for what in AttentionMaps._fields[3:]]
+    keys = [(place.index, what) for place in modules for what in _MAPS]
     graph = mx.gluon.SymbolBlock([noted[key] for key in keys], data, params=net.collect_params())
     arrays = dict(zip(keys, _in_batches(graph, images, device_of(net))))
     return [
-        AttentionMaps(f"features.{index}", stage, number, *(arrays[index, what] for what in AttentionMaps._fields[3:]))
-        for index, stage, number, _ in modules
+        AttentionMaps(
+            f"features.{place.index}", place.stage, place.module, *(arrays[place.index, what] for what in _MAPS)
+        )
+        for place in modules
     ]
 
 
-def _in_batches(graph, images, device):
-    """The outputs of a graph as NumPy arrays, each of all images."""
+def _in_batches(graph: Any, images: np.ndarray, device: Any) -> List[np.ndarray]:
+    """Return the outputs of a graph for all images, computed in batches."""
     parts = []
     with mx.autograd.pause(train_mode=False):
         for begin in range(0, len(images), BATCH_SIZE):
@@ -111,20 +145,20 @@ def _in_batches(graph, images, device):
     return [np.concatenate(arrays) for arrays in zip(*parts)]
 
 
-def grad_cam(net, images, labels=None):
-    """Grad-CAM of the last stage's features (arXiv 1610.02391, equations 1 and 2).
+def grad_cam(net: AttentionNet, images: np.ndarray, labels: Optional[np.ndarray] = None) -> np.ndarray:
+    """Return Grad-CAM of the last stage's features (arXiv 1610.02391, equations 1 and 2).
 
-    The features A are the last attention module's output; each of their channels counts by the mean over its points
-    of the gradient of the class's logit, and what speaks against the class is cut off: ReLU(sum of weight x A).
+    The features A are the output of the last attention module. The weight of each channel is the mean over its points
+    of the gradient of the class's logit. Evidence against the class is cut off: ReLU(sum of weight x A).
 
     Parameters
     ----------
     net : AttentionNet
-        Initialised. It is left as it is.
+        Initialised. Not modified.
     images : float32 array (N, 3, H, W)
-        As the network is given them.
+        Input of the network.
     labels : int array (N,), optional
-        Of which class; default: the most probable of each image.
+        Class of each image. Default: its most probable class.
 
     Returns
     -------
@@ -135,13 +169,22 @@ def grad_cam(net, images, labels=None):
     return np.maximum((weights * features).sum(axis=1), 0)
 
 
-def cam_gradients(net, images, labels=None):
-    """The last stage's features, and the gradient in them of each image's logit of its class: arrays (N, C, h, w).
+def cam_gradients(
+    net: AttentionNet, images: np.ndarray, labels: Optional[np.ndarray] = None
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Return the last stage's features and the gradients of each image's class logit with respect to them.
 
-    Parameters are as of `grad_cam`.
+    Parameters
+    ----------
+    net, images, labels
+        See `grad_cam`.
+
+    Returns
+    -------
+    features, gradients : float32 arrays (N, C, h, w)
     """
-    last, device = attention_modules(net)[-1][0], device_of(net)
-    front, back = (_compose(net, slice(None, last + 1)), _compose(net, slice(last + 1, None), net.output))
+    last, device = attention_modules(net)[-1].index, device_of(net)
+    front, back = _compose(net, slice(None, last + 1)), _compose(net, slice(last + 1, None), net.output)
     found = []
     for begin in range(0, len(images), BATCH_SIZE):
         rows = slice(begin, begin + BATCH_SIZE)
@@ -152,15 +195,16 @@ def cam_gradients(net, images, labels=None):
             logits = back(features)
             chosen = logits.argmax(axis=1) if labels is None else mx.nd.array(labels[rows], ctx=device)
             score = logits.pick(chosen, axis=1).sum()
-        # Not `backward`, which would write into the gradients of the network's parameters as well.
+        # Not `backward`, which would also write into the gradients of the network's parameters.
         (gradients,) = mx.autograd.grad([score], [features], train_mode=False)
         found.append((features.asnumpy(), gradients.asnumpy()))
-    return tuple(np.concatenate(arrays) for arrays in zip(*found))
+    features, gradients = (np.concatenate(arrays) for arrays in zip(*found))
+    return features, gradients
 
 
-def _compose(net, part, *more):
-    """The graph of a part of a network's features, and of what follows."""
+def _compose(net: AttentionNet, part: slice, *more: Any) -> Any:
+    """Return the graph of a slice of a network's features, followed by more blocks."""
     x = data = mx.sym.var("data", dtype="float32")
-    for block in list(net.features)[part] + list(more):
+    for block in [*list(net.features)[part], *more]:
         x = block(x)
     return mx.gluon.SymbolBlock(x, data, params=net.collect_params())

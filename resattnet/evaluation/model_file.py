@@ -1,12 +1,15 @@
-"""Trained networks: a parameter file, what it is of, and what it does on the images of its data set."""
+"""Load trained networks from parameter files, with the facts of the data set that they were trained on."""
 
+from __future__ import annotations
+
+import dataclasses
 import os
-from typing import Any, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from ..data import datasets
-from ..data.loaders import ArrayLoader
+from ..data import datasets, recordio
+from ..data.image_set import DataFacts
 from ..data.transforms import Transform
 from ..models import parameters, pretrained
 from ..models.graphs import CALIBRATION_IMAGES, fuse, quantize
@@ -14,204 +17,236 @@ from ..models.network import build
 from ..models.spec import NETWORK_OPTIONS, NetworkSpec
 from ..system.devices import choose_devices
 from ..system.errors import InputError
-from ..system.mxnet import mx
-from ..system.options import flag_name
-from .metrics import compute_logits
+from .options import ModelFileOptions, TestOptions
 
 
 class LoadedModel(NamedTuple):
-    """A parameter file, read, and what it is of.
+    """A network loaded from a parameter file, with its data facts.
 
     Attributes
     ----------
-    net : AttentionNet
-        With the parameters.
+    path : str
+        The parameter file as it was given: a path, or the name of packaged parameters.
+    net : HybridBlock
+        The network with its parameters, or another graph of it: see `open_model`.
     network : NetworkSpec
-        The arguments that built it.
-    facts : datasets.DataSet
-        Of its data set.
-    source : dict
-        Arguments of `datasets.load_images`: name, data_dir and data_format.
+    facts : DataFacts
+        Facts of the data set: class names, mean, standard deviation and so on.
+    source : dict of str to str
+        Arguments of `datasets.load_images`: `name`, `data_dir` and `data_format`.
     description : dict
-        What the file beside the parameters says; empty if there is none.
+        Contents of the description beside the parameters; empty where there is none.
+    devices : list of mx.Context
+        Devices that hold `net`.
     """
 
-    net: mx.gluon.HybridBlock
+    path: str
+    net: Any
     network: NetworkSpec
-    facts: datasets.DataSet
-    source: dict
-    description: dict
+    facts: DataFacts
+    source: Dict[str, str]
+    description: Dict[str, Any]
+    devices: List[Any]
 
     @property
-    def transform(self):
-        """What a test image goes through before the network."""
+    def transform(self) -> Transform:
+        """Transform of a test image: from uint8 pixels to the input of the network."""
         return Transform(self.facts.mean, self.facts.std, self.network.classes)
 
-    def images(self, split, download=True):
-        """The `datasets.ImageSet` of a split of its data set."""
-        return datasets.load_images(split=split, download=download, **self.source)._replace(classes=self.facts.classes)
+    @property
+    def image_size(self) -> Tuple[int, int]:
+        """Height and width of the input, in pixels.
+
+        Raises
+        ------
+        InputError
+            If the size has to be read from the data set's record files, and they cannot be read.
+        """
+        if self.facts.image_size:
+            return self.facts.image_size
+        if self.source["data_format"] == "rec":
+            facts = datasets.describe_data(**self.source)
+            height, width = recordio.image_size(facts, self.source["data_dir"])
+            return height, width
+        return datasets.SIDE, datasets.SIDE
+
+    def images(self, split: str, download: bool = True) -> datasets.ImageSet:
+        """Return the images of a split of the data set, with the class names of `facts`.
+
+        Parameters
+        ----------
+        split : {'train', 'test'}
+        download : bool
+            Whether the data set may be downloaded.
+
+        Raises
+        ------
+        InputError
+            If the data set is not available, or has another number of classes than the network.
+        """
+        image_set = datasets.load_images(split=split, download=download, **self.source)
+        _check_classes(self.source["name"], len(image_set.classes), self.path, self.network.classes)
+        return image_set._replace(classes=self.facts.classes)
+
+    def calibration_images(self, count: Optional[int] = None, download: bool = True) -> np.ndarray:
+        """Return random training images, always the same ones, as the network is given them.
+
+        Parameters
+        ----------
+        count : int, optional
+            Number of images. Default: `graphs.CALIBRATION_IMAGES`, or all images where there are fewer.
+        download : bool
+            Whether the data set may be downloaded.
+
+        Returns
+        -------
+        float32 array (count, 3, H, W)
+
+        Raises
+        ------
+        InputError
+            If the data set is not available, or has fewer than `count` training images.
+        """
+        train_set = self.images("train", download)
+        total = len(train_set.labels)
+        if count and count > total:
+            raise InputError(f"`calibration_images={count}`: the data set has {total} training images")
+        rows = np.random.default_rng(0).permutation(total)[: count or CALIBRATION_IMAGES]
+        return self.transform(train_set.images[rows], train_set.labels[rows])[0]
 
 
-class TestOutput(NamedTuple):
-    """Logits (N, classes) of a parameter file on its test set, and that set, in the same order.
-
-    `mirrored` has the logits of the images mirrored left to right, where these were asked for.
-    """
-
-    logits: np.ndarray
-    test_set: datasets.ImageSet
-    mirrored: Any = None
-
-
-def load_model(path, options, devices):
-    """Read a parameter file into the network that it is of.
+def load_model(path: str, options: ModelFileOptions, devices: List[Any]) -> LoadedModel:
+    """Load a parameter file into the network that its description or the options specify.
 
     Parameters
     ----------
     path : str
-        The parameter file, or the name of one that comes with the package.
-    options : evaluation.options.ModelFileOptions
-        What they leave out is read from the description beside the parameters.
+        The parameter file, or the name of packaged parameters.
+    options : ModelFileOptions
+        Values that replace those of the description beside the parameters.
     devices : list of mx.Context
 
     Returns
     -------
-    Trained
+    LoadedModel
 
     Raises
     ------
     InputError
-        If a file is missing or damaged, is of another network, or what is left out has no description.
+        If a file is missing or damaged, the parameters belong to another network, or neither the options nor a
+        description specify the network and the data set.
     """
-    path = pretrained.resolve_path(path)
-    description = parameters.read_description(path) or {"network": {}}
-    known = dict({"attention": NetworkSpec.attention, "mask": NetworkSpec.mask}, **description["network"])
-    known.update(dataset=description.get("dataset"), data_format=description.get("data_format", "bin"))
-    for name in ("dataset", "data_format") + NETWORK_OPTIONS:
-        known[name] = getattr(options, name) or known.get(name)
-    missing = [flag_name(name) for name, value in known.items() if value is None]
+    file = pretrained.resolve_path(path)
+    description = parameters.read_description(file) or {}
+    source, settings = _data_source(description, options), _network_settings(description, options)
+    missing = ["`dataset`"] if source["name"] is None else []
+    missing += [f"`{name}`" for name in NETWORK_OPTIONS if settings.get(name) is None]
     if missing:
-        raise InputError(f"{path} has no description beside it: give {', '.join(missing)}")
-    dataset, data_format = known.pop("dataset"), known.pop("data_format")
-    data_dir = options.data_dir or _data_dir(description)
-    facts = datasets.describe_data(dataset, data_dir, data_format)
-    classes = known.setdefault("classes", len(facts.classes))
-    if classes != len(facts.classes):
-        raise InputError(f"--dataset {dataset} has {len(facts.classes)} classes, the network of {path} has {classes}")
+        fault = ": the description beside it is incomplete" if description else " has no description beside it"
+        raise InputError(f"{file}{fault}: give {', '.join(missing)}")
+    facts = _data_facts(file, description, source, options)
+    classes = settings.setdefault("classes", len(facts.classes))
+    _check_classes(source["name"], len(facts.classes), file, classes)
     if options.classes:
-        facts = facts._replace(classes=_read_classes(options.classes, path, classes))
-    network = NetworkSpec.from_dict(known)
+        facts = dataclasses.replace(facts, classes=_read_class_names(options.classes, file, classes))
+    network = NetworkSpec.from_dict(settings)
     net = build(network)
-    parameters.load_parameters(net, path, devices)
+    parameters.load_parameters(net, file, devices)
     net.hybridize(static_alloc=True, static_shape=True)
-    return LoadedModel(net, network, facts, dict(name=dataset, data_dir=data_dir, data_format=data_format), description)
+    return LoadedModel(path, net, network, facts, source, description, devices)
 
 
-def _read_classes(names_path, path, classes):
-    """The names of the classes of a parameter file, from a file with one a line."""
+def _data_source(description: Dict[str, Any], options: ModelFileOptions) -> Dict[str, Any]:
+    """Return the arguments of `datasets.load_images`; the name is None where it is unknown."""
+    return {
+        "name": options.dataset or description.get("dataset"),
+        "data_dir": options.data_dir or _training_data_dir(description),
+        "data_format": options.data_format or description.get("data_format", "bin"),
+    }
+
+
+def _training_data_dir(description: Dict[str, Any]) -> str:
+    """Return the data folder of the training run if it exists here, else the default folder."""
+    folder = os.path.expanduser(description.get("data_dir", ""))
+    return folder if os.path.isdir(folder) else "data"
+
+
+def _network_settings(description: Dict[str, Any], options: ModelFileOptions) -> Dict[str, Any]:
+    """Return the known fields of the `NetworkSpec`."""
+    settings = {"attention": NetworkSpec.attention, "mask": NetworkSpec.mask, **description.get("network", {})}
+    settings.update({name: getattr(options, name) for name in NETWORK_OPTIONS if getattr(options, name)})
+    return settings
+
+
+def _data_facts(file: str, description: Dict[str, Any], source: Dict[str, Any], options: ModelFileOptions) -> DataFacts:
+    """Return the data facts of the description, or those of the data set where there are none or options name it."""
+    if "data" not in description or options.dataset or options.data_dir or options.data_format:
+        return _describe_data(source)
+    try:
+        return DataFacts.from_dict(description["data"])
+    except InputError as error:
+        raise InputError(f"{file}: in the description beside it {error}; give `dataset`") from error
+
+
+def _describe_data(source: Dict[str, Any]) -> DataFacts:
+    known = datasets.describe_data(**source)
+    if isinstance(known, DataFacts):
+        return known
+    return DataFacts(known.title, known.classes, known.samples, known.mean, known.std, known.flip)
+
+
+def _check_classes(dataset: str, found: int, path: str, classes: int) -> None:
+    if found != classes:
+        raise InputError(f"`dataset={dataset}` has {found} classes, the network of {path} has {classes}")
+
+
+def _read_class_names(names_path: str, path: str, classes: int) -> Tuple[str, ...]:
+    """Return the names of the classes of a parameter file from a text file with one name on each line."""
     try:
         with open(os.path.expanduser(names_path), encoding="utf-8-sig") as handle:
             names = tuple(line.strip() for line in handle.read().strip().splitlines())
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--classes {names_path} cannot be read ({getattr(error, 'strerror', error)})")
+        raise InputError(f"`classes={names_path}` cannot be read ({getattr(error, 'strerror', error)})") from error
     if len(names) != classes:
         raise InputError(
-            f"--classes {names_path} has {len(names)} names, the network of {path} has {classes} "
-            "classes; give a name a line"
+            f"`classes={names_path}` has {len(names)} names, the network of {path} has {classes} classes; give one "
+            "name on each line"
         )
     return names
 
 
-def open_model(path, options, download=True):
-    """A parameter file as `load_model` reads it, its net being the graph that is asked for, and its devices.
-
-    Parameters, and what it raises: see `compute_test_logits`.
-
-    Returns
-    -------
-    trained : Trained
-    devices : list of mx.Context
-    """
-    devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0, options.num_cpus)
-    trained = load_model(path, options, devices)
-    name, total, count = trained.source["name"], trained.facts.samples["test"], options.corruption_images
-    if options.flip and not trained.facts.flip:
-        raise InputError(f"--flip 1: a mirrored image of {name} does not show its class; leave it out")
-    if count and count > total:
-        raise InputError(f"--corruption-images {count}: {name} has {total} test images")
-    if options.graph == "fused":
-        return trained._replace(net=fuse(trained.net)), devices
-    if options.graph == "int8":
-        train_set = trained.images("train", download)
-        images = calibration_images(train_set, trained.transform, options.calibration_images)
-        return trained._replace(net=quantize(trained.net, images)), devices
-    return trained, devices
-
-
-def compute_test_logits(path, options, download=True):
-    """`TestOutput` of a parameter file on all test images of its data set.
+def open_model(path: str, options: TestOptions, download: bool = True) -> LoadedModel:
+    """Load a parameter file on the devices of the options, as the graph that they ask for.
 
     Parameters
     ----------
     path : str
-        The parameter file.
-    options : evaluation.options.TestOptions
-        What they leave out is read from the description beside the parameters.
+        The parameter file, or the name of packaged parameters.
+    options : TestOptions
+        `graph` selects the network itself ('plain'), its layers fused by oneDNN ('fused') or its INT8 form ('int8').
     download : bool
-        Whether the data set may be fetched.
+        Whether the data set may be downloaded for the calibration of 'int8'.
 
     Returns
     -------
-    TestOutput
+    LoadedModel
 
     Raises
     ------
     InputError
-        As `load_model`; or if images are to be mirrored that then do not show their class, or more are to be
-        corrupted than there are.
+        See `load_model` and `devices.choose_devices`. Also if `flip` is given for a data set whose mirrored images do
+        not show their class, or if a number of images is larger than the data set's.
     """
-    return predict_test_set(*open_model(path, options, download), options, download)
-
-
-def predict_test_set(trained, devices, options, download=True):
-    """`TestOutput` of what `open_model` gave."""
-    test_set = trained.images("test", download)
-    loader = ArrayLoader(test_set, trained.transform, options.batch_size * len(devices), workers=options.workers)
-    logits, mirrored = (
-        compute_logits(trained.net, loader.epoch(0), devices, mirror=mirror)[0] if wanted else None
-        for mirror, wanted in ((False, True), (True, options.flip))
-    )
-    return TestOutput(logits, test_set, mirrored)
-
-
-def calibration_images(train_set, transform, count=None):
-    """So many images of a training set, drawn at random but always the same, as the network is given them.
-
-    Parameters
-    ----------
-    train_set : datasets.ImageSet
-    transform : augment.Transform
-        That of testing.
-    count : int, optional
-        Without it `inference.CALIBRATION_IMAGES`, or all if there are fewer.
-
-    Returns
-    -------
-    float32 array (count, 3, H, W)
-
-    Raises
-    ------
-    InputError
-        If there are not so many.
-    """
-    total = len(train_set.labels)
-    if count and count > total:
-        raise InputError(f"--calibration-images {count}: the data set has {total} training images")
-    rows = np.random.default_rng(0).permutation(total)[: count or CALIBRATION_IMAGES]
-    return transform(train_set.images[rows], train_set.labels[rows])[0]
-
-
-def _data_dir(description):
-    """The folder that training read from, where it exists, else the default: parameters are taken elsewhere."""
-    folder = os.path.expanduser(description.get("data_dir", ""))
-    return folder if os.path.isdir(folder) else "data"
+    devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0, options.num_cpus)
+    model = load_model(path, options, devices)
+    name, total, count = model.source["name"], model.facts.samples.get("test"), options.corruption_images
+    if options.flip and not model.facts.flip:
+        raise InputError(f"`flip=True`: a mirrored image of {name} does not show its class; leave it out")
+    if count and total and count > total:
+        raise InputError(f"`corruption_images={count}`: {name} has {total} test images")
+    if options.graph == "fused":
+        return model._replace(net=fuse(model.net))
+    if options.graph == "int8":
+        images = model.calibration_images(options.calibration_images, download)
+        return model._replace(net=quantize(model.net, images))
+    return model

@@ -1,84 +1,121 @@
-"""Predictions as text, CSV or JSON, written while they come."""
+"""Write predictions as text, CSV or JSON while they come."""
+
+from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
+from typing import IO, Callable, Dict, Iterable, List, Sequence, Tuple, cast
 
 from tqdm import tqdm
 
 from ..data.image_files import find_images
 from ..system.devices import choose_devices
+from ..system.errors import InputError
 from ..system.files import write_atomically, writing
 from .classifier import Classifier
+from .metrics import Prediction
 from .model_file import load_model
+from .options import PredictionOptions
+
+Results = Iterable[Tuple[str, Prediction]]
 
 
-def report_text(handle, results, names, classes, top):
-    """A line an image, in columns: its name, then each class with its probability in percent."""
+def write_text(handle: IO[str], results: Results, names: Sequence[str], classes: Sequence[str], top: int) -> None:
+    """Write one line for each image, in columns: its name, then each class with its probability in percent.
+
+    Parameters
+    ----------
+    handle : text file
+    results : iterable of (str, Prediction)
+        Name and prediction of each image.
+    names : sequence of str
+        All names that can be in `results`.
+    classes : sequence of str
+        Names of all classes.
+    top : int
+        Number of classes in a prediction.
+    """
     name_width, class_width = max(map(len, names)), max(map(len, classes))
     for name, prediction in results:
         pairs = zip(prediction.classes, prediction.probabilities)
-        handle.write(
-            f"{name:<{name_width}}  "
-            f"{'  '.join((f'{title:<{class_width}} {100 * share:6.2f} %' for title, share in pairs))}\n"
-        )
+        cells = [f"{title:<{class_width}} {100 * probability:6.2f} %" for title, probability in pairs]
+        handle.write(f"{name:<{name_width}}  {'  '.join(cells)}\n")
 
 
-def report_csv(handle, results, names, classes, top):
-    """A row an image: `image`, then `class_1`, `probability_1`, `class_2` and so on."""
+def write_csv(handle: IO[str], results: Results, names: Sequence[str], classes: Sequence[str], top: int) -> None:
+    """Write one row for each image: `image`, `class_1`, `probability_1`, `class_2` and so on.
+
+    The parameters are those of `write_text`.
+    """
     writer = csv.writer(handle, lineterminator="\n")
-    ranks = range(1, min(top, len(classes)) + 1)
-    writer.writerow(["image"] + [f"{what}_{rank}" for rank in ranks for what in ("class", "probability")])
+    head = ["image"]
+    for place in range(1, min(top, len(classes)) + 1):
+        head += [f"class_{place}", f"probability_{place}"]
+    writer.writerow(head)
     for name, prediction in results:
-        pairs = zip(prediction.classes, prediction.probabilities)
-        writer.writerow([name] + [value for title, share in pairs for value in (title, f"{share:.6g}")])
+        row = [name]
+        for title, probability in zip(prediction.classes, prediction.probabilities):
+            row += [title, f"{probability:.6g}"]
+        writer.writerow(row)
 
 
-def report_json(handle, results, names, classes, top):
-    """A list with, for each image, `image` and `predictions`: a list of `class`, `label` and `probability`."""
+def write_json(handle: IO[str], results: Results, names: Sequence[str], classes: Sequence[str], top: int) -> None:
+    """Write a list with a dict for each image: `image` and `predictions`.
+
+    `predictions` is a list of dicts with `class`, `label` and `probability`. The parameters are those of `write_text`.
+    """
     before = "[\n"
     for name, prediction in results:
-        found = [{"class": title, "label": label, "probability": share} for title, label, share in zip(*prediction)]
+        found = [
+            {"class": title, "label": label, "probability": probability}
+            for title, label, probability in zip(*prediction)
+        ]
         handle.write(before + json.dumps({"image": name, "predictions": found}))
         before = ",\n"
-    handle.write("\n]\n" if before[0] == "," else "[]\n")
+    handle.write("\n]\n" if before == ",\n" else "[]\n")
 
 
-REPORTS = {"text": report_text, "csv": report_csv, "json": report_json}
+WRITERS: Dict[str, Callable[[IO[str], Results, Sequence[str], Sequence[str], int], None]] = {
+    "text": write_text,
+    "csv": write_csv,
+    "json": write_json,
+}
 
 
-def predict_files(path, names, options):
-    """Write the predictions of image files to stdout or a file; a line on stderr for each that cannot be read.
+def predict_files(path: str, names: Sequence[str], options: PredictionOptions) -> int:
+    """Write the predictions of image files to stdout or a file, and a line to stderr for each unreadable image.
 
     Parameters
     ----------
     path : str
-        The parameter file.
-    names : list of str
-        As of `images.find_images`.
-    options : evaluation.options.PredictionOptions
+        The parameter file, or the name of packaged parameters.
+    names : sequence of str
+        Files, folders and "-": see `image_files.find_images`.
+    options : PredictionOptions
 
     Returns
     -------
     int
-        How many could not be read.
+        Number of images that could not be read.
 
     Raises
     ------
     InputError
-        As `Classifier.load` and `images.find_images`; or if the output cannot be written.
+        See `load_model`, `devices.choose_devices` and `image_files.find_images`. Also if the output cannot be written.
     """
     names = find_images(names)
     devices, _ = choose_devices(options.num_gpus)
-    classifier = Classifier(load_model(path, options, devices), devices, options.batch_size)
-    failures = []
+    classifier = Classifier(load_model(path, options, devices), options.batch_size)
+    failures: List[InputError] = []
 
-    def failed(error):
+    def failed(error: InputError) -> None:
         failures.append(error)
         tqdm.write(str(error), file=sys.stderr)
 
-    def write(handle):
-        # On a terminal the lines themselves show how far it is.
+    def write(handle: IO[str]) -> None:
+        # On a terminal the lines themselves show the progress.
         quiet = handle.isatty() or not sys.stderr.isatty() or len(names) <= options.batch_size
         stream = tqdm(
             classifier.stream(names, options.top, failed),
@@ -89,18 +126,18 @@ def predict_files(path, names, options):
             disable=quiet,
         )
         results = ((name, prediction) for name, prediction in zip(names, stream) if prediction)
-        REPORTS[options.output_format](handle, results, names, classifier.classes, options.top)
+        WRITERS[options.output_format](handle, results, names, classifier.classes, options.top)
         handle.flush()
 
     if not options.output:
-        sys.stdout.reconfigure(errors="surrogateescape")  # file names need not be UTF-8
+        cast(io.TextIOWrapper, sys.stdout).reconfigure(errors="surrogateescape")  # file names need not be UTF-8
         write(sys.stdout)
         return len(failures)
 
-    def write_file(temporary):
+    def write_file(temporary: str) -> None:
         with open(temporary, "w", encoding="utf-8", errors="surrogateescape", newline="") as handle:
             write(handle)
 
-    with writing(f"--output {options.output}"):
+    with writing(f"`output={options.output}`"):
         write_atomically(options.output, write_file)
     return len(failures)

@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterator, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from ..evaluation.metrics import finite
+from ..evaluation.metrics import check_finite
 from ..system.devices import device_of
 from ..system.files import TEMPORARY, writing
 from ..system.mxnet import mx
@@ -50,7 +50,7 @@ def compute_logits(net: Any, images: np.ndarray) -> np.ndarray:
     InputError
         If a logit is not finite.
     """
-    return finite(net(mx.nd.array(images, ctx=device_of(net))).asnumpy())
+    return check_finite(net(mx.nd.array(images, ctx=device_of(net))).asnumpy())
 
 
 def compare(logits: np.ndarray, expected: np.ndarray) -> Comparison:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..evaluation.model_file import calibration_images
 from ..models.graphs import quantize
 from .comparison import Export, compare, compute_logits
 from .sources import Source
@@ -16,7 +15,7 @@ def export(source: Source, output: str, tolerance: float) -> Export:
     and the float32 network.
     """
     model = source.model
-    images = calibration_images(model.images("train"), model.transform, source.options.calibration_images)
+    images = model.calibration_images(source.options.calibration_images)
     quantized = quantize(model.net, images)
     exported = export_symbol(quantized, output, source.images, tolerance)
     comparison = compare(compute_logits(quantized, source.images), compute_logits(model.net, source.images))

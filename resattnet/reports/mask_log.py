@@ -8,8 +8,10 @@ from typing import Any, Callable, Dict, Iterable, List, Tuple
 import numpy as np
 from PIL import Image
 
+from ..data.image_set import DataFacts
+from ..evaluation.inference import compute_logits
 from ..evaluation.masks import soft_masks
-from ..evaluation.metrics import compute_logits, rank
+from ..evaluation.metrics import top_predictions
 from ..runs.logs import RunLog
 from ..system.devices import device_of
 from ..system.errors import InputError
@@ -77,7 +79,7 @@ class MaskLog:
         If there are fewer than `options.mask_images` test images.
     """
 
-    def __init__(self, options: TrainingOptions, loader: Any, facts: Any) -> None:
+    def __init__(self, options: TrainingOptions, loader: Any, facts: DataFacts) -> None:
         chosen = one_of_each_class(loader.epoch(0), options.mask_images, len(facts.classes))
         if len(chosen) < options.mask_images:
             raise InputError(f"`mask_images={options.mask_images}`: the data set has {len(chosen)} test images")
@@ -117,5 +119,5 @@ class MaskLog:
         """
         net.cast("float32")
         logits, _ = compute_logits(net, [(self._images, self._labels)], [device_of(net)])
-        predictions = list(rank(logits, self._classes, 1))
+        predictions = list(top_predictions(logits, self._classes, 1))
         return module_pictures(Sheet(self.rows, predictions, soft_masks(net, self._images), net.spec))

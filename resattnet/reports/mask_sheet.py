@@ -53,8 +53,8 @@ def make_sheet(
     """
     devices, _ = choose_devices(0)
     model = load_model(path, options, devices)
-    classifier = Classifier(model, devices)
-    rows = _read_rows(classifier, model, names, options.from_test)
+    classifier = Classifier(model)
+    rows = _read_rows(classifier, names, options.from_test)
     images = classifier.normalised(np.stack([row.pixels for row in rows]))
     maps = soft_masks(model.net, images)
     _check_channels(maps, options.channels)
@@ -70,14 +70,14 @@ def make_sheet(
     return options.output, list(zip(rows, predictions)), maps
 
 
-def _read_rows(classifier: Classifier, model: Any, names: Sequence[str], from_test: int) -> List[Row]:
+def _read_rows(classifier: Classifier, names: Sequence[str], from_test: int) -> List[Row]:
     """Return the rows of image files, then those of the first `from_test` test images."""
     rows = []
     for name in find_images(names) if names else ():
         picture = open_image(name)
         rows.append(Row(os.path.basename(name), picture, classifier.pixels(picture)))
     if from_test:
-        test_set = model.images("test")
+        test_set = classifier.model.images("test")
         if from_test > len(test_set.labels):
             raise InputError(f"`from_test={from_test}`: the data set has {len(test_set.labels)} test images")
         for number, (image, label) in enumerate(zip(test_set.images[:from_test], test_set.labels)):

@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 import numpy as np
 from PIL import Image
 
+from ..evaluation.results import ModelResult
 from .curves import Curve, draw_curves
 from .evaluation_figures import confusion_matrix
 from .figure_style import MARKERS, colour, to_svg
@@ -82,7 +83,7 @@ def render(runs: Sequence[ReportedRun], options: ReportOptions) -> str:
     labels = [run.label for run in runs]
     named = " and ".join(labels) if len(labels) < 3 else f"{len(labels)} runs"
     differing, common = compare_arguments(runs)
-    evaluated = [(number, run) for number, run in enumerate(runs) if run.result]
+    evaluated = [_Evaluated(number, run, run.result) for number, run in enumerate(runs) if run.result]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(__package__),
         autoescape=True,
@@ -102,7 +103,7 @@ def render(runs: Sequence[ReportedRun], options: ReportOptions) -> str:
         common=common,
         evaluate=options.evaluate,
         class_tables=_class_tables(evaluated),
-        results=[_describe_result(number, run, options.hardest) for number, run in evaluated],
+        results=[_describe_result(*each, options.hardest) for each in evaluated],
     )
 
 
@@ -205,37 +206,45 @@ def _chart_in_words(chart: Chart, runs: Sequence[ReportedRun]) -> str:
 # The best parameters on the test images
 
 
-def _class_tables(runs: Sequence[Tuple[int, ReportedRun]]) -> List[Dict[str, Any]]:
+class _Evaluated(NamedTuple):
+    """A run whose best parameters were evaluated, with its number on the page."""
+
+    number: int
+    run: ReportedRun
+    result: ModelResult
+
+
+def _class_tables(evaluated: Sequence[_Evaluated]) -> List[Dict[str, Any]]:
     """Return tables of the accuracy by class, one for all runs with the same classes."""
-    groups: Dict[Tuple[str, ...], List[Tuple[int, ReportedRun]]] = {}
-    for number, run in runs:
-        groups.setdefault(run.result.classes, []).append((number, run))
+    groups: Dict[Tuple[str, ...], List[_Evaluated]] = {}
+    for each in evaluated:
+        groups.setdefault(each.result.classes, []).append(each)
     return [
         {
-            "title": f"{len(classes)} classes of {', '.join(run.label for _, run in group)}",
+            "title": f"{len(classes)} classes of {', '.join(each.run.label for each in group)}",
             "open": len(classes) <= FOLDED_CLASSES,
-            "labels": [run.label for _, run in group],
+            "labels": [each.run.label for each in group],
             "rows": [_class_row(label, name, group) for label, name in enumerate(classes)],
         }
         for classes, group in groups.items()
     ]
 
 
-def _class_row(label: int, name: str, runs: Sequence[Tuple[int, ReportedRun]]) -> Dict[str, Any]:
-    images = [int(run.result.evaluation.confusion[label].sum()) for _, run in runs]
-    accuracies = [run.result.evaluation.class_accuracy[label] for _, run in runs]
+def _class_row(label: int, name: str, group: Sequence[_Evaluated]) -> Dict[str, Any]:
+    images = [int(each.result.evaluation.confusion[label].sum()) for each in group]
+    accuracies = [each.result.evaluation.class_accuracy[label] for each in group]
     return {
         "name": name,
         "images": " / ".join(map(str, dict.fromkeys(images))),
         "cells": [
-            (number, accuracy if count else None) for (number, _), accuracy, count in zip(runs, accuracies, images)
+            (each.number, accuracy if count else None) for each, accuracy, count in zip(group, accuracies, images)
         ],
     }
 
 
-def _describe_result(number: int, run: ReportedRun, hardest: int) -> Dict[str, Any]:
+def _describe_result(number: int, run: ReportedRun, result: ModelResult, hardest: int) -> Dict[str, Any]:
     """Return what the page shows of the best parameters of a run."""
-    evaluation, classes = run.result.evaluation, run.result.classes
+    evaluation, classes = result.evaluation, result.classes
     mistakes = [(classes[true], classes[predicted], count) for true, predicted, count in evaluation.mistakes()]
     words = (
         f"Confusion matrix of {run.label}: {evaluation.confusion.trace()} of {evaluation.samples} images on the "
@@ -253,10 +262,7 @@ def _describe_result(number: int, run: ReportedRun, hardest: int) -> Dict[str, A
         "many_classes": len(classes) > FOLDED_CLASSES,
         "svg": to_svg(confusion_matrix(evaluation.confusion, classes), f"run{number}", words),
         "mistakes": mistakes,
-        "hardest": [
-            dict(image._asdict(), address=_png_address(image.image), right=image.true == image.predicted)
-            for image in run.result.hardest_images(hardest)
-        ],
+        "hardest": [(image, _png_address(image.image)) for image in result.hardest_images(hardest)],
     }
 
 

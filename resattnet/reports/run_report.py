@@ -9,8 +9,7 @@ import dataclasses
 import os
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ..data.datasets import ImageSet
-from ..evaluation import metrics, model_file
+from ..evaluation import results
 from ..evaluation.options import TestOptions
 from ..runs import history
 from ..system.devices import choose_devices
@@ -21,29 +20,6 @@ from .options import ReportOptions
 
 UNKNOWN = "unknown"
 _TOP1_ROUNDING = 5e-5  # top-1 is shown with four digits
-
-
-class _Evaluation(metrics.Evaluation):
-    """Adapter to the evaluation's own class."""
-
-    def mistakes(self, count: int = 10) -> List[Tuple[int, int, int]]:
-        return metrics.mistakes(self.confusion, count)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Result:
-    """Adapter to the evaluation's own class."""
-
-    evaluation: Any
-    test_set: ImageSet
-    logits: Any
-
-    @property
-    def classes(self) -> Tuple[str, ...]:
-        return self.test_set.classes
-
-    def hardest_images(self, count: int) -> List[metrics.HardImage]:
-        return metrics.hardest_images(self.logits, self.test_set, count)
 
 
 class ReportedRun(NamedTuple):
@@ -66,7 +42,7 @@ class ReportedRun(NamedTuple):
     rows: List[Dict[str, Any]]
     options: Optional[Dict[str, Any]]
     remarks: List[str]
-    result: Any = None
+    result: Optional[results.ModelResult] = None
 
     @property
     def best(self) -> Optional[Dict[str, Any]]:
@@ -168,22 +144,21 @@ def _as_text(options: Dict[str, Any], name: str) -> str:
 
 def _evaluate(
     run: ReportedRun, folder: str, options: ReportOptions, say: Optional[Callable[[str], None]]
-) -> Optional[_Result]:
+) -> Optional[results.ModelResult]:
     """Evaluate the best parameters of a run; where that is impossible, add a remark to the run and return None."""
     path = os.path.join(folder, "best.params")
     testing = TestOptions(data_dir=options.data_dir, batch_size=options.batch_size, num_gpus=options.num_gpus)
     try:
         if say and os.path.exists(path):
             say(f"evaluating {path}")
-        logits, test_set, _ = model_file.compute_test_logits(path, testing, download=False)
+        result = results.evaluate_file(path, testing, download=False)
     except InputError as error:
         run.remarks.append(f"the best parameters could not be evaluated: {error!s}")
         return None
-    evaluation = _Evaluation(*metrics.evaluate_logits(logits, test_set.labels))
-    best = run.best
-    if best and abs(evaluation.top1 - best["validation_top1"]) > _TOP1_ROUNDING:
+    top1, best = result.evaluation.top1, run.best
+    if best and abs(top1 - best["validation_top1"]) > _TOP1_ROUNDING:
         run.remarks.append(
-            f"best.params has top-1 {evaluation.top1:.4f} on the test images that are here, but "
+            f"best.params has top-1 {top1:.4f} on the test images that are here, but "
             f"{best['validation_top1']:.4f} in the logs"
         )
-    return _Result(evaluation, test_set, logits)
+    return result

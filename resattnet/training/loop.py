@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
-from ..evaluation.metrics import evaluate
+from ..evaluation.inference import evaluate
 from ..models import parameters
 from ..runs.logs import RunLog, epoch_line, epoch_scalars, summary
 from ..runs.progress import Progress, accuracy_name

@@ -129,7 +129,7 @@ def test_a_network_without_masks_is_refused(small):
 def rest_of(net, features):
     """Logits from the last stage's features."""
     y = mx.nd.array(features)
-    for layer in list(net.features)[masks.attention_modules(net)[-1][0] + 1 :]:
+    for layer in list(net.features)[masks.attention_modules(net)[-1].index + 1 :]:
         y = layer(y)
     return net.output(y).asnumpy().astype(float)
 

@@ -10,27 +10,20 @@ from resattnet.data import recordio
 from resattnet.data.datasets import ImageSet
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
-from resattnet.evaluation.assessment import assess_files
-from resattnet.evaluation.metrics import (
-    compare_paired,
-    compute_logits,
-    evaluate,
-    evaluate_logits,
-    mean_probabilities,
-    measure_samples,
-    reliability,
-    split_batch,
-)
+from resattnet.evaluation.inference import compute_logits, evaluate
+from resattnet.evaluation.metrics import Evaluation, compare_paired, compute_reliability, mean_probabilities
 from resattnet.evaluation.options import TestOptions
+from resattnet.evaluation.results import evaluate_files
 from resattnet.models import parameters
 from resattnet.models.zoo import get_attention_cifar
+from resattnet.system.devices import split_batch
 from resattnet.system.mxnet import mx
 
 
 def test_measure_against_a_loop():
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(200, 7)).astype(np.float32), rng.integers(0, 7, 200)
-    result = evaluate_logits(logits, labels)
+    result = Evaluation(logits, labels)
     loss = top1 = top5 = 0
     for row, label in zip(logits.astype(float), labels):
         loss -= np.log(np.exp(row[label]) / np.exp(row).sum()) / 200
@@ -47,30 +40,30 @@ def test_each_sample_against_a_loop():
     rng = np.random.default_rng(1)
     logits, labels = 5 * rng.normal(size=(60, 7)).astype(np.float32), rng.integers(0, 7, 60)
     logits[:2], labels[:2] = [0, 3, 3, 0, 0, 0, 0], 2  # equal ones
-    samples = measure_samples(logits, labels)
+    samples = Evaluation(logits, labels)
     losses = []
     for index, (row, label) in enumerate(zip(logits.astype(float), labels)):
         shares = [np.exp(value) / sum(np.exp(other) for other in row) for value in row]
         losses.append(-np.log(shares[label]))
         assert samples.predicted[index] == shares.index(max(shares))
         assert samples.probability[index] == pytest.approx(max(shares))
-    assert samples.loss == pytest.approx(losses) and samples.loss.mean() == evaluate_logits(logits, labels).loss
-    assert samples.hardest(9).tolist() == sorted(range(60), key=lambda index: -samples.loss[index])[:9]
+    assert samples.losses == pytest.approx(losses) and samples.losses.mean() == samples.loss
+    assert samples.hardest(9).tolist() == sorted(range(60), key=lambda index: -samples.losses[index])[:9]
     assert len(samples.hardest(100)) == 60
 
 
 def test_loss_of_huge_logits_is_finite():
-    samples = measure_samples(np.array([[1e4, 0.0], [0.0, -1e4]], np.float32), np.array([1, 0]))
-    assert samples.loss.tolist() == [1e4, 0] and samples.probability.tolist() == [1, 1]
+    samples = Evaluation(np.array([[1e4, 0.0], [0.0, -1e4]], np.float32), np.array([1, 0]))
+    assert samples.losses.tolist() == [1e4, 0] and samples.probability.tolist() == [1, 1]
 
 
 def test_equal_logits_are_not_all_right():
-    result = evaluate_logits(np.zeros((10, 10), np.float32), np.arange(10))
+    result = Evaluation(np.zeros((10, 10), np.float32), np.arange(10))
     assert result.top1 == 0.1 and result.top5 == 0.5 and result.loss == pytest.approx(np.log(10))
 
 
 def test_fewer_than_five_classes_and_a_class_without_samples():
-    result = evaluate_logits(np.eye(3, dtype=np.float32)[[0, 1]], np.array([0, 2]))
+    result = Evaluation(np.eye(3, dtype=np.float32)[[0, 1]], np.array([0, 2]))
     assert result.top5 == 1 and result.class_accuracy[0] == 1 and np.isnan(result.class_accuracy[1])
 
 
@@ -107,7 +100,7 @@ def test_mean_of_probabilities():
         parts = [np.exp(part[i].astype(float)) / np.exp(part[i].astype(float)).sum() for part in logits]
         assert np.allclose(np.exp(row), (parts[0] + parts[1]) / 2, rtol=1e-6)
     far = mean_probabilities(np.array([[0.0, 5000.0]]), np.array([[0.0, 5000.0]]))
-    assert np.isfinite(far).all() and np.isfinite(evaluate_logits(far, np.array([0])).loss)
+    assert np.isfinite(far).all() and np.isfinite(Evaluation(far, np.array([0])).loss)
 
 
 class Corner(mx.gluon.HybridBlock):
@@ -126,6 +119,10 @@ def test_predict_mirrors_left_and_right():
         logits, labels = compute_logits(Corner(), loader, [mx.cpu()], mirror=mirror)
         expected = images[:, :, column].transpose(0, 2, 1).reshape(7, -1) / 255
         assert np.allclose(logits, expected, atol=1e-6) and labels.tolist() == list(range(7))
+
+
+def figures_of(result):
+    return result.evaluation.loss, result.evaluation.top1, result.evaluation.top5
 
 
 def test_mirrored_images_are_measured_beside_the_plain_ones(tmp_path):
@@ -151,26 +148,55 @@ def test_mirrored_images_are_measured_beside_the_plain_ones(tmp_path):
             data_dir=str(tmp_path),
         ),
     )
-    (plain,) = assess_files([path], TestOptions(num_gpus=0))
-    (both,) = assess_files([path], TestOptions(num_gpus=0, flip=True))
-    assert plain.mirrored is None and both.evaluation[:3] == plain.evaluation[:3]
+    (plain,) = evaluate_files([path], TestOptions(num_gpus=0))
+    (both,) = evaluate_files([path], TestOptions(num_gpus=0, flip=True))
+    assert plain.mirrored is None and figures_of(both) == figures_of(plain)
     total = 0
     for part in (images, images[..., ::-1]):
         exponents = np.exp(net(mx.nd.array(part)).asnumpy().astype(float))
         total += exponents / exponents.sum(axis=1, keepdims=True) / 2
     labels = sets["test"].labels
-    assert both.mirrored.evaluation.top1 == (total.argmax(axis=1) == labels).mean()
-    assert both.mirrored.evaluation.loss == pytest.approx(-np.log(total[np.arange(30), labels]).mean(), rel=1e-4)
+    assert both.mirrored.top1 == (total.argmax(axis=1) == labels).mean()
+    assert both.mirrored.loss == pytest.approx(-np.log(total[np.arange(30), labels]).mean(), rel=1e-4)
     out = script("cifar10_test.py", "--params", path, "--flip", 1, "--num-gpus", 0).stdout.splitlines()
     assert out[1].startswith(f"top-1 {plain.evaluation.top1:.4f}")
-    assert out[2].startswith(f"top-1 with mirrored images {both.mirrored.evaluation.top1:.4f}")
+    assert out[2].startswith(f"top-1 with mirrored images {both.mirrored.top1:.4f}")
+
+
+def with_confusion(confusion):
+    """An evaluation of as many samples of each true and predicted class as a matrix says."""
+    true, predicted = (np.repeat(axis.ravel(), confusion.ravel()) for axis in np.indices(confusion.shape))
+    return Evaluation(np.eye(len(confusion))[predicted], true)
+
+
+def test_mistakes_by_falling_number():
+    confusion = np.array([[9, 2, 0], [0, 7, 5], [2, 0, 8]])
+    evaluation = with_confusion(confusion)
+    assert (evaluation.confusion == confusion).all()
+    assert evaluation.mistakes() == [(1, 2, 5), (0, 1, 2), (2, 0, 2)]
+    assert evaluation.mistakes(1) == [(1, 2, 5)] and with_confusion(np.eye(3, dtype=int)).mistakes() == []
+
+
+def test_figures_are_computed_once():
+    """Also those that others are computed from."""
+    calls = []
+
+    class Counted(np.ndarray):
+        def astype(self, *args, **kwargs):
+            calls.append(args)
+            return super().astype(*args, **kwargs)
+
+    evaluation = Evaluation(np.eye(3, dtype=np.float32).view(Counted), np.arange(3))
+    assert evaluation.losses is evaluation.losses and evaluation.confusion is evaluation.confusion
+    assert evaluation.loss > 0 and evaluation.probability.mean() < 1 and evaluation.reliability.error > 0
+    assert len(calls) == 1
 
 
 def test_calibration_error_against_a_loop():
     rng = np.random.default_rng(3)
     shares = rng.dirichlet(np.ones(4), 500).max(axis=1)
     shares[:15], right = np.arange(1, 16) / 15, rng.random(500) < 0.6  # each upper edge belongs to its bin
-    result, error = reliability(shares, right), 0
+    result, error = compute_reliability(shares, right), 0
     for place in range(15):
         rows = [row for row in range(500) if place / 15 < shares[row] <= (place + 1) / 15]
         assert result.counts[place] == len(rows)
@@ -183,13 +209,13 @@ def test_calibration_error_against_a_loop():
 
 
 def test_calibration_error_in_closed_form():
-    by_hand = reliability(np.array([0.5, 0.5, 0.9, 0.9]), np.array([True, False, True, True]))
+    by_hand = compute_reliability(np.array([0.5, 0.5, 0.9, 0.9]), np.array([True, False, True, True]))
     assert by_hand.error == pytest.approx(0.05)  # half of them 0.1 too modest, the others right as often as they say
     shares = np.repeat([0.1, 0.3, 0.55, 0.8, 1.0], 20)
     calibrated = np.concatenate([np.arange(20) < round(20 * share) for share in (0.1, 0.3, 0.55, 0.8, 1.0)])
-    assert reliability(shares, calibrated).error == pytest.approx(0, abs=1e-12)
-    assert reliability(shares, np.zeros(100, bool)).error == pytest.approx(shares.mean())
-    empty = reliability(shares, calibrated, bins=10)
+    assert compute_reliability(shares, calibrated).error == pytest.approx(0, abs=1e-12)
+    assert compute_reliability(shares, np.zeros(100, bool)).error == pytest.approx(shares.mean())
+    empty = compute_reliability(shares, calibrated, bins=10)
     assert len(empty.counts) == 10 and np.isnan(empty.accuracy[empty.counts == 0]).all() and empty.counts[0] == 20
 
 

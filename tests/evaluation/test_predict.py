@@ -21,10 +21,10 @@ from helpers.scripts import ROOT, refused, script
 from resattnet.data import datasets, recordio
 from resattnet.data.image_files import find_images, read_image, to_rgb
 from resattnet.evaluation import prediction_files
-from resattnet.evaluation.assessment import assess_files
 from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.metrics import Prediction
 from resattnet.evaluation.options import PredictionOptions, TestOptions
+from resattnet.evaluation.results import evaluate_files
 from resattnet.models import spec
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
@@ -244,7 +244,7 @@ def test_classes_of_ones_own_names(params, tmp_path):
     image = datasets.load_images("digits", None, "test").images[:1]
     (plain,), (found,) = Classifier.load(params).predict(image), named.predict(image)
     assert found.labels == plain.labels and found.classes[0] == named.classes[plain.labels[0]] != plain.classes[0]
-    assert named.trained.images("test").classes == named.classes
+    assert named.model.images("test").classes == named.classes
 
 
 @pytest.mark.parametrize(
@@ -252,10 +252,10 @@ def test_classes_of_ones_own_names(params, tmp_path):
     [
         (
             b"a\nb\n",
-            r"--classes .*names.txt has 2 names, the network of .*net.params has 10 classes; give a name a line",
+            r"classes=.*names.txt has 2 names, the network of .*net.params has 10 classes; give one name on each line",
         ),
-        (b"\xff\xfe\n" * 10, "--classes .*names.txt cannot be read .*invalid start byte"),
-        (None, "--classes .*names.txt cannot be read .*No such file"),
+        (b"\xff\xfe\n" * 10, "classes=.*names.txt cannot be read .*invalid start byte"),
+        (None, "classes=.*names.txt cannot be read .*No such file"),
     ],
 )
 def test_lists_of_classes_that_cannot_be(params, tmp_path, names, message):
@@ -272,7 +272,7 @@ def test_the_test_set_as_png_gives_what_evaluation_gives(params, tmp_path):
         names.append(str(tmp_path / (f"{number:03d}.png")))
         Image.fromarray(image).save(names[-1])
     labels = [prediction.labels[0] for prediction in Classifier.load(params).predict(names, top=1)]
-    evaluation = assess_files([params], TestOptions(num_gpus=0))[0].evaluation
+    evaluation = evaluate_files([params], TestOptions(num_gpus=0))[0].evaluation
     confusion = np.zeros((10, 10), int)
     np.add.at(confusion, (test_set.labels, labels), 1)
     assert (confusion == evaluation.confusion).all() and len(set(labels)) > 3
@@ -324,7 +324,7 @@ def written(kind, top=2):
         Prediction(("owl", "mouse"), (2, 1), (1.0, 0.0)),
     ]
     handle = io.StringIO()
-    prediction_files.REPORTS[kind](handle, zip(names, found), names, classes, top)
+    prediction_files.WRITERS[kind](handle, zip(names, found), names, classes, top)
     return names, found, handle.getvalue()
 
 
@@ -346,7 +346,7 @@ def test_json_read_back():
         assert [entry["label"] for entry in row["predictions"]] == list(prediction.labels)
         assert [entry["probability"] for entry in row["predictions"]] == list(prediction.probabilities)
     handle = io.StringIO()
-    prediction_files.report_json(handle, [], ["x"], ("a",), 1)
+    prediction_files.write_json(handle, [], ["x"], ("a",), 1)
     assert json.loads(handle.getvalue()) == []
 
 

@@ -1,7 +1,6 @@
-"""Top-1 under corruptions against a loop, from a function, a parameter file and the script; the table and the sheet."""
+"""Top-1 under corruptions against a loop, from a function, a parameter file and the script; the table."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,10 +9,11 @@ from PIL import Image
 from helpers.scripts import refused, script
 from resattnet.data import datasets, recordio
 from resattnet.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from resattnet.evaluation import robustness
-from resattnet.evaluation.assessment_tables import means_table, robustness_table
-from resattnet.evaluation.model_file import compute_test_logits, open_model
+from resattnet.evaluation.model_file import open_model
 from resattnet.evaluation.options import TestOptions
+from resattnet.evaluation.results import evaluate_file
+from resattnet.evaluation.robustness import measure_robustness, model_robustness
+from resattnet.evaluation.tables import mean_robustness_table, robustness_table
 from resattnet.models import parameters
 from resattnet.models.zoo import get_attention_cifar
 from resattnet.system.mxnet import mx
@@ -41,7 +41,7 @@ def linear():
 def test_against_a_loop(batch_size, digits, linear):
     images, labels = digits.images[:90], digits.labels[:90]
     before = images.copy()
-    result = robustness.robustness(linear, images, labels, ("impulse", "blur"), batch_size, seed=4)
+    result = measure_robustness(linear, images, labels, ("impulse", "blur"), batch_size, seed=4)
     assert json.loads(json.dumps(result)) == result and (images == before).all()
     assert result["images"] == 90 and result["clean"] == (linear(images).argmax(1) == labels).mean()
     assert list(result["top1"]) == ["impulse", "blur"]
@@ -57,13 +57,13 @@ def test_against_a_loop(batch_size, digits, linear):
 
 
 def test_noise_costs_accuracy(digits, linear):
-    result = robustness.robustness(linear, digits.images, digits.labels)
+    result = measure_robustness(linear, digits.images, digits.labels)
     assert list(result["top1"]) == list(CORRUPTIONS) and result["clean"] > 0.8
     assert result["top1"]["noise"][4] < result["clean"] - 0.1 and result["top1"]["impulse"][4] < result["clean"] - 0.1
 
 
 def test_no_bar_where_there_is_no_terminal(digits, linear, capfd):
-    robustness.robustness(linear, digits.images[:20], digits.labels[:20], ("noise",))
+    measure_robustness(linear, digits.images[:20], digits.labels[:20], ("noise",))
     assert capfd.readouterr() == ("", "")
 
 
@@ -108,8 +108,8 @@ def path(tmp_path_factory):
 
 
 def measured(path, options):
-    trained, devices = open_model(path, options)
-    return robustness.measure_opened(trained, devices, trained.images("test"), options)
+    model = open_model(path, options)
+    return model_robustness(model, model.images("test"), options)
 
 
 @pytest.mark.parametrize("graph", ["plain", "fused", "int8"])
@@ -123,9 +123,9 @@ def test_a_parameter_file_with_each_graph(graph, path):
         calibration_images=32 if graph == "int8" else None,
     )
     result = measured(path, options)
-    logits, test_set, _ = compute_test_logits(path, options)
-    assert result["images"] == 60 and result["clean"] > 0.4
-    assert result["clean"] == (logits[:60].argmax(axis=1) == test_set.labels[:60]).mean()
+    whole = evaluate_file(path, options)
+    assert result["images"] == 60 and result["clean"] > 0.4 and whole.robustness == result
+    assert result["clean"] == (whole.evaluation.logits[:60].argmax(axis=1) == whole.test_set.labels[:60]).mean()
     assert result["top1"]["contrast"][4] < result["clean"] - 0.1
 
 
@@ -154,10 +154,7 @@ def test_the_script(path, tmp_path):
 
 def test_several_files_have_a_line_each():
     result = {"images": 20, "clean": 0.5, "top1": {"noise": [0.4, 0.4, 0.3, 0.2, 0.2], "jpeg": [0.5] * 5}, "mean": 0.4}
-    told = [
-        SimpleNamespace(name=name, robustness=dict(result, clean=clean)) for name, clean in (("a", 0.5), ("b", 0.6))
-    ]
-    assert means_table(told).splitlines() == [
+    assert mean_robustness_table(["a", "b"], [result, dict(result, clean=0.6)]).splitlines() == [
         "top-1 of 20 test images under corruptions, mean of five strengths",
         "file   clean   noise    jpeg    mean",
         "a     0.5000  0.3000  0.5000  0.4000",
@@ -178,40 +175,3 @@ def test_several_files_have_a_line_each():
 )
 def test_bad_input_is_one_line(args, message, path):
     assert message in refused(script("cifar10_test.py", "--params", path, "--num-gpus", 0, *args.split()))
-
-
-def test_the_sheet_shows_the_first_image_of_each_class(digits, monkeypatch):
-    drawn = []
-    draw = robustness.image_grids.mosaics
-    monkeypatch.setattr(robustness.image_grids, "mosaics", lambda *args: drawn.append(args) or draw(*args))
-    robustness.sheet(digits, ("noise", "jpeg"))
-    ((panels, columns, rows),) = drawn
-    assert columns == ("clean", "1", "2", "3", "4", "5") and rows == list("0123456789")
-    assert [title.split(":")[0] for title, _ in panels] == ["noise", "jpeg"]
-    for name, (_, images) in zip(("noise", "jpeg"), panels):
-        whole = [digits.images] + [corrupt(digits.images, name, strength) for strength in STRENGTHS]
-        for label in range(10):
-            row = digits.labels.tolist().index(label)
-            assert (images[label] == [stage[row] for stage in whole]).all()
-
-
-def test_mosaics_put_each_image_in_its_place():
-    images = np.random.default_rng(0).integers(0, 255, (2, 3, 4, 5, 3), dtype=np.uint8)
-    figure = robustness.image_grids.mosaics([("a", images), ("b$", images[::-1])], "xyz", "uv", per_row=1)
-    for axes, expected in zip(figure.axes, (images, images[::-1])):
-        shown = np.asarray(axes.get_images()[0].get_array())
-        assert [text.get_text() for text in axes.get_xticklabels()] == list("xyz")
-        for row in range(2):
-            for column in range(3):
-                assert (shown[5 * row : 5 * row + 4, 6 * column : 6 * column + 5] == expected[row, column]).all()
-                assert 6 * column < axes.get_xticks()[column] < 6 * column + 4
-
-
-def test_a_sheet_of_many_classes_shows_ten(monkeypatch):
-    images = np.zeros((100, 8, 8, 3), np.uint8)
-    many = datasets.ImageSet(images, np.arange(100, dtype=np.int32)[::-1].copy(), tuple(f"c{k}" for k in range(100)))
-    drawn = []
-    draw = robustness.image_grids.mosaics
-    monkeypatch.setattr(robustness.image_grids, "mosaics", lambda *args: drawn.append(args) or draw(*args))
-    robustness.sheet(many, ("blur",))
-    assert drawn[0][2] == [f"c{label}" for label in range(0, 100, 11)]

@@ -17,7 +17,7 @@ from helpers.networks import difference, images, initialised, operators
 from helpers.scripts import ROOT, refused, script
 from resattnet.data import datasets
 from resattnet.data.transforms import Transform
-from resattnet.evaluation.model_file import calibration_images
+from resattnet.evaluation.model_file import load_model
 from resattnet.export import network_graph, onnx_graph, sources, symbol, targets
 from resattnet.export import onnx as onnx_target
 from resattnet.export.comparison import Export, compare
@@ -263,8 +263,7 @@ def test_symbols_are_read_again_at_any_size(saved, target, tmp_path, capfd):
         return
     assert comparison.error > 0 and comparison.images == 64
     assert operators(again)["_sg_mkldnn_conv"] and not operators(again)["Convolution"]
-    train_set, facts = datasets.load_images("digits", None, "train"), datasets.describe_data("digits")
-    graph = quantize(net, calibration_images(train_set, Transform(facts.mean, facts.std, 10), 64))
+    graph = quantize(net, load_model(path, options, [mx.cpu()]).calibration_images(64))
     assert difference(again(x), graph(x)) < 1e-4 * float(abs(net(x)).max().asscalar())
 
 

@@ -10,8 +10,8 @@ import resattnet
 from helpers.networks import difference, graph_types, images, initialised, needs_avx512, trainable
 from helpers.runs import resume
 from resattnet.commands.train import train
-from resattnet.evaluation.assessment import assess_files
 from resattnet.evaluation.options import TestOptions as Testing
+from resattnet.evaluation.results import evaluate_files
 from resattnet.models.attention import AttentionModule, Hourglass, Interpolation, SoftMask
 from resattnet.models.attention_types import EPSILON
 from resattnet.models.graphs import fuse
@@ -233,7 +233,7 @@ def test_a_run_tested_and_resumed(options, variant):
     with open(run.folder + "/best.json") as handle:
         description = json.load(handle)
     assert {name: description["network"][name] for name in variant} == variant
-    evaluation = assess_files([path], Testing(num_gpus=0))[0].evaluation
+    evaluation = evaluate_files([path], Testing(num_gpus=0))[0].evaluation
     assert evaluation.top1 == description["validation_top1"]
     again = resume(options, epochs=2)
     assert {name: getattr(again.network, name) for name in variant} == variant
@@ -248,7 +248,7 @@ def test_networks_described_before_there_were_variants(options):
         assert description["network"].pop(name) == getattr(options, name)
     with open(run.folder + "/best.json", "w") as handle:
         json.dump(description, handle)
-    evaluation = assess_files([run.folder + "/best.params"], Testing(num_gpus=0))[0].evaluation
+    evaluation = evaluate_files([run.folder + "/best.params"], Testing(num_gpus=0))[0].evaluation
     assert evaluation.top1 == description["validation_top1"]
     before = {name: value for name, value in dataclasses.asdict(options).items() if name not in ("attention", "mask")}
     assert TrainingOptions(**before) == options

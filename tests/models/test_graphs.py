@@ -10,9 +10,9 @@ from helpers.networks import difference, images, initialised, operators
 from resattnet.data import datasets
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
-from resattnet.evaluation.assessment import assess_files
-from resattnet.evaluation.metrics import evaluate
+from resattnet.evaluation.inference import evaluate
 from resattnet.evaluation.options import TestOptions
+from resattnet.evaluation.results import evaluate_files
 from resattnet.models import parameters
 from resattnet.models.graphs import fuse, quantize
 from resattnet.system.errors import InputError
@@ -115,8 +115,8 @@ def test_int8_computes_in_int8_and_sees_what_float32_sees(trained, capfd):
 
 @pytest.mark.parametrize("given", [dict(graph="fused"), dict(graph="int8", calibration_images=64)])
 def test_a_parameter_file_is_measured_with_the_graph_asked_for(trained, given):
-    plain = assess_files([trained], TestOptions(num_gpus=0))[0].evaluation
-    other = assess_files([trained], TestOptions(num_gpus=0, **given))[0].evaluation
+    plain = evaluate_files([trained], TestOptions(num_gpus=0))[0].evaluation
+    other = evaluate_files([trained], TestOptions(num_gpus=0, **given))[0].evaluation
     assert other.samples == plain.samples == 360 and abs(other.top1 - plain.top1) < 0.03
     assert other.loss != plain.loss
 
@@ -137,5 +137,5 @@ def test_options_that_do_not_go_together(given, message):
 
 
 def test_more_calibration_images_than_there_are(trained):
-    with pytest.raises(InputError, match="--calibration-images 2000: the data set has 1437 training images"):
-        assess_files([trained], TestOptions(graph="int8", calibration_images=2000))
+    with pytest.raises(InputError, match="calibration_images=2000: the data set has 1437 training images"):
+        evaluate_files([trained], TestOptions(graph="int8", calibration_images=2000))

@@ -20,7 +20,6 @@ from helpers import small_digits
 from helpers.scripts import ROOT
 from resattnet.commands.train import train
 from resattnet.data import datasets
-from resattnet.evaluation import metrics
 from resattnet.models import spec
 from resattnet.models.zoo import get_attention_cifar
 from resattnet.reports import curves, evaluation_figures, figure_style, image_grids, report_page, run_report
@@ -203,12 +202,6 @@ def test_figures_and_hardest_images_by_another_computation(records):
         assert record.result.evaluation.top1 == record.best["validation_top1"]
 
 
-def test_mistakes_by_falling_number():
-    confusion = np.array([[9, 2, 0], [0, 7, 5], [2, 0, 8]])
-    assert metrics.mistakes(confusion) == [(1, 2, 5), (0, 1, 2), (2, 0, 2)]
-    assert metrics.mistakes(confusion, 1) == [(1, 2, 5)] and metrics.mistakes(np.eye(3, dtype=int)) == []
-
-
 def test_runs_by_folder_by_name_and_twice(home):
     folder = os.path.join(str(home / "models"), "plain")
     options = ReportOptions(model_dir=str(home / "models"), evaluate=False)
@@ -291,7 +284,7 @@ def test_other_images_than_in_training_are_noticed(copied, monkeypatch):
 
 
 def test_evaluate_0_leaves_it_out_and_says_so(home, monkeypatch):
-    monkeypatch.setattr("resattnet.evaluation.model_file.compute_test_logits", None)
+    monkeypatch.setattr("resattnet.evaluation.results.evaluate_file", None)
     record = collect_one(home, evaluate=False)
     assert record.result is None and record.remarks == []
     assert "--evaluate 0" in Reader(report_page.render([record], options_for(home, evaluate=False))).text

@@ -7,7 +7,7 @@ import pytest
 
 from helpers.runs import elsewhere, step_values
 from resattnet.commands.train import train
-from resattnet.evaluation.metrics import evaluate
+from resattnet.evaluation.inference import evaluate
 from resattnet.models import parameters
 from resattnet.models.network import build
 from resattnet.system.errors import InputError

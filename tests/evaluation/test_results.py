@@ -1,4 +1,4 @@
-"""Assessments of parameter files: their figures by other computations, files that say what is printed, refusals."""
+"""Results of parameter files: their figures by other computations, files that say what is printed, refusals."""
 
 import json
 import os
@@ -12,13 +12,16 @@ from PIL import Image
 from helpers.scripts import ROOT
 from resattnet.data import recordio
 from resattnet.data.datasets import ImageSet
-from resattnet.evaluation import assessment, assessment_tables
-from resattnet.evaluation.metrics import reliability
+from resattnet.evaluation import results_json, tables
+from resattnet.evaluation.metrics import Evaluation, compute_reliability
 from resattnet.evaluation.model_file import open_model
 from resattnet.evaluation.options import TestOptions as Testing
+from resattnet.evaluation.results import ModelResult, compare_with_first, evaluate_files
+from resattnet.evaluation.results_json import result_to_json, results_to_json
 from resattnet.models import parameters, spec
 from resattnet.models.zoo import get_attention_cifar
-from resattnet.reports import evaluation_figures, figure_style, image_grids
+from resattnet.reports import figure_style, image_grids
+from resattnet.reports.evaluation_files import write_results
 from resattnet.system import files
 from resattnet.system.mxnet import mx
 
@@ -177,9 +180,10 @@ def test_the_hardest_sheet_has_those_images(home, monkeypatch, tmp_path):
     drawn = []
     monkeypatch.setattr(image_grids, "image_sheet", lambda images, captions: drawn.append((images, captions)))
     monkeypatch.setattr(figure_style, "save", lambda figure, path: None)
-    found = assessment.assess_files([home.path("a")], Testing(num_gpus=0))
-    assessment.write(found, str(tmp_path))
-    rows = assessment.as_json(found[0])["hardest"]
+    found = evaluate_files([home.path("a")], Testing(num_gpus=0))
+    document = results_to_json(found)
+    write_results(found, document, str(tmp_path))
+    rows = document["hardest"]
     ((images, captions),) = drawn
     assert len(rows) == len(images) == 24
     for row, image, caption in zip(rows, images, captions):
@@ -204,7 +208,7 @@ def test_several_files_and_their_ensemble_by_numpy(home, call, tmp_path):
             assert figures_["top1"] == (shares.argmax(axis=1) == labels).mean()
             assert figures_["loss"] == pytest.approx(-np.log(shares[np.arange(40), labels]).mean(), rel=1e-4)
             right = shares.argmax(axis=1) == labels
-            assert figures_["ece"] == pytest.approx(reliability(shares.max(axis=1), right).error, rel=1e-3)
+            assert figures_["ece"] == pytest.approx(compute_reliability(shares.max(axis=1), right).error, rel=1e-3)
     first, second, together = (shares.argmax(axis=1) == labels for shares in plain + [sum(plain) / 2])
     assert [(row["only_first"], row["only_second"]) for row in found["comparisons"]] == [
         ((first & ~other).sum(), (other & ~first).sum()) for other in (second, together)
@@ -227,25 +231,32 @@ def test_several_files_and_their_ensemble_by_numpy(home, call, tmp_path):
         assert line.split() == name.split() + [str(row["only_second"]), str(row["only_first"]), f"{row['p']:.3g}"]
 
 
+def test_the_json_of_a_file_is_made_once(home, call, monkeypatch, tmp_path):
+    made, make = [], results_json.result_to_json
+    monkeypatch.setattr(results_json, "result_to_json", lambda *args: made.append(args) or make(*args))
+    call("--params", home.path("a"), home.path("b"), "--output", tmp_path, "--format", "json")
+    assert len(made) == 2
+
+
 def test_a_network_with_itself_is_itself(home):
-    alone, again, both = assessment.assess_files([home.path("a")] * 2, Testing(num_gpus=0, ensemble=True))
-    assert both.evaluation.top1 == alone.evaluation.top1 and (both.samples.predicted == alone.samples.predicted).all()
-    assert both.samples.loss == pytest.approx(alone.samples.loss) and both.reliability.error == pytest.approx(
-        alone.reliability.error
-    )
-    assert assessment.compare_results([alone, again, both]) == [(0, 0, 1.0)] * 2
+    alone, again, both = evaluate_files([home.path("a")] * 2, Testing(num_gpus=0, ensemble=True))
+    assert compare_with_first([alone, again, both]) == [(0, 0, 1.0)] * 2
+    alone, both = alone.evaluation, both.evaluation
+    assert both.top1 == alone.top1 and (both.predicted == alone.predicted).all()
+    assert both.losses == pytest.approx(alone.losses)
+    assert both.reliability.error == pytest.approx(alone.reliability.error)
 
 
 def test_other_graphs_of_several_files(home):
-    plain = assessment.assess_files([home.path("a"), home.path("b")], Testing(num_gpus=0))
-    other = assessment.assess_files([home.path("a"), home.path("b")], Testing(num_gpus=0, graph="fused"))
+    plain = evaluate_files([home.path("a"), home.path("b")], Testing(num_gpus=0))
+    other = evaluate_files([home.path("a"), home.path("b")], Testing(num_gpus=0, graph="fused"))
     for one, two in zip(plain, other):
         assert two.evaluation.loss == pytest.approx(one.evaluation.loss, rel=1e-3)
         assert (one.facts["graph"], two.facts["graph"]) == ("plain", "fused")
 
 
 def of_classes(count):
-    """An assessment of random logits of so many classes; the last one is neither there nor predicted."""
+    """A result of random logits of N classes; the last one is neither there nor predicted."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(300, count)).astype(np.float32)
     logits[:, -1] -= 99
@@ -254,52 +265,35 @@ def of_classes(count):
         rng.integers(0, count - 1, 300).astype(np.int32),
         tuple(f"class{number}" for number in range(count)),
     )
-    return assessment.assess("x.params", {"dataset": "x"}, logits, test_set)
+    return ModelResult("x.params", {"dataset": "x"}, Evaluation(logits, test_set.labels), test_set)
 
 
 def test_a_class_that_is_never_there():
-    row = assessment.class_rows(of_classes(5))[-1]
+    row = of_classes(5).class_scores[-1]
     assert row == {"name": "class4", "images": 0, "precision": 0.0, "recall": 0.0, "f1": 0.0, "taken_for": None}
-    last = assessment_tables.class_table(of_classes(5)).splitlines()[-1]
+    last = tables.class_table(of_classes(5)).splitlines()[-1]
     assert last.split() == ["class4", "0"] + ["0.0000"] * 3 + ["-"]
 
 
 def test_the_matrix_of_many_classes_is_in_the_files_only():
-    lines = assessment_tables.outcome_text([of_classes(100)]).splitlines()
-    assert lines[-1].startswith("confusion matrix: of 100 classes only in the files") and len(lines) == 2 + 1 + 101 + 2
-    assert max(map(len, assessment_tables.outcome_text([of_classes(10)]).splitlines())) <= 100
+    lines = tables.results_text([of_classes(100)]).splitlines()
+    assert lines[-1].startswith("confusion matrix of 100 classes: only in the files") and len(lines) == 2 + 1 + 101 + 2
+    assert max(map(len, tables.results_text([of_classes(10)]).splitlines())) <= 100
 
 
 def test_a_network_of_nan_gives_json_without_it():
-    found = of_classes(3)
-    broken = assessment.assess("x", {"dataset": "x"}, np.full((300, 3), np.nan, np.float32), found.test_set)
-    value = assessment.as_json(broken)
+    test_set = of_classes(3).test_set
+    evaluation = Evaluation(np.full((300, 3), np.nan, np.float32), test_set.labels)
+    value = result_to_json(ModelResult("x", {"dataset": "x"}, evaluation, test_set))
     json.dumps(value, allow_nan=False)
     assert value["loss"] is value["ece"] is value["hardest"][0]["probability"] is None
-
-
-def test_reliability_diagram_has_the_bins(tmp_path):
-    figure = evaluation_figures.reliability_diagram(
-        reliability(np.array([0.5, 0.5, 0.99]), np.array([True, True, False]))
-    )
-    upper, lower = figure.axes
-    bars = {
-        label: [bar.get_height() for bar in container]
-        for label, container in zip(upper.get_legend_handles_labels()[1][-3:], upper.containers)
-    }
-    assert bars["accuracy"] == [0.5, 0] and bars["accuracy beyond confidence"] == [0.5, 0]
-    assert bars["confidence beyond accuracy"] == [0, 0.99]
-    assert upper.get_title() == "ECE 0.6633"  # (2 0.5 + 0.99) / 3
-    assert [bar.get_height() for bar in lower.patches] == pytest.approx([0] * 7 + [2 / 3] + [0] * 6 + [1 / 3])
-    figure_style.save(figure, str(tmp_path / "x.png"))
-    assert os.listdir(str(tmp_path)) == ["x.png"]
 
 
 def test_several_cpu_devices_measure_as_one(home, call, monkeypatch):
     monkeypatch.setenv("MXNET_CPU_TEMP_COPY", "8")  # the script sets it where it is not set
     args = "--params", home.path("a"), "--format", "json", "--batch-size", 7  # 40 images: the last batch is uneven
     one, three = (json.loads(call(*args, "--num-cpus", devices)) for devices in (1, 3))
-    devices = open_model(home.path("a"), Testing(num_gpus=0, num_cpus=3))[1]
+    devices = open_model(home.path("a"), Testing(num_gpus=0, num_cpus=3)).devices
     assert devices == [mx.cpu(index) for index in range(3)]
     assert three["confusion"] == one["confusion"] and three["loss"] == pytest.approx(one["loss"], rel=1e-5)
 

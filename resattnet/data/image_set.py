@@ -1,0 +1,164 @@
+"""Labelled images in memory, and the facts of a data set."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from ..system.errors import InputError
+
+
+class ImageSet(NamedTuple):
+    """Labelled images in memory."""
+
+    images: np.ndarray  # uint8 (N, H, W, 3)
+    labels: np.ndarray  # int32 (N,)
+    classes: Tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What is known of a data set without its images: all that inference needs to know of it.
+
+    The facts are values of JSON types, so that they can travel with parameters and training states.
+
+    Parameters
+    ----------
+    title : str
+        Name or origin of the data set, for people.
+    classes : tuple of str
+        Name of each class.
+    samples : dict of str to int
+        Number of images of each split.
+    mean, std : tuple of 3 float
+        Mean and standard deviation of each channel of the training images, for pixels in 0..1.
+    flip : bool
+        Whether an image mirrored left to right still shows its class.
+    image_size : (int, int), optional
+        Height and width of the images in pixels. None: unknown until an image is read.
+    fingerprint : str, optional
+        `fingerprint` of the training split. None: unknown until the split is read.
+    """
+
+    title: str
+    classes: Tuple[str, ...]
+    samples: Dict[str, int]
+    mean: Tuple[float, float, float]
+    std: Tuple[float, float, float]
+    flip: bool
+    image_size: Optional[Tuple[int, int]] = None
+    fingerprint: Optional[str] = None
+
+    def complete(self, train_set: ImageSet) -> DataFacts:
+        """Return the facts with the image size and the fingerprint of a training split in memory.
+
+        Parameters
+        ----------
+        train_set : ImageSet
+            The training split as it was read, without label noise.
+        """
+        height, width = train_set.images.shape[1:3]
+        return dataclasses.replace(self, image_size=(height, width), fingerprint=fingerprint(train_set))
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Return the facts as a dict of JSON types."""
+        values = dataclasses.asdict(self)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DataFacts:
+        """Return the facts that `to_dict` made a dict of.
+
+        Parameters
+        ----------
+        values : mapping
+            Keys that are not facts are ignored: a newer version wrote them. Only `classes`, `mean` and `std` must be
+            there: an older version may not have written the others.
+
+        Raises
+        ------
+        InputError
+            If one of these three is missing, or a value cannot be right.
+        """
+        try:
+            facts = cls(
+                title=str(values.get("title", "")),
+                classes=tuple(map(str, values["classes"])),
+                samples={str(split): int(count) for split, count in values.get("samples", {}).items()},
+                mean=_three_numbers(values["mean"]),
+                std=_three_numbers(values["std"]),
+                flip=bool(values.get("flip", False)),
+                image_size=_height_and_width(values.get("image_size")),
+                fingerprint=_optional_text(values.get("fingerprint")),
+            )
+            if min(facts.std) <= 0:
+                raise ValueError("std is not above 0")
+            if isinstance(values["classes"], str) or not facts.classes:
+                raise ValueError("classes is not a list of names")
+        except KeyError as error:
+            raise InputError(f"the facts of the data set lack {error}") from error
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"a fact of the data set is wrong ({type(error).__name__}: {error})") from error
+        return facts
+
+
+def _three_numbers(values: Any) -> Tuple[float, float, float]:
+    first, second, third = (float(value) for value in values)
+    return first, second, third
+
+
+def _height_and_width(values: Any) -> Optional[Tuple[int, int]]:
+    if values is None:
+        return None
+    height, width = (int(value) for value in values)
+    if min(height, width) < 1:
+        raise ValueError(f"image_size {height}x{width}")
+    return height, width
+
+
+def _optional_text(value: Any) -> Optional[str]:
+    return None if value is None else str(value)
+
+
+def fingerprint(image_set: ImageSet) -> str:
+    """Return the SHA-256 of labels and pixels, in hexadecimal.
+
+    Two image sets have the same fingerprint if they have the same images and labels in the same order, in whatever
+    format they were stored. Class names do not count.
+
+    Parameters
+    ----------
+    image_set : ImageSet
+    """
+    state = hashlib.sha256(repr(image_set.images.shape).encode())
+    state.update(np.ascontiguousarray(image_set.labels, "<i4"))
+    state.update(np.ascontiguousarray(image_set.images, np.uint8))
+    return state.hexdigest()
+
+
+def channel_statistics(images: np.ndarray) -> Tuple[Tuple[float, float, float], Tuple[float, float, float]]:
+    """Return mean and standard deviation of each channel, for pixels in 0..1.
+
+    Parameters
+    ----------
+    images : uint8 array (N, H, W, 3)
+
+    Returns
+    -------
+    mean, std : tuple of 3 float
+        Rounded to four decimals. The deviation is at least one grey level, so that it can be divided by.
+    """
+    values, mean, std = np.arange(256) / 255, [], []
+    for channel in range(3):
+        counts = np.bincount(images[..., channel].ravel(), minlength=256)
+        mean.append(np.average(values, weights=counts))
+        std.append(max(np.sqrt(np.average((values - mean[-1]) ** 2, weights=counts)), 1 / 255))
+    return _rounded(mean), _rounded(std)
+
+
+def _rounded(values: Any) -> Tuple[float, float, float]:
+    return _three_numbers(round(float(value), 4) for value in values)

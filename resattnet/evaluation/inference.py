@@ -1,0 +1,63 @@
+"""Run a network over all samples of a loader, each sample exactly once."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterable, List, Optional, Tuple
+
+import numpy as np
+
+from ..system.devices import split_batch
+from .metrics import Evaluation
+
+
+def evaluate(
+    net: Any,
+    loader: Iterable[Tuple[np.ndarray, np.ndarray]],
+    devices: List[Any],
+    dtype: str = "float32",
+    watch: Optional[Callable[[], None]] = None,
+) -> Evaluation:
+    """Return the evaluation of a network on all samples of a loader; the parameters are those of `compute_logits`."""
+    return Evaluation(*compute_logits(net, loader, devices, dtype, watch))
+
+
+def compute_logits(
+    net: Any,
+    loader: Iterable[Tuple[np.ndarray, np.ndarray]],
+    devices: List[Any],
+    dtype: str = "float32",
+    watch: Optional[Callable[[], None]] = None,
+    mirror: bool = False,
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Return the logits of a network and the labels of all samples of a loader.
+
+    Parameters
+    ----------
+    net : HybridBlock
+        Maps images (N, C, H, W) to logits (N, classes).
+    loader : iterable of (images, labels)
+        Images (N, C, H, W) and int labels (N,).
+    devices : list of mx.Context
+        Devices that hold `net`. Each batch is split over them.
+    dtype : str
+        Type of the images that the network is given.
+    watch : callable, optional
+        Called without arguments before each batch. An exception that it raises ends the computation.
+    mirror : bool
+        Whether to mirror each image left to right.
+
+    Returns
+    -------
+    logits : float array (N, classes)
+    labels : int array (N,)
+    """
+    logits, labels = [], []
+    for images, batch_labels in loader:
+        if watch:
+            watch()
+        if mirror:
+            images = images[..., ::-1]
+        outputs = [net(part) for part, _ in split_batch(images, batch_labels, devices, dtype)]
+        logits.append(np.concatenate([output.asnumpy() for output in outputs]))
+        labels.append(batch_labels)
+    return np.concatenate(logits), np.concatenate(labels)

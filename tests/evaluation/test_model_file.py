@@ -1,0 +1,119 @@
+"""Parameter files whose description holds the data facts: nothing else is needed to use them."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from helpers.networks import save_net
+from resattnet.data import datasets, recordio
+from resattnet.evaluation.classifier import Classifier
+from resattnet.evaluation.model_file import load_model
+from resattnet.evaluation.options import ModelFileOptions, TestOptions
+from resattnet.evaluation.results import evaluate_file
+from resattnet.models import spec
+from resattnet.system.errors import InputError
+from resattnet.system.mxnet import mx
+
+FACTS = {
+    "title": "photographs of pets",
+    "classes": ["cat", "dog", "owl"],
+    "samples": {"train": 4, "test": 4},
+    "mean": [0.5, 0.4, 0.3],
+    "std": [0.2, 0.3, 0.4],
+    "flip": True,
+    "image_size": [20, 24],
+    "fingerprint": "0" * 64,
+}
+
+
+@pytest.fixture
+def pets(tmp_path, monkeypatch):
+    """A parameter file of a data set of records that is not here."""
+    monkeypatch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
+    return save_net(tmp_path, classes=3, dataset="pets", data_format="rec", data_dir=str(tmp_path / "gone"), data=FACTS)
+
+
+def change(path, **changes):
+    """Change the description beside a parameter file."""
+    path = os.path.splitext(path)[0] + ".json"
+    with open(path) as handle:
+        description = json.load(handle)
+    with open(path, "w") as handle:
+        json.dump(dict(description, **changes), handle)
+
+
+def write_pets(folder, classes=("cat", "dog", "owl"), mean=(0.5, 0.4, 0.3)):
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (4, 20, 24, 3), np.uint8), np.arange(4, dtype=np.int32) % len(classes)
+    sets = {split: datasets.ImageSet(images, labels, classes) for split in recordio.SPLITS}
+    recordio.write_records(str(folder), "pets", sets, "noise", mean, (0.2, 0.3, 0.4), False)
+    return sets["test"]
+
+
+def test_predictions_need_no_data_set(pets):
+    model = load_model(pets, ModelFileOptions(), [mx.cpu()])
+    assert model.facts.title == FACTS["title"] and model.image_size == (20, 24) and model.source["name"] == "pets"
+    classifier = Classifier.load(pets)
+    assert classifier.size == (20, 24) and classifier.classes == ("cat", "dog", "owl")
+    image = np.random.default_rng(1).integers(0, 256, (20, 24, 3), np.uint8)
+    x = ((image / 255 - FACTS["mean"]) / FACTS["std"]).transpose(2, 0, 1)[None]
+    np.testing.assert_allclose(classifier.normalised(image[None]), x, atol=1e-5)
+    logits = classifier.net(mx.nd.array(x)).asnumpy()
+    np.testing.assert_allclose(classifier.logits(image[None]), logits, rtol=1e-4, atol=1e-5)
+    assert classifier.predict(image)[0].labels[0] == logits.argmax()
+
+
+def test_names_of_ones_own_beside_the_facts(pets, tmp_path):
+    (tmp_path / "names.txt").write_text("a\nb\nc\n")
+    assert Classifier.load(pets, classes=str(tmp_path / "names.txt")).classes == ("a", "b", "c")
+
+
+def test_an_evaluation_normalises_by_the_facts_of_the_file(pets, tmp_path):
+    """The records have another mean than the network was trained with."""
+    test_set = write_pets(tmp_path / "gone", mean=(0.1, 0.1, 0.1))
+    result = evaluate_file(pets, TestOptions(num_gpus=0, flip=True))
+    assert result.evaluation.logits == pytest.approx(Classifier.load(pets).logits(test_set.images), rel=1e-4, abs=1e-5)
+    with pytest.raises(InputError, match="flip=True: a mirrored image of pets does not show its class"):
+        change(pets, data=dict(FACTS, flip=False))
+        evaluate_file(pets, TestOptions(num_gpus=0, flip=True))
+
+
+@pytest.mark.parametrize("option", ["dataset", "data_format", "data_dir"])
+def test_options_win_over_the_facts_of_the_file(option, pets, tmp_path):
+    given = {"dataset": "pets", "data_format": "rec", "data_dir": str(tmp_path / "gone")}[option]
+    with pytest.raises(InputError, match="pets_records.json is not there"):
+        load_model(pets, ModelFileOptions(**{option: given}), [mx.cpu()])
+    write_pets(tmp_path / "gone", mean=(0.1, 0.1, 0.1))
+    model = load_model(pets, ModelFileOptions(**{option: given}), [mx.cpu()])
+    assert model.facts.mean == (0.1, 0.1, 0.1) and model.image_size == (20, 24)
+
+
+def test_images_of_other_classes_than_the_network_has(pets, tmp_path):
+    write_pets(tmp_path / "gone", classes=("cat", "dog"))
+    with pytest.raises(InputError, match="dataset=pets has 2 classes, the network of .*net.params has 3"):
+        evaluate_file(pets, TestOptions(num_gpus=0))
+
+
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        ({**FACTS, "classes": ["cat", "dog"]}, "dataset=pets has 2 classes, the network of .*net.params has 3"),
+        ({**FACTS, "mean": "x"}, "net.params: in the description beside it .*could not convert string to float"),
+        (
+            {"classes": FACTS["classes"]},
+            "net.params: in the description beside it the facts of the data set lack 'mean'",
+        ),
+    ],
+)
+def test_facts_that_cannot_be(data, message, pets):
+    change(pets, data=data)
+    with pytest.raises(InputError, match=message):
+        load_model(pets, ModelFileOptions(), [mx.cpu()])
+
+
+def test_a_description_that_says_too_little(pets):
+    change(pets, network={"classes": 3, "num_layers": 56}, dataset=None)
+    with pytest.raises(InputError, match="beside it is incomplete: give dataset, widths, attention_learning$"):
+        load_model(pets, ModelFileOptions(), [mx.cpu()])

@@ -31,6 +31,7 @@ setup(
         "resattnet.data": ["digits.npz", "digits.md"],
         "resattnet.models": ["weights/*"],
         "resattnet.experiments": ["recipes.csv"],
+        "resattnet.reports": ["templates/*"],
     },
     python_requires=">=3.8,<3.13",  # MXNet 1.9.1 needs NumPy 1, which has no wheels for Python 3.13
     install_requires=requirements("requirements-base.txt"),

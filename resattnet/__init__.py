@@ -20,7 +20,7 @@ _MODULE_OF = {
     "attention_net236": "models.zoo",
     "attention_net452": "models.zoo",
     "build": "models.network",
-    "export_onnx": "export.targets",
+    "export_onnx": "export.onnx",
     "get_attention_cifar": "models.zoo",
     "get_attention_net": "models.zoo",
     "soft_masks": "evaluation.masks",

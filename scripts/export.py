@@ -32,9 +32,9 @@ def main():
     path = given.pop("params")
     options = ExportOptions(**given)
 
-    from resattnet.export.targets import export_parameters
+    from resattnet.export.export_file import export_file
 
-    paths, comparison, what = export_parameters(path, options)
+    paths, comparison, what = export_file(path, options)
     for name in paths:
         print(f"{name}: {os.path.getsize(name) / 1e6:.1f} MB")
     print(

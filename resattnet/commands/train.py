@@ -87,7 +87,7 @@ def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optiona
     inputs = open_inputs(options, devices)
     progress = _start_progress(options, state, len(inputs.train_loader), remarks)
     progress.data = inputs.facts.to_dict()
-    hooks = [MaskLog(options, inputs.validation_loader)] if options.mask_images else []
+    hooks = [MaskLog(options, inputs.validation_loader, inputs.facts)] if options.mask_images else []
 
     net = make_net(NetworkSpec(inputs.classes, **options.network), devices, array_type(options))
     if options.zero_gamma:

@@ -7,9 +7,9 @@ import signal
 import subprocess
 import sys
 
-from ..reports.figures import curves, save
-from ..runs import run_folders, states
-from ..runs.progress import row_accuracy_name
+from ..reports.curves import draw_errors
+from ..reports.figure_style import save
+from ..runs import history, run_folders, states
 from ..system.errors import InputError
 from ..system.files import digest, write_csv, writing
 from ..system.gpus import find_gpus
@@ -278,27 +278,37 @@ def save_result(recipe, options):
     entered = recipe._replace(ours=f"{errors[-1]:.2f}, best {best:.2f}", conditions=conditions)
     recipes.enter(options.recipes, entered)
     if options.keep:
-        _keep(entered, rows, options.keep)
+        _keep(entered, _earlier_runs(recipe, options) + [(recipe.name, rows)], options.keep)
     return entered
 
 
-def _keep(recipe, rows, folder):
-    """Put a run's log and its curve into a folder."""
-    training = "train_" + row_accuracy_name(rows[0])
-    figure = curves(
-        [
-            (0, [row["epoch"] for row in rows], [_error(row[name]) for row in rows], dashed)
-            for name, dashed in (("validation_top1", False), (training, True))
-        ],
-        "error, %",
-    )
-    (axes,) = figure.axes
-    axes.legend(["validation", "training"], frameon=False)
-    axes.set_title(f"{recipe.name}: {recipe.ours}", fontsize="medium", parse_math=False)
+def _keep(recipe, stages, folder):
+    """Write the log of a run, and the error curve of the run and those that it started from, into a folder."""
+    figure = draw_errors(stages, f"{recipe.name}: {recipe.ours}")
     with writing(f"--keep {folder}"):
         os.makedirs(folder, exist_ok=True)
-        write_csv(os.path.join(folder, recipe.name + ".csv"), rows)
+        write_csv(os.path.join(folder, recipe.name + ".csv"), stages[-1][1])
         save(figure, os.path.join(folder, recipe.name + ".png"))
+
+
+def _earlier_runs(recipe, options):
+    """Return names and rows of the runs of recipes that a run started from, one after the other, the earliest first.
+
+    They come from their states, else from the logs that were kept; the list begins after a run that has neither.
+    """
+    given = recipes.options(recipe).params
+    if given is None or not given.startswith(MODELS):
+        return []
+    name = os.path.basename(os.path.dirname(given))
+    folder, log = os.path.join(options.model_dir, name), os.path.join(options.keep, name + ".csv")
+    if states.state_paths(folder):
+        rows = states.load_state(folder, with_arrays=False).progress["history"]
+    elif os.path.exists(log):
+        rows = history.read_csv(log)
+    else:
+        return []
+    known = [earlier for earlier in recipes.read_recipes(options.recipes) if earlier.name == name]
+    return (_earlier_runs(known[0], options) if known else []) + [(name, rows)]
 
 
 def _error(share):

@@ -1,9 +1,12 @@
-"""A network as an ONNX model: by MXNet's exporter, from a symbol that it can translate and other runtimes like."""
+"""Make the ONNX model of a network with MXNet's exporter, from a symbol that the exporter can translate."""
+
+from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import warnings
+from types import ModuleType
+from typing import Any, Dict, Iterator, Tuple
 
 import numpy as np
 
@@ -11,71 +14,51 @@ from .. import __version__
 from ..models.attention import Interpolation
 from ..system.errors import InputError
 from ..system.mxnet import mx
+from .network_graph import compose_graph, load_graph
 
-OPSET, IR_VERSION = 13, 7  # the newest operators that MXNet's exporter knows, and the file format of their time
+OPSET = 13  # the newest operator set that MXNet's exporter knows
+IR_VERSION = 7  # the version of the file format that came with that operator set
 
 
-def import_onnx():
-    """The packages `onnx` and `onnxruntime`; an InputError that says how to install them where they are absent."""
+def import_onnx() -> Tuple[ModuleType, ModuleType]:
+    """Return the packages `onnx` and `onnxruntime`.
+
+    Raises
+    ------
+    InputError
+        If one cannot be imported; the message says how to install them.
+    """
     try:
         import onnx
         import onnxruntime
     except ImportError as error:
         raise InputError(
-            f"ONNX: onnx and onnxruntime cannot be imported ({str(error).splitlines()[0]}): python -m pip install -e '.[onnx]'"
+            f"ONNX: onnx and onnxruntime cannot be imported ({str(error).splitlines()[0]}): "
+            "python -m pip install -e '.[onnx]'"
         ) from error
     return onnx, onnxruntime
 
 
-def compose(net, data):
-    """A network's symbol, as the dict of its JSON, and its arrays by name.
+def make_model(net: Any, height: int, width: int) -> Any:
+    """Return the `onnx.ModelProto` of a network for images of one size and any batch size.
 
-    Both are named after the layers, as in parameter files: the same for the same network, which Gluon's names are not.
-
-    Parameters
-    ----------
-    net : HybridBlock
-    data : str
-        Name of the input; the output is `logits`.
-    """
-    layers = net._collect_params_with_prefix()
-    names = {parameter.name: name for name, parameter in layers.items()}
-    graph = json.loads(net(mx.sym.var(data)).tojson())
-    nodes = graph["nodes"]
-    for index, node in enumerate(nodes):
-        if node["op"] == "null":
-            node["name"] = names.get(node["name"], node["name"])
-        else:
-            inputs = [nodes[source[0]]["name"] for source in node["inputs"]]
-            layer = [name.rpartition(".")[0] for name in inputs if name in layers]
-            node["name"] = layer[0] if layer else f"{node['op'].lstrip('_')}_{index}"
-    nodes[graph["heads"][0][0]]["name"] = "logits"
-    return graph, {name: parameter.list_data()[0].as_in_context(mx.cpu()) for name, parameter in layers.items()}
-
-
-def load(graph):
-    """The symbol of the dict of its JSON."""
-    return mx.sym.load_json(json.dumps(graph))
-
-
-def make_model(net, height, width):
-    """The network for images of one size, any number of them, as an `onnx.ModelProto`.
-
-    Batch normalisation is by the running statistics; the masks' interpolations are `Resize` with aligned corners.
+    Batch normalisation uses the running statistics. The interpolations of the masks are `Resize` nodes with aligned
+    corners.
 
     Parameters
     ----------
     net : HybridBlock
         Initialised, float32.
     height, width : int
+        Size of the images in pixels.
     """
     onnx, _ = import_onnx()
-    with _operators(net):
-        graph, arrays = compose(net, "images")
+    with _interpolation_operators(net):
+        graph, arrays = compose_graph(net, "images")
     scales = _fix_sizes(graph, (1, 3, height, width))
-    proto = _translate(onnx, load(graph), arrays, (height, width))
+    proto = _translate(onnx, load_graph(graph), arrays, (height, width))
     for node in proto.node:
-        if node.op_type == "Resize":  # the exporter computes its sizes from the batch's; constants are for all runtimes
+        if node.op_type == "Resize":  # the exporter takes its sizes from the batch; all runtimes know constants
             del node.input[1:]
             node.input.extend(["", node.name + "_scales"])
             arrays[node.name + "_scales"] = scales[node.name]
@@ -91,11 +74,11 @@ def make_model(net, height, width):
 
 
 @contextlib.contextmanager
-def _operators(net):
-    """Have symbols of the network composed with MXNet's operator for each interpolation."""
+def _interpolation_operators(net: Any) -> Iterator[None]:
+    """Have symbols of the network composed with MXNet's interpolation operator, within the context."""
 
-    def switch(active):
-        def apply(block):
+    def switch(active: bool) -> Any:
+        def apply(block: Any) -> None:
             if isinstance(block, Interpolation):
                 block.as_operator = active
 
@@ -108,12 +91,19 @@ def _operators(net):
         net.apply(switch(False))
 
 
-def _fix_sizes(graph, shape):
-    """Give each interpolation of a graph its size as a number; return their scales, by node.
+def _fix_sizes(graph: Dict[str, Any], shape: Tuple[int, ...]) -> Dict[str, np.ndarray]:
+    """Give each interpolation of a graph its output size as a number, and return the scales by node.
 
-    Scales are float32 and not below the ratio of the sizes: a runtime multiplies and rounds down.
+    The scales are float32 and not below the ratio of the sizes: a runtime multiplies by them and rounds down.
+
+    Parameters
+    ----------
+    graph : dict
+        JSON of the symbol; it is changed.
+    shape : tuple of int
+        Shape of the images (N, 3, H, W).
     """
-    internals = load(graph).get_internals()
+    internals = load_graph(graph).get_internals()
     shapes = {
         name.rpartition("_output")[0] or name: size
         for name, size in zip(internals.list_outputs(), internals.infer_shape(images=shape)[1])
@@ -131,12 +121,12 @@ def _fix_sizes(graph, shape):
 
 
 @contextlib.contextmanager
-def _exporting(onnx):
-    """Keep the exporter's notes off stderr, and have it check operators as of the opset that it writes."""
+def _exporting(onnx: Any) -> Iterator[None]:
+    """Silence the exporter's messages, and have it check operators against the opset that it writes."""
     context, root, silent = onnx.checker.DEFAULT_CONTEXT, logging.getLogger(), logging.NullHandler()
     opsets, disabled = context.opset_imports, root.manager.disable
     context.opset_imports = {"": OPSET}
-    root.addHandler(silent)  # without any, `logging.warning` would add one for good
+    root.addHandler(silent)  # without any handler, `logging.warning` adds one that stays
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
@@ -148,13 +138,13 @@ def _exporting(onnx):
         context.opset_imports = opsets
 
 
-def _translate(onnx, symbol, arrays, size):
-    """The symbol as an `onnx.GraphProto` by MXNet's exporter; its arrays are inputs, beside `images`."""
-    # With their values it would take a minute for each 30 million, in lists of Python's numbers.
+def _translate(onnx: Any, symbol: Any, arrays: Dict[str, Any], size: Tuple[int, int]) -> Any:
+    """Return the symbol as an `onnx.GraphProto`, by MXNet's exporter; the arrays are inputs, beside `images`."""
+    # The exporter turns the values of arrays into lists of Python numbers, a minute for each 30 million: it gets none.
     names = symbol.list_inputs()
     shapes = [arrays[name].shape if name in arrays else (1, 3) + size for name in names]
     dynamic = [arrays[name].shape if name in arrays else ("batch", 3) + size for name in names]
-    exporter = mx.onnx.mx2onnx._export_onnx.MXNetGraph()  # `export_model` takes the newest opset, and no other
+    exporter = mx.onnx.mx2onnx._export_onnx.MXNetGraph()  # `export_model` always takes the newest opset
     with _exporting(onnx):
         proto = exporter.create_onnx_graph_proto(
             symbol,
@@ -167,13 +157,13 @@ def _translate(onnx, symbol, arrays, size):
         )
     proto.name = "resattnet"
     classes = symbol.infer_shape(**dict(zip(names, shapes)))[1][0][1]
-    del proto.output[:]  # of no shape
+    del proto.output[:]  # the exporter's output has no shape
     proto.output.append(onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ("batch", classes)))
     return proto
 
 
-def _add_arrays(onnx, proto, arrays):
-    """Drop the nodes and constants that the output does not need, and make the arrays constants."""
+def _add_arrays(onnx: Any, proto: Any, arrays: Dict[str, Any]) -> None:
+    """Remove the nodes and constants that the output does not depend on, and add the arrays as constants."""
     needed = {"logits"}
     for index in reversed(range(len(proto.node))):
         if needed.isdisjoint(proto.node[index].output):

@@ -9,8 +9,8 @@ from ..evaluation.options import CalibrationOptions, ModelFileOptions
 from ..system.errors import InputError
 from ..system.option_rules import Need, When
 from ..system.options import assignment, option, resolve_output
+from .targets import TARGETS
 
-EXPORT_FORMATS = ("onnx", "symbol", "int8", "float16")
 _TO_ONNX = When("to", "onnx")
 
 
@@ -25,7 +25,7 @@ class ExportOptions(CalibrationOptions, ModelFileOptions):
         "onnx: one file for ONNX runtimes, for one image size; symbol: Gluon's symbol.json and params, for any image "
         "size; int8: the same files of the network in whole numbers, for MXNet on CPUs; float16: the same .params and "
         ".json at half the size",
-        choices=EXPORT_FORMATS,
+        choices=tuple(TARGETS),
     )
     output: Optional[str] = option(
         None,

@@ -13,7 +13,7 @@ from ..evaluation.results import ModelResult
 from ..evaluation.results_json import HARDEST
 from ..models import pretrained
 from ..system.files import write_json, writing
-from . import figures
+from . import evaluation_figures, figure_style, image_grids
 
 SHOWN_CLASSES = 10  # most rows of a sheet of corruptions
 
@@ -54,7 +54,7 @@ def write_results(
             written.append(name)
             for figure_name, figure in _figures(result, hardest or HARDEST):
                 name = os.path.join(part, figure_name)
-                figures.save(figure, os.path.join(folder, name))
+                figure_style.save(figure, os.path.join(folder, name))
                 written.append(name)
         if several:
             write_json(os.path.join(folder, "comparison.json"), document)
@@ -74,11 +74,11 @@ def _part_name(number: int, result: ModelResult) -> str:
 def _figures(result: ModelResult, hardest: int) -> Iterator[Tuple[str, Any]]:
     """Yield file names and figures of a result."""
     evaluation = result.evaluation
-    yield "confusion.png", figures.confusion_matrix(evaluation.confusion, result.classes)
+    yield "confusion.png", evaluation_figures.confusion_matrix(evaluation.confusion, result.classes)
     images = result.hardest_images(hardest)
     captions = [f"true: {image.true}\npredicted: {image.predicted} {image.probability:.2f}" for image in images]
-    yield "hardest.png", figures.image_sheet([image.image for image in images], captions)
-    yield "reliability.png", figures.reliability_diagram(evaluation.reliability)
+    yield "hardest.png", image_grids.image_sheet([image.image for image in images], captions)
+    yield "reliability.png", evaluation_figures.reliability_diagram(evaluation.reliability)
     if result.robustness:
         count, test_set = result.robustness["images"], result.test_set
         measured = test_set._replace(images=test_set.images[:count], labels=test_set.labels[:count])
@@ -114,6 +114,6 @@ def corruption_sheet(test_set: ImageSet, names: Sequence[str] = tuple(CORRUPTION
         title = f"{name}: {corruption.meaning} {', '.join(f'{amount:g}' for amount in corruption.amounts)}"
         panels.append((title, np.array(stages)))
     columns = ("clean",) + tuple(map(str, STRENGTHS))
-    figure = figures.mosaics(panels, columns, [test_set.classes[label] for label in present[shown]])
+    figure = image_grids.mosaics(panels, columns, [test_set.classes[label] for label in present[shown]])
     figure.set_dpi(min(2.5 * max(test_set.images.shape[1:3]), 400))  # of larger images it shows the pixels
     return figure

@@ -1,14 +1,23 @@
-"""Figures of soft masks, as the paper's figures 1 and 4: images, masks, and the features before and after them."""
+"""Draw soft masks as in figures 1 and 4 of the paper: images, masks, and the features before and after the masks."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
 
-SHOWN_PIXELS = 160  # the longer side of an image on the sheet
+from ..evaluation.masks import AttentionMaps
+from ..evaluation.metrics import Prediction
+from ..models.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN_PIXELS = 160  # longer side of an image on the sheet
 PANEL = 1.35  # inches
-BOARD_PANEL, BOARD_DPI = 1.05, 160  # smaller, since TensorBoard first shows a picture 350 pixels wide
-TITLE = 26  # letters of a name, at most
+BOARD_PANEL, BOARD_DPI = 1.05, 160  # smaller, because TensorBoard first shows a picture 350 pixels wide
+TITLE_LENGTH = 26  # letters of an image's title, at most
 
 
 class Row(NamedTuple):
@@ -17,11 +26,11 @@ class Row(NamedTuple):
     Attributes
     ----------
     title : str
-        Its name, and what it is where that is known.
+        Name of the image, and its class where that is known.
     picture : PIL.Image.Image
-        In RGB, as it came.
+        The image in RGB, at its own size.
     pixels : uint8 array (H, W, 3)
-        As the network is given it.
+        The image at the size that the network takes.
     """
 
     title: str
@@ -29,122 +38,158 @@ class Row(NamedTuple):
     pixels: np.ndarray
 
 
-def upsample(maps, height, width):
-    """Bring a float map (h, w) to the size of an image, bilinearly: float32 array (height, width)."""
-    return np.asarray(Image.fromarray(np.asarray(maps, np.float32)).resize((width, height), Image.BILINEAR))
+class Sheet(NamedTuple):
+    """What a sheet of soft masks shows.
+
+    Attributes
+    ----------
+    rows : sequence of Row
+    predictions : sequence of Prediction
+        Prediction for each image.
+    maps : sequence of AttentionMaps
+        Maps of each attention module for all images.
+    network : NetworkSpec
+    channels : sequence of int or None
+        Channels to show, in a line of each image for each; None: the mean over all channels.
+    cams : float array (N, h, w) or None
+        Grad-CAM of each image, to show beside the maps.
+    """
+
+    rows: Sequence[Row]
+    predictions: Sequence[Prediction]
+    maps: Sequence[AttentionMaps]
+    network: NetworkSpec
+    channels: Optional[Sequence[int]] = None
+    cams: Optional[np.ndarray] = None
+
+    @property
+    def lines(self) -> List[Tuple[int, int]]:
+        """Number of the image and place in `shown_channels` of each line of the sheet."""
+        return [(row, place) for row in range(len(self.rows)) for place in range(len(self.shown_channels))]
+
+    @property
+    def shown_channels(self) -> List[Optional[int]]:
+        """Channel of each line of an image; None: the mean over all channels."""
+        return [None] if self.channels is None else list(self.channels)
 
 
-def board_pictures(rows, predictions, attentions, channels, cams, network):
-    """The sheet of each attention module alone, as images for a board by name; parameters as of `draw`."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    pictures = {}
-    for attention in attentions:
-        canvas = FigureCanvasAgg(draw(rows, predictions, [attention], channels, cams, network, BOARD_PANEL))
-        canvas.figure.set_dpi(BOARD_DPI)
-        canvas.draw()
-        pictures["masks/stage%d/module%d" % attention[1:3]] = np.asarray(canvas.buffer_rgba())[..., :3]
-    return pictures
-
-
-class Column(NamedTuple):
-    """A column of maps on a sheet: its title, maps (N, channels shown, h, w) and matplotlib's name of its colours."""
+class _Column(NamedTuple):
+    """A column of maps: its title, the maps (N, shown channels, h, w), and the name of a matplotlib colour map."""
 
     title: str
     maps: np.ndarray
     colours: str
 
 
-def columns_of(attentions, channels, formula):
-    """The groups of columns that share a scale: for each module its masks; its features before and after."""
-    for attention in attentions:
-        mask, before, after = (
-            maps.mean(axis=1, keepdims=True) if channels is None else maps[:, list(channels)] for maps in attention[3:]
-        )
-        where = "stage %d, module %d" % attention[1:3]
-        yield [Column("%s\nmask M (%d x %d)" % ((where,) + mask.shape[2:]), mask, "viridis")]
-        yield [Column(f"{where}\ntrunk T", before, "magma"), Column(f"{where}\n{formula}", after, "magma")]
+def upsample(maps: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scale a map (h, w) to the size of an image, bilinearly: float32 array (height, width)."""
+    return np.asarray(Image.fromarray(np.asarray(maps, np.float32)).resize((width, height), Image.BILINEAR))
 
 
-def draw(rows, predictions, attentions, channels, cams, network, panel=PANEL):
-    """A sheet as a matplotlib Figure; the last row of its axes are the scales.
+def module_pictures(sheet: Sheet) -> Dict[str, np.ndarray]:
+    """Return the sheet of each attention module alone, for a TensorBoard log: uint8 arrays (H, W, 3) by name."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    pictures = {}
+    for maps in sheet.maps:
+        canvas = FigureCanvasAgg(draw_sheet(sheet._replace(maps=[maps]), BOARD_PANEL))
+        canvas.figure.set_dpi(BOARD_DPI)
+        canvas.draw()
+        pictures[f"masks/stage{maps.stage}/module{maps.module}"] = np.asarray(canvas.buffer_rgba())[..., :3]
+    return pictures
+
+
+def draw_sheet(sheet: Sheet, panel: float = PANEL) -> Figure:
+    """Draw a sheet: a line for each image and channel, and under the columns their colour scales.
 
     Parameters
     ----------
-    rows : list of Row
-    predictions : list of evaluation.Prediction
-    attentions : list of masks.Attention
-    channels : sequence of int or None
-        A line of each image for each; None: the mean over all channels.
-    cams : array (N, h, w) or None
-        Grad-CAM, to be shown beside them.
-    network : NetworkSpec
+    sheet : Sheet
     panel : float
         Side of an image, in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     from matplotlib.figure import Figure
 
-    groups = list(columns_of(attentions, channels, "(1 + M) T" if network.attention_learning == "arl" else "M T"))
-    shown = [None] if channels is None else list(channels)
-    if cams is not None:
-        groups.insert(0, [Column("Grad-CAM\nof the prediction", np.repeat(cams[:, None], len(shown), 1), "inferno")])
-    lines = [(row, place) for row in range(len(rows)) for place in range(len(shown))]
+    groups, lines = list(_column_groups(sheet)), sheet.lines
     width = 1 + sum(map(len, groups))
     figure = Figure(figsize=(panel * width, (panel + 0.25) * len(lines) + 0.9), layout="constrained")
-    figure.suptitle(
-        (
-            f"Soft masks of Attention-{network.num_layers}: "
-            f"{('mean over the channels' if channels is None else 'channels ' + ', '.join(map(str, channels)))}"
-        ),
-        fontsize=9,
-    )
+    shown = "mean over the channels"
+    if sheet.channels is not None:
+        shown = f"channels {', '.join(map(str, sheet.channels))}"
+    figure.suptitle(f"Soft masks of Attention-{sheet.network.num_layers}: {shown}", fontsize=9)
     grid = figure.add_gridspec(len(lines) + 1, width, height_ratios=[1] * len(lines) + [0.07])
     for line, (row, place) in enumerate(lines):
-        _show_picture(figure.add_subplot(grid[line, 0]), rows[row], predictions[row], shown[place])
+        axes = figure.add_subplot(grid[line, 0])
+        _show_picture(axes, sheet.rows[row], sheet.predictions[row], sheet.shown_channels[place])
     first = 1
     for group in groups:
-        _show_group(figure, grid, first, group, rows, lines)
+        _show_group(figure, grid, first, group, sheet)
         first += len(group)
     return figure
 
 
-def _shown_size(picture):
-    """Height and width of an image on the sheet."""
+def _column_groups(sheet: Sheet) -> Iterator[List[_Column]]:
+    """Yield the groups of columns that share a colour scale.
+
+    They are Grad-CAM; for each module its mask; and for each module the features before and after the mask.
+    """
+    formula = "(1 + M) T" if sheet.network.attention_learning == "arl" else "M T"
+    if sheet.cams is not None:
+        cams = np.repeat(sheet.cams[:, None], len(sheet.shown_channels), axis=1)
+        yield [_Column("Grad-CAM\nof the prediction", cams, "inferno")]
+    for maps in sheet.maps:
+        mask, before, after = (_shown_maps(array, sheet.channels) for array in (maps.mask, maps.before, maps.after))
+        height, width = mask.shape[2:]
+        module = f"stage {maps.stage}, module {maps.module}"
+        yield [_Column(f"{module}\nmask M ({height} x {width})", mask, "viridis")]
+        yield [_Column(f"{module}\ntrunk T", before, "magma"), _Column(f"{module}\n{formula}", after, "magma")]
+
+
+def _shown_maps(maps: np.ndarray, channels: Optional[Sequence[int]]) -> np.ndarray:
+    """Return the shown channels of maps (N, C, h, w), or the mean over all channels as a single one."""
+    return maps.mean(axis=1, keepdims=True) if channels is None else maps[:, list(channels)]
+
+
+def _shown_size(picture: Image.Image) -> Tuple[int, int]:
+    """Return height and width of an image on the sheet."""
     width, height = picture.size
     scale = SHOWN_PIXELS / max(width, height)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def _show_picture(axis, row, prediction, channel):
+def _show_picture(axes: Any, row: Row, prediction: Prediction, channel: Optional[int]) -> None:
     height, width = _shown_size(row.picture)
-    axis.imshow(np.asarray(row.picture.resize((width, height), Image.BILINEAR)))
-    title = row.title if len(row.title) <= TITLE else "..." + row.title[3 - TITLE :]
-    axis.set_title(
-        f"{title}\n-> {prediction.classes[0]} ({100 * prediction.probabilities[0]:.1f} %)", fontsize=6, parse_math=False
-    )
-    axis.set(xticks=[], yticks=[])
+    axes.imshow(np.asarray(row.picture.resize((width, height), Image.BILINEAR)))
+    title = row.title if len(row.title) <= TITLE_LENGTH else "..." + row.title[3 - TITLE_LENGTH :]
+    answer = f"{prediction.classes[0]} ({100 * prediction.probabilities[0]:.1f} %)"
+    axes.set_title(f"{title}\n-> {answer}", fontsize=6, parse_math=False)
+    axes.set(xticks=[], yticks=[])
     if channel is not None:
-        axis.set_ylabel(f"channel {channel}", fontsize=6)
+        axes.set_ylabel(f"channel {channel}", fontsize=6)
 
 
-def _show_group(figure, grid, first, group, rows, lines):
-    """Draw columns of one scale, from column `first` of the grid on, with their bar in its last row."""
+def _show_group(figure: Figure, grid: Any, first: int, group: Sequence[_Column], sheet: Sheet) -> None:
+    """Draw the columns of a group, from column `first` of the grid on, and their colour scale in its last row."""
     from matplotlib.ticker import MaxNLocator
 
     low = min(float(column.maps.min()) for column in group)
     high = max(float(column.maps.max()) for column in group)
     for number, column in enumerate(group):
-        for line, (row, place) in enumerate(lines):
-            axis = figure.add_subplot(grid[line, first + number])
-            shown = axis.imshow(
-                upsample(column.maps[row, place], *_shown_size(rows[row].picture)),
+        for line, (row, place) in enumerate(sheet.lines):
+            axes = figure.add_subplot(grid[line, first + number])
+            shown = axes.imshow(
+                upsample(column.maps[row, place], *_shown_size(sheet.rows[row].picture)),
                 cmap=column.colours,
                 vmin=low,
                 vmax=high,
             )
-            axis.set(xticks=[], yticks=[])
+            axes.set(xticks=[], yticks=[])
             if line == 0:
-                axis.set_title(column.title, fontsize=6)
+                axes.set_title(column.title, fontsize=6)
     bar = figure.colorbar(
         shown,
         cax=figure.add_subplot(grid[-1, first : first + len(group)]),

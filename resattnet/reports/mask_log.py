@@ -1,37 +1,47 @@
-"""The masks of a run on its board: pictures of the same test images, after some of its epochs."""
+"""Log the soft masks of a network in training: pictures of the same test images, after some of the epochs."""
+
+from __future__ import annotations
 
 import collections
+from typing import Any, Callable, Dict, Iterable, List, Tuple
 
 import numpy as np
 from PIL import Image
 
-from ..data import datasets
+from ..data.image_set import DataFacts
 from ..evaluation.inference import compute_logits
 from ..evaluation.masks import soft_masks
 from ..evaluation.metrics import top_predictions
-from ..models.spec import NetworkSpec
+from ..runs.logs import RunLog
 from ..system.devices import device_of
 from ..system.errors import InputError
-from .mask_figures import Row, board_pictures
+from ..training.options import TrainingOptions
+from .mask_figures import Row, Sheet, module_pictures
 
 
-def one_of_each_class(batches, count, classes):
-    """The first images of a data set, in rounds over its classes: of each the first, then of each the second.
+def one_of_each_class(
+    batches: Iterable[Tuple[np.ndarray, np.ndarray]], count: int, classes: int
+) -> List[Tuple[int, np.ndarray, int]]:
+    """Choose images of a data set in rounds over its classes: the first of each class, then the second of each class.
 
     Parameters
     ----------
     batches : iterable of (images, int labels)
-        No more of it is read than is needed.
+        It is read only as far as needed.
     count : int
-        How many images.
+        Number of images to choose.
     classes : int
+        Number of classes.
 
     Returns
     -------
     list of (number, image, label)
-        The number is the image's place in the data set, from 0; fewer than `count` where that has not so many.
+        The number is the place of the image in the data set, from 0. The list is shorter than `count` if the data set
+        has fewer images.
     """
-    found, seen, number = {}, collections.Counter(), 0
+    found: Dict[Tuple[int, int], Tuple[int, np.ndarray, int]] = {}
+    seen: Dict[int, int] = collections.Counter()
+    number = 0
     wanted = {divmod(place, classes) for place in range(count)}
     for images, labels in batches:
         for image, label in zip(images, labels.tolist()):
@@ -45,29 +55,35 @@ def one_of_each_class(batches, count, classes):
 
 
 class MaskLog:
-    """Test images of a run, and the pictures that the masks of its network make of them.
+    """Hook of the training loop that logs the soft masks of the network for some test images.
 
-    The images are read once, as validation reads them. Nothing of the run is changed, no random number drawn.
+    The images are read once, as in validation. The hook changes nothing in the run and draws no random number.
 
     Parameters
     ----------
-    options : options.TrainingOptions
-    loader : loaders.ArrayLoader or dali.DaliLoader
-        That of validation.
+    options : TrainingOptions
+        `mask_images`, and the epochs to log by `shows_masks`.
+    loader : iterable loader
+        The loader of validation.
+    facts : DataFacts
+        Class names, mean and standard deviation of the data set.
+
+    Attributes
+    ----------
+    rows : list of Row
+        The images.
 
     Raises
     ------
     InputError
-        If there are fewer than `options.mask_images`.
+        If there are fewer than `options.mask_images` test images.
     """
 
-    def __init__(self, options, loader):
-        facts = datasets.describe_data(options.dataset, options.data_dir, options.data_format)
+    def __init__(self, options: TrainingOptions, loader: Any, facts: DataFacts) -> None:
         chosen = one_of_each_class(loader.epoch(0), options.mask_images, len(facts.classes))
         if len(chosen) < options.mask_images:
-            raise InputError(f"--mask-images {options.mask_images}: the data set has {len(chosen)} test images")
-        self._options = options
-        self._network, self._classes = NetworkSpec(len(facts.classes), **options.network), facts.classes
+            raise InputError(f"`mask_images={options.mask_images}`: the data set has {len(chosen)} test images")
+        self._options, self._classes = options, facts.classes
         numbers, images, labels = zip(*chosen)
         self._images, self._labels = np.stack(images), np.array(labels)
         pixels = self._images.transpose(0, 2, 3, 1) * np.array(facts.std) + np.array(facts.mean)
@@ -76,17 +92,32 @@ class MaskLog:
             for number, label, image in zip(numbers, labels, np.rint(255 * pixels).astype(np.uint8))
         ]
 
-    def __call__(self, epoch, step, log, make_net):
-        """Log the masks after an epoch, counted from 1, if the options ask for it: a hook of `training.loop.fit`."""
+    def __call__(self, epoch: int, step: int, log: RunLog, make_net: Callable[[], Any]) -> None:
+        """Log the masks after an epoch if `options.shows_masks` says so.
+
+        Parameters
+        ----------
+        epoch : int
+            Number of the epoch that has just been validated, from 1.
+        step : int
+            Number of updates so far.
+        log : RunLog
+        make_net : callable
+            Returns a new copy of the network in training, for inference.
+        """
         if self._options.shows_masks(epoch):
             log.pictures(step, self.pictures(make_net()))
 
-    def pictures(self, net):
-        """The sheet of each attention module of a network for inference, by its name on the board.
+    def pictures(self, net: Any) -> Dict[str, np.ndarray]:
+        """Return the sheet of each attention module of a network, by its name on the board.
 
-        It is made float32: float16 masks are not to be had from a graph for float32 images.
+        Parameters
+        ----------
+        net : AttentionNet
+            For inference. It is cast to float32, because MXNet cannot take the masks of a float16 network from a
+            graph for float32 images.
         """
         net.cast("float32")
         logits, _ = compute_logits(net, [(self._images, self._labels)], [device_of(net)])
         predictions = list(top_predictions(logits, self._classes, 1))
-        return board_pictures(self.rows, predictions, soft_masks(net, self._images), None, None, self._network)
+        return module_pictures(Sheet(self.rows, predictions, soft_masks(net, self._images), net.spec))

@@ -1,68 +1,77 @@
-"""The sheet of soft masks that a parameter file makes of images, and the same on the board."""
+"""Draw the soft masks of a parameter file for images, as a file and on TensorBoard."""
+
+from __future__ import annotations
 
 import contextlib
 import os
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
 
 from ..data.image_files import find_images
 from ..evaluation.classifier import Classifier, open_image
-from ..evaluation.masks import grad_cam, soft_masks
+from ..evaluation.masks import AttentionMaps, grad_cam, soft_masks
+from ..evaluation.metrics import Prediction
 from ..evaluation.model_file import load_model
 from ..models.packaged import packaged_names
 from ..runs.board import open_board, put_pictures
 from ..system.devices import choose_devices
 from ..system.errors import InputError
 from ..system.files import write_atomically, writing
-from .mask_figures import Row, board_pictures, draw
+from .mask_figures import Row, Sheet, draw_sheet, module_pictures
+from .options import MaskOptions
+
+DPI = 150
 
 
-def make_sheet(path, names, options):
+def make_sheet(
+    path: str, names: Sequence[str], options: MaskOptions
+) -> Tuple[str, List[Tuple[Row, Prediction]], List[AttentionMaps]]:
     """Draw the soft masks of a parameter file for images.
 
     Parameters
     ----------
     path : str
         The parameter file.
-    names : list of str
-        As of `images.find_images`; may be empty with `from_test`.
-    options : reports.options.MaskOptions
+    names : sequence of str
+        As for `image_files.find_images`. It may be empty if `options.from_test` is not 0.
+    options : MaskOptions
 
     Returns
     -------
     output : str
         The file that was written.
     predictions : list of (Row, Prediction)
-    attentions : list of masks.Attention
+    maps : list of AttentionMaps
 
     Raises
     ------
     InputError
-        If an image cannot be read, the network has no masks or not so many channels, or the sheet or the board cannot
-        be written.
+        If an image cannot be read, the network has no masks or fewer channels than asked for, or the sheet or the
+        board cannot be written.
     """
     devices, _ = choose_devices(0)
-    classifier = Classifier(load_model(path, options, devices))
-    rows = read_rows(classifier, names, options.from_test)
-    x = classifier.normalised(np.stack([row.pixels for row in rows]))
-    attentions = soft_masks(classifier.net, x)
-    check_channels(attentions, options.channels)
+    model = load_model(path, options, devices)
+    classifier = Classifier(model)
+    rows = _read_rows(classifier, names, options.from_test)
+    images = classifier.normalised(np.stack([row.pixels for row in rows]))
+    maps = soft_masks(model.net, images)
+    _check_channels(maps, options.channels)
     predictions = classifier.predict([row.pixels for row in rows], top=1)
-    cams = grad_cam(classifier.net, x) if options.grad_cam else None
-    shown = rows, predictions, attentions, options.channels, cams, classifier.model.network
-    figure = draw(*shown)
+    cams = grad_cam(model.net, images) if options.grad_cam else None
+    sheet = Sheet(rows, predictions, maps, model.network, options.channels, cams)
+    figure = draw_sheet(sheet)
     if options.board:
-        _put_on_board(options.board, path, classifier.model.description, board_pictures(*shown))
-    output = options.output
-    kind = os.path.splitext(output)[1][1:].lower()
-    with writing(f"--output {options.output}"):
-        write_atomically(output, lambda temporary: figure.savefig(temporary, format=kind, dpi=150))
-    return output, list(zip(rows, predictions)), attentions
+        _write_to_board(options.board, path, model.description, module_pictures(sheet))
+    kind = os.path.splitext(options.output)[1][1:].lower()
+    with writing(f"`output={options.output}`"):
+        write_atomically(options.output, lambda temporary: figure.savefig(temporary, format=kind, dpi=DPI))
+    return options.output, list(zip(rows, predictions)), maps
 
 
-def read_rows(classifier, names, from_test):
-    """The rows of files, then those of the first so many test images."""
+def _read_rows(classifier: Classifier, names: Sequence[str], from_test: int) -> List[Row]:
+    """Return the rows of image files, then those of the first `from_test` test images."""
     rows = []
     for name in find_images(names) if names else ():
         picture = open_image(name)
@@ -70,27 +79,26 @@ def read_rows(classifier, names, from_test):
     if from_test:
         test_set = classifier.model.images("test")
         if from_test > len(test_set.labels):
-            raise InputError(f"--from-test {from_test}: the data set has {len(test_set.labels)} test images")
+            raise InputError(f"`from_test={from_test}`: the data set has {len(test_set.labels)} test images")
         for number, (image, label) in enumerate(zip(test_set.images[:from_test], test_set.labels)):
-            picture = Image.fromarray(image)
-            rows.append(Row(f"test image {number}: {test_set.classes[label]}", picture, image))
+            title = f"test image {number}: {test_set.classes[label]}"
+            rows.append(Row(title, Image.fromarray(image), image))
     return rows
 
 
-def check_channels(attentions, channels):
-    """See that every mask has the channels; they may be None."""
-    fewest = min(attention.mask.shape[1] for attention in attentions)
+def _check_channels(maps: Sequence[AttentionMaps], channels: Optional[Sequence[int]]) -> None:
+    """Raise InputError if a mask lacks one of the channels."""
+    fewest = min(module.mask.shape[1] for module in maps)
     if channels and max(channels) >= fewest:
-        raise InputError(
-            f"--channels {','.join(map(str, channels))}: the narrowest masks have channels 0 to {fewest - 1}"
-        )
+        listed = ",".join(map(str, channels))
+        raise InputError(f"`channels={listed}`: the narrowest masks have channels 0 to {fewest - 1}")
 
 
-def _put_on_board(folder, path, description, pictures):
-    """In a folder of their run within this one: TensorBoard calls the events of its own folder '.'."""
+def _write_to_board(folder: str, path: str, description: Dict[str, Any], pictures: Dict[str, np.ndarray]) -> None:
+    """Write pictures to a board, in a folder of their own: TensorBoard calls a run in `folder` itself '.'."""
     name = os.path.splitext(os.path.basename(path))[0]
     run = name if name in packaged_names() else description.get("run", name)
-    with writing(f"--board {folder}"), contextlib.closing(
-        open_board(os.path.join(os.path.expanduser(folder), run + "_masks"))
+    with writing(f"`board={folder}`"), contextlib.closing(
+        open_board(os.path.join(os.path.expanduser(folder), f"{run}_masks"))
     ) as board:
         put_pictures(board, description.get("epoch", 0), pictures)

@@ -1,291 +1,274 @@
-"""A report of runs as one HTML page that needs nothing else: no network, no files, no script."""
+"""Render a report of runs as one HTML page that needs no network, no other file and no script.
+
+This module prepares the data of the page; the HTML and the style sheet are in `templates/`.
+"""
+
+from __future__ import annotations
 
 import base64
 import io
 import time
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
+import numpy as np
 from PIL import Image
 
-from . import figures
-from .html_parts import STYLE, duration, escape, folded, table
-from .run_report import compare_arguments
+from ..evaluation.results import ModelResult
+from .curves import Curve, draw_curves
+from .evaluation_figures import confusion_matrix
+from .figure_style import MARKERS, colour, to_svg
+from .options import ReportOptions
+from .run_report import ReportedRun, compare_arguments
 
-PICTURE = 128  # pixels at most of a side of a hard image
-FOLDED = 20  # tables of more classes are folded away
+PICTURE_SIDE = 128  # pixels; larger images are shrunk to that
+FOLDED_CLASSES = 20  # a table of more classes is folded
 
-# Title, what the axis says, whether it may be logarithmic, columns of the CSV (a second, if there, is dashed), a note.
+
+class Chart(NamedTuple):
+    """A chart of the page.
+
+    Attributes
+    ----------
+    title, label : str
+        Heading of the chart, and name of the values.
+    log_scale : bool
+        Whether the axis of the values may be logarithmic.
+    columns : tuple of str
+        Columns of the CSV. The first is drawn as a solid line and the others as dashed lines.
+    note : str
+        Explanation below the chart.
+    """
+
+    title: str
+    label: str
+    log_scale: bool
+    columns: Tuple[str, ...]
+    note: str
+
+
 CHARTS = (
-    ("Loss", "cross-entropy, nats", True, ("validation_loss", "train_loss"), "Solid: validation; dashed: training."),
-    ("Top-1 of validation", "share of the images", False, ("validation_top1", "validation_ema_top1"), ""),
-    ("Learning rate", "learning rate", True, ("learning_rate",), "At the last step of each epoch."),
-    ("Speed of training", "images/s", False, ("samples_per_second",), "Validation aside."),
+    Chart(
+        "Loss",
+        "cross-entropy, nats",
+        True,
+        ("validation_loss", "train_loss"),
+        "Solid: validation; dashed: training.",
+    ),
+    Chart(
+        "Top-1 on the validation images",
+        "fraction of the images",
+        False,
+        ("validation_top1", "validation_ema_top1"),
+        "",
+    ),
+    Chart("Learning rate", "learning rate", True, ("learning_rate",), "At the last step of each epoch."),
+    Chart("Training speed", "images/s", False, ("samples_per_second",), "Without validation."),
 )
 
-# Options with which the training loss is not that of the labels.
-OTHER_LOSS = ("mix_up", "cutmix", "epsilon", "label_noise", "teacher")
+# Options with which the training loss is not the loss against the labels of the data set.
+_OTHER_TRAINING_LOSS = ("mix_up", "cutmix", "epsilon", "label_noise", "teacher")
 
 
-def _named(number, record):
-    """A run's mark, in its colour, and its name."""
-    return f'<span class="mark" style="color: var(--run-{number})" aria-hidden="true">{figures.MARKERS[number % len(figures.MARKERS)][1]}</span>{escape(record.label)}'
-
-
-def _what(record):
-    """What a run trains, in a few words."""
-    options = record.options
-    return f"{options['dataset']}, Attention-{options['num_layers']}, {options['widths']}" if options else ""
-
-
-def _total(record):
-    return f" of {record.options['epochs']}" if record.options else ""
-
-
-def render(records, options):
-    """The page of runs.
+def render(runs: Sequence[ReportedRun], options: ReportOptions) -> str:
+    """Return the page of runs, as HTML.
 
     Parameters
     ----------
-    records : list of report.RunRecord
+    runs : sequence of ReportedRun
         At least one.
-    options : reports.options.ReportOptions
-
-    Returns
-    -------
-    str
+    options : ReportOptions
     """
-    labels = [record.label for record in records]
-    title = "Training of " + (" and ".join(labels) if len(labels) < 3 else f"{len(labels)} runs")
-    palette = [figures.colour(number) for number in range(len(records))]
-    style = STYLE % {
-        theme: " ".join(f"--run-{number}: {pair[side]};" for number, pair in enumerate(palette))
-        for side, theme in enumerate(("light", "dark"))
+    import jinja2  # here because nothing but a report needs it
+
+    labels = [run.label for run in runs]
+    named = " and ".join(labels) if len(labels) < 3 else f"{len(labels)} runs"
+    differing, common = compare_arguments(runs)
+    evaluated = [_Evaluated(number, run, run.result) for number, run in enumerate(runs) if run.result]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(__package__),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html").render(
+        title=f"Training of {named}",
+        written=time.strftime("%Y-%m-%d %H:%M"),
+        colours=[colour(number) for number in range(len(runs))],
+        labels=labels,
+        runs=[_describe_run(number, run) for number, run in enumerate(runs)],
+        remarks=[(run.label, remark) for run in runs for remark in run.remarks],
+        charts=_charts(runs) if any(run.rows for run in runs) else [],
+        differing=differing,
+        common=common,
+        evaluate=options.evaluate,
+        class_tables=_class_tables(evaluated),
+        results=[_describe_result(*each, options.hardest) for each in evaluated],
+    )
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as text, such as "59.4 s", "2 min 08 s" or "1 h 00 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _describe_run(number: int, run: ReportedRun) -> Dict[str, Any]:
+    """Return what the page shows of a run in its table and legends."""
+    options = run.options
+    network = f"{options['dataset']}, Attention-{options['num_layers']}, {options['widths']}" if options else ""
+    return {
+        "number": number,
+        "mark": MARKERS[number % len(MARKERS)][1],
+        "label": run.label,
+        "network": network,
+        "total": options["epochs"] if options else None,
+        "epochs": list(_describe_epochs(run)),
     }
-    return """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>{}</title>
-<style>{}</style>
-</head>
-<body>
-<header><h1>{}</h1><p>Written on {}.</p></header>
-<main>
-{}
-</main>
-</body>
-</html>
-""".format(
-        escape(title),
-        style,
-        escape(title),
-        time.strftime("%Y-%m-%d %H:%M"),
-        "\n".join(
-            (_figures(records), _remarks(records), _curves(records), _arguments(records), _outcomes(records, options))
-        ),
-    )
 
 
-def _figures(records):
-    rows = []
-    for number, record in enumerate(records):
-        title = f'{_named(number, record)}<br><span class="soft">{escape(_what(record))}</span>'
-        for name, row, what in (
-            ("best", record.best, "validation"),
-            ("last", record.last, "validation"),
-            ("best of the moving average", record.best_ema, "validation_ema"),
-        ):
-            if row:
-                rows.append(
-                    [
-                        title if name == "best" else f'<span class="soft">{escape(record.label)}</span>',
-                        name,
-                        f"{row['epoch']}{escape(_total(record))}",
-                    ]
-                    + [f"{row[key]:.4f}" for key in (what + "_top1", what + "_top5", what + "_loss", "train_loss")]
-                    + [duration(record.seconds(row))]
-                )
-        if not record.rows:
-            rows.append([title, "no epoch yet"] + [""] * 6)
-    return f"<section><h2>Best and last</h2>{table(('run', 'which', 'epoch', 'top-1', 'top-5', 'loss', 'training loss', 'training time'), rows, 'On all validation images, each once. Best: of the highest top-1. Time: of training alone, until that epoch.', range(2, 8))}</section>"
+def _describe_epochs(run: ReportedRun) -> Iterator[Dict[str, Any]]:
+    """Yield the best and the last epoch of a run, and the best of the moving average."""
+    for which, row, prefix in (
+        ("best", run.best, "validation"),
+        ("last", run.last, "validation"),
+        ("best of the moving average", run.best_ema, "validation_ema"),
+    ):
+        if row:
+            yield {
+                "which": which,
+                "number": row["epoch"],
+                "figures": [row[name] for name in (f"{prefix}_top1", f"{prefix}_top5", f"{prefix}_loss", "train_loss")],
+                "time": format_duration(run.seconds(row)),
+            }
 
 
-def _remarks(records):
-    remarks = [f"<li>{escape(record.label)}: {escape(remark)}</li>" for record in records for remark in record.remarks]
-    return f"<section><h2>Remarks</h2><ul>{''.join(remarks)}</ul></section>" if remarks else ""
+# Charts
 
 
-def _curves(records):
-    if not any(record.rows for record in records):
-        return ""
-    legend = "".join(
-        f'<li>{_named(number, record)} <span class="soft">{escape(_what(record))}</span></li>'
-        for number, record in enumerate(records)
-    )
-    softened = [record.label for record in records if record.options and any(map(record.options.get, OTHER_LOSS))]
-    averaged = [record.label for record in records if record.best_ema]
+def _charts(runs: Sequence[ReportedRun]) -> List[Dict[str, Any]]:
+    """Return title, SVG and notes of each chart."""
     charts = []
-    for number, (title, label, log_scale, columns, note) in enumerate(CHARTS):
-        lines = [
-            (run, [row["epoch"] for row in record.rows], [row[column] for row in record.rows], place > 0)
-            for run, record in enumerate(records)
-            for place, column in enumerate(columns)
-            if record.rows and column in record.rows[0]
+    for number, chart in enumerate(CHARTS):
+        curves = [
+            Curve(index, [row["epoch"] for row in run.rows], [row[column] for row in run.rows], dashed=place > 0)
+            for index, run in enumerate(runs)
+            for place, column in enumerate(chart.columns)
+            if run.rows and column in run.rows[0]
         ]
-        if "train_loss" in columns and softened:
-            note += (
-                f" The training loss of {', '.join(softened)} is against mixed, smoothed or noisy labels or a "
-                "teacher: compare only its validation loss."
-            )
-        if "validation_ema_top1" in columns and averaged:
-            note += (
-                f"Dashed: the moving average of the parameters of {', '.join(averaged)}, with batch "
-                "normalisation's running statistics as those have them."
-            )
+        figure = draw_curves(curves, chart.label, chart.log_scale)
         charts.append(
-            f"<figure><h3>{title}</h3>{figures.to_svg(figures.curves(lines, label, log_scale), f'chart{number}', _described(title, records, columns[0]), len(records))}<figcaption>{escape(note)}</figcaption></figure>"
+            {
+                "title": chart.title,
+                "svg": to_svg(figure, f"chart{number}", _chart_in_words(chart, runs), len(runs)),
+                "notes": list(_chart_notes(chart, runs)),
+            }
         )
-    return (
-        f'<section><h2>Curves</h2><ul class="legend">{legend}</ul><div class="charts">{"".join(charts)}</div></section>'
-    )
+    return charts
 
 
-def _described(title, records, column):
-    """What a chart shows, in words."""
-    return "{} by epoch. {}".format(
-        title,
-        " ".join(
-            (
-                f"{record.label}: from {record.rows[0][column]:.4g} after epoch 1 to {record.last[column]:.4g} after "
-                f"epoch {record.last['epoch']}."
+def _chart_notes(chart: Chart, runs: Sequence[ReportedRun]) -> Iterator[str]:
+    if chart.note:
+        yield chart.note
+    if "train_loss" in chart.columns:
+        other = [run.label for run in runs if run.options and any(map(run.options.get, _OTHER_TRAINING_LOSS))]
+        if other:
+            yield (
+                f"The training loss of {', '.join(other)} is against mixed, smoothed or noisy labels or a teacher: "
+                "compare only its validation loss."
             )
-            for record in records
-            if record.rows
-        ),
-    )
-
-
-def _arguments(records):
-    differing, common = compare_arguments(records)
-    content = ""
-    if differing:
-        content += table(
-            ["argument"] + [record.label for record in records],
-            [[f"<code>{escape(flag)}</code>"] + list(map(escape, values)) for flag, values in differing.items()],
-        )
-    elif records[1:] and common:
-        content += "<p>They differ in none.</p>"
-    if common:
-        content += folded(
-            f"{len(common)} arguments{' that all of them share' * bool(records[1:])}",
-            table(
-                ("argument", "value"),
-                [[f"<code>{escape(flag)}</code>", escape(value)] for flag, value in common.items()],
-            ),
-        )
-    return f"<section><h2>Arguments</h2>{content or '<p>No run has a state to read them from.</p>'}</section>"
-
-
-# ---- the best parameters on the test images ----
-
-
-def _outcomes(records, options):
-    head = "<section><h2>The best parameters on the test images</h2>%s</section>"
-    if not options.evaluate:
-        return head % "<p>Left out, as <code>--evaluate 0</code> asked: confusions, classes and the hardest images.</p>"
-    runs = [(number, record) for number, record in enumerate(records) if record.result]
-    if not runs:
-        return head % "<p>None could be evaluated: see the remarks above.</p>"
-    return head % (_classes(runs) + "".join(_outcome(number, record, options.hardest) for number, record in runs))
-
-
-def _classes(runs):
-    """Accuracy of each class, the runs of the same classes side by side."""
-    content = ""
-    groups = {}
-    for number, record in runs:
-        groups.setdefault(record.result.classes, []).append((number, record))
-    for classes, group in groups.items():
-        rows = []
-        for index, name in enumerate(classes):
-            images = [int(record.result.evaluation.confusion[index].sum()) for _, record in group]
-            shares = [record.result.evaluation.class_accuracy[index] for _, record in group]
-            rows.append(
-                [escape(name), " / ".join(map(str, dict.fromkeys(images)))]
-                + [
-                    (
-                        f'{share:.4f}<span class="track"><span class="bar" style="width: {100 * share:.1f}%; '
-                        f'background: var(--run-{number})"></span></span>'
-                    )
-                    if count
-                    else "no images"
-                    for (number, _), share, count in zip(group, shares, images)
-                ]
+    if "validation_ema_top1" in chart.columns:
+        averaged = [run.label for run in runs if run.best_ema]
+        if averaged:
+            yield (
+                f"Dashed: the moving average of the parameters of {', '.join(averaged)}, with the running statistics "
+                "of batch normalisation of the parameters themselves."
             )
-        content += folded(
-            f"{len(classes)} classes of {', '.join((record.label for _, record in group))}",
-            table(
-                ["class", "images"] + [record.label for _, record in group],
-                rows,
-                "Share of a class's images that is recognised.",
-                (1,),
-            ),
-            len(classes) <= FOLDED,
-        )
-    return "<h3>Accuracy by class</h3>" + content
 
 
-def _outcome(number, record, count):
-    measured, classes, hardest = record.result.evaluation, record.result.classes, record.result.hardest_images(count)
-    name = f"run{number}"
-    wrong = [
-        [escape(classes[true]), escape(classes[predicted]), str(count)]
-        for true, predicted, count in measured.mistakes()
+def _chart_in_words(chart: Chart, runs: Sequence[ReportedRun]) -> str:
+    column = chart.columns[0]
+    sentences = [f"{chart.title} by epoch."]
+    for run in runs:
+        if run.rows:
+            first, last = run.rows[0], run.rows[-1]
+            sentences.append(
+                f"{run.label}: from {first[column]:.4g} after epoch 1 to {last[column]:.4g} after epoch "
+                f"{last['epoch']}."
+            )
+    return " ".join(sentences)
+
+
+# The best parameters on the test images
+
+
+class _Evaluated(NamedTuple):
+    """A run whose best parameters were evaluated, with its number on the page."""
+
+    number: int
+    run: ReportedRun
+    result: ModelResult
+
+
+def _class_tables(evaluated: Sequence[_Evaluated]) -> List[Dict[str, Any]]:
+    """Return tables of the accuracy by class, one for all runs with the same classes."""
+    groups: Dict[Tuple[str, ...], List[_Evaluated]] = {}
+    for each in evaluated:
+        groups.setdefault(each.result.classes, []).append(each)
+    return [
+        {
+            "title": f"{len(classes)} classes of {', '.join(each.run.label for each in group)}",
+            "open": len(classes) <= FOLDED_CLASSES,
+            "labels": [each.run.label for each in group],
+            "rows": [_class_row(label, name, group) for label, name in enumerate(classes)],
+        }
+        for classes, group in groups.items()
     ]
-    confusion = figures.to_svg(
-        figures.confusion_matrix(measured.confusion, classes),
-        name,
-        (
-            f"Confusion matrix of {record.label}: {measured.confusion.trace()} of {measured.samples} images on the "
-            "diagonal. "
-            f"{'Most frequent: ' + '; '.join((f'{classes[true]} taken for {classes[predicted]}, {count}' for true, predicted, count in measured.mistakes(3)))}"
-        ),
-    )
-    return """<article class="card"><h3>{title}</h3>
-<p>Best parameters, {samples} test images: top-1 {top1:.4f}, top-5 {top5:.4f}, loss {loss:.4f}.</p>
-<div class="outcome{many}"><figure>{confusion}<figcaption>Images by true and predicted class. Blue: right, by the share
-of the class; orange: mistakes, by the root of theirs. Empty: none.</figcaption></figure>
-<div><h4>Most often mistaken</h4>{wrong}</div></div>{hardest}</article>""".format(
-        title=_named(number, record),
-        samples=measured.samples,
-        top1=measured.top1,
-        top5=measured.top5,
-        loss=measured.loss,
-        many=" many" * (len(classes) > FOLDED),
-        confusion=confusion,
-        wrong=table(("true", "taken for", "images"), wrong, "", (2,)) if wrong else "<p>Nothing.</p>",
-        hardest=_hardest(hardest) if hardest else "",
-    )
 
 
-def _hardest(images):
-    items = "".join(
-        (
-            f'<li><figure><img src="{_png(image.image)}" alt="Test image {image.index}, {escape(image.true)}"><figcaption><strong>{escape(image.true)}</strong><br>{("right:" if image.true == image.predicted else "taken for")} '
-            f"{escape(image.predicted)}<br>at {image.probability:.4f}<br>loss {image.loss:.3f}<br>no. {image.index}</figcaption></figure></li>"
-        )
-        for image in images
-    )
-    return (
-        "<h4>Hardest images</h4><p>Those of the highest loss: the true class, what it was taken for and how "
-        f'probable that seemed; its number in the test set, from 0.</p><ul class="hard">{items}</ul>'
-    )
+def _class_row(label: int, name: str, group: Sequence[_Evaluated]) -> Dict[str, Any]:
+    images = [int(each.result.evaluation.confusion[label].sum()) for each in group]
+    accuracies = [each.result.evaluation.class_accuracy[label] for each in group]
+    return {
+        "name": name,
+        "images": " / ".join(map(str, dict.fromkeys(images))),
+        "cells": [
+            (each.number, accuracy if count else None) for each, accuracy, count in zip(group, accuracies, images)
+        ],
+    }
 
 
-def _png(pixels):
-    """An image as the address of an <img>."""
+def _describe_result(number: int, run: ReportedRun, result: ModelResult, hardest: int) -> Dict[str, Any]:
+    """Return what the page shows of the best parameters of a run."""
+    evaluation, classes = result.evaluation, result.classes
+    mistakes = [(classes[true], classes[predicted], count) for true, predicted, count in evaluation.mistakes()]
+    words = (
+        f"Confusion matrix of {run.label}: {evaluation.confusion.trace()} of {evaluation.samples} images on the "
+        "diagonal."
+    )
+    if mistakes:
+        frequent = "; ".join(f"{true} taken for {predicted}, {count}" for true, predicted, count in mistakes[:3])
+        words += f" Most frequent mistakes: {frequent}"
+    return {
+        "run": _describe_run(number, run),
+        "samples": evaluation.samples,
+        "top1": evaluation.top1,
+        "top5": evaluation.top5,
+        "loss": evaluation.loss,
+        "many_classes": len(classes) > FOLDED_CLASSES,
+        "svg": to_svg(confusion_matrix(evaluation.confusion, classes), f"run{number}", words),
+        "mistakes": mistakes,
+        "hardest": [(image, _png_address(image.image)) for image in result.hardest_images(hardest)],
+    }
+
+
+def _png_address(pixels: np.ndarray) -> str:
+    """Return an image (H, W, 3) as a PNG in a `data:` URL."""
     picture, file = Image.fromarray(pixels), io.BytesIO()
-    picture.thumbnail((PICTURE, PICTURE))
+    picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
     picture.save(file, "PNG")
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

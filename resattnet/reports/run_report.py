@@ -1,11 +1,13 @@
-"""What a report says of runs, as plain data: from their CSV, their state and their best parameters.
+"""Collect what a report shows of runs, from their CSV, their state and their best parameters.
 
-`collect` reads; `report_page.render` makes HTML of what it gives.
+`collect` reads the files; `report_page.render` makes an HTML page of the result.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..evaluation import results
 from ..evaluation.options import TestOptions
@@ -14,146 +16,149 @@ from ..system.devices import choose_devices
 from ..system.errors import InputError
 from ..system.options import flag_name, flag_value
 from ..training.options import TrainingOptions
+from .options import ReportOptions
 
 UNKNOWN = "unknown"
+_TOP1_ROUNDING = 5e-5  # top-1 is shown with four digits
 
 
-class RunRecord(NamedTuple):
-    """All that a report says of a run.
+class ReportedRun(NamedTuple):
+    """A run in a report.
 
     Attributes
     ----------
     label : str
-        Its name; the folder where another run of the report has the same name.
+        Name of the run; its folder if another run of the report has the same name.
     folder : str or None
-        That of its parameters and states, if it is there.
+        Folder of the parameters and states; None if it does not exist.
     rows, options, remarks
-        Those of `runs.Logs`.
+        As of `runs.history.RunHistory`.
     result : ModelResult or None
-        Of the best parameters on the test set.
+        Evaluation of the best parameters on the test images; None where there is none.
     """
 
     label: str
     folder: Optional[str]
-    rows: list
-    options: Any
-    remarks: list
+    rows: List[Dict[str, Any]]
+    options: Optional[Dict[str, Any]]
+    remarks: List[str]
     result: Optional[results.ModelResult] = None
 
     @property
-    def best(self):
-        """The row of the highest top-1, the first of equal ones; None before the first."""
+    def best(self) -> Optional[Dict[str, Any]]:
+        """Row of the highest top-1, the first if several have it; None before the first epoch is whole."""
         return max(self.rows, key=lambda row: row["validation_top1"], default=None)
 
     @property
-    def best_ema(self):
-        """The row of the highest top-1 of the moving average; None without one."""
-        return max(
-            (row for row in self.rows if "validation_ema_top1" in row),
-            key=lambda row: row["validation_ema_top1"],
-            default=None,
-        )
+    def best_ema(self) -> Optional[Dict[str, Any]]:
+        """Row of the highest top-1 of the moving average of the parameters; None without a moving average."""
+        averaged = [row for row in self.rows if "validation_ema_top1" in row]
+        return max(averaged, key=lambda row: row["validation_ema_top1"], default=None)
 
     @property
-    def last(self):
-        """The newest row; None before the first."""
+    def last(self) -> Optional[Dict[str, Any]]:
+        """Row of the last whole epoch; None before the first."""
         return self.rows[-1] if self.rows else None
 
-    def seconds(self, row):
-        """Wall seconds of training, validation aside, from the first epoch to that of a row."""
+    def seconds(self, row: Dict[str, Any]) -> float:
+        """Return the time spent on training, without validation, up to the epoch of a row, in seconds."""
         return sum(each["seconds"] for each in self.rows[: row["epoch"]])
 
 
-def collect(names, options, say=None):
-    """Read what there is of runs.
+def collect(
+    names: Sequence[str], options: ReportOptions, say: Optional[Callable[[str], None]] = None
+) -> List[ReportedRun]:
+    """Read what is known of runs.
 
     Parameters
     ----------
-    names : list of str
-        Names or folders of runs; one given twice counts once.
-    options : reports.options.ReportOptions
+    names : sequence of str
+        Names or folders of runs. A run that is named twice is read once.
+    options : ReportOptions
     say : callable, optional
-        Called with a line before what takes long.
-
-    Returns
-    -------
-    list of RunRecord
+        Called with a line of text before each evaluation.
 
     Raises
     ------
     InputError
-        If a run is not there, its CSV is damaged, or the devices are not there.
+        If a run does not exist, its CSV is damaged, or the devices do not exist.
     """
-    found = {}
-    for run in names:
-        name, folder = history.find_run(run, options.log_dir, options.model_dir)
+    found: Dict[str, Tuple[str, Optional[str]]] = {}
+    for given in names:
+        name, folder = history.find_run(given, options.log_dir, options.model_dir)
         found.setdefault(os.path.realpath(folder) if folder else name, (name, folder))
     if options.evaluate:
         choose_devices(options.num_gpus)
-    names = [name for name, _ in found.values()]
-    records = []
+    found_names = [name for name, _ in found.values()]
+    runs = []
     for name, folder in found.values():
-        label = name if names.count(name) == 1 else folder or name + ", logs only"
-        record = RunRecord(label, folder, *history.read_history(name, folder, options.log_dir))
+        label = name
+        if found_names.count(name) > 1:
+            label = folder or f"{name}, logs only"
+        run = ReportedRun(label, folder, *history.read_history(name, folder, options.log_dir))
         if options.evaluate and folder:
-            record = record._replace(result=_evaluate(record, options, say))
-        records.append(record)
-    return records
+            run = run._replace(result=_evaluate(run, folder, options, say))
+        runs.append(run)
+    return runs
 
 
-def _effective(options):
-    """All arguments of a run's state, with what it lacks and what the defaults come to."""
+def compare_arguments(runs: Sequence[ReportedRun]) -> Tuple[Dict[str, List[str]], Dict[str, str]]:
+    """Return the arguments that differ between runs and those that do not, without the name of the run.
+
+    Returns
+    -------
+    differing : dict of str to list of str
+        By flag the value of each run, `UNKNOWN` for a run without a state.
+    common : dict of str to str
+        By flag the value of all runs that have a state.
+    """
+    arguments = [_effective_options(run.options) if run.options else None for run in runs]
+    names = dict.fromkeys(name for options in arguments if options for name in options if name != "name")
+    differing, common = {}, {}
+    for name in names:
+        values = [_as_text(options, name) if options else UNKNOWN for options in arguments]
+        known = set(values) - {UNKNOWN}
+        if len(known) > 1:
+            differing[flag_name(name)] = values
+        else:
+            common[flag_name(name)] = known.pop()
+    return differing, common
+
+
+def _effective_options(options: Dict[str, Any]) -> Dict[str, Any]:
+    """Return all arguments of a run's state, with defaults for those that the state lacks."""
     try:
         return TrainingOptions(**options).effective
-    except (InputError, TypeError):  # of an older version, which allowed or had what this one does not
+    except (InputError, TypeError):  # written by a version that had or allowed other options
         defaults = {spec.name: spec.default for spec in dataclasses.fields(TrainingOptions)}
         return dict(defaults, **options)
 
 
-def _written(options, name):
-    """An argument of a run, which may have none of that name; `default` is what was left to the program."""
+def _as_text(options: Dict[str, Any], name: str) -> str:
+    """Return an argument of a run as text; `default` if the program chose the value, `none` if there is no value."""
     if options.get(name) is None:
         spec = TrainingOptions.__dataclass_fields__.get(name)
         return "default" if spec and spec.metadata["unset"] else "none"
     return flag_value(options[name])
 
 
-def compare_arguments(records):
-    """The arguments that differ between runs, and those that do not; the run's name is left out.
-
-    Returns
-    -------
-    differing : dict of str to list of str
-        By flag; a value for each run, `UNKNOWN` for one without state.
-    common : dict of str to str
-    """
-    known = [record.options and _effective(record.options) for record in records]
-    differing, common = {}, {}
-    for name in dict.fromkeys(name for options in known if options for name in options):
-        values = [_written(options, name) if options else UNKNOWN for options in known]
-        told = set(values) - {UNKNOWN}
-        if name != "name" and len(told) > 1:
-            differing[flag_name(name)] = values
-        elif name != "name":
-            common[flag_name(name)] = told.pop()
-    return differing, common
-
-
-def _evaluate(record, options, say):
-    """The `ModelResult` of a run's best parameters; None, and a remark, where that cannot be had."""
-    path = os.path.join(record.folder, "best.params")
+def _evaluate(
+    run: ReportedRun, folder: str, options: ReportOptions, say: Optional[Callable[[str], None]]
+) -> Optional[results.ModelResult]:
+    """Evaluate the best parameters of a run; where that is impossible, add a remark to the run and return None."""
+    path = os.path.join(folder, "best.params")
     testing = TestOptions(data_dir=options.data_dir, batch_size=options.batch_size, num_gpus=options.num_gpus)
     try:
         if say and os.path.exists(path):
             say(f"evaluating {path}")
         result = results.evaluate_file(path, testing, download=False)
     except InputError as error:
-        record.remarks.append(f"the best parameters could not be evaluated: {error!s}")
+        run.remarks.append(f"the best parameters could not be evaluated: {error!s}")
         return None
-    top1 = result.evaluation.top1
-    if record.best and abs(top1 - record.best["validation_top1"]) > 5e-5:
-        record.remarks.append(
-            f"best.params has top-1 {top1:.4f} on the test images that are here, the logs say "
-            f"{record.best['validation_top1']:.4f}"
+    top1, best = result.evaluation.top1, run.best
+    if best and abs(top1 - best["validation_top1"]) > _TOP1_ROUNDING:
+        run.remarks.append(
+            f"best.params has top-1 {top1:.4f} on the test images that are here, but "
+            f"{best['validation_top1']:.4f} in the logs"
         )
     return result

@@ -183,7 +183,8 @@ def test_the_sheet_shows_the_masks(channels, small):
     pixels = datasets.load_images("digits", None, "test").images
     rows = [mask_figures.Row(f"picture {n}", Image.fromarray(pixels[n]).resize((64, 48)), pixels[n]) for n in range(2)]
     guesses = [Prediction(("cat",), (0,), (0.5,)), Prediction(("owl",), (1,), (0.75,))]
-    figure = mask_figures.draw(rows, guesses, found, channels, cams, NetworkSpec(10, 56, attention_learning="nal"))
+    network = NetworkSpec(10, 56, attention_learning="nal")
+    figure = mask_figures.draw_sheet(mask_figures.Sheet(rows, guesses, found, network, channels, cams))
     panels = [axis for axis in figure.axes if axis.get_images()]
     lines = 2 * len(channels or [0])
     assert len(panels) == lines * (1 + 1 + 3 * 3)

@@ -20,7 +20,7 @@ from resattnet.evaluation.results import ModelResult, compare_with_first, evalua
 from resattnet.evaluation.results_json import result_to_json, results_to_json
 from resattnet.models import parameters, spec
 from resattnet.models.zoo import get_attention_cifar
-from resattnet.reports import figures
+from resattnet.reports import figure_style, image_grids
 from resattnet.reports.evaluation_files import write_results
 from resattnet.system import files
 from resattnet.system.mxnet import mx
@@ -178,8 +178,8 @@ def test_text_and_files_say_the_same(home, call, tmp_path):
 
 def test_the_hardest_sheet_has_those_images(home, monkeypatch, tmp_path):
     drawn = []
-    monkeypatch.setattr(figures, "image_sheet", lambda images, captions: drawn.append((images, captions)))
-    monkeypatch.setattr(figures, "save", lambda figure, path: None)
+    monkeypatch.setattr(image_grids, "image_sheet", lambda images, captions: drawn.append((images, captions)))
+    monkeypatch.setattr(figure_style, "save", lambda figure, path: None)
     found = evaluate_files([home.path("a")], Testing(num_gpus=0))
     document = results_to_json(found)
     write_results(found, document, str(tmp_path))

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import types
 import warnings
 
 import numpy as np
@@ -17,8 +18,13 @@ from helpers.scripts import ROOT, refused, script
 from resattnet.data import datasets
 from resattnet.data.transforms import Transform
 from resattnet.evaluation.model_file import load_model
-from resattnet.export import onnx_graph, targets
+from resattnet.export import network_graph, onnx_graph, sources, symbol, targets
+from resattnet.export import onnx as onnx_target
+from resattnet.export.comparison import Export, compare
+from resattnet.export.export_file import export_file
+from resattnet.export.onnx import export_onnx
 from resattnet.export.options import ExportOptions
+from resattnet.export.symbol import export_symbol
 from resattnet.models import parameters
 from resattnet.models.graphs import quantize
 from resattnet.models.zoo import get_attention_cifar, get_attention_net
@@ -71,7 +77,7 @@ def assert_same(given, expected):
 def test_onnx_gives_the_logits_of_the_network(depth, variant, tmp_path):
     path, x = str(tmp_path / "net.onnx"), digits(8)
     net = initialised(get_attention_cifar(10, depth, widths="thin", **variant))
-    comparison = targets.export_onnx(net, path, images=x)
+    comparison = export_onnx(net, path, images=x)
     expected = net(mx.nd.array(x)).asnumpy()
     for count in (1, 3, 8):  # any batch size
         assert_same(run(path, x[:count]), expected[:count])
@@ -88,7 +94,7 @@ def test_onnx_gives_the_logits_of_the_network(depth, variant, tmp_path):
 def test_sizes_that_do_not_divide(size, tmp_path):
     net, path = initialised(get_attention_cifar(10, 56, widths="thin")), str(tmp_path / "net.onnx")
     x = images(2, 3, *np.broadcast_to(size, 2))
-    targets.export_onnx(net, path, size, images=x.asnumpy())
+    export_onnx(net, path, size, images=x.asnumpy())
     assert_same(run(path, x.asnumpy()), net(x).asnumpy())
 
 
@@ -123,11 +129,11 @@ def test_another_interpolation_is_caught(tmp_path, monkeypatch):
 
     path = str(tmp_path / "wrong.onnx")
     onnx.save(wrong_model(net, 32, 32), path)
-    wrong = targets.compare_logits(run(path, x), net(mx.nd.array(x)).asnumpy())
-    assert wrong.error > 100 * targets.TOLERANCE * wrong.largest
-    monkeypatch.setattr(targets, "make_model", wrong_model)
+    wrong = compare(run(path, x), net(mx.nd.array(x)).asnumpy())
+    assert wrong.error > 100 * targets.TARGETS["onnx"].tolerance * wrong.largest
+    monkeypatch.setattr(onnx_target, "make_model", wrong_model)
     with pytest.raises(RuntimeError, match="net.onnx is not written: its logits are not the network's"):
-        targets.export_onnx(net, str(tmp_path / "net.onnx"), images=x)
+        export_onnx(net, str(tmp_path / "net.onnx"), images=x)
     assert os.listdir(str(tmp_path)) == ["wrong.onnx"]
 
 
@@ -146,13 +152,13 @@ def test_another_interpolation_is_caught(tmp_path, monkeypatch):
 def test_onnx_of_every_depth_and_stem(build, depth, widths, size, tmp_path):
     net, path = tame(initialised(build(10, depth, widths=widths))), str(tmp_path / "net.onnx")
     x = images(2, 3, size, size)
-    assert targets.export_onnx(net, path, images=x.asnumpy()).agreeing == 2  # after the checker
+    assert export_onnx(net, path, images=x.asnumpy()).agreeing == 2  # after the checker
     assert_same(run(path, x.asnumpy()), net(x).asnumpy())
 
 
 def test_the_size_that_a_stem_is_for():
-    assert targets.default_size(get_attention_cifar(10, 56)) == 32
-    assert targets.default_size(get_attention_net(10, 56)) == 224
+    assert sources.default_size(get_attention_cifar(10, 56)) == 32
+    assert sources.default_size(get_attention_net(10, 56)) == 224
 
 
 def test_an_export_leaves_the_network_and_the_logging_as_they_were(tmp_path, capfd):
@@ -166,7 +172,7 @@ def test_an_export_leaves_the_network_and_the_logging_as_they_were(tmp_path, cap
     again = get_attention_cifar(10, 56, widths="thin")
     again.initialize()
     parameters.copy_parameters(net, again)
-    targets.export_onnx(again, str(tmp_path / "again.onnx"), images=digits(2))
+    export_onnx(again, str(tmp_path / "again.onnx"), images=digits(2))
     assert (tmp_path / "again.onnx").read_bytes() == (tmp_path / "net.onnx").read_bytes()
     names = {tensor.name for tensor in onnx.load(path).graph.initializer}
     assert set(net._collect_params_with_prefix()) <= names
@@ -229,7 +235,7 @@ def test_the_script_writes_what_a_user_has_to_know(saved, tmp_path):
 
 def test_another_image_size(saved, tmp_path):
     target = str(tmp_path / "net.onnx")
-    _, comparison, what = targets.export_parameters(saved[0], ExportOptions(output=target, image_size=48))
+    _, comparison, what = export_file(saved[0], ExportOptions(output=target, image_size=48))
     assert what == f"{comparison.images} test images" and comparison.images == 28
     x = images(2, 3, 48, 48)
     assert_same(run(target, x.asnumpy()), saved[1](x).asnumpy())
@@ -237,8 +243,8 @@ def test_another_image_size(saved, tmp_path):
 
 def test_noise_where_the_data_set_is_absent(saved, tmp_path):
     options = ExportOptions(output=str(tmp_path / "net.onnx"), dataset="cifar10", data_dir=str(tmp_path))
-    _, comparison, what = targets.export_parameters(saved[0], options)
-    assert comparison.images == 64 and "noise, for want of test images (CIFAR-10 is not in" in what
+    _, comparison, what = export_file(saved[0], options)
+    assert comparison.images == 64 and "noise, because there are no test images (CIFAR-10 is not in" in what
     known = {item.key: item.value for item in onnx.load(str(tmp_path / "net.onnx")).metadata_props}
     assert json.loads(known["classes"])[0] == "airplane"
 
@@ -248,7 +254,7 @@ def test_symbols_are_read_again_at_any_size(saved, target, tmp_path, capfd):
     path, net = saved
     prefix = str(tmp_path / "net")
     options = ExportOptions(to=target, output=prefix, calibration_images=64 if target == "int8" else None)
-    paths, comparison, _ = targets.export_parameters(path, options)
+    paths, comparison, _ = export_file(path, options)
     assert capfd.readouterr().err == "" and sorted(os.listdir(str(tmp_path))) == ["net-0000.params", "net-symbol.json"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MXNet's own, of the type of the data
@@ -264,18 +270,46 @@ def test_symbols_are_read_again_at_any_size(saved, target, tmp_path, capfd):
 
 
 def test_default_names_stand_beside_the_parameters(saved, monkeypatch):
-    monkeypatch.setattr(targets, "export_onnx", lambda net, path, **kwargs: path)
-    monkeypatch.setattr(targets, "export_symbol", lambda net, prefix, x: (prefix,))
-    monkeypatch.setattr(targets, "quantize", lambda net, x: net)
+    outputs = []
+    monkeypatch.setattr(
+        targets.Target,
+        "load",
+        lambda target: types.SimpleNamespace(
+            export=lambda source, output, tolerance: outputs.append(output) or Export((output,), None)
+        ),
+    )
     stem = os.path.splitext(saved[0])[0]
-    for target, expected in (("onnx", ".onnx"), ("symbol", ""), ("int8", "-int8")):
-        assert targets.export_parameters(saved[0], ExportOptions(to=target))[0] == (stem + expected,)
+    for target, expected in (("onnx", ".onnx"), ("symbol", ""), ("int8", "-int8"), ("float16", "-float16")):
+        assert export_file(saved[0], ExportOptions(to=target))[0] == (stem + expected,) == (outputs[-1],)
+
+
+def test_each_target_has_a_module_and_is_offered():
+    assert tuple(targets.TARGETS) == ExportOptions.__dataclass_fields__["to"].metadata["choices"]
+    assert all(callable(target.load().export) for target in targets.TARGETS.values())
+    done = subprocess.run(
+        [sys.executable, "-c", "import resattnet.export.targets, sys; print('mxnet' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.stdout == "False\n", done.stderr
+
+
+def test_files_that_were_there_stay_where_an_export_fails(saved, tmp_path, monkeypatch):
+    for name in ("net.onnx", "net-symbol.json", "net-0000.params", "net.params", "net.json"):
+        (tmp_path / name).write_text("before")
+    for name, output in (("onnx", "net.onnx"), ("symbol", "net"), ("float16", "net")):
+        monkeypatch.setitem(targets.TARGETS, name, targets.TARGETS[name]._replace(tolerance=-1))
+        with pytest.raises(RuntimeError, match="its logits are not the network's"):
+            export_file(saved[0], ExportOptions(to=name, output=str(tmp_path / output)))
+    assert len(os.listdir(str(tmp_path))) == 5
+    assert all((tmp_path / name).read_text() == "before" for name in os.listdir(str(tmp_path)))
 
 
 def test_a_symbol_of_other_logits_leaves_no_file(saved, tmp_path, monkeypatch):
-    monkeypatch.setattr(targets, "load", lambda graph: onnx_graph.load(graph) * 2)
+    monkeypatch.setattr(symbol, "load_graph", lambda graph: network_graph.load_graph(graph) * 2)
     with pytest.raises(RuntimeError, match="net-symbol.json is not written: its logits are not the network's"):
-        targets.export_symbol(saved[1], str(tmp_path / "net"), digits(2))
+        export_symbol(saved[1], str(tmp_path / "net"), digits(2))
     assert os.listdir(str(tmp_path)) == []
 
 
@@ -318,9 +352,9 @@ def test_targets_that_cannot_be_written(saved, name, tmp_path):
     for taken in ("taken.onnx", "taken-symbol.json"):
         (tmp_path / taken).mkdir()
     with pytest.raises(InputError, match=name + ".onnx cannot be written"):
-        targets.export_onnx(saved[1], str(tmp_path / name) + ".onnx", images=digits(2))
+        export_onnx(saved[1], str(tmp_path / name) + ".onnx", images=digits(2))
     with pytest.raises(InputError, match=name + ".* cannot be written"):
-        targets.export_symbol(saved[1], str(tmp_path / name), digits(2))
+        export_symbol(saved[1], str(tmp_path / name), digits(2))
     assert sorted(os.listdir(str(tmp_path))) == ["taken-symbol.json", "taken.onnx"]
 
 
@@ -328,7 +362,7 @@ def test_targets_that_cannot_be_written(saved, name, tmp_path):
 def test_without_the_packages_one_line_says_how_to_get_them(saved, package, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match="python -m pip install -e '.\\[onnx\\]'") as raised:
-        targets.export_parameters(saved[0], ExportOptions(output=str(tmp_path / "net.onnx")))
+        export_file(saved[0], ExportOptions(output=str(tmp_path / "net.onnx")))
     assert "\n" not in str(raised.value)
 
 
@@ -337,7 +371,7 @@ def test_parameters_that_are_not_finite(saved, tmp_path):
     net.initialize()
     net.output.bias.set_data(net.output.bias.data() * np.nan)
     with pytest.raises(InputError, match="logits are not finite"):
-        targets.export_onnx(net, str(tmp_path / "net.onnx"), images=digits(2))
+        export_onnx(net, str(tmp_path / "net.onnx"), images=digits(2))
 
 
 def example():
@@ -353,7 +387,7 @@ def test_the_readme_example_needs_no_mxnet(saved, tmp_path):
 
     path, net = saved
     target = str(tmp_path / "net.onnx")
-    targets.export_parameters(path, ExportOptions(output=target))
+    export_file(path, ExportOptions(output=target))
     program = tmp_path / "predict_onnx.py"
     program.write_text("import sys\nsys.modules['mxnet'] = sys.modules['resattnet'] = None\n" + example())
     test_set, answers = datasets.load_images("digits", None, "test"), set()

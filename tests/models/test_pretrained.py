@@ -16,6 +16,7 @@ from resattnet.evaluation.model_file import load_model
 from resattnet.evaluation.options import ModelFileOptions
 from resattnet.experiments import recipes
 from resattnet.export import targets
+from resattnet.export.export_file import export_file
 from resattnet.export.options import ExportOptions
 from resattnet.models import packaged, parameters, pretrained
 from resattnet.models.zoo import get_attention_cifar, get_attention_net
@@ -152,7 +153,7 @@ def test_their_names_serve_as_paths_unless_a_file_has_it(folder, tmp_path, monke
 
 def test_float16_is_half_the_size_and_nearly_the_same(folder, tmp_path):
     net, path = folder[0], os.path.join(folder[1], "some.params")
-    paths, comparison, _ = targets.export_parameters(path, ExportOptions(to="float16", output=str(tmp_path / "half")))
+    paths, comparison, _ = export_file(path, ExportOptions(to="float16", output=str(tmp_path / "half")))
     assert [os.path.basename(name) for name in paths] == ["half.params", "half.json"]
     assert os.path.getsize(paths[0]) < 0.52 * os.path.getsize(path)
     for name, value in mx.nd.load(paths[0]).items():
@@ -166,13 +167,13 @@ def test_float16_is_half_the_size_and_nearly_the_same(folder, tmp_path):
 def test_float16_does_not_replace_what_it_is_made_of(folder):
     path = os.path.join(folder[1], "some.params")
     with pytest.raises(InputError, match="some: that would replace .*some.params itself; give another name"):
-        targets.export_parameters(path, ExportOptions(to="float16", output=path[: -len(".params")]))
+        export_file(path, ExportOptions(to="float16", output=path[: -len(".params")]))
 
 
 def test_float16_that_gives_other_logits_leaves_no_file(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(targets, "FLOAT16_TOLERANCE", 1e-9)
+    monkeypatch.setitem(targets.TARGETS, "float16", targets.TARGETS["float16"]._replace(tolerance=1e-9))
     with pytest.raises(RuntimeError, match="half.params is not written: its logits are not the network's"):
-        targets.export_parameters("some", ExportOptions(to="float16", output=str(tmp_path / "half")))
+        export_file("some", ExportOptions(to="float16", output=str(tmp_path / "half")))
     assert not [name for name in os.listdir(str(tmp_path)) if name.startswith("half")]
 
 
@@ -180,8 +181,8 @@ def test_what_float16_cannot_hold(folder, tmp_path):
     net, path = folder[0], str(tmp_path / "large.params")
     net.output.bias.set_data(mx.nd.full((10,), 7e4))
     parameters.save_parameters(net, path, parameters.read_description(os.path.join(folder[1], "some.params")))
-    with pytest.raises(InputError, match="--to float16: a parameter is beyond 65504"):
-        targets.export_parameters(path, ExportOptions(to="float16"))
+    with pytest.raises(InputError, match="to=float16: a parameter is beyond 65504"):
+        export_file(path, ExportOptions(to="float16"))
 
 
 # What comes with the package

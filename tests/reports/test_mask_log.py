@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import types
 
 import numpy as np
 import pytest
@@ -93,9 +94,9 @@ def dots(monkeypatch):
     """Pictures of one pixel: where only their steps count."""
     monkeypatch.setattr(
         mask_log,
-        "board_pictures",
-        lambda rows, predictions, attentions, *_: {
-            "masks/stage%d/module%d" % attention[1:3]: np.zeros((1, 1, 3), np.uint8) for attention in attentions
+        "module_pictures",
+        lambda sheet: {
+            f"masks/stage{maps.stage}/module{maps.module}": np.zeros((1, 1, 3), np.uint8) for maps in sheet.maps
         },
     )
 
@@ -114,8 +115,8 @@ def test_a_resumed_run_shows_each_once(options, dots, monkeypatch, step):
 
 def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):
     """The images are those of the test set, and the last pictures those of the net at the end."""
-    seen, draw = [], mask_figures.draw
-    monkeypatch.setattr(mask_figures, "draw", lambda *args: seen.append(args) or draw(*args))
+    seen, draw = [], mask_figures.draw_sheet
+    monkeypatch.setattr(mask_figures, "draw_sheet", lambda sheet, *args: seen.append(sheet) or draw(sheet, *args))
     run = train(elsewhere(options, "run", mask_images=3, epochs=1))
     test_set = datasets.load_images("digits", None, "test")
     for label, row in enumerate(run.hooks[0].rows):
@@ -126,14 +127,13 @@ def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):
     x = mx.nd.array(run.hooks[0]._images)
     logits = run.step.copy_for_inference()(x).asnumpy().astype(float)
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    assert [args[2][0].stage for args in seen] == [1, 2, 3]
-    for (rows, predictions, attentions, *_), expected in zip(
-        seen, soft_masks(run.step.copy_for_inference(), x.asnumpy())
-    ):
-        assert rows is run.hooks[0].rows and attentions[0][:3] == expected[:3]
-        np.testing.assert_array_equal(attentions[0].mask, expected.mask)
-        assert [prediction.labels[0] for prediction in predictions] == shares.argmax(axis=1).tolist()
-        np.testing.assert_allclose([p.probabilities[0] for p in predictions], shares.max(axis=1), rtol=1e-5)
+    assert [sheet.maps[0].stage for sheet in seen] == [1, 2, 3]
+    for sheet, expected in zip(seen, soft_masks(run.step.copy_for_inference(), x.asnumpy())):
+        assert sheet.rows is run.hooks[0].rows and sheet.maps[0][:3] == expected[:3]
+        assert sheet.network == run.step.net.spec and sheet.channels is sheet.cams is None
+        np.testing.assert_array_equal(sheet.maps[0].mask, expected.mask)
+        assert [prediction.labels[0] for prediction in sheet.predictions] == shares.argmax(axis=1).tolist()
+        np.testing.assert_allclose([p.probabilities[0] for p in sheet.predictions], shares.max(axis=1), rtol=1e-5)
     images = read_board(os.path.join(options.log_dir, "board", "run"))["images"]
     for name, picture in run.hooks[0].pictures(run.step.copy_for_inference()).items():
         ((step, found),) = images[name]
@@ -154,6 +154,18 @@ def test_more_images_than_there_are():
     facts, test_set = datasets.describe_data("digits"), datasets.load_images("digits", None, "test")
     few = test_set._replace(images=test_set.images[:9], labels=test_set.labels[:9])
     loader = ArrayLoader(few, Transform(facts.mean, facts.std, 10), 4)
-    with pytest.raises(InputError, match="--mask-images 10: the data set has 9 test images"):
-        mask_log.MaskLog(TrainingOptions(dataset="digits", mask_images=10), loader)
-    assert len(mask_log.MaskLog(TrainingOptions(dataset="digits", mask_images=9), loader).rows) == 9
+    with pytest.raises(InputError, match="mask_images=10: the data set has 9 test images"):
+        mask_log.MaskLog(TrainingOptions(dataset="digits", mask_images=10), loader, facts)
+    assert len(mask_log.MaskLog(TrainingOptions(dataset="digits", mask_images=9), loader, facts).rows) == 9
+
+
+def test_as_a_hook_it_makes_a_net_only_for_an_epoch_that_is_shown(monkeypatch):
+    facts, test_set = datasets.describe_data("digits"), datasets.load_images("digits", None, "test")
+    loader = ArrayLoader(test_set, Transform(facts.mean, facts.std, 10), 4)
+    hook = mask_log.MaskLog(TrainingOptions(dataset="digits", mask_images=2, mask_period=3, epochs=7), loader, facts)
+    logged, nets = [], iter("abcdefg")
+    monkeypatch.setattr(hook, "pictures", lambda net: {"net": net})
+    log = types.SimpleNamespace(pictures=lambda step, images: logged.append((step, images["net"])))
+    for epoch in range(1, 8):
+        hook(epoch, 10 * epoch, log, lambda: next(nets))
+    assert logged == [(10, "a"), (30, "b"), (60, "c"), (70, "d")]

@@ -22,7 +22,7 @@ from resattnet.commands.train import train
 from resattnet.data import datasets
 from resattnet.models import spec
 from resattnet.models.zoo import get_attention_cifar
-from resattnet.reports import figures, html_parts, report_page, run_report
+from resattnet.reports import curves, evaluation_figures, figure_style, image_grids, report_page, run_report
 from resattnet.reports.options import ReportOptions
 from resattnet.runs import history, states
 from resattnet.runs.progress import Progress
@@ -76,7 +76,7 @@ def records(home):
 def made_up(label="run", **changes):
     """A record of one epoch without files."""
     row = dict.fromkeys(history.FIGURES, 0.5)
-    return run_report.RunRecord(label, None, [dict(row, epoch=1)], None, [])._replace(**changes)
+    return run_report.ReportedRun(label, None, [dict(row, epoch=1)], None, [])._replace(**changes)
 
 
 class Reader(html.parser.HTMLParser):
@@ -141,7 +141,7 @@ def test_arguments_that_differ_are_exactly_those(records):
     assert differing == {"--lr": ["0.1", "0.05"], "--epochs": ["2", "3"], "--mix-up": ["0", "1"]}
     assert common["--dataset"] == "digits" and common["--lr-steps"] == "default" and common["--float16"] == "0"
     assert common["--params"] == common["--ema"] == "none"
-    names = {name for name in TrainingOptions.__dataclass_fields__ if name != "name"}
+    names = {field.name for field in dataclasses.fields(TrainingOptions)} - {"name"}
     assert {flag[2:].replace("-", "_") for flag in list(differing) + list(common)} == names
 
 
@@ -266,7 +266,7 @@ def test_a_page_without_evaluation_says_why(copied, damage, why, monkeypatch):
     record = collect_one(copied)
     assert record.result is None and why in record.remarks[0]
     text = Reader(report_page.render([record], options_for(copied))).text
-    assert why in text and "None could be evaluated" in text and "Top-1 of validation" in text
+    assert why in text and "No parameters could be evaluated" in text and "Top-1 on the validation images" in text
 
 
 def describe(folder, **changes):
@@ -389,7 +389,7 @@ def test_the_script(home, tmp_path):
     places = ["--log-dir", home / "log", "--model-dir", home / "models", "--output", tmp_path / "r.html"]
     done = script("plain", ODD, "--evaluate", 0, *places)
     assert done.returncode == 0 and "r.html: 2 runs" in done.stdout, done.stderr
-    assert os.listdir(str(tmp_path)) == ["r.html"] and "Best and last" in (tmp_path / "r.html").read_text("utf-8")
+    assert os.listdir(str(tmp_path)) == ["r.html"] and "Best and last epoch" in (tmp_path / "r.html").read_text("utf-8")
     for args, message in (
         (["plan"] + places, "did you mean plain?"),
         (["plain"] + places + ["--output", tmp_path], "is a folder"),
@@ -481,7 +481,7 @@ def test_the_moving_average_has_its_row_and_its_curve():
     )
     shown = Reader(with_average).text
     assert "best of the moving average" in shown and "0.8765" in shown and "0.1234" not in shown
-    assert "Dashed: the moving average of the parameters of averaged, with batch normalisation's running" in shown
+    assert "Dashed: the moving average of the parameters of averaged, with the running statistics" in shown
     assert "moving average" not in Reader(without).text
     assert with_average.count("stroke-dasharray: ") > without.count("stroke-dasharray: ")
 
@@ -491,7 +491,7 @@ def test_one_colour_per_run_in_all_charts():
     text = report_page.render(many, ReportOptions(evaluate=False))
     for number in range(12):
         assert text.count(f"stroke: var(--run-{number})") >= 5 and text.count(f"--run-{number}: #") == 2
-    assert len({figures.colour(number) for number in range(40)}) == 40
+    assert len({figure_style.colour(number) for number in range(40)}) == 40
 
 
 def test_other_data_sets_have_other_tables(records):
@@ -502,7 +502,7 @@ def test_other_data_sets_have_other_tables(records):
 
 
 def test_seconds_as_a_person_says_them():
-    assert [html_parts.duration(seconds) for seconds in (1.25, 59.4, 128, 3599.7, 7325)] == [
+    assert [report_page.format_duration(seconds) for seconds in (1.25, 59.4, 128, 3599.7, 7325)] == [
         "1.2 s",
         "59.4 s",
         "2 min 08 s",
@@ -520,7 +520,7 @@ def texts(figure):
 
 def test_confusion_matrix_has_the_counts(tmp_path):
     confusion = np.array([[9, 2, 0], [0, 7, 5], [2, 0, 8]])
-    figure = figures.confusion_matrix(confusion, ("$a$", "b", "c"))
+    figure = evaluation_figures.confusion_matrix(confusion, ("$a$", "b", "c"))
     places = {text.get_position(): text.get_text() for text in figure.axes[0].texts}  # (x, y): column, row
     assert places == {(0, 0): "9", (1, 0): "2", (1, 1): "7", (2, 1): "5", (0, 2): "2", (2, 2): "8"}
     assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("predicted", "true")
@@ -530,14 +530,14 @@ def test_confusion_matrix_has_the_counts(tmp_path):
     figure.savefig(str(tmp_path / "x.png"))
     with Image.open(str(tmp_path / "x.png")) as picture:
         assert picture.size[0] > 200
-    many = figures.confusion_matrix(np.eye(100, dtype=int), [str(number) for number in range(100)])
+    many = evaluation_figures.confusion_matrix(np.eye(100, dtype=int), [str(number) for number in range(100)])
     assert texts(many) == [] and len(many.axes[0].get_yticklabels()) == 100
-    assert figures.confusion_matrix(np.zeros((3, 3), int), "abc").axes
+    assert evaluation_figures.confusion_matrix(np.zeros((3, 3), int), "abc").axes
 
 
 def test_image_sheet_shows_each_image_with_its_caption():
     images = np.random.default_rng(0).integers(0, 256, (7, 8, 8, 3), np.uint8)
-    figure = figures.image_sheet(images, [f"no. {number} $" for number in range(7)], columns=3)
+    figure = image_grids.image_sheet(images, [f"no. {number} $" for number in range(7)], columns=3)
     assert len(figure.axes) == 9
     for number, axes in enumerate(figure.axes[:7]):
         assert (axes.images[0].get_array() == images[number]).all()
@@ -546,9 +546,37 @@ def test_image_sheet_shows_each_image_with_its_caption():
     figure.savefig(io.BytesIO(), format="png")
 
 
+def test_errors_of_consecutive_runs_are_drawn_from_the_first_epoch_on():
+    def rows(*top1):
+        return [
+            {"epoch": epoch, "validation_top1": value, "train_accuracy": value / 2}
+            for epoch, value in enumerate(top1, 1)
+        ]
+
+    axes = curves.draw_errors([("a", rows(0.1, 0.2)), ("b$", rows(0.3)), ("c", rows(0.4, 0.5))], "title").axes[0]
+    lines = [(line.get_xdata(), line.get_ydata()) for line in axes.lines]
+    drawn = [(list(epochs), list(errors)) for epochs, errors in lines[:6:2]]
+    assert drawn == [([1, 2], [90, 80]), ([3], [70]), ([4, 5], [60, 50])]
+    assert [list(errors) for _, errors in lines[1:6:2]] == [[95, 90], [85], [80, 75]]
+    assert [list(place) for place, _ in lines[6:]] == [[2.5, 2.5], [3.5, 3.5]]  # where the second and the third begin
+    assert [text.get_text().strip() for text in axes.texts] == ["b$", "c"]
+    low, high = axes.get_xlim()
+    assert low <= 1 and high >= 5 and axes.get_xscale() == "linear"
+
+
+def test_a_chart_shows_all_epochs():
+    many = [dict(made_up().rows[0], epoch=epoch, validation_loss=30 / epoch) for epoch in range(1, 301)]
+    (figure,) = [
+        curves.draw_curves([curves.Curve(0, range(1, 301), [row["validation_loss"] for row in many])], "", True)
+    ]
+    (axes,) = figure.axes
+    low, high = axes.get_xlim()
+    assert low <= 1 and high >= 300 and axes.get_yscale() == "log" and axes.get_ylim()[1] >= 30
+
+
 def test_losses_of_many_magnitudes_are_drawn_on_a_log_scale():
     def scale(values, spread=True):
-        return figures.curves([(0, [1, 2], values, False)], "loss", spread).axes[0].get_yscale()
+        return curves.draw_curves([curves.Curve(0, [1, 2], values)], "loss", spread).axes[0].get_yscale()
 
     assert scale([40, 0.5]) == "log" and scale([40, 0.5], False) == scale([4, 0.5]) == scale([40, 0]) == "linear"
     assert scale([float("nan"), 1]) == "linear"
@@ -566,5 +594,5 @@ def test_a_browser_shows_it(text, browser, tmp_path):
         browser.prints(f"--screenshot={tmp_path / 'page.png'}", f"--window-size={width},2000", address)
         pixels = np.asarray(Image.open(str(tmp_path / "page.png")).convert("RGB")).reshape(-1, 3)
         for run in range(2):  # the lines have the colours that only the style sheet knows
-            shade = [int(figures.colour(run)[0][place : place + 2], 16) for place in (1, 3, 5)]
+            shade = [int(figure_style.colour(run)[0][place : place + 2], 16) for place in (1, 3, 5)]
             assert (pixels == shade).all(axis=1).sum() > 100

@@ -11,7 +11,7 @@ import pytest
 from helpers.runs import assert_equal_runs, elsewhere, resume, stop_at, values
 from resattnet.commands.train import prepare_run, train
 from resattnet.data import datasets
-from resattnet.export import targets
+from resattnet.export.export_file import export_file
 from resattnet.export.options import ExportOptions
 from resattnet.models import parameters
 from resattnet.system.devices import choose_devices
@@ -85,7 +85,7 @@ def test_it_goes_on_without_the_file(options, path, monkeypatch):
 
 def test_parameters_stored_in_float16_are_trained_in_float32(options, path):
     target = path[: -len(".params")] + "-half"
-    (half, _), _, _ = targets.export_parameters(path, ExportOptions(to="float16", output=target))
+    (half, _), _, _ = export_file(path, ExportOptions(to="float16", output=target))
     run = prepare_run(elsewhere(options, "tuned", params=half), CPU)
     stored, found = mx.nd.load(half), values(run)
     assert stored["output.weight"].dtype == np.float16 and found["output.weight"].dtype == np.float32

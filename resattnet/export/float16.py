@@ -1,0 +1,97 @@
+"""Export parameters in float16: files that every command reads, at half the size."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, Tuple
+
+import numpy as np
+
+from ..evaluation.model_file import LoadedModel
+from ..models import parameters
+from ..models.network import build
+from ..system.errors import InputError
+from ..system.mxnet import mx
+from .comparison import Export, compare, compute_logits, write_checked
+from .sources import Source
+from .targets import TARGETS
+
+
+def export(source: Source, output: str, tolerance: float) -> Export:
+    """Write a parameter file in float16.
+
+    Raises
+    ------
+    InputError
+        As `export_float16`; or if the output is the parameter file itself.
+    """
+    path, _ = _name_files(output)
+    if os.path.exists(path) and os.path.samefile(path, source.path):
+        raise InputError(
+            f"`output={source.options.output}`: that would replace {source.path} itself; give another name"
+        )
+    return export_float16(source.model, output, source.images, tolerance)
+
+
+def export_float16(
+    model: LoadedModel, prefix: str, images: np.ndarray, tolerance: float = TARGETS["float16"].tolerance
+) -> Export:
+    """Write the parameters of a model in float16 as PREFIX.params, with their description as PREFIX.json.
+
+    Networks that load the file compute in float32. The description has no data folder where the data set is one that
+    the package can download.
+
+    Parameters
+    ----------
+    model : LoadedModel
+    prefix : str
+        Both paths without their endings.
+    images : float32 array (N, 3, H, W)
+        Images on which the file is compared with the network.
+    tolerance : float
+        Largest allowed difference of the logits; relative to the largest logit where that is above 1.
+
+    Raises
+    ------
+    InputError
+        If a parameter is too large for float16, the files cannot be written, or a logit of the network is not finite.
+    RuntimeError
+        If the logits differ by more than rounding to float16 explains. No file is written, and files that were there
+        before stay.
+    """
+    expected = compute_logits(model.net, images)
+    half = build(model.network)
+    half.initialize()
+    parameters.copy_parameters(model.net, half)
+    half.cast("float16")
+    if not parameters.all_finite(half):
+        raise InputError("`to=float16`: a parameter is beyond 65504, the largest number in float16")
+
+    def write(params_path: str, _: str) -> None:
+        parameters.save_parameters(half, params_path, _describe(model))
+
+    def read_logits(params_path: str, _: str) -> np.ndarray:
+        net = build(model.network)
+        parameters.load_parameters(net, params_path, [mx.cpu()])
+        return compute_logits(net, images)
+
+    logits = write_checked(prefix, _name_files, write, read_logits, expected, tolerance)
+    return Export(_name_files(prefix), compare(logits, expected))
+
+
+def _name_files(prefix: str) -> Tuple[str, str]:
+    return prefix + ".params", prefix + ".json"
+
+
+def _describe(model: LoadedModel) -> Dict[str, Any]:
+    """Return the description of the float16 parameters of a model."""
+    description = dict(
+        model.description,
+        network=model.network.to_dict(),
+        dataset=model.source["name"],
+        data_format=model.source["data_format"],
+        dtype="float16",
+    )
+    if description["data_format"] == "bin":  # a set that the package knows, wherever it lies
+        description.pop("data_dir", None)
+    return description

@@ -1,0 +1,90 @@
+"""Open what is exported: a parameter file, and the images on which the exported files are compared with it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from ..evaluation.model_file import LoadedModel, load_model
+from ..models import pretrained
+from ..models.spec import STEMS
+from ..system.errors import InputError
+from ..system.mxnet import mx
+from .options import ExportOptions
+
+_COMPARED_IMAGES = 64  # at most
+_COMPARED_PIXELS = 64 * 32 * 32  # at most, but of two images at least
+
+
+class Source(NamedTuple):
+    """A parameter file that is exported.
+
+    Attributes
+    ----------
+    path : str
+        The parameter file.
+    model : LoadedModel
+    images : float32 array (N, 3, H, W)
+        Images on which the export is compared with the network, as the network takes them.
+    images_title : str
+        What the images are, for the user.
+    classes : tuple of str
+        Class names.
+    options : ExportOptions
+    """
+
+    path: str
+    model: LoadedModel
+    images: np.ndarray
+    images_title: str
+    classes: Tuple[str, ...]
+    options: ExportOptions
+
+
+def open_source(path: str, options: ExportOptions) -> Source:
+    """Read a parameter file and choose the images to compare on: test images, or noise where there are none.
+
+    Raises
+    ------
+    InputError
+        As `load_model`.
+    """
+    model = load_model(path, options, [mx.cpu()])
+    return Source(pretrained.resolve_path(path), model, *_example_images(model, options.image_size), options)
+
+
+def default_size(net: Any) -> int:
+    """Return the height and width of the images that the stem of a network is designed for."""
+    return STEMS[net.spec.stem].image_size
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    """Return images of noise (N, 3, height, width), the same at each call."""
+    shape = _image_count(height, width), 3, height, width
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def _image_count(height: int, width: int) -> int:
+    return max(2, min(_COMPARED_IMAGES, _COMPARED_PIXELS // (height * width)))
+
+
+def _example_images(model: LoadedModel, side: Optional[int]) -> Tuple[np.ndarray, str, Tuple[str, ...]]:
+    """Return the first test images at a size, normalised; their title; and the class names."""
+    try:
+        test_set = model.images("test", download=False)
+    except InputError as error:
+        side = side or default_size(model.net)
+        images = noise(side, side)
+        return (
+            images,
+            f"{len(images)} images of noise, because there are no test images ({error!s})",
+            model.facts.classes,
+        )
+    old = test_set.images.shape[1:3]
+    new = (side, side) if side else old
+    rows, columns = (np.arange(target) * size // target for size, target in zip(old, new))
+    count = _image_count(*new)
+    images = test_set.images[:count, rows][:, :, columns]
+    images, _ = model.transform(images, test_set.labels[:count])
+    return images, f"{len(images)} test images", test_set.classes

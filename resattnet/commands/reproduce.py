@@ -33,8 +33,9 @@ def main(given: Dict[str, Any]) -> Optional[int]:
     """List, print or run recipes, enter results, or write the page; return the first exit code that is not 0."""
     given = dict(given)
     names: List[str] = given.pop("names", [])
-    options = ReproductionOptions(**{"recipes": recipes.PATH, **given})
-    table = recipes.read_recipes(options.recipes)
+    options = ReproductionOptions(**given)
+    path = options.recipes or recipes.PATH
+    table = recipes.read_recipes(path)
     chosen = [recipes.find_recipe(name, table) for name in names]
     if options.write and not names:
         raise InputError("`write=True`: name the recipes whose results are to be entered")
@@ -47,10 +48,10 @@ def main(given: Dict[str, Any]) -> Optional[int]:
     for recipe in chosen:
         recipes.read_options(recipe)  # a recipe that cannot be run is an error before the first one is run
     if chosen:
-        recipes.check_writable(options.recipes)
+        recipes.check_writable(path)
     codes = [_run_or_enter(recipe, options) for recipe in chosen]
     if options.readme:
-        recipes.update_page(_page_path(), recipes.read_recipes(options.recipes))
+        recipes.update_page(_page_path(), recipes.read_recipes(path))
     if not names and not options.print and not options.readme:
         print("\n".join(recipes.list_recipes(table)))
     return next(filter(None, codes), 0)
@@ -65,7 +66,7 @@ def _run_or_enter(recipe: recipes.Recipe, options: ReproductionOptions) -> int:
     else:
         code = reproduce.reproduce(recipe, options)
     if code == 0 and options.keep:
-        keep_log(recipe, options)
+        keep_log(recipe, options, options.keep)
     return code
 
 
@@ -76,13 +77,12 @@ def _page_path() -> str:
     return os.path.join(clone, "docs", "recipes.md")
 
 
-def keep_log(recipe: recipes.Recipe, options: ReproductionOptions) -> None:
-    """Write the log of a recipe's finished run and its curve to the folder `options.keep`: NAME.csv and NAME.png."""
+def keep_log(recipe: recipes.Recipe, options: ReproductionOptions, folder: str) -> None:
+    """Write the log of a recipe's finished run and its curve to a folder, as NAME.csv and NAME.png."""
     from ..experiments import results
     from ..reports.figures import curves, save
     from ..runs.progress import row_accuracy_name
 
-    folder = options.keep
     rows = results.load_history(recipe, options)
     epochs = [row["epoch"] for row in rows]
     series = (("validation_top1", False), ("train_" + row_accuracy_name(rows[0]), True))
@@ -90,7 +90,7 @@ def keep_log(recipe: recipes.Recipe, options: ReproductionOptions) -> None:
     figure = curves(lines, "error, %")
     (axes,) = figure.axes
     axes.legend(["validation", "training"], frameon=False)
-    entered = recipes.find_recipe(recipe.name, recipes.read_recipes(options.recipes))
+    entered = recipes.find_recipe(recipe.name, recipes.read_recipes(options.recipes or recipes.PATH))
     axes.set_title(f"{recipe.name}: {entered.ours}", fontsize="medium", parse_math=False)
     with writing(f"`keep={folder}`"):
         os.makedirs(folder, exist_ok=True)

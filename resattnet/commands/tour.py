@@ -66,8 +66,8 @@ def describe_devices() -> Iterator[str]:
     usable, reasons = find_gpus()
     for index in usable:
         yield f"GPU {index} can be used"
-    for reason in reasons:
-        yield reason if usable else f"no GPU: {reason}"
+    for line in reasons:
+        yield line if usable else f"no GPU: {line}"
 
 
 def describe_networks() -> Iterator[str]:

@@ -78,7 +78,7 @@ def _start_command(recipe: recipes.Recipe, options: ReproductionOptions) -> List
     return [
         *package_command("train"),
         *("--recipe", recipe.name),
-        *("--recipes", options.recipes),
+        *("--recipes", options.recipes or recipes.PATH),
         *("--name", recipe.name),
         *("--model-dir", options.model_dir),
         *_initial_weights(recipe, options.model_dir),

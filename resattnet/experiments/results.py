@@ -40,7 +40,7 @@ def save_result(recipe: recipes.Recipe, options: ReproductionOptions) -> recipes
     elif recipe.conditions.startswith(conditions + "; "):
         conditions = recipe.conditions  # the same run, entered before with a note
     entered = recipe._replace(ours=f"{errors[-1]:.2f}, best {best:.2f}", conditions=conditions)
-    recipes.enter_result(options.recipes, entered)
+    recipes.enter_result(options.recipes or recipes.PATH, entered)
     return entered
 
 

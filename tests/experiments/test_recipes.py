@@ -517,7 +517,7 @@ def test_a_log_that_another_run_has_written_over_decides_nothing(few, tmp_path):
     train(other)
     assert log.read_bytes() != before
     entered = results.save_result(FEW, options)
-    keep_log(FEW, dataclasses.replace(options, keep=str(tmp_path / "kept")))
+    keep_log(FEW, options, str(tmp_path / "kept"))
     assert entered.ours.startswith(f"{100 * (1 - history[-1]['validation_top1']):.2f}, ")
     assert (tmp_path / "kept" / "few.csv").read_bytes() == before
 

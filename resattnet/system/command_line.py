@@ -50,7 +50,7 @@ class ArgumentParser(argparse.ArgumentParser):
         defaults: Dict[str, Any] = {"prog": program(), "formatter_class": _help_formatter(name)}
         super().__init__(**{**defaults, **kwargs})
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[override]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse as argparse does, and note the flags, by which `run` shows the parameters that an error names."""
         _flags.update((action.dest, action.option_strings[-1]) for action in self._actions if action.option_strings)
         return super().parse_known_args(args, namespace)

@@ -1,4 +1,4 @@
-"""The recipes: what they are, that each can be run, that runs of them go on and are entered from their own logs."""
+"""Recipes: their rows, the options they stand for, their runs, and the results entered from the logs of these runs."""
 
 import dataclasses
 import json
@@ -329,7 +329,7 @@ OTHER = FEW._replace(name="other", flags="--dataset digits")
 
 @pytest.fixture
 def few(tmp_path, few_digits):
-    """Options of a reproduction of `FEW`, and of its training."""
+    """Return the options of the reproduction of `FEW` and of its training."""
     places = dict(log_dir=str(tmp_path / "log"), model_dir=str(tmp_path / "models"))
     return (
         ReproductionOptions(recipes=write_table(tmp_path, OTHER, FEW), **places),
@@ -435,7 +435,7 @@ def test_a_row_that_was_edited_while_it_ran_keeps_what_was_edited(few, tmp_path)
 
 
 def test_what_does_not_decide_may_differ(few):
-    """Among it the seed, which the conditions name, unless the recipe has one; and defaults that are given."""
+    """The seed, which the conditions name, may differ unless the recipe gives it; so may defaults that are given."""
     options, training_options = few
     train(dataclasses.replace(training_options, seed=3, log_interval=7, save_period=1, lr=0.1))
     assert "seed 3" in results.save_result(FEW, options).conditions
@@ -503,7 +503,7 @@ def test_a_run_elsewhere_is_said_too(few, monkeypatch):
         train(training_options)
     for machine in ("another machine", "one where nothing was left to train"):
         state = states.load_state(os.path.join(options.model_dir, "few"))
-        monkeypatch.setattr(loop, "describe_machine", lambda devices: machine)
+        monkeypatch.setattr(loop, "describe_machine", lambda devices, machine=machine: machine)
         train(TrainingOptions(**state.options), state)
     assert results.save_result(FEW, options).conditions.endswith("; then another machine")
 
@@ -568,7 +568,7 @@ def test_a_run_killed_before_its_first_state_begins_again(few):
 
 @pytest.fixture
 def tiny(tmp_path):
-    """A folder with records of 32 and 8 images of 8 pixels, and a recipe of eight epochs of them."""
+    """Return a folder with records of 32 and 8 images of 8x8 pixels, and a recipe of eight epochs on them."""
     rng = np.random.default_rng(0)
     sets = {
         split: ImageSet(
@@ -583,7 +583,7 @@ def tiny(tmp_path):
 
 
 def begin(folder):
-    """Start the reproduction of `tiny`; give it and the process of its training once that has ended another epoch."""
+    """Start the reproduction of `tiny`; return it and the process of its training once another epoch has ended."""
     log = folder / "log" / "csv" / "tiny.csv"
     before = log.read_text() if log.exists() else ""
     process = subprocess.Popen(
@@ -601,7 +601,7 @@ def begin(folder):
 
 
 def wait_for_end(pid):
-    """Until a process of another parent is gone."""
+    """Wait until a process of another parent has ended."""
     for _ in range(3000):
         try:
             with open(f"/proc/{pid}/stat") as handle:
@@ -616,7 +616,7 @@ def wait_for_end(pid):
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="the process of the training is found in /proc")
 def test_a_reproduction_stopped_and_killed_goes_on_to_its_end(tiny):
-    """Ctrl-C, then SIGKILL of the reproduction alone, in which case the training saves and leaves too."""
+    """It is stopped by Ctrl-C, then by SIGKILL of the reproduction alone, after which the training saves and leaves too."""
     process, _ = begin(tiny)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=200)

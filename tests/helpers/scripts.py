@@ -1,4 +1,4 @@
-"""Commands run as their users run them."""
+"""Run commands as their users run them."""
 
 import os
 import subprocess

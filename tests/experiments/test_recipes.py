@@ -616,7 +616,7 @@ def wait_for_end(pid):
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="the process of the training is found in /proc")
 def test_a_reproduction_stopped_and_killed_goes_on_to_its_end(tiny):
-    """It is stopped by Ctrl-C, then by SIGKILL of the reproduction alone, after which the training saves and leaves too."""
+    """Ctrl-C stops it, then SIGKILL of the reproduction alone, after which the training saves and leaves too."""
     process, _ = begin(tiny)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=200)

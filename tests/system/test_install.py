@@ -123,8 +123,10 @@ def test_the_wheel_has_all_of_the_package(installed):
 def test_the_wheel_says_what_it_is(installed):
     (information,) = installed.glob("*.dist-info")
     metadata = (information / "METADATA").read_text(encoding="utf-8")
-    for line in ("License: MIT", "Requires-Python: <3.13,>=3.8", "Description-Content-Type: text/markdown"):
+    for line in ("License: MIT", "Description-Content-Type: text/markdown", "Classifier: Typing :: Typed"):
         assert line in metadata.splitlines()
+    versions = re.search(r"^Requires-Python: (.+)$", metadata, re.MULTILINE).group(1)
+    assert sorted(versions.split(",")) == ["<3.13", ">=3.8"]
     with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as stream:
         assert stream.readline().strip() in metadata
     assert "resattnet = resattnet.commands:run" in (information / "entry_points.txt").read_text()

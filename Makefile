@@ -1,15 +1,16 @@
-# From a fresh clone: `make train`, `make test`. Both set up VENV first, once.
+# From a fresh clone: `make train`, `make test`, `make lint`. Each sets up VENV first, once.
 
 VENV = .venv
 REQUIREMENTS = setup.py requirements-base.txt requirements.txt
 
-.PHONY: help train test setup python clean
+.PHONY: help train test lint setup python clean
 
 help:
-	@echo "make train   train a thin Attention-56 on the embedded digits, on the CPU (some minutes)"
+	@echo "make train   train a thin Attention-56 on the embedded digits, on the CPU (a few minutes)"
 	@echo "make test    run all the tests"
-	@echo "make setup   only install what these two need, into $(VENV)"
-	@echo "make python  say which Python that takes: the newest usable of 3.8 to 3.12"
+	@echo "make lint    check the code's style and types with ruff and mypy"
+	@echo "make setup   only install what these need, into $(VENV)"
+	@echo "make python  print which Python setup takes: the newest usable of 3.8 to 3.12"
 	@echo "make clean   remove $(VENV) and build leftovers; log/ and models/ stay"
 	@echo "PYTHON=/path/to/python3 names another Python, VENV=folder another folder,"
 	@echo "ARGS=... adds arguments to the training or to pytest (make test ARGS='-n0 -k install');"
@@ -19,15 +20,20 @@ train: $(VENV)/.installed
 	$(VENV)/bin/python scripts/cifar10_train.py --dataset digits --widths thin --num-layers 56 \
 	    --epochs 5 --batch-size 32 --lr 0.1 --warmup-epochs 1 --log-interval 11 $(ARGS)
 
-# A process for each core; a file's tests stay in one, since they share what its fixtures have trained.
+# One process for each core. The tests of a file share its fixtures, so they stay in one process.
 test: $(VENV)/.installed
 	$(VENV)/bin/python -m pytest --dist loadfile --maxprocesses 4 --numprocesses \
-	    $$($(VENV)/bin/python -c "from resattnet.cores import core_count; print(core_count())") $(ARGS)
+	    $$($(VENV)/bin/python -c "from resattnet.system.cores import core_count; print(core_count())") $(ARGS)
+
+lint: $(VENV)/.installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy resattnet
 
 setup: $(VENV)/.installed
 
-# A command of that name is not enough: version managers leave some that only fail, and Linux
-# distributions ship Python without ensurepip. So each is asked.
+# A command with the right name is not enough: version managers leave commands that only fail, and Linux
+# distributions ship Python without ensurepip. So each candidate is run.
 FIND_PYTHON = \
 	python=; \
 	if [ -n "$$PYTHON" ]; then set -- "$$PYTHON"; \
@@ -48,8 +54,8 @@ FIND_PYTHON = \
 python:
 	@$(FIND_PYTHON); command -v "$$python"
 
-# The stamp is written last: an install that was interrupted starts again from an empty folder.
-# A folder that make did not make is left alone.
+# The stamp is written last: an interrupted install starts again from an empty folder. A folder that make did not
+# create is left alone.
 $(VENV)/.installed: $(REQUIREMENTS)
 	@$(FIND_PYTHON); \
 	if [ -e $(VENV) ] && [ ! -e $(VENV)/.made-by-make ]; then \

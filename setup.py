@@ -1,21 +1,22 @@
-"""Packaging. Versions of the base and of both MXNets are in the requirements files beside this file, others here."""
+"""Packaging: the versions of the base and of both MXNets are in the requirements files, all others are here."""
 
 import os
 import re
+from typing import List
 
 from setuptools import find_packages, setup
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def read(name):
+def read(name: str) -> str:
     """Return the text of a file beside this one."""
     with open(os.path.join(HERE, name), encoding="utf-8") as stream:
         return stream.read()
 
 
-def requirements(name):
-    """Return the requirements that the file `name` itself holds, less its comments and options (`-r ...`)."""
+def requirements(name: str) -> List[str]:
+    """Return the requirements in the file `name`, without its comments and options (`-r ...`)."""
     return [line.strip() for line in read(name).splitlines() if line.strip() and line.strip()[0] not in "#-"]
 
 
@@ -25,14 +26,36 @@ setup(
     name="resattnet",
     version=re.search(r'__version__ = "(.+)"', read("resattnet/__init__.py")).group(1),
     description="Residual Attention Network (arXiv 1704.06904) for Apache MXNet Gluon",
+    long_description=read("README.md"),
+    long_description_content_type="text/markdown",
+    author="the resattnet authors",
     license="MIT",
+    license_files=["LICENSE"],
+    keywords=["residual attention network", "image classification", "mxnet", "gluon", "cifar", "deep learning"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Environment :: GPU :: NVIDIA CUDA :: 11",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: MIT License",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(8, 13)),
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
     packages=find_packages(include=["resattnet", "resattnet.*"]),
     package_data={
+        "resattnet": ["py.typed"],
         "resattnet.data": ["digits.npz", "digits.md"],
         "resattnet.models": ["weights/*"],
         "resattnet.experiments": ["recipes.csv"],
         "resattnet.reports": ["templates/*"],
     },
+    entry_points={"console_scripts": ["resattnet = resattnet.commands:run"]},
     python_requires=">=3.8,<3.13",  # MXNet 1.9.1 needs NumPy 1, which has no wheels for Python 3.13
     install_requires=requirements("requirements-base.txt"),
     extras_require={
@@ -40,9 +63,19 @@ setup(
         "cpu": requirements("requirements.txt"),
         "cu112": requirements("requirements-cu112.txt"),
         "onnx": ONNX,
-        "bench": ["torch>=2.0,<3"],  # the rival of scripts/benchmark.py; on the CPU only
+        "bench": ["torch>=2.0,<3"],  # what the command `benchmark` compares with; on the CPU only
         # Beside either MXNet, also without a GPU. Not the newest: it is the last that supports MXNet.
         "dali": ["nvidia-dali-cuda120==1.35.0"],
-        "dev": ONNX + ["pytest>=7,<9", "pytest-timeout>=2.1", "pytest-cov>=4", "pytest-xdist>=3,<4"],
+        "dev": [
+            *ONNX,
+            "pytest>=7,<9",
+            "pytest-timeout>=2.1",
+            "pytest-cov>=4",
+            "pytest-xdist>=3,<4",
+            "setuptools>=70.1,<81",  # builds wheels without the package `wheel`
+            "ruff>=0.6,<1",
+            'mypy>=1.8,<1.15; python_version < "3.9"',
+            'mypy>=1.8,<2; python_version >= "3.9"',
+        ],
     },
 )

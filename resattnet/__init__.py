@@ -1,10 +1,13 @@
 """Residual Attention Network (arXiv 1704.06904) for Apache MXNet Gluon.
 
-The public names are loaded at first use, so that `import resattnet` and every script's `--help`
-answer at once, also where MXNet is missing.
+The public names are loaded at first use, so that `import resattnet` and every command's `--help` answer at once, also
+where MXNet is missing.
 """
 
+from __future__ import annotations
+
 import importlib
+from typing import Any, List
 
 __version__ = "0.1.0"
 
@@ -30,7 +33,7 @@ _MODULE_OF = {
 __all__ = sorted(_MODULE_OF)
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'resattnet' has no attribute {name!r}")
     value = getattr(importlib.import_module("resattnet." + _MODULE_OF[name]), name)
@@ -38,5 +41,5 @@ def __getattr__(name):
     return value
 
 
-def __dir__():
+def __dir__() -> List[str]:
     return sorted(set(globals()) | set(__all__))

@@ -24,7 +24,7 @@ LEVELS = {
     "benchmark": 3,
     "commands": 4,
 }
-BESIDE = {("training", "evaluation"), ("training", "distributed"), ("experiments", "reports")}
+BESIDE = {("training", "evaluation"), ("training", "distributed")}
 
 
 def module_files():

@@ -1,12 +1,19 @@
-"""The options of the summary of a network."""
+"""List the layers of a network with the shape of their outputs, their parameters and multiply-accumulates (MACs).
+
+    {command} --num-layers 92 --widths thin
+    {command} --num-layers 56 --stem imagenet
+
+The figures are for one image. The last line is the total.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Dict, Optional
 
 from ..models.options import NetworkOptions
 from ..models.spec import NETWORK_OPTIONS, STEMS, NetworkSpec
+from ..system import command_line
 from ..system.options import option
 
 
@@ -30,3 +37,18 @@ class SummaryOptions(NetworkOptions):
     def side(self) -> int:
         """Height and width of the images in pixels."""
         return self.image_size or STEMS[self.stem].image_size
+
+
+def add_arguments(parser: command_line.ArgumentParser) -> None:
+    """Add the options."""
+    command_line.add_options(parser, SummaryOptions)
+
+
+def main(given: Dict[str, Any]) -> None:
+    """Print the table of the layers."""
+    options = SummaryOptions(**given)
+
+    from ..models.network import build
+    from ..models.summary import layers, table
+
+    print("\n".join(table(layers(build(options.network), options.side, options.side))))

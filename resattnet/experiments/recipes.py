@@ -1,34 +1,39 @@
-"""Recipes: the runs behind reported figures, a row each of data/recipes.csv, with what our own runs of them gave."""
+"""Read and write recipes: the runs behind reported figures, one row each of recipes.csv, with our own results."""
+
+from __future__ import annotations
 
 import csv
-import difflib
 import os
 import shlex
-from typing import NamedTuple
+from typing import List, NamedTuple, Optional, Sequence
 
-from ..system import command_line
+from ..system.command_line import command, parse_options
 from ..system.errors import InputError
 from ..system.files import write_csv, write_text, writing
+from ..system.suggestions import suggest
+from ..system.text_table import align_columns
 from ..training.options import TrainingOptions
 
-PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "recipes.csv")
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PATH = os.path.join(_PACKAGE, "experiments", "recipes.csv")
 MARKERS = ("<!-- recipes -->", "<!-- /recipes -->")
 
 
 class Recipe(NamedTuple):
-    """One row; all are text.
+    """One row of a file of recipes, all of it text.
 
     Attributes
     ----------
     name : str
+        Name of the recipe, and of its run.
     flags : str
-        Of `scripts/cifar10_train.py`; empty where that cannot run it.
+        Flags of the command `train`; empty if it cannot run the recipe.
     error, whose : str
-        Reported top-1 error in %, and by whom; empty where nobody did.
+        Reported top-1 error in %, and who reported it; empty if nobody did.
     caveat : str
-        What differs from the run that was reported.
+        Differences from the reported run.
     ours, conditions : str
-        Top-1 error in % of our own run, and all it was obtained under: written by `reproduction.record` only.
+        Top-1 error in % of our own run, and its conditions; only `results.save_result` writes these.
     """
 
     name: str
@@ -40,24 +45,25 @@ class Recipe(NamedTuple):
     conditions: str = ""
 
 
-def read_recipes(path=PATH):
-    """The recipes of a file, in its order.
+def read_recipes(path: str = PATH) -> List[Recipe]:
+    """Return the recipes of a file, in the order of the file.
 
     Raises
     ------
     InputError
-        If there is no such file, it is no CSV, or it has other columns, too many or too few cells, or a name twice.
+        If the file does not exist or is no CSV, or it has other columns, a row with too many or too few cells, or a
+        name twice.
     """
     try:
         with open(path, newline="", encoding="utf-8") as handle:
             lines = csv.reader(handle, strict=True)
             numbered = [(lines.line_num, cells) for cells in lines if cells]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file of recipes; they come with a clone of the repository")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file of recipes; the package's own is {PATH}") from error
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as a file of recipes ({error})") from error
     if not numbered or tuple(numbered[0][1]) != Recipe._fields:
-        raise InputError(f"{path}: its columns have to be {','.join(Recipe._fields)}")
+        raise InputError(f"{path}: the columns have to be {','.join(Recipe._fields)}")
     for number, cells in numbered[1:]:
         if len(cells) != len(Recipe._fields):
             raise InputError(
@@ -71,46 +77,61 @@ def read_recipes(path=PATH):
     return [Recipe(*cells) for _, cells in numbered[1:]]
 
 
-def find_recipe(name, table):
-    """The recipe called so; an InputError with the nearest names if there is none."""
+def find_recipe(name: str, table: Sequence[Recipe]) -> Recipe:
+    """Return the recipe called `name`; an `InputError` suggests similar names if there is none."""
     for recipe in table:
         if recipe.name == name:
             return recipe
-    near = difflib.get_close_matches(name, [recipe.name for recipe in table], cutoff=0.4)
-    raise InputError(
-        f"recipe {name}: there is none; "
-        f"{('nearest: ' + ', '.join(near) if near else 'scripts/reproduce.py lists them')}"
-    )
+    advice = suggest(name, [recipe.name for recipe in table]) or f"{command('reproduce')} lists them"
+    raise InputError(f"recipe {name}: no such recipe; {advice}")
 
 
-def arguments(recipe):
-    """The flags of a recipe as a list of words; an InputError for one that only reports."""
+def split_flags(recipe: Recipe) -> List[str]:
+    """Return the flags of a recipe as a list of words; an `InputError` is raised for a recipe that cannot be run."""
     if not recipe.flags:
         raise InputError(f"recipe {recipe.name} cannot be run here: {recipe.caveat}")
     try:
         return shlex.split(recipe.flags)
     except ValueError as error:
-        raise InputError(f"recipe {recipe.name}: its flags cannot be read ({error})") from error
+        raise InputError(f"recipe {recipe.name}: the flags cannot be read ({error})") from error
 
 
-def options(recipe):
-    """The `TrainingOptions` of a recipe; a wrong flag ends as one on the command line does."""
-    parser = command_line.ArgumentParser(prog="recipe " + recipe.name, add_help=False)
-    command_line.add_options(parser, TrainingOptions)
-    given = vars(parser.parse_args(arguments(recipe)))
-    try:
-        return TrainingOptions(**given)
-    except InputError as error:
-        raise InputError(f"recipe {recipe.name}: {error}") from error
+def read_options(recipe: Recipe) -> TrainingOptions:
+    """Return the training options that the flags of a recipe stand for; an `InputError` is raised for a wrong flag."""
+    return parse_options(split_flags(recipe), TrainingOptions, f"recipe {recipe.name}")
 
 
-def enter(path, recipe):
-    """Enter what our own run of a recipe gave in its row of a file, atomically; the rest of the row stays.
+def find_clone() -> Optional[str]:
+    """Return the folder of the clone that this package is used from, also in an editable install; otherwise None."""
+    folder = os.path.dirname(_PACKAGE)
+    return folder if os.path.exists(os.path.join(folder, "setup.py")) else None
+
+
+def check_writable(path: str) -> None:
+    """Check that results can be entered in a file of recipes: before a run, which may take days.
 
     Raises
     ------
     InputError
-        If there is no such row any more, it has other flags by now, or the file cannot be written.
+        If it is the file of an installed package, or its folder cannot be written to.
+    """
+    if os.path.realpath(path) == os.path.realpath(PATH) and find_clone() is None:
+        raise InputError(
+            "give `recipes`, the path of a file in which the results are entered, such as a copy of the installed "
+            f"package's {PATH}, which is not changed"
+        )
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"`recipes={path}`: results cannot be entered, since {folder} cannot be written to")
+
+
+def enter_result(path: str, recipe: Recipe) -> None:
+    """Enter `ours` and `conditions` of a recipe in its row of a file, atomically; the rest of the row is kept.
+
+    Raises
+    ------
+    InputError
+        If the row does not exist any more, it has other flags by now, or the file cannot be written.
     """
     table = read_recipes(path)
     if find_recipe(recipe.name, table).flags != recipe.flags:
@@ -123,16 +144,15 @@ def enter(path, recipe):
         write_csv(path, [row._asdict() for row in rows])
 
 
-def listing(table):
-    """Lines for a terminal: name, reported error, whose, ours."""
+def list_recipes(table: Sequence[Recipe]) -> List[str]:
+    """Return lines for a terminal: name, reported error, who reported it, our error."""
     rows = [("recipe", "error, %", "whose", "ours, %")]
     rows += [(recipe.name, recipe.error or "-", recipe.whose or "-", recipe.ours or "-") for recipe in table]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return ["  ".join(word.ljust(width) for word, width in zip(row, widths)).rstrip() for row in rows]
+    return align_columns(rows, "llll")
 
 
-def markdown(table):
-    """The recipes as a table for the README."""
+def format_markdown(table: Sequence[Recipe]) -> str:
+    """Return the recipes as a table in Markdown."""
     lines = ["| recipe | error, % | reported by | ours, % | what to know |", "|---|---|---|---|---|"]
     for recipe in table:
         notes = "; ".join(filter(None, (recipe.caveat, recipe.conditions)))
@@ -140,16 +160,31 @@ def markdown(table):
     return "\n".join(lines)
 
 
-def in_readme(text, table):
-    """The text of a README with the table between its two markers made anew."""
-    if [text.count(marker) for marker in MARKERS] != [1, 1] or text.index(MARKERS[0]) > text.index(MARKERS[1]):
-        raise InputError("the README needs the lines {} and {}, once each and in this order".format(*MARKERS))
-    before, rest = text.split(MARKERS[0])
-    return f"{before}{MARKERS[0]}\n{markdown(table)}\n{MARKERS[1]}{rest.split(MARKERS[1])[1]}"
+def replace_table(text: str, table: Sequence[Recipe]) -> str:
+    """Return the text of a page with the table of `table` in place of what is between its two markers."""
+    first, last = MARKERS
+    if text.count(first) != 1 or text.count(last) != 1 or text.index(first) > text.index(last):
+        raise InputError(f"the page needs the lines {first} and {last}, once each and in this order")
+    before, rest = text.split(first)
+    return f"{before}{first}\n{format_markdown(table)}\n{last}{rest.split(last)[1]}"
 
 
-def update_readme(path, table):
-    """Make the table of a README anew, atomically."""
-    with open(path, encoding="utf-8") as handle:
-        text = in_readme(handle.read(), table)
-    write_text(path, text)
+def update_page(path: str, table: Sequence[Recipe]) -> None:
+    """Replace the table in a page, atomically.
+
+    Raises
+    ------
+    InputError
+        If the page does not exist, cannot be read or written, or lacks its markers.
+    """
+    try:
+        with open(path, encoding="utf-8") as handle:
+            text = handle.read()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from error
+    try:
+        text = replace_table(text, table)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    with writing(path):
+        write_text(path, text)

@@ -1,85 +1,101 @@
-"""What the scripts share: flags from options, and errors as one line and an exit code."""
+"""Read a command's flags, and show errors as one line and an exit code."""
+
+from __future__ import annotations
 
 import argparse
 import contextlib
 import dataclasses
-import difflib
-import os
 import re
 import select
 import sys
 import typing
-from typing import Optional
+from typing import Any, Callable, Dict, NoReturn, Optional, Sequence, Type, TypeVar
 
 from . import streams
-from .errors import InputError
+from .calls import command, fill_in_commands, program
+from .errors import InputError, reason
 from .options import Options, flag_name, flag_value
+from .suggestions import nearest_names
 
-_SCRIPTS = {"train": "cifar10_train.py", "test": "cifar10_test.py"}  # of the commands whose script has another name
-_call = "python -m resattnet {name}"  # how a command is called; `note_call` sets it
-_flags = {}  # of the parsers that have parsed: the flag of each parameter, for the messages of errors
+__all__ = ["ArgumentParser", "add_options", "command", "parse_options", "run"]
 
-
-def script_name(name: str) -> str:
-    """Return the file name of the script of a command: `cifar10_train.py` for `train`."""
-    return _SCRIPTS.get(name, name.replace("-", "_") + ".py")
+_T = TypeVar("_T", bound=Options)
+_flags: Dict[str, str] = {}  # of the parsers that have parsed: the flag of each parameter, for the messages of errors
 
 
-def note_call(name: Optional[str], path: str) -> None:
-    """Note how this process was called, for `command`.
+def _help_formatter(name: str) -> Type[argparse.HelpFormatter]:
+    class Formatter(argparse.RawDescriptionHelpFormatter):
+        def _fill_text(self, text: str, width: int, indent: str) -> str:
+            return super()._fill_text(fill_in_commands(text, name), width, indent)
 
-    Parameters
-    ----------
-    name : str or None
-        The command that a script runs; None for the `resattnet` command and `python -m resattnet`.
-    path : str
-        `sys.argv[0]`.
-    """
-    global _call
-    if name is not None:
-        _call = "python scripts/{script}"
-    elif os.path.basename(path) == "__main__.py":
-        _call = "python -m resattnet {name}"
-    else:
-        _call = "resattnet {name}"
+        def _get_help_string(self, action: argparse.Action) -> Optional[str]:
+            return action.help and fill_in_commands(action.help, name)
+
+    return Formatter
 
 
-def command(name: str) -> str:
-    """Return how a command is called, in the way in which this process was called.
+class ArgumentParser(argparse.ArgumentParser):
+    """Parse a command line; exit with code 2 and one line on stderr, `PROGRAM: --flag value: ...`, if it is wrong.
 
     Parameters
     ----------
     name : str
-        The command, such as `test` or `show-masks`.
-
-    Returns
-    -------
-    str
-        `python scripts/cifar10_test.py` in a script, `resattnet test` in the console command, and
-        `python -m resattnet test` otherwise.
+        The command. Descriptions and help texts show it for `{command}` as the user called it, and other commands for
+        `{command NAME}`.
+    kwargs
+        Further arguments of `argparse.ArgumentParser`.
     """
-    return _call.format(name=name, script=script_name(name))
 
+    def __init__(self, name: str = "", **kwargs: Any) -> None:
+        defaults: Dict[str, Any] = {"prog": program(), "formatter_class": _help_formatter(name)}
+        super().__init__(**{**defaults, **kwargs})
 
-class ArgumentParser(argparse.ArgumentParser):
-    """As argparse's; a wrong argument is one line on stderr, `script: --flag value: what to do`, and exit 2."""
-
-    def parse_known_args(self, args=None, namespace=None):
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse as argparse does, and note the flags, by which `run` shows the parameters that an error names."""
         _flags.update((action.dest, action.option_strings[-1]) for action in self._actions if action.option_strings)
         return super().parse_known_args(args, namespace)
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2 and one line that says what is wrong, with the nearest flag in place of an unknown one."""
+        self.exit(2, f"{self.prog}: {self._explain(message)}\n")
+
+    def _explain(self, message: str) -> str:
         unknown = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
-        nearest = difflib.get_close_matches(unknown.group(1), self._option_string_actions, 1) if unknown else []
-        self.exit(
-            2,
-            "{}: {}{}\n".format(
-                self.prog,
-                re.sub(r"^argument (\S+): ", r"\1 ", message),
-                f"; did you mean {nearest[0]}?" if nearest else "",
-            ),
-        )
+        nearest = nearest_names(unknown.group(1), self._option_string_actions, 1, 0.6) if unknown else []
+        suggestion = f"; did you mean {nearest[0]}?" if nearest else ""
+        return re.sub(r"^argument (\S+): ", r"\1 ", message) + suggestion
+
+
+class _WordParser(ArgumentParser):
+    """Parse words that are no command line of this process; a wrong one is an `InputError`."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(self._explain(message))
+
+
+def parse_options(words: Sequence[str], options_class: Type[_T], source: str) -> _T:
+    """Return the options that words with flags stand for, such as the flags in a file.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Flags and values, as on a command line.
+    options_class : type
+        The options dataclass.
+    source : str
+        Where the words are from; errors begin with it.
+
+    Raises
+    ------
+    InputError
+        If a flag is unknown or a value is wrong.
+    """
+    parser = _WordParser(add_help=False)
+    add_options(parser, options_class)
+    try:
+        return options_class(**vars(parser.parse_args(list(words))))
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
 
 
 def switch(text: str) -> bool:
@@ -160,35 +176,23 @@ def _help_text(field: dataclasses.Field) -> str:
     return f"{text} (default: {unset})" if unset else text
 
 
-def add_params(parser, **kwargs):
-    """Give a parser the flag `--params`; `kwargs` go to its `add_argument`."""
-    parser.add_argument(
-        "--params",
-        required=True,
-        metavar="FILE",
-        help="parameters that a run has saved, or the name "
-        "of some that come with the package: python -m resattnet lists them",
-        **kwargs,
-    )
+def run(main: Callable[[], Optional[int]]) -> NoReturn:
+    """Call a command's `main` and exit with its exit code: 0, 2 for an `InputError`, 130 or 143 when interrupted.
 
-
-def run(main):
-    """Call a script's `main` and leave with its exit code: 0, 2 for an `InputError`, 130 or 143 when interrupted.
-
-    141, as of a program that SIGPIPE ends, where nobody reads the output any more and there was more to say; 2 where it
-    cannot be written for another reason.
+    The exit code is 141, as of a program that SIGPIPE ends, if nobody reads the output any more and there was more to
+    write, and 2 if the output cannot be written for another reason.
     """
     try:
         code = _exit_code(main)
     finally:
         lost = streams.flush_or_discard(sys.stdout)
     if lost and not code:
-        code = _output_is_lost(lost)
+        code = _report_lost_output(lost)
     streams.flush_or_discard(sys.stderr)
     sys.exit(code)
 
 
-def _exit_code(main):
+def _exit_code(main: Callable[[], Optional[int]]) -> Any:
     from .signals import Interrupted
 
     try:
@@ -196,37 +200,37 @@ def _exit_code(main):
     except SystemExit as end:  # argparse's, as after --help
         return end.code
     except InputError as error:
-        _complain(error.as_flags(_flags))
+        _print_error(error.as_flags(_flags))
         return 2
     except Interrupted as stop:
-        _complain(stop)
+        _print_error(stop)
         return stop.exit_code
     except KeyboardInterrupt:
-        _complain("interrupted")
+        _print_error("interrupted")
         return 130
     except OSError as error:
         if isinstance(error, BrokenPipeError) and _is_closed(sys.stdout):
             return 141
         lost = streams.flush_or_discard(sys.stdout)
         if not lost:
-            raise  # of another file: our bug
-        return _output_is_lost(lost)
+            raise  # another file failed: that is a bug
+        return _report_lost_output(lost)
 
 
-def _complain(what):
-    with contextlib.suppress(OSError):  # of the terminal, where nobody is to be told any more
-        print(f"{sys.argv[0].rsplit('/', 1)[-1]}: {what}", file=sys.stderr, flush=True)
+def _print_error(what: object) -> None:
+    with contextlib.suppress(OSError):  # the terminal is gone: there is nobody to tell
+        print(f"{program()}: {what}", file=sys.stderr, flush=True)
 
 
-def _output_is_lost(error):
+def _report_lost_output(error: OSError) -> int:
     if isinstance(error, BrokenPipeError):
         return 141
-    _complain(f"the output cannot be written ({error.strerror})")
+    _print_error(f"the output cannot be written ({reason(error)})")
     return 2
 
 
-def _is_closed(stream):
-    """Whether the other end of a pipe that we write to is closed."""
+def _is_closed(stream: Any) -> bool:
+    """Return whether the other end of a pipe that this process writes to is closed."""
     poll = select.poll()
     poll.register(stream, 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))

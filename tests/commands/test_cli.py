@@ -1,7 +1,9 @@
 """The scripts as a user runs them: pages of help, one line and exit 2 for bad input, training to testing."""
 
+import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,8 +24,14 @@ def test_help_is_a_page(name, tmp_path):
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_is_short(name):
+    """Beside its imports it has three statements: the docstring, the path, the run."""
     with open(os.path.join(ROOT, "scripts", name)) as handle:
-        assert len(handle.readlines()) < 150
+        text = handle.read()
+    body = [node for node in ast.parse(text).body if not isinstance(node, (ast.Import, ast.ImportFrom))]
+    docstring, path, run = (ast.get_source_segment(text, node) for node in body)
+    assert docstring.startswith('"""') and path.startswith("sys.path.insert(0, ")
+    assert re.fullmatch(r'if __name__ == "__main__":\n    run\("[a-z-]+"\)', run)
+    assert len(text.splitlines()) < 15
 
 
 @pytest.mark.parametrize(
@@ -101,7 +109,7 @@ def test_a_truncated_batch_file_is_named(tmp_path):
 
 
 def written_to(writer, script_name, argument, **environment):
-    """A script's outcome, where its output goes to an open file, which is closed after it."""
+    """Run a script with its output going to the open file `writer`, close the file, and return the finished process."""
     try:
         return subprocess.run(
             [sys.executable, os.path.join(ROOT, "scripts", script_name), argument],
@@ -120,7 +128,7 @@ def written_to(writer, script_name, argument, **environment):
     "script_name, argument, codes", [("reproduce.py", "--write=0", {141}), ("cifar10_train.py", "--help", {0, 141})]
 )
 def test_output_that_nobody_reads_is_no_traceback(script_name, argument, codes, unbuffered):
-    """As with `| head`: a pipe whose other end is closed. Some argparse say nothing of it, and there is no more."""
+    """The output is a pipe whose other end is closed, as with `| head`. Some versions of argparse ignore that."""
     reader, writer = os.pipe()
     os.close(reader)
     done = written_to(writer, script_name, argument, PYTHONUNBUFFERED=unbuffered)
@@ -135,7 +143,7 @@ def test_output_to_a_full_disk_is_one_line():
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A folder with a run of one epoch on the digits."""
+    """Return a folder with a run of one epoch on the digits."""
     folder = tmp_path_factory.mktemp("trained")
     done = script(
         "cifar10_train.py",
@@ -167,7 +175,7 @@ def test_a_run_is_resumed_by_its_name_too(trained):
 
 
 def test_a_run_is_found_where_its_models_are_said_to_be(trained, tmp_path):
-    """Also in a folder that has another one of its name, as of its images."""
+    """That holds in a folder too that has another folder of the same name, such as one with images."""
     (tmp_path / "run").mkdir()
     done = script("cifar10_train.py", "--resume", "run", "--model-dir", f"{trained}/models/", cwd=str(tmp_path))
     assert done.returncode == 0 and "all its epochs (1) were done before" in done.stdout, done.stderr

@@ -1,7 +1,6 @@
-"""The recipes: what they are, that each can be run, that runs of them go on and are entered from their own logs."""
+"""Recipes: their rows, the options they stand for, their runs, and the results entered from the logs of these runs."""
 
 import dataclasses
-import importlib.util
 import json
 import os
 import re
@@ -17,10 +16,13 @@ from PIL import Image
 
 from helpers.runs import stop_at
 from helpers.scripts import ROOT, refused, script
-from resattnet.commands.train import train
+from resattnet import commands
+from resattnet.commands import train as train_command
+from resattnet.commands.reproduce import keep_log
+from resattnet.commands.training_run import train
 from resattnet.data import recordio
 from resattnet.data.datasets import ImageSet
-from resattnet.experiments import recipes, reproduce
+from resattnet.experiments import recipes, reproduce, results
 from resattnet.experiments.options import ReproductionOptions
 from resattnet.runs import states
 from resattnet.system import gpus
@@ -41,7 +43,7 @@ def by_name(name):
 
 @pytest.mark.parametrize("name", [recipe.name for recipe in TABLE if recipe.flags])
 def test_the_flags_of_each_recipe_are_those_of_the_training_script(name):
-    options = recipes.options(by_name(name))
+    options = recipes.read_options(by_name(name))
     assert options.dataset in ("cifar10", "cifar100", "digits")
 
 
@@ -122,7 +124,7 @@ def test_the_papers_figures():
     assert reported == {name: float(by_name(name).error) for name in NAMES if name.startswith("paper-")}
     for name in reported:
         if by_name(name).flags:
-            options = recipes.options(by_name(name))
+            options = recipes.read_options(by_name(name))
             assert options.num_layers == int(name.rsplit("-", 1)[1])
             assert (options.attention_learning == "nal") == ("-nal-" in name)
             assert {"channel", "spatial"} & set(name.split("-")) == {options.attention} - {"mixed"}
@@ -139,7 +141,7 @@ def test_the_tricks_are_the_25_of_their_table():
     for row in rows:
         right = 1 - float(row.error) / 100
         assert any(abs(round(right * images) - right * images) < 1e-6 * images for images in (9984, 10048))
-        options = recipes.options(row)
+        options = recipes.read_options(row)
         # BytePS divided the gradient of the whole batch by the 8 GPUs once more: g / 8 + wd w, times lr.
         named = f"tricks-b{options.batch_size}-lr{8 * options.lr}-w{options.warmup}"
         named += f"-a{options.alpha}" * options.mix_up + f"-e{options.epsilon:g}" * (options.epsilon > 0)
@@ -156,11 +158,11 @@ def test_the_runs_of_the_ports():
     }
     for name in PORTS:
         if name.startswith("gluon-"):
-            options = recipes.options(by_name(name))
+            options = recipes.read_options(by_name(name))
             assert (options.num_layers, options.mix_up) == (int(name.split("-")[1]), name.endswith("mixup"))
             assert (options.batch_size, options.accumulate) == (64, 2) and options.epochs == 221
             assert options.lr_steps == (80, 120, 200) and options.mixup_off_epochs == 30 * options.mix_up
-    options = recipes.options(by_name("ladder-92"))
+    options = recipes.read_options(by_name("ladder-92"))
     assert (options.num_layers, options.batch_size * options.accumulate, options.epochs) == (92, 256, 220)
     assert options.mix_up and options.cutout == 16 and options.no_wd and options.lr_schedule == "cosine"
 
@@ -169,7 +171,7 @@ def test_the_papers_schedule_is_that_of_its_iterations():
     """160,000 iterations, divided by ten at 64,000 and 96,000, of 781 whole batches of 64 in an epoch."""
     for name in NAMES:
         if name.startswith("paper") and by_name(name).flags:
-            options = recipes.options(by_name(name))
+            options = recipes.read_options(by_name(name))
             batches = 50000 // options.batch_size
             assert [round(steps / batches) for steps in (64000, 96000, 160000)] == [82, 123, options.epochs]
             assert options.lr_steps == (82, 123) and options.lr_schedule == "step" and options.warmup == 0
@@ -183,19 +185,21 @@ def test_the_digits_are_what_make_train_runs():
 
 
 def test_unknown_names_come_with_the_nearest():
-    with pytest.raises(InputError, match="recipe papr-56: there is none; nearest: paper-56, "):
+    with pytest.raises(InputError, match="recipe papr-56: no such recipe; did you mean paper-56, "):
         by_name("papr-56")
-    with pytest.raises(InputError, match="there is none; scripts/reproduce.py lists them"):
+    with pytest.raises(InputError, match="no such recipe; python -m resattnet reproduce lists them"):
         by_name("qqqq")
-    assert "recipe digit: there is none; nearest: digits" in refused(script("cifar10_train.py", "--recipe", "digit"))
-    assert "nearest: digits" in refused(script("reproduce.py", "digit"))
+    assert "recipe digit: no such recipe; did you mean digits?" in refused(
+        script("cifar10_train.py", "--recipe", "digit")
+    )
+    assert "did you mean digits?" in refused(script("reproduce.py", "digit"))
     assert "recipe ladder-452 cannot be run here" in refused(script("reproduce.py", "digits", "ladder-452"))
 
 
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("name,flags\na,b\n", "its columns have to be name,flags,error,whose,caveat,ours,conditions"),
+        ("name,flags\na,b\n", "the columns have to be name,flags,error,whose,caveat,ours,conditions"),
         (HEAD + "a,,,,,,\na,,,,,,\n", "two recipes are called a"),
         (HEAD + "a,,,,,,\nb,,,,one, two,,\n", "line 3: 8 cells in place of 7; a cell with a comma needs quotes"),
         (HEAD + "a,,,\n", "line 2: 4 cells in place of 7"),
@@ -217,61 +221,57 @@ def test_files_that_are_not_recipes(tmp_path, text, message):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        ("--name 'x", "recipe a: its flags cannot be read .No closing quotation"),
+        ("--name 'x", "recipe a: the flags cannot be read .No closing quotation"),
         ("--alpha 0.2", "recipe a: alpha=0.2 has no effect without mix_up=True"),
     ],
 )
 def test_flags_that_are_wrong(flags, message):
     with pytest.raises(InputError, match=message):
-        recipes.options(recipes.Recipe("a", flags, "", "", ""))
+        recipes.read_options(recipes.Recipe("a", flags, "", "", ""))
 
 
-# ---- flags, listing, README ----
+# ---- flags, listing, page ----
 
 
-def parsed(monkeypatch, *args):
-    """What the training script makes of its arguments."""
-    spec = importlib.util.spec_from_file_location("cifar10_train", os.path.join(ROOT, "scripts", "cifar10_train.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(sys, "argv", ["cifar10_train.py"] + list(args))
-    options, state = module.parse()
+def parsed(*args):
+    """Return what the command `train` makes of its arguments."""
+    options, state = train_command.read_options(commands.parse("train", args))
     assert state is None
     return options
 
 
-def test_flags_beside_a_recipe_win(monkeypatch):
-    plain = recipes.options(by_name("digits"))
-    assert parsed(monkeypatch, "--recipe", "digits") == plain != TrainingOptions()
+def test_flags_beside_a_recipe_win():
+    plain = recipes.read_options(by_name("digits"))
+    assert parsed("--recipe", "digits") == plain != TrainingOptions()
     assert plain.dataset == "digits" and plain.epochs == 5
-    changed = parsed(monkeypatch, "--epochs", "7", "--recipe", "digits", "--seed", "3", "--widths", "full")
+    changed = parsed("--epochs", "7", "--recipe", "digits", "--seed", "3", "--widths", "full")
     assert changed == dataclasses.replace(plain, epochs=7, seed=3, widths="full")
-    assert "recipe : there is none" in refused(script("cifar10_train.py", "--recipe", ""))
-    with pytest.raises(InputError, match="--recipes x: give --recipe beside it"):
-        parsed(monkeypatch, "--recipes", "x")
-    with pytest.raises(InputError, match="--recipe digits --resume x: a run has its own arguments"):
-        parsed(monkeypatch, "--recipe", "digits", "--resume", "x")
+    assert "recipe : no such recipe" in refused(script("cifar10_train.py", "--recipe", ""))
+    with pytest.raises(InputError, match="^recipes=x: give recipe beside it"):
+        parsed("--recipes", "x")
+    with pytest.raises(InputError, match="^recipe=digits resume=x: a run has its own arguments"):
+        parsed("--recipe", "digits", "--resume", "x")
 
 
 @pytest.mark.parametrize("name", [recipe.name for recipe in TABLE if recipe.flags])
-def test_a_flag_that_excludes_one_of_a_recipe_wins_over_it(name, monkeypatch):
-    own = recipes.options(by_name(name))
-    assert parsed(monkeypatch, "--recipe", name, "--lr-per-256", "0.4").lr is None
-    assert parsed(monkeypatch, "--recipe", name, "--num-gpus", "1").num_cpus == 1
-    assert parsed(monkeypatch, "--recipe", name, "--float16", "1").dtype == "float32"
-    short = parsed(monkeypatch, "--recipe", name, "--epochs", "3")
+def test_a_flag_that_excludes_one_of_a_recipe_wins_over_it(name):
+    own = recipes.read_options(by_name(name))
+    assert parsed("--recipe", name, "--lr-per-256", "0.4").lr is None
+    assert parsed("--recipe", name, "--num-gpus", "1").num_cpus == 1
+    assert parsed("--recipe", name, "--float16", "1").dtype == "float32"
+    short = parsed("--recipe", name, "--epochs", "3")
     assert short.epochs == 3 and short.warmup < 3 and (short.mixup_off_epochs, short.lr_steps) == (0, own.lr_steps)
-    plain = parsed(monkeypatch, "--recipe", name, "--mix-up", "0")
+    plain = parsed("--recipe", name, "--mix-up", "0")
     assert plain == dataclasses.replace(own, mix_up=False, alpha=1.0, mixup_off_epochs=0)
-    cosine = parsed(monkeypatch, "--recipe", name, "--lr-schedule", "cosine")
+    cosine = parsed("--recipe", name, "--lr-schedule", "cosine")
     assert cosine == dataclasses.replace(own, lr_schedule="cosine", lr_steps=None)
-    trunk = parsed(monkeypatch, "--recipe", name, "--mask", "none")
+    trunk = parsed("--recipe", name, "--mask", "none")
     assert trunk == dataclasses.replace(
         own, mask="none", attention="mixed", attention_learning="arl", params=own.params if own.mask == "none" else None
     )
-    assert parsed(monkeypatch, "--recipe", name, "--lr-steps", "200", "--epochs", "300").lr_schedule == "step"
-    assert parsed(monkeypatch, "--recipe", name, "--lr-restarts", "200", "--epochs", "300").lr_schedule == "cosine"
-    late = parsed(monkeypatch, "--recipe", name, "--warmup-epochs", str(own.epochs - 1))
+    assert parsed("--recipe", name, "--lr-steps", "200", "--epochs", "300").lr_schedule == "step"
+    assert parsed("--recipe", name, "--lr-restarts", "200", "--epochs", "300").lr_schedule == "cosine"
+    late = parsed("--recipe", name, "--warmup-epochs", str(own.epochs - 1))
     assert late.warmup == own.epochs - 1 and all(step >= late.warmup for step in late.lr_steps or ())
 
 
@@ -282,28 +282,30 @@ def test_listing_and_printing(tmp_path):
     assert lines[1 + NAMES.index("gluon-92")].split()[1:3] == ["4.76", "haoxintong/ResidualAttentionNetwork-Gluon"]
     command = script("reproduce.py", "--print", "paper-nal-56", cwd=str(tmp_path)).stdout
     assert shlex.split(command)[2:] == ["--name", "paper-nal-56"] + shlex.split(by_name("paper-nal-56").flags)
-    assert "--note and --keep are of runs" in refused(script("reproduce.py", "--keep", "data"))
-    assert refused(script("reproduce.py", "--write", "1")).endswith("name the recipes whose runs are to be entered\n")
+    assert "reproduce.py: --note and --keep are about runs" in refused(script("reproduce.py", "--keep", "data"))
+    assert refused(script("reproduce.py", "--write", "1")).endswith(
+        "--write 1: name the recipes whose results are to be entered\n"
+    )
     assert os.listdir(str(tmp_path)) == []
 
 
-def test_the_readme_is_current():
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as handle:
+def test_the_page_of_recipes_is_current():
+    with open(os.path.join(ROOT, "docs", "recipes.md"), encoding="utf-8") as handle:
         text = handle.read()
-    assert recipes.in_readme(text, TABLE) == text, "run: python scripts/reproduce.py --readme 1"
+    assert recipes.replace_table(text, TABLE) == text, "run: python scripts/reproduce.py --readme 1"
     assert all(f"| {name} |" in text for name in NAMES)
 
 
-def test_the_readme_is_made_anew_between_its_markers(tmp_path):
-    path = tmp_path / "README.md"
+def test_the_page_is_updated_between_its_markers(tmp_path):
+    path = tmp_path / "recipes.md"
     path.write_text("before\n{}\nold\n{}\nafter\n".format(*recipes.MARKERS))
-    recipes.update_readme(str(path), TABLE[:1])
+    recipes.update_page(str(path), TABLE[:1])
     text = path.read_text()
     assert text.startswith("before\n<!-- recipes -->\n| recipe |") and text.endswith("|\n<!-- /recipes -->\nafter\n")
     assert "old" not in text and "| paper-56 | 5.52 |" in text
     for wrong in ("", recipes.MARKERS[1] + recipes.MARKERS[0], recipes.MARKERS[0]):
-        with pytest.raises(InputError, match="the README needs the lines"):
-            recipes.in_readme(wrong, TABLE)
+        with pytest.raises(InputError, match="the page needs the lines"):
+            recipes.replace_table(wrong, TABLE)
 
 
 # ---- runs ----
@@ -327,11 +329,11 @@ OTHER = FEW._replace(name="other", flags="--dataset digits")
 
 @pytest.fixture
 def few(tmp_path, few_digits):
-    """Options of a reproduction of `FEW`, and of its training."""
+    """Return the options of the reproduction of `FEW` and of its training."""
     places = dict(log_dir=str(tmp_path / "log"), model_dir=str(tmp_path / "models"))
     return (
         ReproductionOptions(recipes=write_table(tmp_path, OTHER, FEW), **places),
-        dataclasses.replace(recipes.options(FEW), name="few", num_gpus=0, **places),
+        dataclasses.replace(recipes.read_options(FEW), name="few", num_gpus=0, **places),
     )
 
 
@@ -339,7 +341,7 @@ def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
     options, training_options = few
     history = train(training_options).progress.history
     errors = [100 * (1 - row["validation_top1"]) for row in history]
-    reproduce.save_result(FEW, dataclasses.replace(options, note="sixteen pixels"))
+    results.save_result(FEW, dataclasses.replace(options, note="sixteen pixels"))
     other, entered = recipes.read_recipes(options.recipes)
     assert other == OTHER and entered[:5] == FEW[:5]
     assert entered.ours == f"{errors[-1]:.2f}, best {min(errors):.2f}"
@@ -352,25 +354,25 @@ def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
 def test_a_note_stays_with_the_run_that_it_is_of(few):
     options, training_options = few
     train(training_options)
-    entered = reproduce.save_result(FEW, dataclasses.replace(options, note="sixteen pixels"))
-    assert reproduce.save_result(entered, options) == entered
+    entered = results.save_result(FEW, dataclasses.replace(options, note="sixteen pixels"))
+    assert results.save_result(entered, options) == entered
     another = entered._replace(conditions=entered.conditions.replace("seed 0", "seed 7"))
-    assert not reproduce.save_result(another, options).conditions.endswith("sixteen pixels")
+    assert not results.save_result(another, options).conditions.endswith("sixteen pixels")
 
 
 @pytest.mark.parametrize(
     "changes, message",
     [
-        (dict(cutout=8), "recipe few, which has --cutout 0 where it has 8: move it away"),
-        (dict(ema=0.9), "--ema none where it has 0.9"),
-        (dict(warmup_epochs=0), "--warmup-epochs 1 where it has 0"),
-        (dict(lr=0.2), "--lr 0.1 where it has 0.2"),
+        (dict(cutout=8), "recipe few, which has cutout=0 where the run has 8: move it away"),
+        (dict(ema=0.9), "ema=none where the run has 0.9"),
+        (dict(warmup_epochs=0), "warmup_epochs=1 where the run has 0"),
+        (dict(lr=0.2), "lr=0.1 where the run has 0.2"),
     ],
 )
 def test_a_run_with_other_flags_than_its_recipe_is_not_entered(few, changes, message):
     options, training_options = few
     train(dataclasses.replace(training_options, epochs=3, **changes))
-    for act in (reproduce.save_result, reproduce.next_command):
+    for act in (results.save_result, reproduce.next_command):
         with pytest.raises(InputError, match=message):
             act(FEW, options)
 
@@ -384,8 +386,8 @@ def go_on(options, **changes):
 @pytest.mark.parametrize(
     "first, message",
     [
-        (dict(epochs=2), "which has --epochs 3 where it had 2 until step 6: move it away"),
-        (dict(lr=0.3, lr_steps=(1,)), "--lr 0.1 where it had 0.3 until step 6"),
+        (dict(epochs=2), "which has epochs=3 where the run had 2 until step 6: move it away"),
+        (dict(lr=0.3, lr_steps=(1,)), "lr=0.1 where the run had 0.3 until step 6"),
     ],
 )
 def test_a_run_that_had_other_flags_before_is_not_entered(few, monkeypatch, first, message):
@@ -395,7 +397,7 @@ def test_a_run_that_had_other_flags_before_is_not_entered(few, monkeypatch, firs
         train(dataclasses.replace(training_options, **first))
     again()
     go_on(options, **{name: getattr(training_options, name) for name in first})
-    for act in (reproduce.save_result, reproduce.next_command):
+    for act in (results.save_result, reproduce.next_command):
         with pytest.raises(InputError, match=message):
             act(FEW, options)
 
@@ -407,7 +409,7 @@ def test_a_run_that_showed_and_saved_otherwise_before_is_entered(few, monkeypatc
         train(training_options)
     again()
     assert go_on(options, log_interval=1, save_period=2).progress.changes[0]["step"] == 6
-    assert reproduce.save_result(FEW, options).ours
+    assert results.save_result(FEW, options).ours
 
 
 def test_the_run_of_another_version_is_one_line(few):
@@ -415,7 +417,7 @@ def test_the_run_of_another_version_is_one_line(few):
     run = train(training_options)
     progress = dict(dataclasses.asdict(run.progress), options=dict(dataclasses.asdict(run.options), depth_drop=0.1))
     states.save_state(run.folder, {}, progress)
-    for act in (reproduce.save_result, reproduce.next_command):
+    for act in (results.save_result, reproduce.next_command):
         with pytest.raises(InputError, match="models/few: the run is of another version of resattnet: depth_drop is"):
             act(FEW, options)
 
@@ -424,21 +426,21 @@ def test_a_row_that_was_edited_while_it_ran_keeps_what_was_edited(few, tmp_path)
     options, training_options = few
     train(training_options)
     write_table(tmp_path, OTHER, FEW._replace(caveat="sixteen pixels", error="8.5"))
-    entered = reproduce.save_result(FEW, options)
+    entered = results.save_result(FEW, options)
     row = recipes.read_recipes(options.recipes)[1]
     assert (row.caveat, row.error, row.ours) == ("sixteen pixels", "8.5", entered.ours) and row.ours
     write_table(tmp_path, OTHER, FEW._replace(flags=FEW.flags + " --cutout 8"))
     with pytest.raises(InputError, match="recipe few has other flags in .*recipes.csv than it was run with"):
-        reproduce.save_result(FEW, options)
+        results.save_result(FEW, options)
 
 
 def test_what_does_not_decide_may_differ(few):
-    """Among it the seed, which the conditions name, unless the recipe has one; and defaults that are given."""
+    """The seed, which the conditions name, may differ unless the recipe gives it; so may defaults that are given."""
     options, training_options = few
     train(dataclasses.replace(training_options, seed=3, log_interval=7, save_period=1, lr=0.1))
-    assert "seed 3" in reproduce.save_result(FEW, options).conditions
-    with pytest.raises(InputError, match="--seed 4 where it has 3"):
-        reproduce.save_result(FEW._replace(flags=FEW.flags + " --seed 4"), options)
+    assert "seed 3" in results.save_result(FEW, options).conditions
+    with pytest.raises(InputError, match="seed=4 where the run has 3"):
+        results.save_result(FEW._replace(flags=FEW.flags + " --seed 4"), options)
 
 
 @pytest.mark.parametrize(
@@ -466,30 +468,32 @@ def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few, tmp_pa
     where = os.path.join(options.model_dir, "few", "last.params")
     with pytest.raises(
         InputError,
-        match="recipe more starts from .*few/last.params, which is not there: run that "
-        "recipe before, as by scripts/reproduce.py few more",
+        match="recipe more starts from .*few/last.params, which does not exist: run that "
+        "recipe first, as by python -m resattnet reproduce few more",
     ):
         reproduce.next_command(more, options)
     again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
         train(training_options)
     again()
-    with pytest.raises(InputError, match="few/last.params, whose run has 1 of its 3 epochs: run that recipe before"):
+    with pytest.raises(InputError, match="few/last.params, whose run has 1 of its 3 epochs: run that recipe first"):
         reproduce.next_command(more, options)
     train(*load_for_resume(os.path.dirname(where), {}))
     command = reproduce.next_command(more, options)
     assert command[command.index("--params") + 1] == where
     train(dataclasses.replace(training_options, name="more", params=where))
-    assert reproduce.save_result(more, options).ours
+    assert results.save_result(more, options).ours
     with open(where, "wb") as handle:
         handle.write(b"of another run")
-    with pytest.raises(InputError, match="models.*/more began with other parameters than those of .*few/last.params"):
-        reproduce.save_result(more, options)
+    with pytest.raises(InputError, match="models.*/more started from other parameters than .*few/last.params has now"):
+        results.save_result(more, options)
     os.remove(where)
-    assert reproduce.save_result(more, options).ours
+    assert results.save_result(more, options).ours
     other = more._replace(flags=more.flags.replace("few/last", "few/best"))
-    with pytest.raises(InputError, match="was not run by recipe more, which has --params .*few/best.params where"):
-        reproduce.save_result(other, options)
+    with pytest.raises(
+        InputError, match="was not run by recipe more, which has params=.*few/best.params where the run has"
+    ):
+        results.save_result(other, options)
 
 
 def test_a_run_elsewhere_is_said_too(few, monkeypatch):
@@ -499,9 +503,9 @@ def test_a_run_elsewhere_is_said_too(few, monkeypatch):
         train(training_options)
     for machine in ("another machine", "one where nothing was left to train"):
         state = states.load_state(os.path.join(options.model_dir, "few"))
-        monkeypatch.setattr(loop, "describe_machine", lambda devices: machine)
+        monkeypatch.setattr(loop, "describe_machine", lambda devices, machine=machine: machine)
         train(TrainingOptions(**state.options), state)
-    assert reproduce.save_result(FEW, options).conditions.endswith("; then another machine")
+    assert results.save_result(FEW, options).conditions.endswith("; then another machine")
 
 
 def test_a_log_that_another_run_has_written_over_decides_nothing(few, tmp_path):
@@ -512,7 +516,8 @@ def test_a_log_that_another_run_has_written_over_decides_nothing(few, tmp_path):
     before = log.read_bytes()
     train(other)
     assert log.read_bytes() != before
-    entered = reproduce.save_result(FEW, dataclasses.replace(options, keep=str(tmp_path / "kept")))
+    entered = results.save_result(FEW, options)
+    keep_log(FEW, options, str(tmp_path / "kept"))
     assert entered.ours.startswith(f"{100 * (1 - history[-1]['validation_top1']):.2f}, ")
     assert (tmp_path / "kept" / "few.csv").read_bytes() == before
 
@@ -526,7 +531,7 @@ def test_a_file_of_recipes_that_cannot_be_written_is_one_line(few, monkeypatch):
 
     monkeypatch.setattr(recipes, "write_csv", denied)
     with pytest.raises(InputError, match="recipes.csv cannot be written .Permission denied"):
-        reproduce.save_result(FEW, options)
+        results.save_result(FEW, options)
 
 
 def test_what_is_not_the_ended_run_of_the_recipe_is_not_entered(few):
@@ -535,19 +540,19 @@ def test_what_is_not_the_ended_run_of_the_recipe_is_not_entered(few):
 
     def refusal(recipe=FEW):
         with pytest.raises(InputError) as error:
-            reproduce.save_result(recipe, options)
+            results.save_result(recipe, options)
         assert recipes.read_recipes(options.recipes) == before
         return str(error.value)
 
-    assert "no run of recipe few is there" in refusal()
+    assert "there is no run of recipe few" in refusal()
     run = train(training_options)
     assert reproduce.next_command(FEW, options) is None
     four = FEW._replace(flags=FEW.flags.replace("--epochs 3", "--epochs 4"))
-    assert "was not run by recipe few, which has --epochs 4 where it has 3: move it away" in refusal(four)
+    assert "was not run by recipe few, which has epochs=4 where the run has 3: move it away" in refusal(four)
     progress = dict(dataclasses.asdict(run.progress), epoch=2, options=dataclasses.asdict(training_options))
     states.save_state(run.folder, {}, progress)
-    assert "has 2 of its 3 epochs: scripts/reproduce.py few goes on" in refusal()
-    assert reproduce.next_command(FEW, options)[2:4] == ["--resume", run.folder]
+    assert "has 2 of its 3 epochs: python -m resattnet reproduce few resumes it" in refusal()
+    assert reproduce.next_command(FEW, options)[1:6] == ["-m", "resattnet", "train", "--resume", run.folder]
 
 
 def test_a_run_killed_before_its_first_state_begins_again(few):
@@ -563,7 +568,7 @@ def test_a_run_killed_before_its_first_state_begins_again(few):
 
 @pytest.fixture
 def tiny(tmp_path):
-    """A folder with records of 32 and 8 images of 8 pixels, and a recipe of eight epochs of them."""
+    """Return a folder with records of 32 and 8 images of 8x8 pixels, and a recipe of eight epochs on them."""
     rng = np.random.default_rng(0)
     sets = {
         split: ImageSet(
@@ -578,7 +583,7 @@ def tiny(tmp_path):
 
 
 def begin(folder):
-    """Start the reproduction of `tiny`; give it and the process of its training once that has ended another epoch."""
+    """Start the reproduction of `tiny`; return it and the process of its training once another epoch has ended."""
     log = folder / "log" / "csv" / "tiny.csv"
     before = log.read_text() if log.exists() else ""
     process = subprocess.Popen(
@@ -596,7 +601,7 @@ def begin(folder):
 
 
 def wait_for_end(pid):
-    """Until a process of another parent is gone."""
+    """Wait until a process of another parent has ended."""
     for _ in range(3000):
         try:
             with open(f"/proc/{pid}/stat") as handle:
@@ -611,11 +616,13 @@ def wait_for_end(pid):
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="the process of the training is found in /proc")
 def test_a_reproduction_stopped_and_killed_goes_on_to_its_end(tiny):
-    """Ctrl-C, then SIGKILL of the reproduction alone, in which case the training saves and leaves too."""
+    """Ctrl-C stops it, then SIGKILL of the reproduction alone, after which the training saves and leaves too."""
     process, _ = begin(tiny)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=200)
-    assert process.returncode == 130 and "stopped in tiny; the same command goes on" in err and "--recipe tiny" in out
+    assert (
+        process.returncode == 130 and "stopped in tiny; the same command resumes it" in err and "--recipe tiny" in out
+    )
     first = states.load_state(str(tiny / "models" / "tiny")).progress
     assert 0 < first["epoch"] < 8
 

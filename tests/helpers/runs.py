@@ -3,7 +3,7 @@
 import dataclasses
 import os
 
-from resattnet.commands.train import train
+from resattnet.commands.training_run import train
 from resattnet.runs import states
 from resattnet.system.mxnet import mx
 from resattnet.training.resume import options_for_resume

@@ -1,4 +1,4 @@
-"""Commands run as their users run them."""
+"""Run commands as their users run them."""
 
 import os
 import subprocess
@@ -18,8 +18,20 @@ def script(name, *args, cwd=None):
     )
 
 
+def package(*args, cwd=None, path=ROOT, **variables):
+    """Run `python -m resattnet`, with the package of the folder `path`."""
+    return subprocess.run(
+        [sys.executable, "-m", "resattnet"] + [str(arg) for arg in args],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=280,
+        env=dict(os.environ, PYTHONPATH=str(path), **variables),
+    )
+
+
 def refused(done):
-    """The one line that a refused call said."""
+    """Return the one line that a refused call said."""
     assert done.returncode == 2, done
     assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
     return done.stderr

@@ -9,7 +9,7 @@ import pytest
 import resattnet
 from helpers.networks import difference, graph_types, images, initialised, needs_avx512, trainable
 from helpers.runs import resume
-from resattnet.commands.train import train
+from resattnet.commands.training_run import train
 from resattnet.evaluation.options import TestOptions as Testing
 from resattnet.evaluation.results import evaluate_files
 from resattnet.models.attention import AttentionModule, Hourglass, Interpolation, SoftMask

@@ -8,6 +8,7 @@ import pytest
 import resattnet
 from helpers import small_digits
 from helpers.networks import difference, images, initialised, operators
+from resattnet.commands.training_run import train
 from resattnet.data import datasets
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
@@ -19,7 +20,6 @@ from resattnet.models.graphs import fuse, quantize
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 from resattnet.training import options
-from resattnet.training.loop import train
 
 pytestmark = pytest.mark.isa
 

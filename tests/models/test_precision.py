@@ -8,7 +8,7 @@ import pytest
 
 import resattnet
 from helpers.networks import graph_types, images, initialised, needs_avx512
-from resattnet.commands.train import train
+from resattnet.commands.training_run import train
 from resattnet.models.precision import to_bfloat16
 from resattnet.system.devices import check_type
 from resattnet.system.errors import InputError

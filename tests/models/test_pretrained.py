@@ -190,7 +190,7 @@ def test_what_float16_cannot_hold(folder, tmp_path):
 
 def test_it_is_the_run_of_the_recipe():
     told, recipe = pretrained.describe_pretrained(NAME), recipes.find_recipe(RECIPE, recipes.read_recipes(recipes.PATH))
-    given = recipes.options(recipe)
+    given = recipes.read_options(recipe)
     assert told["run"] == RECIPE and told["dataset"] == given.dataset
     assert {name: told["network"][name] for name in ("num_layers", "widths")} == {
         name: getattr(given, name) for name in ("num_layers", "widths")

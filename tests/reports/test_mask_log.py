@@ -10,7 +10,7 @@ import pytest
 
 from helpers.boards import read_board
 from helpers.runs import TRICKS, assert_equal_runs, elsewhere, resume, stop_at
-from resattnet.commands.train import prepare_run, train
+from resattnet.commands.training_run import prepare_run, train
 from resattnet.data import datasets
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform

@@ -18,7 +18,7 @@ from PIL import Image
 
 from helpers import small_digits
 from helpers.scripts import ROOT
-from resattnet.commands.train import train
+from resattnet.commands.training_run import train
 from resattnet.data import datasets
 from resattnet.models import spec
 from resattnet.models.zoo import get_attention_cifar

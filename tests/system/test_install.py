@@ -6,10 +6,12 @@ import runpy
 import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 
 import pytest
 
-from helpers.scripts import ROOT
+from helpers.scripts import ROOT, package, refused
 from resattnet.system import mxnet
 
 # The requirements
@@ -52,6 +54,109 @@ def test_requirements_files_stand_on_the_base(name):
 
 def test_python_versions_agree(packaging):
     assert packaging["python_requires"] == ">=3.8,<3.13"
+
+
+def test_what_checks_the_code_is_in_the_dev_extra_for_each_python(packaging):
+    dev = packaging["extras_require"]["dev"]
+    assert "ruff>=0.6,<1" in dev
+    assert [line for line in dev if line.startswith("mypy")] == [
+        'mypy>=1.8,<1.15; python_version < "3.9"',  # 1.14 is the last for Python 3.8
+        'mypy>=1.8,<2; python_version >= "3.9"',
+    ]
+
+
+# The distributions
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory):
+    """A folder with the wheel and the sdist, built from a copy of the clone."""
+    folder = tmp_path_factory.mktemp("build")
+    left_out = shutil.ignore_patterns(
+        ".*", "__pycache__", "*.egg-info", "build", "dist", "log", "models", "cifar-*", "*.rec", "*.idx", "*.tar.gz*"
+    )
+    for name in os.listdir(ROOT):
+        path = os.path.join(ROOT, name)
+        if os.path.isfile(path):
+            shutil.copy(path, str(folder))
+    for name in ("resattnet", "scripts", "tests", "docs", "data"):
+        ignored = left_out if name != "resattnet" else shutil.ignore_patterns("__pycache__")
+        shutil.copytree(os.path.join(ROOT, name), str(folder / name), ignore=ignored)
+    run = subprocess.run(
+        [sys.executable, "setup.py", "-q", "sdist", "bdist_wheel"],
+        cwd=str(folder),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    if "invalid command 'bdist_wheel'" in run.stderr:
+        pytest.skip("this setuptools builds no wheels: python -m pip install 'setuptools>=70.1,<81'")
+    assert run.returncode == 0, run.stderr
+    return folder / "dist"
+
+
+@pytest.fixture(scope="module")
+def installed(distributions, tmp_path_factory):
+    """A folder with the content of the wheel, as pip puts it into site-packages."""
+    (wheel,) = distributions.glob("*.whl")
+    folder = tmp_path_factory.mktemp("installed") / "site-packages"
+    with zipfile.ZipFile(str(wheel)) as archive:
+        archive.extractall(str(folder))
+    return folder
+
+
+def test_the_wheel_has_all_of_the_package(installed):
+    """Also what is not Python: recipes, weights, digits, templates, and the mark that it has type hints."""
+    package_folder = os.path.join(ROOT, "resattnet")
+    files = [
+        os.path.relpath(os.path.join(folder, name), package_folder)
+        for folder, _, names in os.walk(package_folder)
+        for name in names
+        if "__pycache__" not in folder
+    ]
+    for name in ("py.typed", "experiments/recipes.csv", "data/digits.npz"):
+        assert name in files
+    assert any(name.startswith("models/weights/") and name.endswith(".params") for name in files)
+    assert [name for name in files if not (installed / "resattnet" / name).exists()] == []
+
+
+def test_the_wheel_says_what_it_is(installed):
+    (information,) = installed.glob("*.dist-info")
+    metadata = (information / "METADATA").read_text(encoding="utf-8")
+    for line in ("License: MIT", "Description-Content-Type: text/markdown", "Classifier: Typing :: Typed"):
+        assert line in metadata.splitlines()
+    versions = re.search(r"^Requires-Python: (.+)$", metadata, re.MULTILINE).group(1)
+    assert sorted(versions.split(",")) == ["<3.13", ">=3.8"]
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as stream:
+        assert stream.readline().strip() in metadata
+    assert "resattnet = resattnet.commands:run" in (information / "entry_points.txt").read_text()
+
+
+def test_the_commands_work_from_the_wheel(installed, tmp_path):
+    listed = package("reproduce", cwd=str(tmp_path), path=installed)
+    assert listed.returncode == 0 and listed.stdout.startswith("recipe "), listed.stderr
+    done = package("reproduce", "--print", "digits", cwd=str(tmp_path), path=installed)
+    assert done.stdout.startswith("python -m resattnet train --name digits --dataset digits "), done.stderr
+    own = installed / "resattnet" / "experiments" / "recipes.csv"
+    line = refused(package("reproduce", "digits", cwd=str(tmp_path), path=installed))
+    assert line == (
+        "python -m resattnet reproduce: give --recipes, the path of a file in which the results are entered, such as "
+        f"a copy of the installed package's {own}, which is not changed\n"
+    )
+    line = refused(package("reproduce", "--readme", 1, cwd=str(tmp_path), path=installed))
+    assert "--readme 1: docs/recipes.md is part of a clone of the repository only" in line
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_the_sdist_has_all_that_its_tests_need(distributions):
+    if not os.path.exists(os.path.join(ROOT, ".git")) or shutil.which("git") is None:
+        pytest.skip("which files are the repository's is asked of git, and this is no clone")
+    (sdist,) = distributions.glob("*.tar.gz")
+    with tarfile.open(str(sdist)) as archive:
+        held = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    lacking = [name for name in tracked.stdout.splitlines() if name not in held and not name.startswith(".")]
+    assert [name for name in lacking if os.path.exists(os.path.join(ROOT, name))] == []
 
 
 # make
@@ -124,6 +229,13 @@ def test_make_without_python_says_what_to_install(make, tmp_path):
     run = make("setup", PATH=str(tmp_path))
     assert run.returncode != 0 and run.stderr.startswith("No usable Python 3.8 to 3.12")
     assert "apt-get install python3 python3-venv" in run.stderr.splitlines()[0]
+
+
+def test_make_test_asks_for_the_cores_in_words_that_python_runs():
+    with open(os.path.join(ROOT, "Makefile")) as stream:
+        words = re.search(r'bin/python -c "(from resattnet.*?)"', stream.read()).group(1)
+    done = subprocess.run([sys.executable, "-c", words], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    assert int(done.stdout) >= 1
 
 
 def test_make_installs_once(make, tmp_path):

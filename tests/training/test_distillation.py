@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from helpers.runs import elsewhere, resume, values
-from resattnet.commands.train import prepare_run, train
+from resattnet.commands.training_run import prepare_run, train
 from resattnet.data.transforms import smooth
 from resattnet.models import packaged, parameters
 from resattnet.models.network import build

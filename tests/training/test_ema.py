@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from helpers.runs import elsewhere, step_values
-from resattnet.commands.train import train
+from resattnet.commands.training_run import train
 from resattnet.evaluation.inference import evaluate
 from resattnet.models import parameters
 from resattnet.models.network import build

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from helpers.runs import assert_equal_runs, elsewhere, resume, stop_at, values
-from resattnet.commands.train import prepare_run, train
+from resattnet.commands.training_run import prepare_run, train
 from resattnet.data import datasets
 from resattnet.export.export_file import export_file
 from resattnet.export.options import ExportOptions

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from helpers.runs import TRICKS, assert_equal_runs, elsewhere, figures, fix_statistics, resume, stop_at, values
-from resattnet.commands import train as train_command
-from resattnet.commands.train import prepare_run, train
+from resattnet.commands import training_run
+from resattnet.commands.training_run import prepare_run, train
 from resattnet.models import parameters
 from resattnet.models.zoo import get_attention_cifar
 from resattnet.runs import states
@@ -329,7 +329,7 @@ def test_the_best_is_one_whose_parameters_are_kept(options, monkeypatch, capsys)
 
 def test_only_training_is_timed(options, monkeypatch):
     """Neither what comes before a run's first step nor validation, which a signal may cut short."""
-    open_inputs = train_command.open_inputs
+    open_inputs = training_run.open_inputs
 
     def slow(*args):
         time.sleep(3)
@@ -340,7 +340,7 @@ def test_only_training_is_timed(options, monkeypatch):
         os.kill(os.getpid(), signal.SIGTERM)
         run.stop_if_requested()
 
-    monkeypatch.setattr(train_command, "open_inputs", slow)
+    monkeypatch.setattr(training_run, "open_inputs", slow)
     monkeypatch.setattr(loop.TrainingLoop, "_measure", measure)
     begun = time.monotonic()
     with pytest.raises(Interrupted):

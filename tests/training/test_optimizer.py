@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from helpers.runs import elsewhere, fix_statistics, values
-from resattnet.commands.train import prepare_run
+from resattnet.commands.training_run import prepare_run
 from resattnet.system.devices import split_batch
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx

@@ -10,7 +10,7 @@ import random
 import numpy as np
 import pytest
 
-from resattnet.commands.train import prepare_run
+from resattnet.commands.training_run import prepare_run
 from resattnet.data import datasets
 from resattnet.system.mxnet import mx
 from resattnet.training.inputs import open_inputs

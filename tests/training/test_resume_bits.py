@@ -13,7 +13,7 @@ import pytest
 
 from helpers.runs import CLOCK, assert_equal_runs, elsewhere, resume, stop_at
 from helpers.scripts import ROOT
-from resattnet.commands.train import train
+from resattnet.commands.training_run import train
 from resattnet.data import recordio
 from resattnet.data.datasets import ImageSet
 from resattnet.models import parameters

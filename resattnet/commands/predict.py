@@ -1,0 +1,42 @@
+"""Name the classes of images with a trained network, the most probable first.
+
+    {command} --params models/RUN/best.params photo.jpg scan.tif
+    {command} --params models/RUN/best.params folder --output folder.csv
+    find . -name '*.webp' | {command} --params models/RUN/best.params - --format json
+
+Images may have any format that Pillow reads, and any size. Each whole image is scaled to the size of the data set's
+images by bilinear interpolation, whatever its proportions: crop images whose proportions are very different. The EXIF
+orientation is applied; transparent parts are laid on white; 16 bits are rounded to 8; of a file with several images the
+first is taken; colour profiles are not applied.
+
+Network and data set are read from the .json beside the parameters. A file that cannot be read is named on stderr and
+skipped. Exit codes: 0 done; 1 some files could not be read; 2 wrong arguments or input; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import Any, Dict
+
+from ..evaluation.options import PredictionOptions
+from ..system import command_line
+from .arguments import add_images, add_params
+
+
+def add_arguments(parser: command_line.ArgumentParser) -> None:
+    """Add the parameter file, the images and the options."""
+    add_params(parser)
+    add_images(parser, "+")
+    command_line.add_options(parser, PredictionOptions)
+
+
+def main(given: Dict[str, Any]) -> int:
+    """Predict the classes of all images; return 1 if some could not be read."""
+    given = dict(given)
+    path, images = given.pop("params"), given.pop("images")
+    options = PredictionOptions(**given)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends this program as it ends others
+
+    from ..evaluation.prediction_files import predict_files
+
+    return 1 if predict_files(path, images, options) else 0

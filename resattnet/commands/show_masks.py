@@ -1,0 +1,55 @@
+"""Draw the soft masks of every attention module of a trained network, as in figures 1 and 4 of the paper.
+
+    {command} --params models/RUN/best.params photo.jpg --output photo_masks.png
+    {command} --params models/RUN/best.params --from-test 6 --channels 0,5,9
+    {command} --params models/RUN/best.params --from-test 6 --grad-cam 1
+    {command} --params models/RUN/epoch-0050.params --from-test 6 --board log/board
+
+A row of the sheet shows an image with its prediction and, for each module, the mask M, the output T of the trunk and
+their product, (1 + M) T or M T, scaled to the size of the image. The masks of a module share a colour scale, which is
+given below them; the features before and after the mask share another. Images are read as by {command predict}.
+
+Network and data set are read from the .json beside the parameters. As arrays: `resattnet.soft_masks(net, images)`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict
+
+from ..reports.options import MaskOptions
+from ..system import command_line
+from ..system.errors import InputError
+from .arguments import add_images, add_params
+
+
+def add_arguments(parser: command_line.ArgumentParser) -> None:
+    """Add the parameter file, the images and the options."""
+    add_params(parser)
+    add_images(parser, "*")
+    command_line.add_options(parser, MaskOptions)
+
+
+def main(given: Dict[str, Any]) -> None:
+    """Draw the sheet, and print the predictions and the range of each module's masks."""
+    given = dict(given)
+    path, images = given.pop("params"), given.pop("images")
+    options = MaskOptions(**given)
+    if not images and not options.from_test:
+        raise InputError("give images, or --from-test 6 for test images of the data set")
+
+    from ..reports.mask_sheet import make_sheet
+
+    output, predictions, attentions = make_sheet(path, images, options)
+    for row, prediction in predictions:
+        print(f"{row.title} -> {prediction.classes[0]} ({100 * prediction.probabilities[0]:.1f} %)")
+    for attention in attentions:
+        module, stage, number = attention[:3]
+        mask = attention.mask
+        _, channels, height, width = mask.shape
+        print(
+            f"{module}, stage {stage}, module {number}: masks of {channels} channels, {height} x {width}, "
+            f"from {mask.min():.3f} to {mask.max():.3f}, mean {mask.mean():.3f}"
+        )
+    print(f"sheet: {output}")
+    if options.board:
+        print(f"board: tensorboard --logdir {options.board}")

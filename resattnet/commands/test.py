@@ -1,0 +1,62 @@
+"""Measure trained networks on the test images, each image exactly once.
+
+    {command} --params models/RUN/best.params
+    {command} --params models/RUN/best.params --output evaluated
+    {command} --params models/A/best.params models/B/best.params --ensemble 1
+
+For one file the command prints top-1, top-5, loss and expected calibration error (ECE: 15 bins of equal width of the
+highest probability, arXiv 1706.04599), precision, recall and F1 of each class, and the confusion matrix. For several
+files, measured on the same images, it prints a line for each, the number of images that only one of this file and the
+first gets right, and the p-value of McNemar's exact test.
+
+--corruptions 1 also measures top-1 on corrupted images: noise, blur, JPEG and others, at five strengths.
+
+--output writes evaluation.json, confusion.png, hardest.png (the images of the highest loss), reliability.png (the
+accuracy at each predicted probability) and, with --corruptions, corruptions.png (each corruption of an image of each
+class). For several files it writes comparison.json, and a folder with these for each file. --format json prints the
+JSON.
+
+Depth, widths and data set are read from the .json beside the parameters; they have to be given only where it is
+missing. Exit codes: 0 done; 2 wrong arguments or input.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict
+
+from ..evaluation.options import TestOptions
+from ..system import command_line
+from ..system.cores import split_cores
+from .arguments import add_params
+
+
+def add_arguments(parser: command_line.ArgumentParser) -> None:
+    """Add the parameter files and the options."""
+    add_params(parser, nargs="+")
+    command_line.add_options(parser, TestOptions)
+
+
+def main(given: Dict[str, Any]) -> None:
+    """Measure, write and print."""
+    given = dict(given)
+    paths = given.pop("params")
+    options = TestOptions(**given)
+    split_cores(options.num_cpus)
+
+    from ..evaluation.results import evaluate_files
+    from ..evaluation.results_json import results_to_json
+    from ..evaluation.tables import results_text
+    from ..reports.evaluation_files import write_results
+
+    results, document, written = evaluate_files(paths, options), {}, []
+    if options.output or options.format == "json":
+        document = results_to_json(results, options.hardest)
+    if options.output:
+        written = write_results(results, document, options.folder, options.hardest)
+    if options.format == "json":
+        print(json.dumps(document, indent=1))
+    else:
+        print(results_text(results))
+        if written:
+            print(f"\nwritten to {options.output}: {', '.join(written)}")

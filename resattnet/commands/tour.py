@@ -1,0 +1,107 @@
+"""Show versions, optional packages, devices, networks and packaged weights.
+
+    {command}
+
+The depths of the network are listed with their parameters and multiply-accumulates (MACs). Packages and GPUs that are
+missing are listed with what to do about it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any, Dict, Iterator
+
+from .. import __version__
+from ..system.command_line import ArgumentParser
+
+EXTRAS = {"onnx": ("onnx", "onnxruntime"), "bench": ("torch",), "dali": ("nvidia-dali-cuda120",)}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add no arguments: the command has none."""
+
+
+def describe_versions() -> Iterator[str]:
+    """Yield lines: this package, Python and MXNet, then the optional packages, installed or missing."""
+    from ..system.mxnet import BUILDS, mx
+    from ..system.packages import installed_version
+
+    build = next((name for name in BUILDS if installed_version(name)), "not installed by pip")
+    enabled = [
+        name
+        for name in ("CUDA", "CUDNN", "NCCL", "MKLDNN", "OPENCV", "DIST_KVSTORE")
+        if mx.runtime.Features().is_enabled(name)
+    ]
+    yield (
+        f"resattnet {__version__}, Python {platform.python_version()}, MXNet {mx.__version__} ({build}; "
+        f"{', '.join(enabled)})"
+    )
+    for extra, names in EXTRAS.items():
+        missing = [name for name in names if not installed_version(name)]
+        if missing:
+            state = f"missing {', '.join(missing)}: python -m pip install -e '.[{extra}]'"
+        else:
+            state = ", ".join(f"{name} {installed_version(name)}" for name in names)
+        yield f"  extra {extra:<5}  {state}"
+
+
+def describe_devices() -> Iterator[str]:
+    """Yield lines: the devices that can compute, and why others cannot."""
+    from ..system.devices import check_type
+    from ..system.errors import InputError
+    from ..system.gpus import find_gpus
+    from ..system.machine import cpu_facts
+    from ..system.mxnet import mx
+
+    model, instructions = cpu_facts()
+    yield (
+        f"CPU  {model} ({' '.join(instructions) or 'instructions unknown'}), {os.environ['OMP_NUM_THREADS']} threads"
+    )
+    try:
+        for remark in check_type("bfloat16", [mx.cpu()]) or ["--dtype bfloat16 can be used"]:
+            yield "     " + remark
+    except InputError as reason:
+        yield f"     {reason.as_flags({'dtype': '--dtype'})}"
+    usable, reasons = find_gpus()
+    for index in usable:
+        yield f"GPU {index} can be used"
+    for line in reasons:
+        yield line if usable else f"no GPU: {line}"
+
+
+def describe_networks() -> Iterator[str]:
+    """Yield lines: each depth with its parameters and multiply-accumulates, for CIFAR-10 and for ImageNet."""
+    from ..models.spec import attention_net_spec
+    from ..models.summary import layers, total
+    from ..models.zoo import get_attention_cifar, get_attention_net
+
+    kinds = (
+        ("CIFAR-10, thin", get_attention_cifar, 10, "thin", 32),
+        ("CIFAR-10", get_attention_cifar, 10, "full", 32),
+        ("ImageNet", get_attention_net, 1000, "full", 224),
+    )
+    yield ("depth  " + "  ".join(f"{name:<28}" for name, _, _, _, _ in kinds)).rstrip()
+    for depth in attention_net_spec:
+        cells = []
+        for _, build, classes, widths, side in kinds:
+            parameters, macs = total(layers(build(classes, depth, widths), side, side))
+            cells.append(f"{parameters:>11,}  {macs / 1e9:7.3f} GMACs".ljust(28))
+        yield (f"{depth:5d}  " + "  ".join(cells)).rstrip()
+
+
+def describe_packaged() -> Iterator[str]:
+    """Yield lines: the trained parameters that come with the package."""
+    from ..models.packaged import packaged_names
+    from ..models.pretrained import describe_pretrained
+
+    for name in packaged_names():
+        description = describe_pretrained(name)
+        yield f"--params {name}: trained on {description['dataset']}, top-1 {description['validation_top1']:.4f}"
+
+
+def main(given: Dict[str, Any]) -> None:
+    """Print all of it, line by line."""
+    for describe in (describe_versions, describe_devices, describe_networks, describe_packaged):
+        for line in describe():
+            print(line, flush=True)

@@ -1,0 +1,145 @@
+"""Wire a training run, from its options to its last epoch: the part of the command `train` that needs MXNet."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import random
+import time
+from typing import Any, List, Optional, Sequence
+
+import numpy as np
+
+from ..models.spec import NetworkSpec
+from ..models.units import zero_init_residual
+from ..reports.mask_log import MaskLog
+from ..runs import run_folders
+from ..runs.logs import RunLog
+from ..runs.progress import Progress
+from ..runs.states import State
+from ..system.devices import check_type, choose_devices
+from ..system.errors import InputError
+from ..system.mxnet import mx
+from ..system.signals import StopSignals
+from ..training.checkpoints import Checkpointer
+from ..training.distillation import Teacher
+from ..training.initial_weights import InitialWeights
+from ..training.inputs import open_inputs
+from ..training.loop import Run, fit
+from ..training.options import TrainingOptions
+from ..training.resume import options_from_state
+from ..training.schedules import make_schedule
+from ..training.step import array_type, make_net, make_step
+
+
+def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
+    """Train a network as the options say, from the start or from a state.
+
+    Parameters
+    ----------
+    options : TrainingOptions
+    state : State, optional
+        The run goes on from it, in its folder.
+
+    Returns
+    -------
+    Run
+        The ended run: `run.step.net` is trained, `run.progress` has the history and the best epoch, `run.folder` the
+        parameters.
+
+    Raises
+    ------
+    InputError
+        If an option or a file is wrong, or the loss is not finite.
+    Interrupted
+        After SIGINT or SIGTERM, once the state is saved.
+    """
+    devices, remarks = choose_devices(options.num_gpus, options.num_cpus)
+    run = prepare_run(options, devices, state)
+    try:
+        with run_folders.exclusive(run.folder), RunLog(
+            options.log_dir, run.name, dataclasses.asdict(options)
+        ) as log, StopSignals() as signals:
+            for remark in [*remarks, *run.remarks]:
+                log.line(f"note: {remark}")
+            fit(run, log, signals)
+    except InputError:
+        if not os.listdir(run.folder):  # it was made for this run, and nothing could be saved
+            os.rmdir(run.folder)
+        raise
+    return run
+
+
+def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optional[State] = None) -> Run:
+    """Open the data, build the network, make the step: return the run that `fit` trains.
+
+    Parameters
+    ----------
+    options : TrainingOptions
+    devices : sequence of mx.Context
+        Each gets `options.batch_size` images of every batch.
+    state : State, optional
+        The run goes on from it.
+    """
+    remarks = check_type("float16" if options.float16 else options.dtype, devices)
+    start = InitialWeights(options.params, options.network) if options.params and not state else None
+    _seed_generators(options.seed)
+    inputs = open_inputs(options, devices)
+    progress = _start_progress(options, state, len(inputs.train_loader), remarks)
+    progress.data = inputs.facts.to_dict()
+    hooks = [MaskLog(options, inputs.validation_loader, inputs.facts)] if options.mask_images else []
+
+    net = make_net(NetworkSpec(inputs.classes, **options.network), devices, array_type(options))
+    if options.zero_gamma:
+        zero_init_residual(net)
+    if start:
+        remarks.append(start.load_into(net, options.dataset, inputs.classes, devices))
+        progress.started_from = start.sha256
+    schedule = make_schedule(options, len(devices), len(inputs.train_loader))
+    if options.lr_per_256:
+        rate = options.learning_rate(len(devices))
+        remarks.append(f"--lr-per-256 {options.lr_per_256:g}: the highest learning rate is {rate:g}")
+    teacher = _open_teacher(options, inputs.classes, devices, progress)
+    step = make_step(net, options, devices, schedule, inputs.transform.soft_labels, teacher)
+
+    name = options.name or f"{options.title}_{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = state.folder if state else run_folders.make_run_folder(options.model_dir, name)
+    checkpointer = Checkpointer(folder, step, progress, options)
+    if state:
+        checkpointer.restore(state)
+    return Run(options, inputs, progress, schedule, step, checkpointer, remarks, hooks)
+
+
+def _seed_generators(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+    mx.random.seed(seed)
+
+
+def _start_progress(options: TrainingOptions, state: Optional[State], epoch_steps: int, remarks: List[str]) -> Progress:
+    """Return the progress of a new run, or of a state as it goes on with these options; add remarks."""
+    progress = Progress(**state.progress) if state else Progress()
+    if progress.rescale_steps(epoch_steps):
+        remarks.append(
+            "the number of images of an update has changed: the place in the epoch and in the schedule stays, and the "
+            "steps are counted as if all of them had had the new number"
+        )
+    if state:
+        before = options_from_state(state.options)
+        progress.record_changes(options.effective, before.effective)
+        dropped = sorted(set(before.lr_restarts or ()) - set(options.lr_restarts or ()))
+        if dropped:
+            remarks.append(f"the cosine does not begin anew after {','.join(map(str, dropped))}, as was planned before")
+    return progress
+
+
+def _open_teacher(
+    options: TrainingOptions, classes: int, devices: Sequence[Any], progress: Progress
+) -> Optional[Teacher]:
+    if not options.teacher:
+        return None
+    teacher = Teacher(options.teacher, options.dataset, classes, devices, array_type(options))
+    if progress.teacher not in (None, teacher.sha256):
+        raise InputError(f"`teacher={options.teacher}`: it is not the network that the run began with")
+    progress.teacher = teacher.sha256
+    return teacher

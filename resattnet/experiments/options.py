@@ -25,7 +25,7 @@ class ReproductionOptions(RunFolderOptions, DataDirOptions):
     log_dir: Optional[str] = redefine(RunFolderOptions, "log_dir", None, unset=f"{_OF_THE_RUN}log")
     print: Optional[str] = option(None, "print the full command of the recipe of this name")
     write: bool = option(False, "1: run nothing; enter the results of the finished runs of the recipes named")
-    readme: bool = option(False, "1: write the table of recipes in README.md again")
+    readme: bool = option(False, "1: write the table of recipes in docs/recipes.md again")
     keep: Optional[str] = option(
         None, "folder for the log of each finished run, NAME.csv, and its curve, NAME.png", metavar="DIR"
     )

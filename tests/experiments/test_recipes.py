@@ -287,8 +287,8 @@ def test_listing_and_printing(tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
-def test_the_readme_is_current():
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as handle:
+def test_the_page_of_recipes_is_current():
+    with open(os.path.join(ROOT, "docs", "recipes.md"), encoding="utf-8") as handle:
         text = handle.read()
     assert recipes.in_readme(text, TABLE) == text, "run: python scripts/reproduce.py --readme 1"
     assert all(f"| {name} |" in text for name in NAMES)

@@ -408,6 +408,14 @@ def test_links_and_images_exist(page):
         assert not anchor or anchor in anchors(aim), f"{page}: {target}"
 
 
+def test_the_places_that_contributing_names_exist():
+    places = set(re.findall(r"`((?:[a-z_]+/)+(?:\w+\.\w+)?)`", read("CONTRIBUTING.md")))
+    folders = (ROOT, os.path.join(ROOT, "resattnet"))
+    assert len(places) > 25
+    missing = {place for place in places if not any(os.path.exists(os.path.join(base, place)) for base in folders)}
+    assert missing <= {"log/"}  # of runs
+
+
 # ---- flags ----
 
 

@@ -1,4 +1,4 @@
-"""Exports against the network that they are of; what is wrong is caught and leaves no file; the README's example."""
+"""Exports against the network that they are of; what is wrong is caught and leaves no file; the example of the documentation."""
 
 import json
 import logging
@@ -375,14 +375,14 @@ def test_parameters_that_are_not_finite(saved, tmp_path):
 
 
 def example():
-    """The README's program."""
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as handle:
+    """Return the program of docs/export.md."""
+    with open(os.path.join(ROOT, "docs", "export.md"), encoding="utf-8") as handle:
         return re.search(
             r"<!-- predict_onnx -->\s*```python\n(.*?)```\s*<!-- /predict_onnx -->", handle.read(), re.DOTALL
         ).group(1)
 
 
-def test_the_readme_example_needs_no_mxnet(saved, tmp_path):
+def test_the_example_of_the_docs_needs_no_mxnet(saved, tmp_path):
     from PIL import Image
 
     path, net = saved

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from typing import List, Mapping, NamedTuple
+from typing import Any, List, Mapping, NamedTuple
 
 from ..system.mxnet import mx
 from .cases import make_training_step, random_batch, repeated
@@ -46,8 +46,9 @@ def operator_times(totals: Mapping[str, Mapping[str, float]], steps: int) -> Lis
 def profile(options: BenchmarkOptions) -> List[OperatorTime]:
     """Measure the time of each operator in a training step."""
     step, (images, labels) = make_training_step(options), random_batch(options)
+    graph: Any = step.graph
     # By default the engine runs operators in bulks, and the profiler sees only the bulks.
-    step.graph.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=0, backward_bulk_size=0)
+    graph.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=0, backward_bulk_size=0)
     repeat = repeated(lambda: step(images, labels), options)
     repeat()
     # The profiler removes its file before it writes: os.devnull would be lost for the whole system.

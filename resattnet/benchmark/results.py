@@ -79,7 +79,7 @@ def compare_speeds(contenders: Sequence[Contender], speeds: np.ndarray) -> List[
     columns = {contender.name: index for index, contender in enumerate(contenders)}
     results = []
     for contender, own in zip(contenders, speeds.T):
-        rival = columns.get(contender.rival)
+        rival = columns.get(contender.rival or "")
         results.append(
             Result(
                 contender.part,

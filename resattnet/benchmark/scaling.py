@@ -71,7 +71,7 @@ def memory_size() -> float:
     """Return the memory of the machine, or of the container as its /proc shows it, in MiB."""
     if os.path.exists("/proc/meminfo"):
         with open("/proc/meminfo") as stream:
-            return int(re.search(r"MemTotal: +(\d+) kB", stream.read()).group(1)) / 1024
+            return int(re.findall(r"MemTotal: +(\d+) kB", stream.read())[0]) / 1024
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**20
 
 

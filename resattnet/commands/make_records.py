@@ -131,6 +131,7 @@ def _read_images(options: RecordsOptions) -> Tuple[Dict[str, Any], Dict[str, Any
         sets = folders.read_folder(os.path.expanduser(options.images), options.size, options.test_share, options.seed)
         mean, std = image_set.channel_statistics(sets["train"].images)
         return sets, dict(source="images of " + options.images, mean=mean, std=std, flip=options.flip is not False)
-    facts = datasets.describe_data(options.dataset)
-    sets = {split: datasets.load_images(options.dataset, options.data_dir, split) for split in facts.samples}
+    name = options.title
+    facts = datasets.describe_data(name)
+    sets = {split: datasets.load_images(name, options.data_dir, split) for split in facts.samples}
     return sets, dict(source=facts.title, mean=facts.mean, std=facts.std, flip=facts.flip)

@@ -52,7 +52,7 @@ def main(given: Dict[str, Any]) -> None:
     results, document, written = evaluate_files(paths, options), {}, []
     if options.output or options.format == "json":
         document = results_to_json(results, options.hardest)
-    if options.output:
+    if options.folder:
         written = write_results(results, document, options.folder, options.hardest)
     if options.format == "json":
         print(json.dumps(document, indent=1))

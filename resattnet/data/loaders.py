@@ -6,13 +6,14 @@ over the batches `(images, labels)` of an epoch from batch `start` on.
 
 from __future__ import annotations
 
-from typing import Callable, Iterator, NamedTuple, Optional, Tuple
+from typing import Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from ..system.errors import InputError
 from ..system.world import ALONE, World
 from .image_set import ImageSet
+from .transforms import Transform
 from .workers import make_in_order, start_workers
 
 Batch = Tuple[np.ndarray, np.ndarray]  # images and labels
@@ -95,7 +96,7 @@ class _Request(NamedTuple):
 class _BatchMaker:
     """Cut a batch from an image set and transform it."""
 
-    def __init__(self, image_set: ImageSet, transform: Callable[..., Batch], sampler: BatchSampler) -> None:
+    def __init__(self, image_set: ImageSet, transform: Transform, sampler: BatchSampler) -> None:
         self._images, self._labels = image_set.images, image_set.labels
         self._transform, self._sampler = transform, sampler
 
@@ -140,7 +141,7 @@ class ArrayLoader:
     def __init__(
         self,
         image_set: ImageSet,
-        transform: Callable[..., Batch],
+        transform: Transform,
         batch_size: int,
         shuffle_seed: Optional[int] = None,
         workers: int = 0,

@@ -9,11 +9,11 @@ from .attention_types import ATTENTION
 from .spec import check_variant
 from .units import Bottleneck, LayoutAnchor, relu, unit_sequence
 
-HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
-Unit = Callable[..., HybridBlock]  # `unit(channels, in_channels, stride=1)`
+nn = mx.gluon.nn
+Unit = Callable[..., Any]  # `unit(channels, in_channels, stride=1)`
 
 
-class Interpolation(HybridBlock):
+class Interpolation(mx.gluon.HybridBlock):
     """Bilinear interpolation with aligned corners to the size of another map, as two matrix products.
 
     MXNet's own `BilinearResize2D` is 2 to 7 times slower on these maps, backward included, and with two threads its
@@ -61,7 +61,7 @@ class Interpolation(HybridBlock):
         return F.dot(F.transpose(x, axes=(0, 1, 3, 2)), columns, transpose_b=True)
 
 
-class Hourglass(HybridBlock):
+class Hourglass(mx.gluon.HybridBlock):
     """Bottom-up top-down branch of the mask (section 3.2): `levels` times down, then up again to the input's size.
 
     Each level halves its input, applies `r` units, adds the result of the next level to that of a skip unit, applies
@@ -90,7 +90,8 @@ class Hourglass(HybridBlock):
         with self.name_scope():
             self.pool = nn.MaxPool2D(3, 2, 1) if sampling else None
             self.down = unit_sequence(r, channels, unit)
-            self.skip = self.inner = None
+            self.skip: Any = None
+            self.inner: Any = None
             if levels > 1:
                 self.skip = unit_sequence(1, channels, unit)
                 self.inner = Hourglass(channels, levels - 1, r, sampling, unit)
@@ -108,7 +109,7 @@ class Hourglass(HybridBlock):
         return self.interpolation(self.small_anchor(y), x) if self.interpolation else y
 
 
-class SoftMask(HybridBlock):
+class SoftMask(mx.gluon.HybridBlock):
     """Soft mask branch M(x): an hourglass, two 1x1 convolutions and the attention type (sections 3.2, 3.3).
 
     Parameters
@@ -144,7 +145,7 @@ class SoftMask(HybridBlock):
         return self._attention(F, self.conv2(relu(F, self.bn2(y))))
 
 
-class AttentionModule(HybridBlock):
+class AttentionModule(mx.gluon.HybridBlock):
     """`p` units, the trunk T of `t` units weighted by the soft mask M, `p` units (section 3, figure 2).
 
     Parameters

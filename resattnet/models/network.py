@@ -9,10 +9,10 @@ from . import units
 from .attention import AttentionModule
 from .spec import MASK_LEVELS, STEMS, TAIL_UNITS, UNITS, NetworkSpec, Spec, Widths
 
-HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
+nn = mx.gluon.nn
 
 
-class AttentionNet(HybridBlock):
+class AttentionNet(mx.gluon.HybridBlock):
     """Residual Attention Network: stem, three stages of attention modules, tail; `features` then `output`.
 
     Parameters

@@ -6,7 +6,7 @@ from typing import Any, Callable
 
 from ..system.mxnet import mx
 
-HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
+nn = mx.gluon.nn
 
 
 def relu(F: Any, x: Any) -> Any:
@@ -14,7 +14,7 @@ def relu(F: Any, x: Any) -> Any:
     return F.Activation(x, act_type="relu")
 
 
-class LayoutAnchor(HybridBlock):
+class LayoutAnchor(mx.gluon.HybridBlock):
     """The identity, which in a graph of mixed precision restores the network's data type and memory layout.
 
     An operator that supports neither bfloat16 nor oneDNN's blocked layout (a product, a matrix product, MXNet's sum
@@ -44,7 +44,7 @@ class LayoutAnchor(HybridBlock):
         return F.Pooling(x, kernel=(1, 1), stride=(1, 1), pool_type=self._kind) if self.active else x
 
 
-class Bottleneck(HybridBlock):
+class Bottleneck(mx.gluon.HybridBlock):
     """Pre-activation bottleneck residual unit (He et al., arXiv 1603.05027; section 3.1 of the paper).
 
     The branch is BN-ReLU-conv1x1-BN-ReLU-conv3x3-BN-ReLU-conv1x1; the shortcut is the input. Where channels or
@@ -92,7 +92,7 @@ class Bottleneck(HybridBlock):
         return self.conv3(y) + shortcut
 
 
-def unit_sequence(count: int, channels: int, unit: Callable[..., HybridBlock] = Bottleneck) -> HybridBlock:
+def unit_sequence(count: int, channels: int, unit: Callable[..., Any] = Bottleneck) -> Any:
     """Return `count` units in a row, each with `channels` channels in and out, as one HybridSequential."""
     units = nn.HybridSequential()
     with units.name_scope():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -128,7 +128,7 @@ def state_arrays(net: Any, trainer: Any) -> Dict[str, np.ndarray]:
 
 
 def _parts(state: Any) -> Iterator[Tuple[int, Any]]:
-    """Yield the arrays of an optimizer's state with their places: momentum 0, master weights 1; either may be absent."""
+    """Yield the arrays of an optimizer's state with their places: momentum 0, master weights 1; each may be absent."""
     for place, part in enumerate(state if isinstance(state, (tuple, list)) else [state]):
         if part is not None:
             yield place, part
@@ -137,7 +137,7 @@ def _parts(state: Any) -> Iterator[Tuple[int, Any]]:
 def restore_arrays(arrays: Mapping[str, np.ndarray], net: Any, trainer: Any, step: int) -> None:
     """Put the arrays of `state_arrays` back, onto any number of devices, and set the optimizer to `step` updates."""
     for name, parameter in net._collect_params_with_prefix().items():
-        copies = []
+        copies: List[np.ndarray] = []
         while f"parameter/{name}/{len(copies)}" in arrays:
             copies.append(arrays[f"parameter/{name}/{len(copies)}"])
         targets = parameter.list_data()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 
 class Meter:
@@ -23,7 +23,7 @@ class Meter:
     def __init__(self, loss: float = 0.0, hits: int = 0, samples: int = 0, seconds: float = 0.0) -> None:
         self.loss, self.hits, self.samples, self.seconds = loss, hits, samples, seconds
         self._pending: deque = deque()
-        self._mark = None
+        self._mark: Optional[float] = None
 
     def start(self) -> None:
         """Start the clock; time before this call is not counted."""
@@ -31,7 +31,7 @@ class Meter:
 
     def stop(self) -> None:
         """Stop the clock until `start`; time since the last `collect` is not counted."""
-        self._mark = None
+        self._mark: Optional[float] = None
 
     def add(self, loss: Any, hits: Any, samples: int) -> None:
         """Add a part of a step: the sums of loss and hits as NDArrays, and the number of samples."""

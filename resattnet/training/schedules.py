@@ -101,7 +101,7 @@ def make_schedule(options: TrainingOptions, devices: int, epoch_steps: int) -> C
         Steps of an epoch.
     """
     return learning_rate_schedule(
-        options.lr_schedule,
+        options.lr_schedule or "cosine",
         options.learning_rate(devices),
         options.epochs * epoch_steps,
         options.warmup * epoch_steps,

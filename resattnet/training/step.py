@@ -153,7 +153,7 @@ class TrainingStep:
     def __call__(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Update the network from a batch of normalised images (N, 3, H, W) and labels (N,) or (N, classes)."""
         for part in zip(*(np.array_split(array, self._accumulate) for array in (images, labels))):
-            self.compute_gradients(split_batch(*part, self.devices, self.dtype))
+            self.compute_gradients(split_batch(part[0], part[1], self.devices, self.dtype))
             if self._gradient_sum:
                 self._gradient_sum.add()
         if self._gradient_sum:
@@ -187,5 +187,6 @@ class TrainingStep:
         net = make_net(self.net.spec, self.devices, self.dtype, mx.init.Zero(), trainable=False)
         parameters.copy_parameters(self.net, net)
         if averaged:
+            assert self.average is not None
             self.average.copy_to(net)
         return net

@@ -1,4 +1,4 @@
-"""Exports against the network that they are of; what is wrong is caught and leaves no file; the example of the documentation."""
+"""Exports against their networks; a wrong export is caught and leaves no file; the stand-alone example runs."""
 
 import json
 import logging

@@ -241,7 +241,7 @@ def test_named_builders():
         assert builder.__name__ == f"attention_net{depth}"
     assert trainable(resattnet.attention_net92(1000)) == IMAGENET_PARAMETERS[92]
     with pytest.raises(AttributeError):
-        resattnet.attention_net57
+        _ = resattnet.attention_net57
 
 
 @pytest.mark.parametrize(

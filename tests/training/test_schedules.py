@@ -105,7 +105,8 @@ def test_the_optimizer_uses_step_k_of_the_schedule_for_its_kth_update():
 def test_a_pytorch_that_gluoncv_refuses_does_not_stand_in_the_way(tmp_path):
     (tmp_path / "torch.py").write_text("__version__ = '2.13.0'")
     code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import torch; from resattnet.training.schedules import learning_rate_schedule; "
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import torch; "
+        "from resattnet.training.schedules import learning_rate_schedule; "
         "print(learning_rate_schedule('cosine', 0.1, 10)(0), sys.modules['torch'] is torch)"
     )
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

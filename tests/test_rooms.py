@@ -12,17 +12,18 @@ PACKAGE = os.path.join(ROOT, "resattnet")
 # A room imports only rooms of lower levels, and those of its own level that are named here.
 LEVELS = {
     "system": 0,
-    "models": 1,
-    "data": 1,
-    "runs": 1,
-    "training": 2,
-    "evaluation": 2,
-    "distributed": 2,
-    "export": 3,
-    "reports": 3,
-    "experiments": 3,
-    "benchmark": 3,
-    "commands": 4,
+    "options": 1,
+    "models": 2,
+    "data": 2,
+    "runs": 2,
+    "training": 3,
+    "evaluation": 3,
+    "distributed": 3,
+    "export": 4,
+    "reports": 4,
+    "experiments": 4,
+    "benchmark": 4,
+    "commands": 5,
 }
 BESIDE = {("training", "evaluation"), ("training", "distributed")}
 

@@ -8,9 +8,9 @@ from typing import Optional
 from ..data.datasets import DATASETS
 from ..data.options import DataDirOptions
 from ..models.options import NetworkSizeOptions
-from ..system.option_groups import BatchOptions
-from ..system.option_rules import Conflict, When
-from ..system.options import option, redefine, resolve_output
+from ..options.fields import option, redefine, resolve_output
+from ..options.groups import BatchOptions
+from ..options.rules import Conflict, When
 
 BENCHMARK_PARTS = ("train", "inference", "input", "epoch")
 

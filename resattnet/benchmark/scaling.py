@@ -9,11 +9,11 @@ from typing import NamedTuple, Sequence
 
 import numpy as np
 
-from ..benchmark.options import BenchmarkOptions
 from ..models.spec import attention_net_spec
 from ..system.cores import core_count
 from ..system.files import write_csv, writing
 from .cases import Contender, training
+from .options import BenchmarkOptions
 from .process import ContenderProcess
 from .results import WARM_UP_ROUNDS
 

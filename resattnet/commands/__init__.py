@@ -12,7 +12,8 @@ from types import ModuleType
 from typing import Any, Dict, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
 
 from .. import __version__
-from ..system import calls, command_line
+from ..options import command_line
+from ..system import calls
 from ..system.errors import InputError
 from ..system.suggestions import suggest
 

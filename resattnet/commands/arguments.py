@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..system.command_line import ArgumentParser
+from ..options.command_line import ArgumentParser
 
 
 def add_params(parser: ArgumentParser, **kwargs: Any) -> None:

@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from ..benchmark.options import BENCHMARK_PARTS, BenchmarkOptions
-from ..system import command_line
+from ..options import command_line
 from ..system.errors import InputError
 
 

@@ -18,7 +18,7 @@ import os
 from typing import Any, Dict
 
 from ..export.options import ExportOptions
-from ..system import command_line
+from ..options import command_line
 from .arguments import add_params
 
 

@@ -22,10 +22,10 @@ from typing import Any, Dict, Optional, Tuple
 
 from ..data.datasets import DATASETS
 from ..data.options import DataDirOptions
-from ..system import command_line
+from ..options import command_line
+from ..options.fields import assignment, check_name, option, redefine
+from ..options.rules import Need, When
 from ..system.errors import InputError
-from ..system.option_rules import Need, When
-from ..system.options import assignment, check_name, option, redefine
 
 _FROM_IMAGES = ("name", "size", "test_share", "flip")  # options of records that are made from a folder of images
 

@@ -19,7 +19,7 @@ import signal
 from typing import Any, Dict
 
 from ..evaluation.options import PredictionOptions
-from ..system import command_line
+from ..options import command_line
 from .arguments import add_images, add_params
 
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 import os
 from typing import Any, Dict
 
+from ..options import command_line
 from ..reports.options import ReportOptions
-from ..system import command_line
 
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Dict, List, Optional
 
 from ..experiments import recipes
 from ..experiments.options import ReproductionOptions
-from ..system import command_line
+from ..options import command_line
 from ..system.errors import InputError
 from ..system.files import write_csv, writing
 

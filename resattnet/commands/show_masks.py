@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
+from ..options import command_line
 from ..reports.options import MaskOptions
-from ..system import command_line
 from ..system.errors import InputError
 from .arguments import add_images, add_params
 

@@ -13,8 +13,8 @@ from typing import Any, Dict, Optional
 
 from ..models.options import NetworkOptions
 from ..models.spec import NETWORK_OPTIONS, STEMS, NetworkSpec
-from ..system import command_line
-from ..system.options import option
+from ..options import command_line
+from ..options.fields import option
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import platform
 from typing import Any, Dict, Iterator
 
 from .. import __version__
-from ..system.command_line import ArgumentParser
+from ..options.command_line import ArgumentParser
 
 EXTRAS = {"onnx": ("onnx", "onnxruntime"), "bench": ("torch",), "dali": ("nvidia-dali-cuda120",)}
 

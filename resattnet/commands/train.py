@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import Any, Dict, Optional, Tuple
 
 from ..experiments import recipes
+from ..options import command_line
 from ..runs.states import State
-from ..system import command_line
 from ..system.cores import split_cores
 from ..system.errors import InputError
 from ..training.options import TrainingOptions

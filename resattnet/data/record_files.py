@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from ..system.command_line import command
+from ..options.command_line import command
 from ..system.errors import InputError
 from ..system.files import digest
 from .image_set import DataFacts, ImageSet, fingerprint

@@ -12,10 +12,10 @@ from typing import Optional, Tuple
 from ..data.corruptions import CORRUPTIONS, parse_names
 from ..data.options import DataOptions
 from ..models.options import NetworkOptions
+from ..options.fields import Options, assignment, option, redefine, resolve_output
+from ..options.groups import DEVICE_RULES, SEVERAL_CPUS, DeviceOptions, GpuOptions
+from ..options.rules import Conflict, Need, When
 from ..system.errors import InputError
-from ..system.option_groups import DEVICE_RULES, SEVERAL_CPUS, DeviceOptions, GpuOptions
-from ..system.option_rules import Conflict, Need, When
-from ..system.options import Options, assignment, option, redefine, resolve_output
 
 GRAPHS = ("plain", "fused", "int8")
 PREDICTION_FORMATS = ("text", "csv", "json")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Optional
 
 from ..data.options import DataDirOptions
+from ..options.fields import option, redefine
 from ..runs.options import RunFolderOptions
-from ..system.options import option, redefine
 
 _OF_THE_RUN = "that of the run, if it is resumed; else "
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, List, Optional, Tuple
 
+from ..options.fields import assignment, flag_value
 from ..runs import states
 from ..system.errors import InputError
 from ..system.files import digest
-from ..system.options import assignment, flag_value
 from ..training.options import TrainingOptions
 from ..training.resume import options_from_state
 from . import recipes

@@ -7,7 +7,7 @@ import os
 import shlex
 from typing import List, NamedTuple, Optional, Sequence
 
-from ..system.command_line import command, parse_options
+from ..options.command_line import command, parse_options
 from ..system.errors import InputError
 from ..system.files import write_csv, write_text, writing
 from ..system.suggestions import suggest

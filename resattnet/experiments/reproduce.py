@@ -6,11 +6,11 @@ import os
 import shlex
 from typing import List, Optional
 
+from ..options.command_line import command
+from ..options.fields import flag_name
 from ..runs import run_folders, states
-from ..system.command_line import command
 from ..system.errors import InputError
 from ..system.gpus import find_gpus
-from ..system.options import flag_name
 from ..system.signals import Interrupted
 from . import recipes
 from .options import ReproductionOptions

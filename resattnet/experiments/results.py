@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, List, Tuple
 
+from ..options.command_line import command
 from ..runs import history, states
-from ..system.command_line import command
 from ..system.errors import InputError
 from . import recipes
 from .options import ReproductionOptions

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Optional
 
 from ..evaluation.options import CalibrationOptions, ModelFileOptions
+from ..options.fields import assignment, option, resolve_output
+from ..options.rules import Need, When
 from ..system.errors import InputError
-from ..system.option_rules import Need, When
-from ..system.options import assignment, option, resolve_output
 from .targets import TARGETS
 
 _TO_ONNX = When("to", "onnx")

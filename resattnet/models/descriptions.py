@@ -10,9 +10,9 @@ import json
 import os
 from typing import Any, Dict, List, Optional
 
+from ..options.fields import MODEL_DIR
 from ..system.errors import InputError
 from ..system.files import digest
-from ..system.options import MODEL_DIR
 from . import packaged
 
 BEST = "best.params"  # the file of a run that holds the parameters of the epoch with the highest top-1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..system.options import Options, option
+from ..options.fields import Options, option
 from .spec import ATTENTION, ATTENTION_LEARNING, CIFAR_WIDTHS, MASKS, NetworkSpec, attention_net_spec
 
 

@@ -11,10 +11,10 @@ from typing import Optional, Tuple
 
 from ..data.options import DataDirOptions
 from ..evaluation.options import ModelFileOptions
+from ..options.fields import assignment, option, redefine, resolve_output
+from ..options.groups import GpuOptions
 from ..runs.options import RunFolderOptions
 from ..system.errors import InputError
-from ..system.option_groups import GpuOptions
-from ..system.options import assignment, option, redefine, resolve_output
 
 
 @dataclass(frozen=True)

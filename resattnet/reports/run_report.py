@@ -11,10 +11,10 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 from ..evaluation import results
 from ..evaluation.options import TestOptions
+from ..options.fields import flag_name, flag_value
 from ..runs import history
 from ..system.devices import choose_devices
 from ..system.errors import InputError
-from ..system.options import flag_name, flag_value
 from ..training.options import TrainingOptions
 from .options import ReportOptions
 

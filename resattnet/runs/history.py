@@ -6,8 +6,8 @@ import csv
 import os
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+from ..options.fields import flag_name, flag_value
 from ..system.errors import InputError, reason
-from ..system.options import flag_name, flag_value
 from ..system.suggestions import suggest
 from . import states
 

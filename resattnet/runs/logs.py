@@ -9,8 +9,8 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, 
 
 from tqdm import tqdm
 
+from ..options.command_line import command
 from ..system import streams
-from ..system.command_line import command
 from ..system.errors import InputError
 from ..system.files import write_csv, writing
 from ..system.signals import Interrupted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..system.options import MODEL_DIR, Options, option
+from ..options.fields import MODEL_DIR, Options, option
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Meter:
 
     def stop(self) -> None:
         """Stop the clock until `start`; time since the last `collect` is not counted."""
-        self._mark: Optional[float] = None
+        self._mark = None
 
     def add(self, loss: Any, hits: Any, samples: int) -> None:
         """Add a part of a step: the sums of loss and hits as NDArrays, and the number of samples."""

@@ -8,9 +8,9 @@ from typing import Optional, Tuple
 from ..data.datasets import SIDE
 from ..data.options import DataOptions
 from ..models.options import NetworkOptions
+from ..options.fields import Options, option, redefine
+from ..options.groups import DeviceOptions
 from ..runs.options import RunFolderOptions
-from ..system.option_groups import DeviceOptions
-from ..system.options import Options, option, redefine
 
 LEARNING_RATE = 0.1  # the highest learning rate, if none is given
 

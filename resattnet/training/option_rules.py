@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, Mapping
 
 from ..models.spec import NETWORK_OPTIONS
-from ..system.option_groups import DEVICE_RULES, GPUS, SEVERAL_CPUS
-from ..system.option_rules import BelongsTo, Conflict, Need, When, Within
+from ..options.groups import DEVICE_RULES, GPUS, SEVERAL_CPUS
+from ..options.rules import BelongsTo, Conflict, Need, When, Within
 
 
 def warmup_length(values: Mapping[str, Any]) -> int:

@@ -9,8 +9,8 @@ from typing import Any, Dict, Optional, Sequence, Tuple
 
 from ..data.datasets import DATASETS
 from ..models.spec import NETWORK_OPTIONS
+from ..options.fields import assignment, check_name
 from ..system.errors import InputError
-from ..system.options import assignment, check_name
 from .option_groups import (
     LEARNING_RATE,
     AugmentationOptions,

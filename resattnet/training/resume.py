@@ -7,10 +7,10 @@ import os
 from typing import Any, Mapping, Sequence, Tuple
 
 from ..models.spec import NETWORK_OPTIONS
+from ..options.fields import assignment
+from ..options.rules import merge_values
 from ..runs import history, states
 from ..system.errors import InputError
-from ..system.option_rules import merge_values
-from ..system.options import assignment
 from .options import TrainingOptions
 
 # What a resumed run keeps: the arrays of a state and its place within an epoch depend on most of it.

@@ -22,7 +22,7 @@ from resattnet.data.image_files import is_image_name
 from resattnet.data.image_set import ImageSet, channel_statistics, fingerprint
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
-from resattnet.system.command_line import command
+from resattnet.options.command_line import command
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 from resattnet.training.options import TrainingOptions

@@ -20,7 +20,7 @@ import pytest
 from helpers.scripts import ROOT
 from resattnet.data import datasets
 from resattnet.experiments import recipes
-from resattnet.system.options import flag_name
+from resattnet.options.fields import flag_name
 
 SCRIPTS = {
     "cifar10_train": "train",

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from resattnet.options.command_line import command
 from resattnet.runs import logs
 from resattnet.runs.progress import BEST, Progress, accuracy_name, row_accuracy_name
-from resattnet.system.command_line import command
 
 ROWS = [
     {

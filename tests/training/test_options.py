@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from resattnet.system import command_line
+from resattnet.options import command_line
 from resattnet.system.errors import InputError
 from resattnet.training.options import TrainingOptions
 

@@ -18,9 +18,9 @@ from resattnet.data import recordio
 from resattnet.data.datasets import ImageSet
 from resattnet.models import parameters
 from resattnet.models.zoo import get_attention_cifar
+from resattnet.options.fields import flag_name, flag_value
 from resattnet.runs import states
 from resattnet.system.mxnet import mx
-from resattnet.system.options import flag_name, flag_value
 from resattnet.system.signals import Interrupted
 
 ALL = dict(

@@ -5,10 +5,10 @@ from typing import Optional, Tuple
 
 import pytest
 
-from resattnet.system import command_line
+from resattnet.options import command_line
+from resattnet.options.fields import Options, assignment, flag_value, option, redefine
+from resattnet.options.rules import BelongsTo, Conflict, Need, When, Within, merge_values
 from resattnet.system.errors import InputError
-from resattnet.system.option_rules import BelongsTo, Conflict, Need, When, Within, merge_values
-from resattnet.system.options import Options, assignment, flag_value, option, redefine
 
 
 @dataclass(frozen=True)

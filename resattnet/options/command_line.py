@@ -11,11 +11,11 @@ import sys
 import typing
 from typing import Any, Callable, Dict, NoReturn, Optional, Sequence, Type, TypeVar
 
-from . import streams
-from .calls import command, fill_in_commands, program
-from .errors import InputError, reason
-from .options import Options, flag_name, flag_value
-from .suggestions import nearest_names
+from ..system import streams
+from ..system.calls import command, fill_in_commands, program
+from ..system.errors import InputError, reason
+from ..system.suggestions import nearest_names
+from .fields import Options, flag_name, flag_value
 
 __all__ = ["ArgumentParser", "add_options", "command", "parse_options", "run"]
 
@@ -193,7 +193,7 @@ def run(main: Callable[[], Optional[int]]) -> NoReturn:
 
 
 def _exit_code(main: Callable[[], Optional[int]]) -> Any:
-    from .signals import Interrupted
+    from ..system.signals import Interrupted
 
     try:
         return main()

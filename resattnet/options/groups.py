@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
-from .option_rules import Conflict, Rule, When
-from .options import Options, option
+from .fields import Options, option
+from .rules import Conflict, Rule, When
 
 GPUS = When("num_gpus", above=0, instead=0)  # where the GPUs have to go, the CPU computes
 SEVERAL_CPUS = When("num_cpus", above=1)

@@ -1,7 +1,7 @@
 """Declare the options of a command as a dataclass: each field holds what its flag and its check need.
 
 An options class is a frozen dataclass that inherits from `Options`. Groups of options are such classes too; a command
-inherits from the groups that it needs. The rules between options are in `option_rules`.
+inherits from the groups that it needs. The rules between options are in `options.rules`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import operator
 import os
 from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Tuple
 
-from .errors import InputError
+from ..system.errors import InputError
 
 MODEL_DIR = "models"  # the default folder of the runs' parameters and states
 LIMITS = {
@@ -111,7 +111,7 @@ class Options:
     ----------
     heading : str or None
         Heading in `--help` of the options that a class declares first.
-    rules : tuple of option_rules.Rule
+    rules : tuple of rules.Rule
         The rules between options of the class. A subclass sets both without an annotation: they are no fields.
     """
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
 
-from .errors import InputError
-from .options import LIMITS, assignment
+from ..system.errors import InputError
+from .fields import LIMITS, assignment
 
 Values = Mapping[str, Any]
 _DEFAULT = object()

@@ -1,0 +1,1 @@
+"""Options of a command as data: fields, groups and rules, and the command line that reads them."""

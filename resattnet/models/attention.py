@@ -9,7 +9,8 @@ from .attention_types import ATTENTION
 from .spec import check_variant
 from .units import Bottleneck, LayoutAnchor, relu, unit_sequence
 
-HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
+HybridBlock = mx.gluon.HybridBlock
+nn = mx.gluon.nn
 Unit = Callable[..., HybridBlock]  # `unit(channels, in_channels, stride=1)`
 
 

@@ -9,7 +9,8 @@ from . import units
 from .attention import AttentionModule
 from .spec import MASK_LEVELS, STEMS, TAIL_UNITS, UNITS, NetworkSpec, Spec, Widths
 
-HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
+HybridBlock = mx.gluon.HybridBlock
+nn = mx.gluon.nn
 
 
 class AttentionNet(HybridBlock):

@@ -6,7 +6,8 @@ from typing import Any, Callable
 
 from ..system.mxnet import mx
 
-HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
+HybridBlock = mx.gluon.HybridBlock
+nn = mx.gluon.nn
 
 
 def relu(F: Any, x: Any) -> Any:

@@ -9,9 +9,9 @@ from .attention_types import ATTENTION
 from .spec import check_variant
 from .units import Bottleneck, LayoutAnchor, relu, unit_sequence
 
-HybridBlock = mx.gluon.HybridBlock
+HybridBlock: Any = mx.gluon.HybridBlock
 nn = mx.gluon.nn
-Unit = Callable[..., HybridBlock]  # `unit(channels, in_channels, stride=1)`
+Unit = Callable[..., Any]  # `unit(channels, in_channels, stride=1)`
 
 
 class Interpolation(HybridBlock):

@@ -9,7 +9,7 @@ from . import units
 from .attention import AttentionModule
 from .spec import MASK_LEVELS, STEMS, TAIL_UNITS, UNITS, NetworkSpec, Spec, Widths
 
-HybridBlock = mx.gluon.HybridBlock
+HybridBlock: Any = mx.gluon.HybridBlock
 nn = mx.gluon.nn
 
 

@@ -6,7 +6,7 @@ from typing import Any, Callable
 
 from ..system.mxnet import mx
 
-HybridBlock = mx.gluon.HybridBlock
+HybridBlock: Any = mx.gluon.HybridBlock
 nn = mx.gluon.nn
 
 
@@ -93,7 +93,7 @@ class Bottleneck(HybridBlock):
         return self.conv3(y) + shortcut
 
 
-def unit_sequence(count: int, channels: int, unit: Callable[..., HybridBlock] = Bottleneck) -> HybridBlock:
+def unit_sequence(count: int, channels: int, unit: Callable[..., Any] = Bottleneck) -> Any:
     """Return `count` units in a row, each with `channels` channels in and out, as one HybridSequential."""
     units = nn.HybridSequential()
     with units.name_scope():

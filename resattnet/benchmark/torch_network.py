@@ -61,7 +61,8 @@ class Hourglass(nn.Module):
         super().__init__()
         self.pool = nn.MaxPool2d(3, 2, 1)
         self.down = unit_sequence(r, channels)
-        self.skip = self.inner = None
+        self.skip: Any = None
+        self.inner: Any = None
         if levels > 1:
             self.skip = unit_sequence(1, channels)
             self.inner = Hourglass(channels, levels - 1, r)

@@ -91,7 +91,8 @@ class Hourglass(HybridBlock):
         with self.name_scope():
             self.pool = nn.MaxPool2D(3, 2, 1) if sampling else None
             self.down = unit_sequence(r, channels, unit)
-            self.skip = self.inner = None
+            self.skip: Any = None
+            self.inner: Any = None
             if levels > 1:
                 self.skip = unit_sequence(1, channels, unit)
                 self.inner = Hourglass(channels, levels - 1, r, sampling, unit)

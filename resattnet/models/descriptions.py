@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from typing import Any, Dict, List, Optional
@@ -13,6 +12,7 @@ from typing import Any, Dict, List, Optional
 from ..options.fields import MODEL_DIR
 from ..system.errors import InputError
 from ..system.files import digest
+from ..system.suggestions import suggest
 from . import packaged
 
 BEST = "best.params"  # the file of a run that holds the parameters of the epoch with the highest top-1
@@ -64,13 +64,12 @@ def _check_is_parameter_file(path: str) -> None:
         example = f", as {best}" if os.path.isfile(best) else ""
         raise InputError(f"{path} is a {kind}: give a parameter file{example}")
     if not os.path.isfile(path):
-        similar = _similar_path(path)
-        suggestion = f"; did you mean {similar}?" if similar else ""
-        raise InputError(f"{path}: no such parameter file{suggestion}")
+        suggestion = _suggest_path(path)
+        raise InputError(f"{path}: no such parameter file{'; ' if suggestion else ''}{suggestion}")
 
 
-def _similar_path(path: str) -> Optional[str]:
-    """Return an existing parameter file with a name similar to that of a missing one, or None.
+def _suggest_path(path: str) -> str:
+    """Return the end of a message: an existing parameter file with a name similar to that of a missing one.
 
     Candidates are the other parameter files of its folder; if the folder is missing, the files of the same name of
     other runs; for a name without folder, also the packaged parameters and the best parameters of each run.
@@ -84,8 +83,7 @@ def _similar_path(path: str) -> Optional[str]:
     else:
         home, name = os.path.split(folder)
         candidates = _files_of_runs(home, os.path.basename(path))
-    names = difflib.get_close_matches(name, candidates, n=1)
-    return candidates[names[0]] if names else None
+    return suggest(name, candidates, count=1, cutoff=0.6, shown=candidates)
 
 
 def _files_of_runs(home: str, name: str) -> Dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 import numpy as np
 
 from ..system.mxnet import mx
+from ..system.text_table import align_columns
 
 
 class Layer(NamedTuple):
@@ -93,18 +94,10 @@ def total(rows: Sequence[Layer]) -> Tuple[int, int]:
 
 def table(rows: Sequence[Layer]) -> List[str]:
     """Return the layers and their total as lines of text."""
-    head = ("layer", "kind", "output", "parameters", "MMACs")
     cells = [
         (row.name, row.kind, " x ".join(map(str, row.shape)), f"{row.parameters:,}", f"{row.macs / 1e6:.2f}")
         for row in rows
     ]
     parameters, macs = total(rows)
-    cells.append(("total", "", "", f"{parameters:,}", f"{macs / 1e6:.2f}"))
-    widths = [max(map(len, column)) for column in zip(head, *cells)]
-    return [
-        "  ".join(
-            cell.ljust(width) if place < 3 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths))
-        )
-        for line in [head] + cells
-    ]
+    heading = ("layer", "kind", "output", "parameters", "MMACs")
+    return align_columns([heading, *cells, ("total", "", "", f"{parameters:,}", f"{macs / 1e6:.2f}")], align="lll")

@@ -6,7 +6,7 @@ from typing import Any, List, Optional, Sequence, Tuple
 
 from .errors import InputError
 from .gpus import Gpus, find_gpus
-from .machine import cpu_facts
+from .machine import usable_instructions
 from .mxnet import mx
 
 
@@ -62,7 +62,7 @@ def check_type(dtype: str, devices: Sequence[Any], instructions: Optional[Sequen
     dtype : {'float32', 'float16', 'bfloat16'}
     devices : sequence of mx.Context
     instructions : sequence of str, optional
-        Instruction sets of the CPU, as `machine.cpu_facts` names them. Default: those of this CPU.
+        Instruction sets of the CPU, as `machine.cpu_facts` names them. Default: `machine.usable_instructions`.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def check_type(dtype: str, devices: Sequence[Any], instructions: Optional[Sequen
         raise InputError(
             "`dtype=bfloat16`: MXNet computes in bfloat16 on the CPU only; give `float16=True` instead, or `num_gpus=0`"
         )
-    instructions = cpu_facts()[1] if instructions is None else instructions
+    instructions = usable_instructions() if instructions is None else instructions
     if instructions and "avx512f" not in instructions:
         raise InputError(
             "`dtype=bfloat16`: oneDNN supports bfloat16 on CPUs with AVX-512 only, and this one has "

@@ -10,6 +10,8 @@ from .. import __version__
 from .mxnet import mx
 
 _INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # the ones that decide the speed
+# The number of these sets that each value of oneDNN's `DNNL_MAX_CPU_ISA` leaves, at least the first.
+_ISA_LIMITS = {"SSE41": 1, "AVX": 1, "AVX2": 1, "AVX512_CORE": 2, "AVX512_CORE_VNNI": 2, "AVX512_CORE_BF16": 3}
 
 
 def cpu_facts(path: str = "/proc/cpuinfo") -> Tuple[str, List[str]]:
@@ -36,6 +38,12 @@ def cpu_facts(path: str = "/proc/cpuinfo") -> Tuple[str, List[str]]:
     flags = facts.get("flags", "").split()
     model = facts.get("model name") or platform.processor() or platform.machine()
     return model, [name for name in _INSTRUCTION_SETS if name in flags]
+
+
+def usable_instructions() -> List[str]:
+    """Return the CPU's instruction sets that oneDNN may use; the variable `DNNL_MAX_CPU_ISA` can exclude some."""
+    limit = _ISA_LIMITS.get(os.environ.get("DNNL_MAX_CPU_ISA", "").upper(), len(_INSTRUCTION_SETS))
+    return [name for name in cpu_facts()[1] if name in _INSTRUCTION_SETS[:limit]]
 
 
 def describe_machine(devices: Sequence[Any]) -> str:

@@ -12,7 +12,7 @@ from resattnet.commands.training_run import train
 from resattnet.models.precision import to_bfloat16
 from resattnet.system.devices import check_type
 from resattnet.system.errors import InputError
-from resattnet.system.machine import cpu_facts
+from resattnet.system.machine import cpu_facts, usable_instructions
 from resattnet.system.mxnet import mx
 from resattnet.training.options import TrainingOptions
 
@@ -21,6 +21,28 @@ def test_cpu_facts_are_read_from_the_system(tmp_path):
     path = tmp_path / "cpuinfo"
     path.write_text("model name\t: Some CPU: fast\nflags\t\t: fpu avx2 avx512_bf16\n\nflags: fpu avx2 avx512_bf16\n")
     assert cpu_facts(str(path)) == ("Some CPU: fast", ["avx2", "avx512_bf16"])
+
+
+@pytest.mark.parametrize(
+    "limit, usable",
+    [
+        ("AVX2", ["avx2"]),
+        ("AVX512_CORE", ["avx2", "avx512f"]),
+        ("avx512_core_bf16", ["avx2", "avx512f", "avx512_bf16"]),
+        ("DEFAULT", ["avx2", "avx512f", "avx512_bf16", "amx_bf16"]),
+        (None, ["avx2", "avx512f", "avx512_bf16", "amx_bf16"]),
+    ],
+)
+def test_instructions_that_the_environment_excludes(monkeypatch, limit, usable):
+    every = ["avx2", "avx512f", "avx512_bf16", "amx_bf16"]
+    monkeypatch.setattr("resattnet.system.machine.cpu_facts", lambda: ("fast", every))
+    monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
+    if limit is not None:
+        monkeypatch.setenv("DNNL_MAX_CPU_ISA", limit)
+    assert usable_instructions() == usable
+    if limit == "AVX2":
+        with pytest.raises(InputError, match="AVX-512 only, and this one has avx2; give"):
+            check_type("bfloat16", [mx.cpu()])
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ..models.graphs import CALIBRATION_IMAGES, fuse, quantize
 from ..models.network import build
 from ..models.spec import NETWORK_OPTIONS, NetworkSpec
 from ..system.devices import choose_devices
-from ..system.errors import InputError
+from ..system.errors import InputError, reason
 from .options import ModelFileOptions, TestOptions
 
 
@@ -197,7 +197,7 @@ def _read_class_names(names_path: str, path: str, classes: int) -> Tuple[str, ..
         with open(os.path.expanduser(names_path), encoding="utf-8-sig") as handle:
             names = tuple(line.strip() for line in handle.read().strip().splitlines())
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"`classes={names_path}` cannot be read ({getattr(error, 'strerror', error)})") from error
+        raise InputError(f"`classes={names_path}` cannot be read ({reason(error)})") from error
     if len(names) != classes:
         raise InputError(
             f"`classes={names_path}` has {len(names)} names, the network of {path} has {classes} classes; give one "

@@ -12,7 +12,7 @@ import numpy as np
 from ..data.datasets import ImageSet
 from ..data.loaders import ArrayLoader
 from ..models import pretrained
-from ..system.errors import InputError
+from ..system.errors import InputError, reason
 from ..system.files import digest
 from .inference import compute_logits
 from .metrics import Evaluation, PairedComparison, compare_paired, mean_probabilities
@@ -239,7 +239,7 @@ def _make_folder(folder: str) -> None:
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        raise InputError(f"`output={folder}` cannot be made ({error.strerror})") from error
+        raise InputError(f"`output={folder}` cannot be made ({reason(error)})") from error
 
 
 def combine_results(results: Sequence[ModelResult]) -> ModelResult:

@@ -131,6 +131,6 @@ def _read_images(options: RecordsOptions) -> Tuple[Dict[str, Any], Dict[str, Any
         sets = folders.read_folder(os.path.expanduser(options.images), options.size, options.test_share, options.seed)
         mean, std = image_set.channel_statistics(sets["train"].images)
         return sets, dict(source="images of " + options.images, mean=mean, std=std, flip=options.flip is not False)
-    facts = datasets.describe_data(options.dataset)
-    sets = {split: datasets.load_images(options.dataset, options.data_dir, split) for split in facts.samples}
+    facts = datasets.describe_data(options.title)
+    sets = {split: datasets.load_images(options.title, options.data_dir, split) for split in facts.samples}
     return sets, dict(source=facts.title, mean=facts.mean, std=facts.std, flip=facts.flip)

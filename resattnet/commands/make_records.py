@@ -22,10 +22,10 @@ from typing import Any, Dict, Optional, Tuple
 
 from ..data.datasets import DATASETS
 from ..data.options import DataDirOptions
-from ..options import command_line
-from ..options.fields import assignment, check_name, option, redefine
-from ..options.rules import Need, When
+from ..system import command_line
 from ..system.errors import InputError
+from ..system.option_rules import Need, When
+from ..system.options import assignment, check_name, option, redefine
 
 _FROM_IMAGES = ("name", "size", "test_share", "flip")  # options of records that are made from a folder of images
 
@@ -131,7 +131,6 @@ def _read_images(options: RecordsOptions) -> Tuple[Dict[str, Any], Dict[str, Any
         sets = folders.read_folder(os.path.expanduser(options.images), options.size, options.test_share, options.seed)
         mean, std = image_set.channel_statistics(sets["train"].images)
         return sets, dict(source="images of " + options.images, mean=mean, std=std, flip=options.flip is not False)
-    name = options.title
-    facts = datasets.describe_data(name)
-    sets = {split: datasets.load_images(name, options.data_dir, split) for split in facts.samples}
+    facts = datasets.describe_data(options.title)
+    sets = {split: datasets.load_images(options.title, options.data_dir, split) for split in facts.samples}
     return sets, dict(source=facts.title, mean=facts.mean, std=facts.std, flip=facts.flip)

@@ -26,7 +26,7 @@ import json
 from typing import Any, Dict
 
 from ..evaluation.options import TestOptions
-from ..options import command_line
+from ..system import command_line
 from ..system.cores import split_cores
 from .arguments import add_params
 
@@ -49,11 +49,9 @@ def main(given: Dict[str, Any]) -> None:
     from ..evaluation.tables import results_text
     from ..reports.evaluation_files import write_results
 
-    results, document, written = evaluate_files(paths, options), {}, []
-    if options.output or options.format == "json":
-        document = results_to_json(results, options.hardest)
-    if options.folder:
-        written = write_results(results, document, options.folder, options.hardest)
+    results, folder = evaluate_files(paths, options), options.folder
+    document = results_to_json(results, options.hardest) if folder or options.format == "json" else {}
+    written = write_results(results, document, folder, options.hardest) if folder else []
     if options.format == "json":
         print(json.dumps(document, indent=1))
     else:

@@ -32,7 +32,7 @@ def save_result(recipe: recipes.Recipe, options: ReproductionOptions) -> recipes
     state = _load_finished(recipe, options)
     folder = os.path.join(options.model_dir, recipe.name)
     check_initial_weights(recipe, options.model_dir, folder, state.progress.get("started_from"))
-    errors = [error_percent(row["validation_top1"]) for row in state.progress["history"]]
+    errors = [_error_percent(row["validation_top1"]) for row in state.progress["history"]]
     best = min(errors)
     conditions = _describe_conditions(state, best_epoch=errors.index(best) + 1)
     if options.note:
@@ -74,7 +74,7 @@ def _load_earlier(
     return [*earlier, (name, rows)]
 
 
-def error_percent(accuracy: float) -> float:
+def _error_percent(accuracy: float) -> float:
     """Return the error in % for an accuracy from 0 to 1."""
     return 100 * (1 - accuracy)
 

@@ -22,7 +22,7 @@ from typing import Any, Dict, Optional, Tuple
 
 from ..data.datasets import DATASETS
 from ..data.options import DataDirOptions
-from ..system import command_line
+from ..options import command_line
 from ..system.errors import InputError
 from ..system.option_rules import Need, When
 from ..system.options import assignment, check_name, option, redefine

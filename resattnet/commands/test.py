@@ -26,7 +26,7 @@ import json
 from typing import Any, Dict
 
 from ..evaluation.options import TestOptions
-from ..system import command_line
+from ..options import command_line
 from ..system.cores import split_cores
 from .arguments import add_params
 

@@ -24,8 +24,8 @@ from ..data.datasets import DATASETS
 from ..data.options import DataDirOptions
 from ..options import command_line
 from ..system.errors import InputError
-from ..system.option_rules import Need, When
-from ..system.options import assignment, check_name, option, redefine
+from ..options.rules import Need, When
+from ..options.fields import assignment, check_name, option, redefine
 
 _FROM_IMAGES = ("name", "size", "test_share", "flip")  # options of records that are made from a folder of images
 

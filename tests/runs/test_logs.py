@@ -95,7 +95,7 @@ def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path, place, end):
     done = run_child(f"""
         import os
         from resattnet.runs.logs import RunLog
-        from resattnet.system import command_line
+        from resattnet.options import command_line
         from resattnet.system.signals import Interrupted
 
         def main():

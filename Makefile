@@ -2,6 +2,7 @@
 
 VENV = .venv
 REQUIREMENTS = setup.py requirements-base.txt requirements.txt
+CODE = resattnet scripts tests setup.py
 
 .PHONY: help train test lint setup python clean
 
@@ -26,8 +27,8 @@ test: $(VENV)/.installed
 	    $$($(VENV)/bin/python -c "from resattnet.system.cores import core_count; print(core_count())") $(ARGS)
 
 lint: $(VENV)/.installed
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check $(CODE)
+	$(VENV)/bin/ruff format --check $(CODE)
 	$(VENV)/bin/mypy resattnet
 
 setup: $(VENV)/.installed

@@ -72,16 +72,13 @@ def test_what_checks_the_code_is_in_the_dev_extra_for_each_python(packaging):
 def distributions(tmp_path_factory):
     """A folder with the wheel and the sdist, built from a copy of the clone."""
     folder = tmp_path_factory.mktemp("build")
-    left_out = shutil.ignore_patterns(
-        ".*", "__pycache__", "*.egg-info", "build", "dist", "log", "models", "cifar-*", "*.rec", "*.idx", "*.tar.gz*"
-    )
+    left_out = shutil.ignore_patterns("__pycache__", "cifar-*", "*.rec", "*.idx", "*.tar.gz*")
     for name in os.listdir(ROOT):
         path = os.path.join(ROOT, name)
         if os.path.isfile(path):
             shutil.copy(path, str(folder))
     for name in ("resattnet", "scripts", "tests", "docs", "data"):
-        ignored = left_out if name != "resattnet" else shutil.ignore_patterns("__pycache__")
-        shutil.copytree(os.path.join(ROOT, name), str(folder / name), ignore=ignored)
+        shutil.copytree(os.path.join(ROOT, name), str(folder / name), ignore=left_out)
     run = subprocess.run(
         [sys.executable, "setup.py", "-q", "sdist", "bdist_wheel"],
         cwd=str(folder),

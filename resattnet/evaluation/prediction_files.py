@@ -126,7 +126,7 @@ def predict_files(path: str, names: Sequence[str], options: PredictionOptions) -
             disable=quiet,
         )
         results = ((name, prediction) for name, prediction in zip(names, stream) if prediction)
-        WRITERS[options.output_format](handle, results, names, classifier.classes, options.top)
+        WRITERS[options.output_format or "text"](handle, results, names, classifier.classes, options.top)
         handle.flush()
 
     if not options.output:

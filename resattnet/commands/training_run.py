@@ -39,7 +39,7 @@ def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
     ----------
     options : TrainingOptions
     state : State, optional
-        The run goes on from it, in its folder.
+        The state to resume the run from, in its folder.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optiona
     devices : sequence of mx.Context
         Each gets `options.batch_size` images of every batch.
     state : State, optional
-        The run goes on from it.
+        The state to resume the run from.
     """
     remarks = check_type("float16" if options.float16 else options.dtype, devices)
     start = InitialWeights(options.params, options.network) if options.params and not state else None
@@ -117,7 +117,7 @@ def _seed_generators(seed: int) -> None:
 
 
 def _start_progress(options: TrainingOptions, state: Optional[State], epoch_steps: int, remarks: List[str]) -> Progress:
-    """Return the progress of a new run, or of a state as it goes on with these options; add remarks."""
+    """Return the progress of a new run, or of a run that is resumed with these options; add remarks."""
     progress = Progress(**state.progress) if state else Progress()
     if progress.rescale_steps(epoch_steps):
         remarks.append(
@@ -129,7 +129,7 @@ def _start_progress(options: TrainingOptions, state: Optional[State], epoch_step
         progress.record_changes(options.effective, before.effective)
         dropped = sorted(set(before.lr_restarts or ()) - set(options.lr_restarts or ()))
         if dropped:
-            remarks.append(f"the cosine does not begin anew after {','.join(map(str, dropped))}, as was planned before")
+            remarks.append(f"the planned restarts of the cosine after {','.join(map(str, dropped))} are left out")
     return progress
 
 

@@ -81,7 +81,7 @@ def attention_modules(net: AttentionNet) -> List[ModulePlace]:
 def soft_masks(net: AttentionNet, images: np.ndarray) -> List[AttentionMaps]:
     """Return the soft masks of all attention modules, and the features before and after them.
 
-    The arrays come from the network's own graph, which is composed anew for inference. The network may be hybridised
+    The arrays come from the network's own graph, which is composed again for inference. The network may be hybridised
     or not, and its masks may be of any kind.
 
     Parameters

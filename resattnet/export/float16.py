@@ -90,6 +90,7 @@ def _describe(model: LoadedModel) -> Dict[str, Any]:
         network=model.network.to_dict(),
         dataset=model.source["name"],
         data_format=model.source["data_format"],
+        data=model.facts.to_dict(),
         dtype="float16",
     )
     if description["data_format"] == "bin":  # a set that the package knows, wherever it lies

@@ -69,13 +69,19 @@ def _image_count(height: int, width: int) -> int:
     return max(2, min(_COMPARED_IMAGES, _COMPARED_PIXELS // (height * width)))
 
 
+def _noise_size(model: LoadedModel, side: Optional[int]) -> Tuple[int, int]:
+    if side is None and model.facts.image_size:
+        return model.facts.image_size
+    side = side or default_size(model.net)
+    return side, side
+
+
 def _example_images(model: LoadedModel, side: Optional[int]) -> Tuple[np.ndarray, str, Tuple[str, ...]]:
     """Return the first test images at a size, normalised; their title; and the class names."""
     try:
         test_set = model.images("test", download=False)
     except InputError as error:
-        side = side or default_size(model.net)
-        images = noise(side, side)
+        images = noise(*_noise_size(model, side))
         return (
             images,
             f"{len(images)} images of noise, because there are no test images ({error!s})",

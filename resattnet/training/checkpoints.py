@@ -19,7 +19,7 @@ from .step import TrainingStep
 
 
 class Checkpointer:
-    """Save a run into its folder: the state that it goes on from, the parameters of its epochs, the best ones.
+    """Save a run into its folder: the state to resume from, the parameters of its epochs, the best ones.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class Checkpointer:
         if self.saved_step is None:
             return f"no state of the run could be saved ({self.failure})"
         failed = f"a later one could not be saved ({self.failure}); " if self.failure else ""
-        return f"{failed}the last good state, of step {self.saved_step}, goes on with: --resume {self.folder}"
+        return f"{failed}the last good state is of step {self.saved_step}; resume it with: --resume {self.folder}"
 
     def _save_parameters(self, row: Mapping[str, Any]) -> None:
         period, names = self._options.save_period, ["last"]

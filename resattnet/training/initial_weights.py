@@ -76,6 +76,6 @@ class InitialWeights:
         if with_last_layer:
             return f"starts from {self._path}"
         return (
-            f"starts from {self._path}, trained on {theirs[0]} with {theirs[1]} classes: the last layer is initialised "
-            "anew"
+            f"starts from {self._path}, trained on {theirs[0]} with {theirs[1]} classes: the last layer is newly "
+            "initialised"
         )

@@ -117,7 +117,7 @@ class TrainingLoop:
             f"{', '.join(map(str, self.step.devices))}"
         )
         if progress.epoch >= options.epochs:
-            self.log.line(f"all its epochs ({progress.epoch}) were done before; a larger --epochs goes on")
+            self.log.line(f"all {progress.epoch} epochs of the run are done; a larger --epochs continues it")
         elif progress.step:
             self.log.line(f"resumed in epoch {progress.epoch + 1}, after step {progress.step}")
         self.log.table(progress.history)
@@ -237,6 +237,6 @@ class TrainingLoop:
             if self.checkpointer.failure:
                 raise InputError(f"stopped after step {self.progress.step}; {self.checkpointer.resume_hint()}")
             raise Interrupted(
-                f"stopped after step {self.progress.step}, all saved; go on with: --resume {self.run.folder}",
+                f"stopped after step {self.progress.step}, all saved; resume with: --resume {self.run.folder}",
                 self.signals.received,
             )

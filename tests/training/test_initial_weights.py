@@ -97,7 +97,7 @@ def test_the_last_layer_of_another_data_set_is_initialised_anew(options, first, 
     drawn, theirs = values(prepare_run(elsewhere(options, "drawn"), CPU)), values(first)
     run = prepare_run(elsewhere(options, "tuned", params=path), CPU)
     assert run.remarks == [
-        f"starts from {path}, trained on cifar10 with 10 classes: the last layer is initialised anew"
+        f"starts from {path}, trained on cifar10 with 10 classes: the last layer is newly initialised"
     ]
     for name, value in values(run).items():
         assert (value == (drawn if name.startswith("output") else theirs)[name]).all(), name
@@ -112,7 +112,9 @@ def test_the_last_layer_may_have_other_classes(options, first, path, monkeypatch
     found = values(run)
     assert found.pop("output.weight").shape[0] == found.pop("output.bias").shape[0] == 12
     assert all((value == theirs[name]).all() for name, value in found.items())
-    assert run.remarks == [f"starts from {path}, trained on digits with 10 classes: the last layer is initialised anew"]
+    assert run.remarks == [
+        f"starts from {path}, trained on digits with 10 classes: the last layer is newly initialised"
+    ]
 
 
 def test_what_is_not_there_is_said_before_the_data_is_looked_for(options, path, monkeypatch):

@@ -93,7 +93,7 @@ def test_a_restart_that_fewer_epochs_leave_out_is_said(options, monkeypatch, cap
         train(elsewhere(options, "run", epochs=4, lr_restarts=(2, 3)))
     again()
     resume(options, epochs=3)
-    assert "note: the cosine does not begin anew after 3, as was planned before\n" in capsys.readouterr().out
+    assert "note: the planned restarts of the cosine after 3 are left out\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("save_minutes, last", [(1e-9, 6), (10, 4)])
@@ -117,7 +117,7 @@ def test_a_worker_that_dies_loses_nothing(options, monkeypatch):
     options = dataclasses.replace(options, workers=1)
     whole = train(elsewhere(options, "whole", workers=0))
     again = stop_at(monkeypatch, 6, lambda: [os.kill(child.pid, signal.SIGKILL) for child in active_children()])
-    with pytest.raises(InputError, match="killed.*good state, of step [678], goes on with: --resume .*run$"):
+    with pytest.raises(InputError, match="killed.*good state is of step [678]; resume it with: --resume .*run$"):
         train(options)
     again()
     assert states.load_state(os.path.join(options.model_dir, "run")).progress["step"] >= 6
@@ -260,7 +260,7 @@ def test_running_statistics_are_averaged_over_devices():
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(options):
     options = dataclasses.replace(options, lr=1e30, warmup_epochs=0, log_interval=1)
-    with pytest.raises(InputError, match="the loss is not finite at .*lower lr.*last good state, of step 0") as error:
+    with pytest.raises(InputError, match="the loss is not finite at .*lower lr.*last good state is of step 0") as error:
         train(options)
     assert "\n" not in str(error.value)
     state = states.load_state(os.path.join(options.model_dir, "run"))
@@ -294,7 +294,7 @@ def test_a_stop_that_could_not_be_saved_does_not_say_that_it_was(options, monkey
     with pytest.raises(
         InputError,
         match="^stopped after step 6; a later one could not be saved .*No space left.*; the "
-        "last good state, of step 4, goes on with: --resume .*run$",
+        "last good state is of step 4; resume it with: --resume .*run$",
     ):
         train(options)
 
@@ -451,7 +451,7 @@ def test_an_ended_run_says_so(options, capsys):
     before = capsys.readouterr().out
     resume(options)
     out = capsys.readouterr().out
-    assert "all its epochs (3) were done before; a larger --epochs goes on" in out and "resumed" not in out
+    assert "all 3 epochs of the run are done; a larger --epochs continues it" in out and "resumed" not in out
     assert out.splitlines()[-5:] == before.splitlines()[-5:] and "done: best top-1" in out
 
 

@@ -23,9 +23,9 @@ from typing import Any, Dict, Optional, Tuple
 from ..data.datasets import DATASETS
 from ..data.options import DataDirOptions
 from ..options import command_line
-from ..system.errors import InputError
-from ..options.rules import Need, When
 from ..options.fields import assignment, check_name, option, redefine
+from ..options.rules import Need, When
+from ..system.errors import InputError
 
 _FROM_IMAGES = ("name", "size", "test_share", "flip")  # options of records that are made from a folder of images
 

@@ -82,8 +82,9 @@ class LoadedModel(NamedTuple):
         InputError
             If the data set is not available, or has another number of classes than the network.
         """
+        known = datasets.describe_data(**self.source)
+        _check_classes(self.source["name"], len(known.classes), self.path, self.network.classes)
         image_set = datasets.load_images(split=split, download=download, **self.source)
-        _check_classes(self.source["name"], len(image_set.classes), self.path, self.network.classes)
         return image_set._replace(classes=self.facts.classes)
 
     def calibration_images(self, count: Optional[int] = None, download: bool = True) -> np.ndarray:

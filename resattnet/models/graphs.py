@@ -40,8 +40,8 @@ def quantize(net: Any, images: Any) -> Any:
     """Return a graph of the network in INT8: its convolutions, normalisations, ReLUs, poolings and dense layer.
 
     The sigmoid of the masks, their interpolation and their product with the trunk stay float32: the product in INT8
-    costs accuracy and sends the normalisation behind it to oneDNN's slowest kernel. The layers between the first
-    convolution and the second stay float32 too, see `_layers_before_first_unit`.
+    costs accuracy and sends the normalisation behind it to oneDNN's slowest kernel. The layers before the second
+    convolution stay float32 too: see `_layers_before_first_unit`.
 
     Parameters
     ----------
@@ -82,6 +82,8 @@ def _symbol_block(net: Any, symbol: Any) -> Any:
 
 def _layers_before_first_unit(symbol: Any) -> List[str]:
     """Return the names of the layers between the stem's normalisation and the second convolution.
+
+    oneDNN fuses the stem's convolution, normalisation and ReLU to one operator, which then is float32 as well.
 
     Training leaves the channels of the stem with ranges that differ a thousandfold, until the normalisation of the
     first unit brings them to one range. INT8 has one scale for a whole array, which rounds the small channels to 0.

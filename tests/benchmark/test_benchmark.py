@@ -305,7 +305,7 @@ def test_input_contenders_say_how_many_images_they_made(contender):
 
 
 def test_an_epoch_of_more_batches_than_there_are_is_refused():
-    with pytest.raises(InputError, match="--steps 800: 800 batches of 2 are more than the 1437 images of digits"):
+    with pytest.raises(InputError, match="steps=800: 800 batches of 2 are more than the 1437 images of digits"):
         cases._step_on_data(dataclasses.replace(TINY, steps=800))
 
 
@@ -342,7 +342,7 @@ def test_the_script_prints_a_table_and_writes_json(tmp_path):
     if facts["versions"]["torch"]:
         assert names[3:] == ["PyTorch float32"] + ["PyTorch bfloat16"] * ("avx512f" in facts["instructions"])
     else:
-        assert len(names) == 3 and done.stdout.count("PyTorch is not here") == 1
+        assert len(names) == 3 and done.stdout.count("PyTorch is not installed") == 1
     for result in report["results"]:
         assert len(result["speeds"]) == 2
         assert any(line.startswith(result["name"]) for line in done.stdout.splitlines())

@@ -238,7 +238,7 @@ def test_a_run_tested_and_resumed(options, variant):
     evaluation = evaluate_files([path], Testing(num_gpus=0))[0].evaluation
     assert evaluation.top1 == description["validation_top1"]
     again = resume(options, epochs=2)
-    assert {name: getattr(again.network, name) for name in variant} == variant
+    assert {name: getattr(again.step.net.spec, name) for name in variant} == variant
 
 
 def test_networks_described_before_there_were_variants(options):

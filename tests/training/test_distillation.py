@@ -137,8 +137,8 @@ def test_files_that_teach_nothing(options, teacher, monkeypatch):
     with open(description) as handle:
         whole = json.load(handle)
     for other, message in (
-        ([], "best.json is damaged (it is of another form)"),
-        (dict(whole, network=[]), "best.json is damaged (it is of another form)"),
+        ([], "best.json is damaged (it is not a JSON object with an object network)"),
+        (dict(whole, network=[]), "best.json is damaged (it is not a JSON object with an object network)"),
         (dict(whole, network=dict(whole["network"], depth=3)), "does not say of which network"),
         (dict(whole, network=dict(classes=10)), "does not say of which network"),
         (dict(whole, network=dict(whole["network"], num_layers=57)), "57"),

@@ -465,7 +465,7 @@ def test_an_epoch_shorter_than_the_interval_is_reported_once(options, capsys):
 def test_a_place_that_is_none(options, tmp_path, place):
     """One line, and nothing is left that the corrected command would meet."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=re.escape(f"{place.replace('_', '-')} {tmp_path / 'file'}")):
+    with pytest.raises(InputError, match=re.escape(f"{place}={tmp_path / 'file'}")):
         train(dataclasses.replace(options, **{place: str(tmp_path / "file")}))
     assert not os.path.exists(os.path.join(options.model_dir, "run"))
     train(dataclasses.replace(options, epochs=1))

@@ -14,7 +14,7 @@ from .. import __version__
 from ..system.cores import core_count
 from ..system.machine import cpu_facts
 from ..system.packages import installed_version
-from .cases import Contender, Unavailable, threads
+from .contender import Contender, Unavailable, threads
 from .options import BenchmarkOptions
 from .process import ContenderProcess
 from .results import Result, compare_speeds, interleave

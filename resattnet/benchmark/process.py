@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from ..system.errors import InputError
-from .cases import Contender
+from .contender import Contender
 from .options import BenchmarkOptions
 
 

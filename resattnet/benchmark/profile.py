@@ -8,7 +8,7 @@ import tempfile
 from typing import Any, List, Mapping, NamedTuple
 
 from ..system.mxnet import mx
-from .cases import make_training_step, random_batch, repeated
+from .builders import make_training_step, random_batch, repeated
 from .options import BenchmarkOptions
 
 

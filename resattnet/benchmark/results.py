@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from .cases import Contender
+from .contender import Contender
 
 WARM_UP_ROUNDS = (
     2  # in the first step MXNet plans its memory, in the second oneDNN finds weights in the layouts of the first

@@ -12,7 +12,8 @@ import numpy as np
 from ..models.spec import attention_net_spec
 from ..system.cores import core_count
 from ..system.files import write_csv, writing
-from .cases import Contender, training
+from .builders import training
+from .contender import Contender
 from .options import BenchmarkOptions
 from .process import ContenderProcess
 from .results import WARM_UP_ROUNDS

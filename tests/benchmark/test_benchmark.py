@@ -13,8 +13,8 @@ import pytest
 
 import resattnet
 from helpers.scripts import ROOT
-from resattnet.benchmark import cases, measure, profile, results
-from resattnet.benchmark.cases import Contender, Unavailable
+from resattnet.benchmark import builders, cases, contender, measure, profile, results
+from resattnet.benchmark.contender import Contender, Unavailable
 from resattnet.benchmark.options import BENCHMARK_PARTS, BenchmarkOptions
 from resattnet.data import datasets
 from resattnet.models.spec import NetworkSpec
@@ -86,10 +86,10 @@ def test_operator_times_are_shares_and_per_step():
 
 def test_threads_are_those_of_the_environment(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
-    assert cases.threads() == 3
+    assert contender.threads() == 3
     monkeypatch.setenv("OMP_NUM_THREADS", "all")
     with pytest.raises(InputError, match="OMP_NUM_THREADS all: give a whole number"):
-        cases.threads()
+        contender.threads()
 
 
 # ---- processes; these builders run in them ----
@@ -155,7 +155,7 @@ def test_a_contender_whose_devices_cannot_share_the_threads_is_left_out(monkeypa
     assert notes == [f"two: left out, since its devices cannot share {words} evenly"]
 
 
-@pytest.mark.parametrize("build", [cases.training, cases.inference])
+@pytest.mark.parametrize("build", [builders.training, builders.inference])
 def test_devices_share_the_batch(build):
     assert build(TINY, devices=2)() == build(TINY)() == TINY.batch_size
     with pytest.raises(Unavailable, match="2 CPU devices are left out: a batch of 3"):
@@ -281,15 +281,15 @@ def test_each_part_of_the_script_has_contenders():
 
 def test_the_reference_chain_normalises_as_our_transform():
     images = datasets.load_images("digits", "", "test").images[:3]
-    transform = cases.plain_transform(BenchmarkOptions(dataset="cifar10"))
-    chain = cases.reference_chain(transform.mean, transform.std, pad=0, flip=False)
+    transform = builders.plain_transform(BenchmarkOptions(dataset="cifar10"))
+    chain = builders.reference_chain(transform.mean, transform.std, pad=0, flip=False)
     ours, _ = transform(images, np.zeros(3, np.int32))
     theirs = [chain(mx.nd.array(image, dtype="uint8")).asnumpy() for image in images]
     assert np.abs(ours - np.stack(theirs)).max() < 1e-5
 
 
 def test_the_reference_chain_crops_and_flips():
-    chain = cases.reference_chain((0.5,) * 3, (0.25,) * 3)
+    chain = builders.reference_chain((0.5,) * 3, (0.25,) * 3)
     image = mx.nd.array(datasets.load_images("digits", "", "test").images[0], dtype="uint8")
     made = [chain(image).asnumpy() for _ in range(4)]
     assert {one.shape for one in made} == {(3, 32, 32)} and any((one != made[0]).any() for one in made)
@@ -301,12 +301,12 @@ def test_the_reference_chain_crops_and_flips():
     ids=lambda contender: contender.name,
 )
 def test_input_contenders_say_how_many_images_they_made(contender):
-    assert contender.build(TINY, **contender.arguments)() in (2, 2 * cases.INPUT_FACTOR)
+    assert contender.build(TINY, **contender.arguments)() in (2, 2 * builders.INPUT_FACTOR)
 
 
 def test_an_epoch_of_more_batches_than_there_are_is_refused():
     with pytest.raises(InputError, match="steps=800: 800 batches of 2 are more than the 1437 images of digits"):
-        cases._step_on_data(dataclasses.replace(TINY, steps=800))
+        builders._step_on_data(dataclasses.replace(TINY, steps=800))
 
 
 # ---- the script ----

@@ -117,7 +117,7 @@ class TrainingLoop:
             f"{', '.join(map(str, self.step.devices))}"
         )
         if progress.epoch >= options.epochs:
-            self.log.line(f"all {progress.epoch} epochs of the run are done; a larger --epochs continues it")
+            self.log.line(f"all epochs of the run ({progress.epoch}) are done; a larger --epochs continues it")
         elif progress.step:
             self.log.line(f"resumed in epoch {progress.epoch + 1}, after step {progress.step}")
         self.log.table(progress.history)

@@ -167,7 +167,7 @@ def trained(tmp_path_factory):
 
 def test_a_run_is_resumed_by_its_name_too(trained):
     done = script("cifar10_train.py", "--resume", "run", cwd=str(trained))
-    assert done.returncode == 0 and "all its epochs (1) were done before" in done.stdout
+    assert done.returncode == 0 and "all epochs of the run (1) are done" in done.stdout
     line = refused(script("cifar10_train.py", "--resume", "rum", cwd=str(trained)))
     assert line.endswith("rum: no such run in models; did you mean run?\n")
     line = refused(script("cifar10_train.py", "--resume", "models/run/best.params", cwd=str(trained)))
@@ -178,7 +178,7 @@ def test_a_run_is_found_where_its_models_are_said_to_be(trained, tmp_path):
     """That holds in a folder too that has another folder of the same name, such as one with images."""
     (tmp_path / "run").mkdir()
     done = script("cifar10_train.py", "--resume", "run", "--model-dir", f"{trained}/models/", cwd=str(tmp_path))
-    assert done.returncode == 0 and "all its epochs (1) were done before" in done.stdout, done.stderr
+    assert done.returncode == 0 and "all epochs of the run (1) are done" in done.stdout, done.stderr
     line = refused(
         script(
             "cifar10_train.py", "--resume", trained / "models" / "run", "--model-dir", "elsewhere", cwd=str(tmp_path)

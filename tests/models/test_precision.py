@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import resattnet
+from helpers import small_digits
 from helpers.networks import graph_types, images, initialised, needs_avx512
 from resattnet.commands.training_run import train
 from resattnet.models.precision import to_bfloat16
@@ -102,9 +103,10 @@ def test_the_bfloat16_graph_computes_the_same(learning):
 
 @needs_avx512
 @pytest.mark.timeout(900)  # where the CPU has AVX-512 but no bfloat16 it is emulated
-def test_a_run_in_bfloat16_learns_keeps_float32_and_resumes_bit_for_bit(tmp_path):
+def test_a_run_in_bfloat16_learns_keeps_float32_and_resumes_bit_for_bit(tmp_path, monkeypatch):
     from resattnet.runs import states
 
+    small_digits.use(monkeypatch, 512, 100)
     options = dict(
         dataset="digits",
         widths="thin",

@@ -165,7 +165,7 @@ def test_a_browser_shows_the_last_values_in_time_series(board, browser):
         numbers = []
         for text in page.value(TEXTS):
             with contextlib.suppress(ValueError):
-                numbers.append(float(text))
+                numbers.append(float(text.replace(",", "")))  # 1,110.1962
         return all(any(abs(number - value) <= 1e-3 * value for number in numbers) for value in last)
 
     with browser.page(board + "#timeseries", height=4000) as page:

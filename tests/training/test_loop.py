@@ -451,7 +451,7 @@ def test_an_ended_run_says_so(options, capsys):
     before = capsys.readouterr().out
     resume(options)
     out = capsys.readouterr().out
-    assert "all 3 epochs of the run are done; a larger --epochs continues it" in out and "resumed" not in out
+    assert "all epochs of the run (3) are done; a larger --epochs continues it" in out and "resumed" not in out
     assert out.splitlines()[-5:] == before.splitlines()[-5:] and "done: best top-1" in out
 
 

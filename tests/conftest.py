@@ -1,15 +1,18 @@
-"""What all tests share. MXNet comes through the package's own door, before anything can import it otherwise."""
+"""Fixtures and settings of all tests.
+
+This file imports MXNet through `resattnet.system.mxnet` before other code can import it directly.
+"""
 
 import os
 
 import pytest
 
-# The networks of the tests are small: threads would wait for each other longer than they compute, the more so where
-# other work runs beside the tests.
+# The networks of the tests are small: threads would wait for each other longer than they compute, even more so while
+# other work runs on the same machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 for name in [name for name in os.environ if name.startswith("MXNET_")]:
-    del os.environ[name]  # the user's own: some have MXNet say so, where a test asks that nothing is said
+    del os.environ[name]  # set by the user: some make MXNet print where a test expects no output
 
 pytest.register_assert_rewrite("helpers.boards", "helpers.networks", "helpers.runs", "helpers.scripts")
 
@@ -20,7 +23,7 @@ from resattnet.models import spec
 from resattnet.system.mxnet import mx  # noqa: F401
 from resattnet.training.options import TrainingOptions
 
-# By their time, the longest first: else one process still works through one of them when the others are done.
+# Sorted by running time, longest first: otherwise one process still runs a long file when the others are done.
 LONG = (
     "test_loop",
     "test_resume_bits",
@@ -38,7 +41,10 @@ LONG = (
 
 
 def pytest_configure(config):
-    """pytest-xdist, where it can be told (3.7 and newer), keeps this order instead of one by numbers of tests."""
+    """Make pytest-xdist keep the order of `LONG` instead of sorting by number of tests.
+
+    Only pytest-xdist 3.7 and newer have this option.
+    """
     config.option.loadscopereorder = False
 
 
@@ -49,14 +55,17 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def few_digits(monkeypatch):
-    """64 and 50 of the digits, of 16 pixels, and a network of few channels: four steps in under a second."""
+    """Use 64 training and 50 test digits of 16x16 pixels, and a network with few channels.
+
+    Four training steps take less than a second.
+    """
     small_digits.use(monkeypatch, 64, 50)
     monkeypatch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
 
 
 @pytest.fixture
 def options(tmp_path, few_digits):
-    """Options of a run of three epochs on these, which takes a second or two."""
+    """Return options for a run of three epochs on `few_digits`. The run takes one or two seconds."""
     return TrainingOptions(
         dataset="digits",
         widths="thin",
@@ -73,7 +82,7 @@ def options(tmp_path, few_digits):
 
 @pytest.fixture(scope="session")
 def cifar10_dir():
-    """The folder that holds the real CIFAR-10 as `cifar-10-batches-bin/`, for `--data-dir`."""
+    """Return the folder that contains the real CIFAR-10 as `cifar-10-batches-bin/`, for `--data-dir`."""
     folder = os.environ.get("RESATTNET_CIFAR10")
     if not folder:
         pytest.skip("real CIFAR-10 is not here: set RESATTNET_CIFAR10 to the folder of cifar-10-batches-bin")
@@ -88,7 +97,7 @@ def cifar10_dir():
 
 @pytest.fixture
 def browser(tmp_path):
-    """A `headless.Browser`."""
+    """Return a `headless.Browser`."""
     path = headless.find()
     if not path:
         pytest.skip("no Chromium is here: apt-get install chromium, or set RESATTNET_BROWSER to its path")

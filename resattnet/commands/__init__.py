@@ -83,7 +83,7 @@ def load_command(name: str) -> ModuleType:
 
 
 def parse(name: str, words: Sequence[str]) -> Dict[str, Any]:
-    """Return the values that the words behind a command's name give, by argument; those not given are left out."""
+    """Return the values that the words after a command's name give, by argument. Arguments not given are left out."""
     module = load_command(name)
     parser = command_line.ArgumentParser(name, description=module.__doc__)
     module.add_arguments(parser)

@@ -1,4 +1,4 @@
-"""Arguments that several commands have beside their options."""
+"""Add the arguments that several commands have besides their options."""
 
 from __future__ import annotations
 

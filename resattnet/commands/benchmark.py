@@ -38,7 +38,7 @@ def add_arguments(parser: command_line.ArgumentParser) -> None:
 
 
 def main(given: Dict[str, Any]) -> None:
-    """Measure, print a table for each part, and write what was asked for."""
+    """Measure, print a table for each part, and write the files that were asked for."""
     options, parts = read_options(given)
     from ..benchmark import cases, measure, profile
     from ..system.files import write_json, writing
@@ -99,7 +99,7 @@ def describe_conditions(facts: Dict[str, Any]) -> str:
 
 
 def part_table(part: str, results: Sequence[Any]) -> Iterator[str]:
-    """Yield the lines of the table of one part; `results` are of `benchmark.measure.measure_speed`."""
+    """Yield the lines of the table of one part; `results` are those of `benchmark.measure.measure_speed`."""
     width = max(len(result.name) for result in results)
     yield f"\n{part:<{width}}  images/s       min - max        vs first  vs PyTorch"
     for result in results:
@@ -121,7 +121,7 @@ def emulation_notes(facts: Dict[str, Any], results: Sequence[Any]) -> List[str]:
 
 
 def profile_table(rows: Sequence[Any]) -> Iterator[str]:
-    """Yield the lines of the table of a profile; `rows` are of `benchmark.profile.profile`."""
+    """Yield the lines of the table of a profile; `rows` are those of `benchmark.profile.profile`."""
     width = max(len(row.name) for row in rows)
     yield f"\n{'training step':<{width}}  % of time  ms per step  calls per step"
     for row in rows:
@@ -129,7 +129,7 @@ def profile_table(rows: Sequence[Any]) -> Iterator[str]:
 
 
 def measure_costs(options: BenchmarkOptions) -> None:
-    """Measure, print and write the cost of training, row by row; a load too large for this machine is left out."""
+    """Measure, print and write the cost of training, row by row. A load too large for this machine is left out."""
     from ..benchmark import scaling
 
     rows = []

@@ -32,7 +32,7 @@ _FROM_IMAGES = ("name", "size", "test_share", "flip")  # options of records that
 
 @dataclass(frozen=True)
 class RecordsOptions(DataDirOptions):
-    """Options of the writing of RecordIO files; each is the flag of the same name of the command `make-records`."""
+    """Options for writing RecordIO files; each is set by the flag of the same name of the command `make-records`."""
 
     heading = "records"
 
@@ -100,7 +100,7 @@ def add_arguments(parser: command_line.ArgumentParser) -> None:
 
 
 def main(given: Dict[str, Any]) -> None:
-    """Write the records, and print each file with what is in it."""
+    """Write the records, and print each file with its contents."""
     options = RecordsOptions(**given)
     signal.signal(signal.SIGTERM, _exit_on_signal)
 

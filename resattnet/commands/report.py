@@ -26,7 +26,7 @@ def add_arguments(parser: command_line.ArgumentParser) -> None:
 
 
 def main(given: Dict[str, Any]) -> None:
-    """Write the page, and print what is missing of the runs."""
+    """Write the page, and print what is missing from the runs."""
     given = dict(given)
     runs = given.pop("runs")
     options = ReportOptions(**given)

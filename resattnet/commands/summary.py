@@ -19,7 +19,7 @@ from ..options.fields import option
 
 @dataclass(frozen=True)
 class SummaryOptions(NetworkOptions):
-    """Options of a summary; each is the flag of the same name of the command `summary`."""
+    """Options of a summary; each is set by the flag of the same name of the command `summary`."""
 
     stem: str = option("cifar", "first layers; cifar: for small images; imagenet: for large ones", choices=tuple(STEMS))
     classes: Optional[int] = option(None, "number of classes", low=1, unset="10, or 1000 with --stem imagenet")

@@ -101,7 +101,7 @@ def describe_packaged() -> Iterator[str]:
 
 
 def main(given: Dict[str, Any]) -> None:
-    """Print all of it, line by line."""
+    """Print all of these lines."""
     for describe in (describe_versions, describe_devices, describe_networks, describe_packaged):
         for line in describe():
             print(line, flush=True)

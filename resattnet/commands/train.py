@@ -41,12 +41,12 @@ def add_arguments(parser: command_line.ArgumentParser) -> None:
 
 
 def read_options(given: Dict[str, Any]) -> Tuple[TrainingOptions, Optional[State]]:
-    """Return the options of the run, and the state that it is resumed from, or None.
+    """Return the options of the run, and the state that it is resumed from (None for a new run).
 
     Raises
     ------
     InputError
-        If a value is wrong or excludes another one, or there is no such run or recipe.
+        If a value is wrong, two values exclude each other, or there is no such run or recipe.
     """
     given = dict(given)
     resume, recipe, table = (given.pop(name, None) for name in ("resume", "recipe", "recipes"))

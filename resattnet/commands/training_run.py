@@ -33,7 +33,7 @@ from ..training.step import array_type, make_net, make_step
 
 
 def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
-    """Train a network as the options say, from the start or from a state.
+    """Train a network as the options specify, from the start or from a state.
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
     Returns
     -------
     Run
-        The ended run: `run.step.net` is trained, `run.progress` has the history and the best epoch, `run.folder` the
-        parameters.
+        The finished run: `run.step.net` is trained, `run.progress` has the history and the best epoch, and
+        `run.folder` names the folder of the parameters.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
 
 
 def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optional[State] = None) -> Run:
-    """Open the data, build the network, make the step: return the run that `fit` trains.
+    """Open the data, build the network, make the step, and return the run that `fit` trains.
 
     Parameters
     ----------

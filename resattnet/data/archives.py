@@ -34,7 +34,7 @@ def extract(archive: str, folder: Union[str, os.PathLike]) -> List[str]:
         members = tar.getmembers()
         for member in members:
             _check_member(archive, member)
-        # The checksum is at the end of a gzip file, and tarfile does not read that far.
+        # A gzip file ends with its checksum, and tarfile does not read that far.
         while tar.fileobj.read(CHUNK):
             pass
         written = []

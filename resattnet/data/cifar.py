@@ -39,7 +39,7 @@ class CifarSource:
     folder : str
         Folder of the archive with the files.
     names : str
-        File of the class names, one a line.
+        File of the class names, one per line.
     labels : tuple of int
         Number of values of each label byte. The last one is the class.
     splits : dict of str to tuple of str
@@ -76,7 +76,7 @@ class CifarSource:
         Raises
         ------
         InputError
-            If files are missing and cannot be had, or one has a wrong length or a label out of range.
+            If files are missing and cannot be obtained, or one has a wrong length or a label out of range.
         """
         folder = self._find(data_dir, split) or self._obtain(data_dir, split, download)
         names = self.splits[split]
@@ -123,7 +123,7 @@ class CifarSource:
         return folders[0]
 
     def _way_out(self, data_dir: str, split: str, fault: str = "") -> str:
-        """Return one line: what is missing, `fault`, and which file to put where."""
+        """Return one line that says what is missing, then `fault`, and which file to put where."""
         home, folders = self._places(data_dir)
         names = self.splits[split]
         fullest = min(folders, key=lambda folder: len(_missing(folder, names)))

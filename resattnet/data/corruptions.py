@@ -4,7 +4,7 @@ The amounts are those of CIFAR-10-C (`make_cifar_c.py` of https://github.com/hen
 own, and makes these choices:
 
 - Values are rounded to integers, not truncated.
-- An image has the same random draws at all strengths, only scaled or more of them. Strengths are thus compared on
+- An image has the same random draws at all strengths, only scaled, or with more draws. Strengths are thus compared on
   equal terms.
 - Blur is in pixels of the image, also for images that are not 32x32.
 
@@ -94,7 +94,7 @@ def brighten(images: np.ndarray, amount: float) -> np.ndarray:
     """Raise the value of HSV, a pixel's largest channel, by a fraction of white. Hue and saturation stay."""
     value = images.max(axis=3, keepdims=True).astype(np.float32)
     raised = np.minimum(value + 255 * amount, 255)
-    # Black has no hue: it becomes grey.
+    # Black has no hue, so it becomes grey.
     return _to_pixels(np.where(value > 0, images * (raised / np.maximum(value, 1)), raised))
 
 

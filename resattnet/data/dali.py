@@ -109,7 +109,7 @@ class DaliLoader:
         return self.epoch(0)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Iterate over the batches of epoch `number` (from 0), from batch `start` on. Those before it are made too."""
+        """Iterate over the batches of epoch `number` (from 0), from batch `start` on. Earlier batches are made too."""
         for batch, (images, labels) in itertools.islice(enumerate(self._read(number)), start, None):
             yield self._transform.finish(images, labels, number, self._transform.rng(number, batch))
 
@@ -119,7 +119,7 @@ class DaliLoader:
             pipeline = self._pipeline(epoch)
             pipeline.build()
             for begin in range(0, self.samples, self._batch_size):
-                # DALI fills the last batch with samples from the begin of the file.
+                # DALI fills the last batch with samples from the beginning of the file.
                 rows = min(self._batch_size, self.samples - begin)
                 images, labels = pipeline.run()
                 images = images if self._gpu is None else images.as_cpu()
@@ -143,7 +143,7 @@ class DaliLoader:
                 random_shuffle=self._shuffle_seed is not None,
                 initial_fill=record_file.samples,
                 seed=_seed(self._shuffle_seed or 0, epoch),
-                tensor_init_bytes=1,  # by default each place of the buffer begins with a megabyte
+                tensor_init_bytes=1,  # by default, each slot of the buffer starts at one megabyte
             )
             images = fn.decoders.image(pngs, output_type=types.RGB)  # on the CPU: DALI decodes PNG nowhere else
             if self._gpu is not None:

@@ -17,7 +17,7 @@ from .record_files import describe_records
 
 
 class Source(Protocol):
-    """A data set that can be read: what each entry of `SETS` is."""
+    """A data set that can be read; the type of each entry of `SETS`."""
 
     @property
     def facts(self) -> DataFacts:
@@ -62,7 +62,7 @@ def load_images(
     Raises
     ------
     InputError
-        If the name or the split is unknown; if files are missing and cannot be had; if a file has the wrong length
+        If the name or the split is unknown; if files are missing and cannot be obtained; if a file has the wrong length
         or a label out of range.
     """
     facts = describe_data(name, data_dir, data_format)

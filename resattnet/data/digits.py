@@ -24,8 +24,8 @@ class DigitsSource:
     def read(self, data_dir: str, split: str, download: bool = True) -> ImageSet:
         """Read a split.
 
-        The last 360 images of the file are the test set. Neighbours in the file tend to be of one writer, so most
-        writers of the test set do not occur in training. This is harder than a random split, and tells more.
+        The last 360 images of the file are the test set. Neighbours in the file tend to come from one writer, so most
+        writers of the test set do not occur in training. This is harder than a random split, and more informative.
 
         Parameters
         ----------

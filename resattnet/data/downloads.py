@@ -64,7 +64,7 @@ def fetch(
     ------
     DownloadError
         If there is no network, the server answers with an error, or the connection is cut. Bytes that were received
-        are kept for the next time. If there are none, the folders that were made for them are removed, so that a
+        are kept for the next attempt. If there are none, the folders that were made for them are removed, so that a
         misspelt folder is not left behind.
     InputError
         If the checksum of the download is wrong (the download is removed), or the disk is full.
@@ -145,7 +145,7 @@ def _complete(url: str, part: BinaryIO, size: int, timeout: float) -> str:
     while have < size:
         reason = _receive(url, part, have, size, timeout)
         before, have = have, part.seek(0, os.SEEK_END)
-        # A cut connection is followed by another one as long as each brings something.
+        # After a cut connection, connect again as long as each connection brings new bytes.
         if have <= before:
             return reason
     return ""

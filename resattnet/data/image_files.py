@@ -19,14 +19,14 @@ SIXTEEN_BIT_FORMATS = ("PNG", "PPM")  # formats whose 16 bits some versions of P
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Return a Pillow image of any mode as RGB, upright by its EXIF orientation, the first frame of several.
+    """Return a Pillow image of any mode as RGB, upright by its EXIF orientation. Of several frames, return the first.
 
     Transparent pixels are laid on white. 16 bits are rounded to 8. Colour profiles are not applied.
 
     Raises
     ------
     ValueError
-        If the pixels have 32 bits, whose white is unknown, or the mode is one that Pillow cannot convert.
+        If the pixels have 32 bits, for which the value of white is unknown, or Pillow cannot convert the mode.
     """
     image.load()
     sixteen_bits = image.mode.startswith("I;16") or image.mode == "I" and image.format in SIXTEEN_BIT_FORMATS
@@ -58,7 +58,7 @@ def read_image(path: str) -> Image.Image:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's remarks on unusual files that it reads all the same
+            warnings.simplefilter("ignore")  # Pillow's warnings about unusual files that it reads anyway
             with Image.open(path) as image:
                 return to_rgb(image)
     except Exception as error:  # for damaged files Pillow raises more kinds of errors than it documents
@@ -90,7 +90,7 @@ def find_images(names: Iterable[str], stdin: Optional[Iterable[str]] = None) -> 
     Parameters
     ----------
     names : iterable of str
-        A file stands for itself, a folder for the images in it, and `-` for the names on stdin, one a line.
+        A file stands for itself, a folder for the images in it, and `-` for the names on stdin, one per line.
     stdin : iterable of str, optional
         Lines of stdin. Default: the stdin of the process.
 

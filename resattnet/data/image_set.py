@@ -22,7 +22,7 @@ class ImageSet(NamedTuple):
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What is known of a data set without its images: all that inference needs to know of it.
+    """What is known about a data set without its images: all that inference needs to know about it.
 
     The facts are values of JSON types, so that they can travel with parameters and training states.
 
@@ -71,7 +71,7 @@ class DataFacts:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DataFacts:
-        """Return the facts that `to_dict` made a dict of.
+        """Return the facts from a dict that `to_dict` made.
 
         Parameters
         ----------

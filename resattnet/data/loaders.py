@@ -87,7 +87,7 @@ class BatchSampler:
 
 
 class _Request(NamedTuple):
-    """The batch that is wanted. It is a few bytes, so that no pipe to a worker ever fills up."""
+    """A request for a batch. It is a few bytes, so that no pipe to a worker ever fills up."""
 
     epoch: int
     step: int

@@ -1,4 +1,4 @@
-"""Group the options of data sets, which several commands share."""
+"""Group the options for data sets, which several commands share."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ MAKE_AGAIN = "make the records again, with --overwrite 1"
 
 @dataclass(frozen=True)
 class RecordFile:
-    """Record file of one split, found to be whole."""
+    """Record file of one split that was checked to be complete."""
 
     path: str
     index: str
@@ -73,7 +73,7 @@ def check_output(directory: str, name: str, overwrite: bool = False) -> None:
 def put_in_place(workshop: str, directory: str, name: str) -> None:
     """Move all files of the set `name` from one folder to another of the same file system."""
     last = description_path(directory, name)
-    # From here until the new description is there, none is: old and new files never pass for one set.
+    # From here until the new description is in place, there is none, so old and new files never pass for one set.
     if os.path.lexists(last):
         os.remove(last)
     for path in all_paths(workshop, name):
@@ -121,7 +121,7 @@ def read_description(name: str, data_dir: str, known: Optional[str] = None) -> D
     ----------
     name, data_dir : str
     known : str, optional
-        The option that has the command `make-records` write this set. Default: the options for own images.
+        The option that makes the command `make-records` write this set. Default: the options for your own images.
 
     Raises
     ------

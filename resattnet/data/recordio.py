@@ -151,7 +151,7 @@ def read_records(name: str, data_dir: str, split: str) -> ImageSet:
 
 
 def locate(name: str, data_dir: str, split: str) -> RecordFile:
-    """Check a split of records, and return its files for a reader that is not of this package.
+    """Check a split of records, and return its files for a reader outside this package.
 
     Parameters
     ----------

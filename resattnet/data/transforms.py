@@ -113,7 +113,7 @@ def mixup(
 
 
 def _blend(part: np.ndarray, weight: np.floating) -> None:
-    """Blend each row of an array, with this weight, with the row as far from the end, in place."""
+    """Blend each row i of an array with row i from the end, with this weight, in place."""
     half = len(part) // 2
     for begin in range(0, half, BLOCK):
         rows = slice(begin, min(begin + BLOCK, half))
@@ -155,7 +155,7 @@ def cutmix(
 
 
 def _clipped(length: int, side: int, rng: np.random.Generator) -> Tuple[int, int]:
-    """Return begin and end of an interval of this length with its centre anywhere in 0..side, clipped to 0..side."""
+    """Return start and end of an interval of this length with its centre anywhere in 0..side, clipped to 0..side."""
     begin = int(rng.integers(side)) - length // 2
     return max(begin, 0), min(begin + length, side)
 

@@ -1,8 +1,9 @@
-"""Worker processes that make batches, and whose end is noticed.
+"""Worker processes that make batches, and whose death is noticed.
 
-Tried in their place, with two workers on Python 3.8, 3.11 and 3.12. `concurrent.futures.ProcessPoolExecutor`: the
-workers outlive a killed parent, and a program with a stuck worker never exits. `multiprocessing.Pool`, which Gluon's
-DataLoader uses: the batch of a killed worker is waited for until the timeout, and the message names no worker.
+Two alternatives were tried with two workers on Python 3.8, 3.11 and 3.12. With
+`concurrent.futures.ProcessPoolExecutor`, the workers outlive a killed parent, and a program with a stuck worker never
+exits. `multiprocessing.Pool`, which Gluon's DataLoader uses, waits for the batch of a killed worker until the timeout,
+and its message names no worker.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def start_workers(count: int, make_batch: Callable[[Any], Any]) -> Tuple[Worker,
 def make_in_order(workers: Sequence[Worker], requests: Iterable[Any]) -> Iterator[Any]:
     """Yield the batches of some requests in their order, made by workers in turn.
 
-    Each worker has `BATCHES_AHEAD` requests at most. Those that are left when the iterator is closed are forgotten.
+    Each worker has `BATCHES_AHEAD` requests at most. Requests that are left when the iterator is closed are forgotten.
     """
     asked: Deque[Tuple[Worker, int]] = collections.deque()
     try:

@@ -1,4 +1,4 @@
-"""Classify images as they come: of any size and format, with the names of the classes."""
+"""Classify images of any size and format, with the names of the classes."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class Evaluation:
 
     @cached_property
     def _ranking(self) -> np.ndarray:
-        """Classes of each sample by falling logit, int64 array (N, classes); of equal logits the lower class first."""
+        """Classes of each sample by falling logit, int64 array (N, classes). Equal logits: the lower class first."""
         return np.argsort(-self.logits, axis=1, kind="stable")
 
     @property
@@ -116,7 +116,7 @@ class Evaluation:
 
     @cached_property
     def _shifted(self) -> Tuple[np.ndarray, np.ndarray]:
-        """Logits less the largest of each sample, (N, classes), and the logarithm of the sum of their powers, (N,)."""
+        """Logits less the largest of each sample, (N, classes), and the log of the sum of their exponentials, (N,)."""
         logits = self.logits.astype(np.float64)
         shifted = logits - logits.max(axis=1, keepdims=True)
         return shifted, np.log(np.exp(shifted).sum(axis=1))

@@ -27,7 +27,7 @@ _DESCRIBED = "as described beside the parameters"
 class ModelFileOptions(NetworkOptions, DataOptions):
     """Options that identify the network and the data set of a parameter file.
 
-    Those that are None are read from the description beside the parameters; so is `data_dir`, if that folder exists.
+    Options that are None are read from the description beside the parameters; so is `data_dir`, if that folder exists.
     """
 
     heading = "data"
@@ -61,7 +61,7 @@ class CalibrationOptions(Options):
 
 @dataclass(frozen=True)
 class TestOptions(CalibrationOptions, DeviceOptions, ModelFileOptions):
-    """Options of a measurement on the test images; each is the flag of the same name of the command `test`."""
+    """Options of a measurement on the test images; each is set by the flag of the same name of the command `test`."""
 
     heading = "measurement"
 
@@ -122,7 +122,7 @@ class TestOptions(CalibrationOptions, DeviceOptions, ModelFileOptions):
 
     @property
     def folder(self) -> Optional[str]:
-        """The folder that the output goes to, None if no files are written."""
+        """The folder that the output goes to; None if no files are written."""
         return None if self.output is None else os.path.expanduser(self.output)
 
     @property
@@ -136,7 +136,7 @@ _FORMATS_BY_ENDING = {"": "text", "txt": "text", "csv": "csv", "json": "json"}
 
 @dataclass(frozen=True)
 class PredictionOptions(GpuOptions, ModelFileOptions):
-    """Options of a prediction; each is the flag of the same name of the command `predict`."""
+    """Options of a prediction; each is set by the flag of the same name of the command `predict`."""
 
     heading = "output"
 

@@ -1,4 +1,4 @@
-"""Write predictions as text, CSV or JSON while they come."""
+"""Write predictions as text, CSV or JSON as they are computed."""
 
 from __future__ import annotations
 

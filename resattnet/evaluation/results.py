@@ -188,12 +188,12 @@ def evaluate_files(paths: Sequence[str], options: TestOptions) -> List[ModelResu
     ----------
     paths : sequence of str
     options : TestOptions
-        With `folder`, that folder is made before the evaluation, which takes long.
+        With `folder`, that folder is made before the evaluation, which takes a long time.
 
     Returns
     -------
     list of ModelResult
-        In the order of the files. With `options.ensemble` one more follows: that of the mean of their probabilities.
+        In the order of the files. With `options.ensemble`, one more follows, for the mean of their probabilities.
 
     Raises
     ------

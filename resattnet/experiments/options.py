@@ -1,4 +1,4 @@
-"""The options of the reproduction of recipes."""
+"""The options for reproducing recipes."""
 
 # mypy: disable-error-code="assignment"
 # A redefined option may be None where the option of its group may not.
@@ -17,7 +17,7 @@ _OF_THE_RUN = "that of the run, if it is resumed; else "
 
 @dataclass(frozen=True)
 class ReproductionOptions(RunFolderOptions, DataDirOptions):
-    """Options of runs of recipes; each is the flag of the same name of the command `reproduce`."""
+    """Options for running recipes; each is set by the flag of the same name of the command `reproduce`."""
 
     heading = "recipes"
 

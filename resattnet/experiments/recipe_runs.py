@@ -13,7 +13,7 @@ from ..training.options import TrainingOptions
 from ..training.resume import options_from_state
 from . import recipes
 
-# Options in which a run may differ from its recipe: places, and what is shown and saved. The conditions of a result
+# Options in which a run may differ from its recipe: paths, and what is shown and saved. The conditions of a result
 # name COMPARED_IF_GIVEN, which are compared only if the recipe gives them.
 NOT_COMPARED = (
     "name",
@@ -104,7 +104,7 @@ def check_initial_weights(recipe: recipes.Recipe, model_dir: str, folder: str, s
 
 
 def _compared(effective: Dict[str, Any]) -> Dict[str, Any]:
-    """Return those of a run's options, as of `TrainingOptions.effective`, that decide its result."""
+    """Return the options that decide the result of a run, out of those that `TrainingOptions.effective` gives."""
     chosen = dict(effective, params=effective["params"] and os.path.abspath(effective["params"]))
     return {
         name: tuple(value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Read and write recipes: the runs behind reported figures, one row each of recipes.csv, with our own results."""
+"""Read and write recipes: the runs behind reported figures, with our own results. Each is a row of recipes.csv."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def read_recipes(path: str = PATH) -> List[Recipe]:
     Raises
     ------
     InputError
-        If the file does not exist or is no CSV, or it has other columns, a row with too many or too few cells, or a
-        name twice.
+        If the file does not exist or is not a CSV, or if it has other columns, a row with too many or too few cells, or
+        a duplicate name.
     """
     try:
         with open(path, newline="", encoding="utf-8") as handle:
@@ -131,7 +131,7 @@ def enter_result(path: str, recipe: Recipe) -> None:
     Raises
     ------
     InputError
-        If the row does not exist any more, it has other flags by now, or the file cannot be written.
+        If the row no longer exists, its flags have changed, or the file cannot be written.
     """
     table = read_recipes(path)
     if find_recipe(recipe.name, table).flags != recipe.flags:
@@ -161,7 +161,7 @@ def format_markdown(table: Sequence[Recipe]) -> str:
 
 
 def replace_table(text: str, table: Sequence[Recipe]) -> str:
-    """Return the text of a page with the table of `table` in place of what is between its two markers."""
+    """Return the text of a page with the table of `table` in place of the text between its two markers."""
     first, last = MARKERS
     if text.count(first) != 1 or text.count(last) != 1 or text.index(first) > text.index(last):
         raise InputError(f"the page needs the lines {first} and {last}, once each and in this order")

@@ -25,12 +25,12 @@ def reproduce(recipe: recipes.Recipe, options: ReproductionOptions) -> int:
     Returns
     -------
     int
-        Exit code of the training, 0 if the run was done before.
+        Exit code of the training; 0 if the run was already finished.
 
     Raises
     ------
     InputError
-        If the recipe has no flags, or the run of its name has other options.
+        If the recipe has no flags, or the run with its name has other options.
     Interrupted
         After SIGINT or SIGTERM, once the training has saved and left.
     """

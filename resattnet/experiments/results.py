@@ -27,7 +27,7 @@ def save_result(recipe: recipes.Recipe, options: ReproductionOptions) -> recipes
     Raises
     ------
     InputError
-        If the run does not exist, has not ended or is of other options, or the file cannot be written.
+        If the run does not exist, has not ended or has other options, or the file cannot be written.
     """
     state = _load_finished(recipe, options)
     folder = os.path.join(options.model_dir, recipe.name)

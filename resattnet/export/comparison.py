@@ -97,7 +97,7 @@ def write_checked(
     expected : float array (N, classes)
         Logits of the network that is written.
     tolerance : float
-        As of `targets.Target`.
+        See `targets.Target`.
 
     Returns
     -------

@@ -27,9 +27,9 @@ def export_file(path: str, options: ExportOptions) -> Tuple[Tuple[str, ...], Com
     paths : tuple of str
         The written files.
     comparison : Comparison
-        Of the written files with the float32 network.
+        Comparison of the written files with the float32 network.
     images_title : str
-        What the images are that they were compared on.
+        Description of the images that they were compared on.
 
     Raises
     ------

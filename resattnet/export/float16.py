@@ -93,6 +93,6 @@ def _describe(model: LoadedModel) -> Dict[str, Any]:
         data=model.facts.to_dict(),
         dtype="float16",
     )
-    if description["data_format"] == "bin":  # a set that the package knows, wherever it lies
+    if description["data_format"] == "bin":  # a data set that the package knows, wherever its files are
         description.pop("data_dir", None)
     return description

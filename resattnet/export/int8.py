@@ -9,7 +9,7 @@ from .symbol import export_symbol
 
 
 def export(source: Source, output: str, tolerance: float) -> Export:
-    """Quantize the network of a parameter file and write it as a symbol.
+    """Quantise the network of a parameter file and write it as a symbol.
 
     The written files are compared with the INT8 network in memory. The returned comparison is between the INT8 network
     and the float32 network.

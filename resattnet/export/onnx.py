@@ -55,7 +55,7 @@ def export_onnx(
     Returns
     -------
     Comparison
-        Of the logits of onnxruntime with those of the network.
+        Comparison of the logits of onnxruntime with those of the network.
 
     Raises
     ------
@@ -95,14 +95,14 @@ def onnx_logits(path: str, images: np.ndarray) -> np.ndarray:
     """Return the logits that onnxruntime gives for images (N, 3, H, W), in batches of 1 and N - 1 images."""
     _, onnxruntime = import_onnx()
     settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = core_count()  # by default all cores of the system, also those not ours to use
+    settings.intra_op_num_threads = core_count()  # default: all cores, even those not ours to use
     session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
     batches = (images[:1], images[1:]) if len(images) > 1 else (images,)
     return np.concatenate([session.run(["logits"], {"images": batch})[0] for batch in batches])
 
 
 def _metadata(source: Source) -> Dict[str, Any]:
-    """Return what a user of the model has to know about it."""
+    """Return the facts that a user of the model needs."""
     model, facts = source.model, source.model.facts
     metadata = dict(
         preprocessing="RGB bytes / 255, then (x - mean) / std of each channel",

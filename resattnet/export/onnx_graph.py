@@ -140,7 +140,7 @@ def _exporting(onnx: Any) -> Iterator[None]:
 
 def _translate(onnx: Any, symbol: Any, arrays: Dict[str, Any], size: Tuple[int, int]) -> Any:
     """Return the symbol as an `onnx.GraphProto`, by MXNet's exporter; the arrays are inputs, beside `images`."""
-    # The exporter turns the values of arrays into lists of Python numbers, a minute for each 30 million: it gets none.
+    # The exporter turns arrays into lists of Python numbers, which takes a minute per 30 million: pass it none.
     names = symbol.list_inputs()
     shapes = [arrays[name].shape if name in arrays else (1, 3) + size for name in names]
     dynamic = [arrays[name].shape if name in arrays else ("batch", 3) + size for name in names]

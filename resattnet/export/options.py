@@ -16,7 +16,7 @@ _TO_ONNX = When("to", "onnx")
 
 @dataclass(frozen=True)
 class ExportOptions(CalibrationOptions, ModelFileOptions):
-    """Options of an export; each is the flag of the same name of the command `export`."""
+    """Options of an export; each is set by the flag of the same name of the command `export`."""
 
     heading = "export"
 

@@ -14,7 +14,7 @@ from ..system.mxnet import mx
 from .options import ExportOptions
 
 _COMPARED_IMAGES = 64  # at most
-_COMPARED_PIXELS = 64 * 32 * 32  # at most, but of two images at least
+_COMPARED_PIXELS = 64 * 32 * 32  # at most, but always at least two images
 
 
 class Source(NamedTuple):
@@ -28,7 +28,7 @@ class Source(NamedTuple):
     images : float32 array (N, 3, H, W)
         Images on which the export is compared with the network, as the network takes them.
     images_title : str
-        What the images are, for the user.
+        Description of the images, for the user.
     classes : tuple of str
         Class names.
     options : ExportOptions

@@ -25,7 +25,7 @@ def export_symbol(net: Any, prefix: str, images: np.ndarray, tolerance: float = 
     Parameters
     ----------
     net : AttentionNet or SymbolBlock
-        A network, or what `models.graphs.quantize` made of one.
+        A network, or the graph that `models.graphs.quantize` made from one.
     prefix : str
         First part of the names of both files.
     images : float32 array (N, 3, H, W)

@@ -17,13 +17,13 @@ class Interpolation(mx.gluon.HybridBlock):
     """Bilinear interpolation with aligned corners to the size of another map, as two matrix products.
 
     MXNet's own `BilinearResize2D` is 2 to 7 times slower on these maps, backward included, and with two threads its
-    gradients differ from run to run. Other formats know that operator and not the products, so that an export sets
+    gradients differ from run to run. Other formats have that operator but not these products, so an export sets
     `as_operator`.
 
     Attributes
     ----------
     as_operator : bool
-        Whether a symbol that is composed has `BilinearResize2D` in place of the two products.
+        Whether a composed symbol has `BilinearResize2D` in place of the two products.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -65,7 +65,7 @@ class Hourglass(mx.gluon.HybridBlock):
     """Bottom-up top-down branch of the mask (section 3.2): `levels` times down, then up again to the input's size.
 
     Each level halves its input, applies `r` units, adds the result of the next level to that of a skip unit, applies
-    `r` more units and interpolates to the size of its input. The innermost level has no next level, so that its
+    `r` more units and interpolates to the size of its input. The innermost level has no next level, so its
     `2 r` units follow each other.
 
     Parameters
@@ -77,8 +77,8 @@ class Hourglass(mx.gluon.HybridBlock):
     r : int
         Units between two successive poolings.
     sampling : bool
-        False leaves out the poolings and interpolations and nothing else (the local mask of table 4): units, sums
-        and parameters are the same, all at full size, so that a comparison shows the effect of sampling alone.
+        False leaves out only the poolings and interpolations (the local mask of table 4). Units, sums and parameters
+        are the same, all at full size, so a comparison shows the effect of sampling alone.
     unit : class
         The residual unit, a class of `models.units`.
     """

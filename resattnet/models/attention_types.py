@@ -1,6 +1,6 @@
 """Compute the last step of a mask: the attention types of section 3.3 of the paper. Nothing here imports MXNet.
 
-`F` is `mx.nd` or `mx.sym`, as in `hybrid_forward`; `x` has the shape (N, C, H, W), and so has the result.
+`F` is `mx.nd` or `mx.sym`, as in `hybrid_forward`; `x` has the shape (N, C, H, W), as does the result.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Read the description beside a parameter file, and name a way out where the file is missing or damaged.
+"""Read the description beside a parameter file, and suggest another file where it is missing or damaged.
 
 `net.params` has its description in `net.json`: the network, the data set, figures, and the SHA-256 of `net.params`.
 """
@@ -35,7 +35,7 @@ def read_description(path: str) -> Optional[Dict[str, Any]]:
     ------
     InputError
         If there is no such parameter file, its description is damaged, or its SHA-256 is not the one in the
-        description, since it is damaged or was replaced. The message names a file that can be used instead.
+        description because the file is damaged or was replaced. The message names a file that can be used instead.
     """
     _check_is_parameter_file(path)
     beside = description_path(path)
@@ -71,8 +71,8 @@ def _check_is_parameter_file(path: str) -> None:
 def _suggest_path(path: str) -> str:
     """Return the end of a message: an existing parameter file with a name similar to that of a missing one.
 
-    Candidates are the other parameter files of its folder; if the folder is missing, the files of the same name of
-    other runs; for a name without folder, also the packaged parameters and the best parameters of each run.
+    The candidates are the other parameter files of its folder or, if the folder is missing, the files of the same name
+    in other runs. For a name without a folder, they include the packaged parameters and the best ones of each run.
     """
     folder, name = os.path.split(path)
     if os.path.isdir(folder or "."):

@@ -15,7 +15,7 @@ from typing import Any, Iterator, List
 from ..system.mxnet import mx
 
 CALIBRATION_IMAGES = 256
-BATCH_SIZE = 64  # of the calibration
+BATCH_SIZE = 64  # images per batch of the calibration
 
 
 def fuse(net: Any) -> Any:
@@ -40,7 +40,7 @@ def quantize(net: Any, images: Any) -> Any:
     """Return a graph of the network in INT8: its convolutions, normalisations, ReLUs, poolings and dense layer.
 
     The sigmoid of the masks, their interpolation and their product with the trunk stay float32: the product in INT8
-    costs accuracy and sends the normalisation behind it to oneDNN's slowest kernel. The layers before the second
+    costs accuracy and sends the normalisation after it to oneDNN's slowest kernel. The layers before the second
     convolution stay float32 too: see `_layers_before_first_unit`.
 
     Parameters
@@ -83,7 +83,7 @@ def _symbol_block(net: Any, symbol: Any) -> Any:
 def _layers_before_first_unit(symbol: Any) -> List[str]:
     """Return the names of the layers between the stem's normalisation and the second convolution.
 
-    oneDNN fuses the stem's convolution, normalisation and ReLU to one operator, which then is float32 as well.
+    oneDNN fuses the stem's convolution, normalisation and ReLU into one operator, which is then float32 as well.
 
     Training leaves the channels of the stem with ranges that differ a thousandfold, until the normalisation of the
     first unit brings them to one range. INT8 has one scale for a whole array, which rounds the small channels to 0.

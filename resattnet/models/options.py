@@ -25,7 +25,7 @@ class NetworkSizeOptions(Options):
 
 @dataclass(frozen=True)
 class NetworkOptions(NetworkSizeOptions):
-    """All that the command line specifies of a network; the number of classes is that of the data set."""
+    """All fields of a network that the command line specifies; the number of classes is that of the data set."""
 
     attention_learning: str = option(
         NetworkSpec.attention_learning,

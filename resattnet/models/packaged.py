@@ -15,7 +15,7 @@ def packaged_names() -> List[str]:
 
 
 def packaged_path(name: str) -> str:
-    """Return the path of the packaged parameters of a name."""
+    """Return the path of the packaged parameters with a given name."""
     return os.path.join(FOLDER, name + ".params")
 
 

@@ -37,7 +37,7 @@ def save_parameters(net: Any, path: str, description: Mapping[str, Any]) -> None
     described = dict(description)
 
     def write(temporary: str) -> None:
-        open(temporary, "wb").close()  # an error of the system here gives its own reason, which MXNet's does not
+        open(temporary, "wb").close()  # an OSError raised here states its reason; MXNet's error does not
         try:
             net.save_parameters(temporary)
             mx.nd.load(temporary)  # MXNet reports no error if the disk is full at the end of the file
@@ -93,7 +93,7 @@ def _shapes(net: Any) -> Dict[str, Tuple[int, ...]]:
 def _fitting_network(found: Mapping[str, Tuple[int, ...]]) -> str:
     """Return the end of a message: the network whose parameters have these names and shapes.
 
-    The local mask and the attention types have the parameters of the hourglass, so that two masks are tried.
+    The local mask and the attention types have the parameters of the hourglass, so only two masks are tried.
     """
     classes = found.get("output.bias", (0,))[0]
     if classes:

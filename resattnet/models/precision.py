@@ -19,7 +19,7 @@ def to_bfloat16(net: Any) -> Any:
     MXNet's automatic mixed precision inserts the casts. Convolutions, normalisations, ReLUs, poolings, the sums of
     the units and the dense layer compute in bfloat16. Four things stay float32: the last step of the masks, whatever
     the attention type; the product with the masks; the interpolation; the first convolution, since oneDNN has no
-    bfloat16 kernel for its three input channels. `units.LayoutAnchor` returns to bfloat16 after them.
+    bfloat16 kernel for its three input channels. After these, `units.LayoutAnchor` returns to bfloat16.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ _REQUIRED_FIELDS = {"num_layers", "widths", "classes"}  # the others have defaul
 
 
 def describe_pretrained(name: str) -> Dict[str, Any]:
-    """Return the description of the packaged parameters of a name: network, data set, figures, SHA-256.
+    """Return the description of packaged parameters, given by name: network, data set, figures, SHA-256.
 
     Raises
     ------
@@ -44,7 +44,8 @@ def describe_file(path: str) -> Tuple[str, Dict[str, Any]]:
     Raises
     ------
     InputError
-        If the file is missing or damaged; if its description is, or does not name the network and the data set.
+        If the file or its description is missing or damaged, or the description does not name the network and the data
+        set.
     """
     path = resolve_path(path)
     way_out = packaged.INSTALL_AGAIN if packaged.is_packaged(path) else "give parameters as a run has saved them"

@@ -87,7 +87,8 @@ class NetworkSpec:
     stem : str
         Key of `STEMS`.
     widths : str
-        Key of the stem's widths: 'full' is the size of the reference Gluon network, 'thin' about the paper's for CIFAR.
+        Key of the stem's widths. 'full' is the size of the reference Gluon network; 'thin' is about the paper's size
+        for CIFAR.
     unit : str
         Key of `UNITS`.
     attention_learning : {'arl', 'nal'}
@@ -186,7 +187,7 @@ def choose(what: str, name: Any, table: Mapping[Any, Any]) -> Any:
 
 
 def check_variant(attention_learning: str, attention: str, mask: str) -> None:
-    """Raise InputError if a value is unknown, or one describes the masks of a network without masks."""
+    """Raise InputError if a value is unknown, or describes the masks of a network without masks."""
     choose("attention_learning", attention_learning, dict.fromkeys(ATTENTION_LEARNING))
     choose("attention", attention, ATTENTION)
     choose("mask", mask, dict.fromkeys(MASKS))
@@ -208,12 +209,12 @@ def trunk_depth(num_layers: int) -> int:
     Returns
     -------
     int
-        20, and 3 (2 p + t) for each attention module. For all six keys, the result is the key.
+        20, plus 3 (2 p + t) for each attention module. For all six keys, the result equals the key.
 
     Raises
     ------
     InputError
-        If `num_layers` is no key.
+        If `num_layers` is not a key.
     """
     spec = choose("num_layers", num_layers, attention_net_spec)
     return 20 + 3 * (2 * spec.p + spec.t) * sum(spec.modules)

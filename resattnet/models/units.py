@@ -1,4 +1,4 @@
-"""Residual units, of which the trunk, the masks and the tail consist, and `LayoutAnchor`."""
+"""Residual units, which make up the trunk, the masks and the tail; and `LayoutAnchor`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class LayoutAnchor(mx.gluon.HybridBlock):
     """The identity, which in a graph of mixed precision restores the network's data type and memory layout.
 
     An operator that supports neither bfloat16 nor oneDNN's blocked layout (a product, a matrix product, MXNet's sum
-    of gradients) makes all that follow compute in float32 and in the plain layout, which doubles the time of a
+    of gradients) makes everything after it compute in float32 and in the plain layout, which doubles the time of a
     training step. An active anchor is a pooling with a 1x1 kernel: oneDNN's poolings exist in bfloat16, and return
     gradients in the layout of their input. An inactive anchor adds nothing to the graph.
 
     Parameters
     ----------
     kind : {'avg', 'max'}
-        The kind of pooling. MXNet merges two poolings of one kind on the same array; the memory of the result cannot
-        be reused then, so that two anchors on one array are given different kinds.
+        The kind of pooling. MXNet merges two poolings of one kind on the same array, and then cannot reuse the memory
+        of the result. Two anchors on one array are therefore given different kinds.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Bottleneck(mx.gluon.HybridBlock):
         """Set the last weight of the initialised branch to 0, so that the unit starts as its shortcut.
 
         This has the effect of a zero-initialised gamma (arXiv 1812.01187), which does not fit a pre-activation unit:
-        the ReLU behind `bn3` has no gradient at 0, so that a gamma of 0 would stop the whole branch from learning.
+        the ReLU after `bn3` has no gradient at 0, so a gamma of 0 would stop the whole branch from learning.
         """
         for weight in self.conv3.weight.list_data():
             weight[:] = 0

@@ -54,7 +54,7 @@ def get_attention_cifar(
     num_layers : int
         Depth: 56, 92, 128, 164, 236 or 452.
     widths : str
-        Key of `spec.CIFAR_WIDTHS`: 'full' is the size of the reference Gluon network, 'thin' about the paper's.
+        Key of `spec.CIFAR_WIDTHS`: 'full' is the size of the reference Gluon network; 'thin' is about the paper's.
     pretrained : bool
         Whether to load the trained parameters of the package. Otherwise the network is not initialised.
     ctx : mx.Context or list of mx.Context, optional

@@ -20,7 +20,7 @@ from .fields import Options, flag_name, flag_value
 __all__ = ["ArgumentParser", "add_options", "command", "parse_options", "run"]
 
 _T = TypeVar("_T", bound=Options)
-_flags: Dict[str, str] = {}  # of the parsers that have parsed: the flag of each parameter, for the messages of errors
+_flags: Dict[str, str] = {}  # flag of each parameter, from the parsers that have run, for error messages
 
 
 def _help_formatter(name: str) -> Type[argparse.HelpFormatter]:
@@ -67,7 +67,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 class _WordParser(ArgumentParser):
-    """Parse words that are no command line of this process; a wrong one is an `InputError`."""
+    """Parse words that are not this process's command line; a wrong word is an `InputError`."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(self._explain(message))
@@ -83,7 +83,7 @@ def parse_options(words: Sequence[str], options_class: Type[_T], source: str) ->
     options_class : type
         The options dataclass.
     source : str
-        Where the words are from; errors begin with it.
+        Where the words come from; errors begin with this text.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def number(text: str) -> float:
 
 
 def number_list(text: str) -> typing.Tuple[int, ...]:
-    """Return the whole numbers of a list with commas."""
+    """Return the whole numbers of a comma-separated list."""
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
@@ -179,8 +179,8 @@ def _help_text(field: dataclasses.Field) -> str:
 def run(main: Callable[[], Optional[int]]) -> NoReturn:
     """Call a command's `main` and exit with its exit code: 0, 2 for an `InputError`, 130 or 143 when interrupted.
 
-    The exit code is 141, as of a program that SIGPIPE ends, if nobody reads the output any more and there was more to
-    write, and 2 if the output cannot be written for another reason.
+    The exit code is 141, as for a program that SIGPIPE ends, if nobody reads the output any more and there was more to
+    write. It is 2 if the output cannot be written for another reason.
     """
     try:
         code = _exit_code(main)

@@ -99,7 +99,7 @@ def _value(value: Any) -> str:
 
 
 def check_name(name: str, value: Optional[str], what: str = "folder") -> None:
-    """Raise InputError if the value of the option `name` is not None and is no plain name of a file or a folder."""
+    """Raise InputError if the value of the option `name` is neither None nor a plain name of a file or a folder."""
     if value is not None and (not value or "/" in value or value.startswith(".")):
         raise InputError(f"`{name}={value!r}`: give a plain {what} name")
 
@@ -112,7 +112,7 @@ class Options:
     heading : str or None
         Heading in `--help` of the options that a class declares first.
     rules : tuple of rules.Rule
-        The rules between options of the class. A subclass sets both without an annotation: they are no fields.
+        The rules between options of the class. A subclass sets both without an annotation, so they are not fields.
     """
 
     heading: ClassVar[Optional[str]] = None
@@ -132,7 +132,7 @@ class Options:
 
     @classmethod
     def heading_of(cls, name: str) -> Optional[str]:
-        """Return the heading of an option: that of the class which declares the option first."""
+        """Return the heading of an option: that of the class that first declares the option."""
         for base in reversed(cls.__mro__):
             if name in vars(base).get("__annotations__", ()):
                 return base.heading  # type: ignore[attr-defined]

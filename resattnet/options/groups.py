@@ -1,4 +1,4 @@
-"""Group the options of devices and batches, which several commands share."""
+"""Group the options for devices and batches, which several commands share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Optional, Tuple
 from .fields import Options, option
 from .rules import Conflict, Rule, When
 
-GPUS = When("num_gpus", above=0, instead=0)  # where the GPUs have to go, the CPU computes
+GPUS = When("num_gpus", above=0, instead=0)  # a merge that drops the GPUs uses the CPU
 SEVERAL_CPUS = When("num_cpus", above=1)
 DEVICE_RULES: Tuple[Rule, ...] = (Conflict(GPUS, SEVERAL_CPUS),)
 

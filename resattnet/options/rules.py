@@ -33,9 +33,9 @@ class When:
     value : object
         The value for which the setting holds; default: all values but the option's default.
     above : float, optional
-        The setting holds for values above this one.
+        Bound above which the setting holds.
     instead : object
-        What a merge replaces the value by; default: the option's default.
+        Value that a merge replaces the setting with; default: the option's default.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Rule:
 
 
 class Conflict(Rule):
-    """A setting that excludes each of some others.
+    """A setting that excludes each of several others.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ class Conflict(Rule):
 
 
 class Need(Rule):
-    """A setting that has no effect unless at least one of some others holds.
+    """A setting that has no effect unless at least one of several others holds.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ class Within(Rule):
 
 @dataclass(frozen=True)
 class BelongsTo(Rule):
-    """An option whose value belongs to those of others: a merge that changes one of the others drops it."""
+    """An option whose value is tied to those of other options: a merge that changes one of them resets it."""
 
     name: str
     others: Tuple[str, ...]

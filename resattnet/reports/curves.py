@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LOG_SPAN = 30  # a first loss beyond that many times the last would flatten the rest of a curve on a linear axis
+LOG_SPAN = 30  # if the first loss is more than this multiple of the last, a linear axis flattens the curve
 
 
 class Curve(NamedTuple):
@@ -43,8 +43,8 @@ def draw_curves(curves: Sequence[Curve], label: str, log_scale: bool = False) ->
     label : str
         Name of the values.
     log_scale : bool
-        Whether their axis is logarithmic if all values are positive and the largest is more than `LOG_SPAN` times the
-        smallest.
+        Whether the axis of the values is logarithmic if all values are positive and the largest is more than
+        `LOG_SPAN` times the smallest.
 
     Returns
     -------

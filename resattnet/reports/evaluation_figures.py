@@ -68,8 +68,8 @@ def confusion_matrix(confusion: np.ndarray, classes: Sequence[str]) -> Figure:
 def reliability_diagram(reliability: Reliability) -> Figure:
     """Draw accuracy against confidence in bins (Guo et al., arXiv 1706.04599), and the share of images in each bin.
 
-    Blue is the accuracy, its lighter part where it exceeds the mean confidence. Orange is what the accuracy lacks of
-    the mean confidence.
+    Blue is the accuracy, its lighter part where it exceeds the mean confidence. Orange is the amount by which the
+    accuracy falls short of the mean confidence.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from ..models import pretrained
 from ..system.files import write_json, writing
 from . import evaluation_figures, figure_style, image_grids
 
-SHOWN_CLASSES = 10  # most rows of a sheet of corruptions
+SHOWN_CLASSES = 10  # largest number of rows of a corruption sheet
 
 
 def write_results(
@@ -115,5 +115,5 @@ def corruption_sheet(test_set: ImageSet, names: Sequence[str] = tuple(CORRUPTION
         panels.append((title, np.array(stages)))
     columns = ("clean",) + tuple(map(str, STRENGTHS))
     figure = image_grids.mosaics(panels, columns, [test_set.classes[label] for label in present[shown]])
-    figure.set_dpi(min(2.5 * max(test_set.images.shape[1:3]), 400))  # of larger images it shows the pixels
+    figure.set_dpi(min(2.5 * max(test_set.images.shape[1:3]), 400))  # high enough to show the pixels of larger images
     return figure

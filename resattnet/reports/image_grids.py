@@ -53,7 +53,7 @@ def mosaics(
     columns, rows : sequence of str
         Labels under the columns and beside the rows.
     per_row : int
-        Largest number of grids beside each other.
+        Largest number of grids side by side.
 
     Returns
     -------

@@ -26,7 +26,7 @@ class Row(NamedTuple):
     Attributes
     ----------
     title : str
-        Name of the image, and its class where that is known.
+        Name of the image, and its class where it is known.
     picture : PIL.Image.Image
         The image in RGB, at its own size.
     pixels : uint8 array (H, W, 3)
@@ -50,7 +50,7 @@ class Sheet(NamedTuple):
         Maps of each attention module for all images.
     network : NetworkSpec
     channels : sequence of int or None
-        Channels to show, in a line of each image for each; None: the mean over all channels.
+        Channels to show: each image has a line for each channel. None: the mean over all channels.
     cams : float array (N, h, w) or None
         Grad-CAM of each image, to show beside the maps.
     """

@@ -27,7 +27,7 @@ def one_of_each_class(
     Parameters
     ----------
     batches : iterable of (images, int labels)
-        It is read only as far as needed.
+        Read only as far as needed.
     count : int
         Number of images to choose.
     classes : int

@@ -19,7 +19,7 @@ from ..system.errors import InputError
 
 @dataclass(frozen=True)
 class MaskOptions(ModelFileOptions):
-    """Options of a sheet of soft masks; each is the flag of the same name of the command `show-masks`."""
+    """Options of a sheet of soft masks; each is set by the flag of the same name of the command `show-masks`."""
 
     heading = "sheet"
 
@@ -50,7 +50,7 @@ class MaskOptions(ModelFileOptions):
 
 @dataclass(frozen=True)
 class ReportOptions(GpuOptions, RunFolderOptions, DataDirOptions):
-    """Options of a report on runs; each is the flag of the same name of the command `report`."""
+    """Options of a report on runs; each is set by the flag of the same name of the command `report`."""
 
     heading = "report"
 

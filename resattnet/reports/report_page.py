@@ -20,7 +20,7 @@ from .figure_style import MARKERS, colour, to_svg
 from .options import ReportOptions
 from .run_report import ReportedRun, compare_arguments
 
-PICTURE_SIDE = 128  # pixels; larger images are shrunk to that
+PICTURE_SIDE = 128  # pixels; larger images are shrunk to this size
 FOLDED_CLASSES = 20  # a table of more classes is folded
 
 
@@ -78,7 +78,7 @@ def render(runs: Sequence[ReportedRun], options: ReportOptions) -> str:
         At least one.
     options : ReportOptions
     """
-    import jinja2  # here because nothing but a report needs it
+    import jinja2  # imported here because only a report needs it
 
     labels = [run.label for run in runs]
     named = " and ".join(labels) if len(labels) < 3 else f"{len(labels)} runs"

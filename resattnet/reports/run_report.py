@@ -32,7 +32,7 @@ class ReportedRun(NamedTuple):
     folder : str or None
         Folder of the parameters and states; None if it does not exist.
     rows, options, remarks
-        As of `runs.history.RunHistory`.
+        See `runs.history.RunHistory`.
     result : ModelResult or None
         Evaluation of the best parameters on the test images; None where there is none.
     """
@@ -46,7 +46,7 @@ class ReportedRun(NamedTuple):
 
     @property
     def best(self) -> Optional[Dict[str, Any]]:
-        """Row of the highest top-1, the first if several have it; None before the first epoch is whole."""
+        """Row with the highest top-1 (the first such row); None before the first epoch is complete."""
         return max(self.rows, key=lambda row: row["validation_top1"], default=None)
 
     @property
@@ -68,7 +68,7 @@ class ReportedRun(NamedTuple):
 def collect(
     names: Sequence[str], options: ReportOptions, say: Optional[Callable[[str], None]] = None
 ) -> List[ReportedRun]:
-    """Read what is known of runs.
+    """Read what is known about runs.
 
     Parameters
     ----------
@@ -108,9 +108,9 @@ def compare_arguments(runs: Sequence[ReportedRun]) -> Tuple[Dict[str, List[str]]
     Returns
     -------
     differing : dict of str to list of str
-        By flag the value of each run, `UNKNOWN` for a run without a state.
+        The value of each run, by flag; `UNKNOWN` for a run without a state.
     common : dict of str to str
-        By flag the value of all runs that have a state.
+        The value that all runs with a state share, by flag.
     """
     arguments = [_effective_options(run.options) if run.options else None for run in runs]
     names = dict.fromkeys(name for options in arguments if options for name in options if name != "name")
@@ -129,7 +129,7 @@ def _effective_options(options: Dict[str, Any]) -> Dict[str, Any]:
     """Return all arguments of a run's state, with defaults for those that the state lacks."""
     try:
         return TrainingOptions(**options).effective
-    except (InputError, TypeError):  # written by a version that had or allowed other options
+    except (InputError, TypeError):  # written by a version with other options or other limits
         defaults = {spec.name: spec.default for spec in dataclasses.fields(TrainingOptions)}
         return dict(defaults, **options)
 

@@ -1,4 +1,4 @@
-"""Write TensorBoard event files with MXBoard, around the faults of its version 0.1.0."""
+"""Write TensorBoard event files with MXBoard, working around the faults of its version 0.1.0."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, Mapping
 
 
 class DirectEvents:
-    """Replacement of MXBoard's writer thread that writes each event at once, so that an error is raised to the caller.
+    """Replacement of MXBoard's writer thread that writes each event at once, so that errors reach the caller.
 
     The thread of MXBoard 0.1.0 ends on a write error, after which training hangs as soon as the thread's queue is full.
-    What is in the queue when the process ends without closing it is lost.
+    Events still in the queue when the process ends without closing it are lost.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ Row = Dict[str, Any]  # the figures of an epoch by column
 
 
 class RunHistory(NamedTuple):
-    """What the logs and states of a run say.
+    """Rows, options and remarks read from the logs and states of a run.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ def _other_runs(name: str, known: List[str]) -> str:
 
 
 def _is_run(folder: str) -> bool:
-    """Return whether a folder has what a run leaves: states or parameters."""
+    """Return whether a folder contains what a run leaves behind: states or parameters."""
     return any(file.endswith((".state", ".params")) for file in _listed(folder))
 
 
@@ -155,7 +155,7 @@ def _describe_change(change: Mapping[str, Any]) -> str:
 
 
 def _choose_rows(path: str, state: Optional[states.State], saved_at: float, remarks: List[str]) -> List[Row]:
-    """Return the rows of the CSV at `path`, or those of the state where the CSV is missing or of other training."""
+    """Return the rows of the CSV at `path`, or those of the state if the CSV is missing or of other training."""
     rows = read_csv(path) if os.path.exists(path) else []
     if not state:
         return rows

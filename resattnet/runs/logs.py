@@ -21,8 +21,8 @@ from .progress import Progress, row_accuracy_name
 class RunLog:
     """The logs of a run: `board/<run>/`, `text/<run>.log` and `csv/<run>.csv` in the log folder, and the terminal.
 
-    A context manager that closes the logs, also when an exception or Ctrl-C ends the run; the text log then ends with
-    the message. An error of a log's disk ends that log with a warning, and never the run.
+    A context manager that closes the logs, even when an exception or Ctrl-C ends the run; the text log then ends with
+    the message. A disk error ends the log that it affects, with a warning, and never the run.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class RunLog:
             raise
 
     def scalars(self, step: int, values: Mapping[str, Any]) -> None:
-        """Write named numbers to the board at a step. They are in its file when this returns."""
+        """Write named numbers to the board at a step. They are in the file of the board when this method returns."""
         if self._board:
             self._attempt("board", self._put_scalars, step, values)
 
@@ -140,7 +140,7 @@ class RunLog:
             self._bar.update()
 
     def interim(self, figures: str) -> None:
-        """Show figures of the current epoch, one line of text, behind the bar; write them as a line without a bar."""
+        """Show figures of the current epoch, one line of text, after the bar; without a bar, write them as a line."""
         if self._bar:
             self._bar.set_postfix_str(figures, refresh=False)
         else:

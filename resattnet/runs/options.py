@@ -1,4 +1,4 @@
-"""Group the options of the folders of runs, which several commands share."""
+"""Group the options for the folders of runs, which several commands share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Describe how far a training run is, and what it was trained with: the part of a state beside its arrays."""
+"""Describe how far a training run is, and what it was trained with: the part of a state besides its arrays."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def accuracy_name(mixes_labels: bool) -> str:
 
 
 def row_accuracy_name(row: Mapping[str, Any]) -> str:
-    """Return the name of the training accuracy in an epoch's row, where it is under "train_" and that name."""
+    """Return the name of the training accuracy in an epoch's row, whose key for it is "train_" and that name."""
     return accuracy_name("train_" + accuracy_name(True) in row)
 
 
 @dataclasses.dataclass
 class Progress:
-    """How far a run is: what a state holds beside its arrays, of JSON types.
+    """How far a run is: all that a state holds besides its arrays, as JSON types.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class Progress:
     data: Optional[Dict[str, Any]] = None
 
     def end_epoch(self, row: Dict[str, Any]) -> None:
-        """Add the row of the epoch that has ended to the history, and begin the next epoch."""
+        """Add the row of the completed epoch to the history, and begin the next epoch."""
         self.history.append(row)
         self.epoch, self.batch = row["epoch"], 0
 
@@ -78,11 +78,11 @@ class Progress:
         return top1 in row and (best is None or row[top1] > best["top1"])
 
     def set_best(self, which: str, row: Mapping[str, Any]) -> None:
-        """Record an epoch's row as the best so far. To be called once its parameters are saved."""
+        """Record an epoch's row as the best so far. Call this once its parameters are saved."""
         setattr(self, which, {"epoch": row["epoch"], "top1": row[BEST[which]]})
 
     def record_changes(self, options: Mapping[str, Any], before: Mapping[str, Any]) -> None:
-        """Record which options the steps so far were trained with, where those of the resumed run differ.
+        """Record the options that the steps so far were trained with, where the options from now on differ.
 
         Parameters
         ----------
@@ -90,14 +90,14 @@ class Progress:
             The options from now on and until now, as `TrainingOptions.effective` gives them.
         """
         if self.changes and self.changes[-1]["step"] == self.step:
-            # No step was trained with the options of `before`: compare with those before them.
+            # No step was trained with the options of `before`: compare with the options before those.
             before = dict(before, **_with_tuples(self.changes.pop()["options"]))
         changed = {name: value for name, value in before.items() if options[name] != value}
         if changed and self.step:
             self.changes.append({"step": self.step, "options": changed})
 
     def rescale_steps(self, epoch_steps: int) -> bool:
-        """Continue with epochs of another number of steps, as another batch size gives; return whether it changed.
+        """Continue with another number of steps per epoch, as after a change of batch size; return whether it changed.
 
         The place in the epoch and in the schedule stays. The steps done are counted as if all epochs had had the new
         number of steps.

@@ -10,7 +10,7 @@ from typing import IO, Iterator
 from ..system.errors import InputError, reason
 from ..system.files import TEMPORARY, writing
 
-_LOCK = "training" + TEMPORARY  # a file that a killed process left locks nothing
+_LOCK = "training" + TEMPORARY  # a file left behind by a killed process locks nothing
 
 
 def make_run_folder(model_dir: str, run: str) -> str:
@@ -19,7 +19,7 @@ def make_run_folder(model_dir: str, run: str) -> str:
     Raises
     ------
     InputError
-        If there is a folder of that name already, or it cannot be made.
+        If a folder of that name exists already, or the folder cannot be made.
     """
     folder = os.path.join(model_dir, run)
     try:
@@ -47,7 +47,7 @@ def never_saved(folder: str) -> bool:
 def exclusive(folder: str) -> Iterator[None]:
     """Context in which no other process trains the run of a folder.
 
-    The lock ends with the process, however that ends. Processes that it forks do not hold the lock.
+    The lock ends with the process, however the process ends. Processes that it forks do not hold the lock.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Write and read states: all that a run needs to continue as if it had never stopped.
+"""Write and read states: everything that a run needs to continue as if it had never stopped.
 
 A run's folder holds the two newest states, `last.state` and `previous.state`, in NumPy's npz format.
 """
@@ -17,7 +17,7 @@ from ..system.files import write_atomically
 from .progress import Progress
 
 NAMES = ("last.state", "previous.state")  # the newest state, and the one before
-_HEADER = "progress"  # the array that holds the JSON text of all that is not an array
+_HEADER = "progress"  # the array that holds the JSON text of everything that is not an array
 
 
 class State(NamedTuple):
@@ -42,7 +42,7 @@ class State(NamedTuple):
 
 
 def save_state(folder: str, arrays: Mapping[str, Any], progress: Mapping[str, Any]) -> None:
-    """Write a state as `last.state`; the one that had that name becomes `previous.state`.
+    """Write a state as `last.state`. The state that had that name becomes `previous.state`.
 
     Parameters
     ----------
@@ -80,8 +80,8 @@ def load_state(path: str, with_arrays: bool = True) -> State:
     Raises
     ------
     InputError
-        If there is no state, or it is of another version, or damaged. If it is damaged, the message names the last
-        whole state.
+        If there is no state, it was written by another version, or it is damaged. If it is damaged, the message names
+        the last whole state.
     """
     if os.path.isdir(path):
         folder = path

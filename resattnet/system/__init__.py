@@ -1,1 +1,1 @@
-"""The foundation of all rooms: MXNet's import, the machine, files, signals, errors, options and the command line."""
+"""The foundation of the other sub-packages: MXNet's import, the machine, its devices, files, signals and errors."""

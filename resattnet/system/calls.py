@@ -1,4 +1,4 @@
-"""Say how commands are called, in the way in which this process was called."""
+"""Show how to call commands, in the way in which this process was called."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def core_count(siblings: Callable[[int], str] = thread_siblings, quota: Callable
 
 
 def split_cores(devices: int) -> None:
-    """Divide the CPU cores among N devices that compute at the same time. To be called before MXNet is imported.
+    """Divide the CPU cores among N devices that compute at the same time. Call this before MXNet is imported.
 
     Sets the environment variables `OMP_NUM_THREADS` and, for several devices, `MXNET_CPU_TEMP_COPY`, unless the user
     has set them.

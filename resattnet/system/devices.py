@@ -16,7 +16,7 @@ def choose_devices(num_gpus: Optional[int] = None, num_cpus: int = 1) -> Tuple[L
     Parameters
     ----------
     num_gpus : int or None
-        Number of GPUs to use; 0 for the CPU. None for all that there are, unless `num_cpus` is above 1.
+        Number of GPUs to use; 0 for the CPU. None for all available GPUs, unless `num_cpus` is above 1.
     num_cpus : int
         Number of devices that the CPU is divided into; above 1 it selects the CPU. The devices share the cores only if
         `cores.split_cores` was called before MXNet was imported, as the commands do; otherwise each takes all of them.
@@ -95,9 +95,9 @@ def check_type(dtype: str, devices: Sequence[Any], instructions: Optional[Sequen
 
 
 def wait_for_running_statistics() -> None:
-    """Wait for the training steps under way. To be called before batch normalisation's running statistics are read.
+    """Wait for the training steps under way. Call this before batch normalisation's running statistics are read.
 
-    MXNet 1.9.1 writes them in the backward pass without telling its engine, so that a reader could otherwise see them
+    MXNet 1.9.1 writes them in the backward pass without telling its engine, so a reader could otherwise see them
     before the last step is done.
     """
     mx.nd.waitall()

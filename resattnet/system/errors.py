@@ -1,4 +1,4 @@
-"""Define the error for what the user can correct, and put the reason of any error on one line."""
+"""Define the error for mistakes that the user can correct, and put the reason for any error on one line."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator, Mapping, Optional, Sequence
 
 from .errors import InputError, reason
 
-TEMPORARY = ".tmp"  # a single ending, so that what a killed process left is overwritten by the next one
+TEMPORARY = ".tmp"  # a fixed ending, so that the next process overwrites the file that a killed one left
 
 Writer = Callable[[str], Any]  # writes a file at the path that it is given
 
@@ -39,7 +39,7 @@ def writing(what: str, way_out: str = "") -> Iterator[None]:
 
 
 def write_atomically(path: str, write: Writer, keep: Optional[str] = None) -> None:
-    """Write a file so that there is always either the old or the whole new one.
+    """Write a file so that there is always either the old file or the complete new one.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def write_together(writers: Mapping[str, Writer], keep: Optional[str] = None) ->
     writers : mapping of str to callable
         The function that writes the file of each path.
     keep : str, optional
-        As of `write_atomically`.
+        See `write_atomically`.
     """
     temporaries = {path: path + TEMPORARY for path in writers}
     try:

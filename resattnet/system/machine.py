@@ -26,7 +26,8 @@ def cpu_facts(path: str = "/proc/cpuinfo") -> Tuple[str, List[str]]:
     -------
     model : str
     instructions : list of str
-        Of "avx2", "avx512f", "avx512_bf16" and "amx_bf16" those that the CPU has. Empty where the system does not say.
+        Those of "avx2", "avx512f", "avx512_bf16" and "amx_bf16" that the CPU has. Empty where the system does not
+        say.
     """
     facts: Dict[str, str] = {}
     if os.path.exists(path):
@@ -47,7 +48,7 @@ def usable_instructions() -> List[str]:
 
 
 def describe_machine(devices: Sequence[Any]) -> str:
-    """Return one line that says what a run is computed on and with: devices, CPU, threads and versions.
+    """Return one line that describes what a run is computed with: devices, CPU, threads and versions.
 
     Parameters
     ----------

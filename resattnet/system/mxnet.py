@@ -163,7 +163,7 @@ def check_board(mxboard: Optional[str], protobuf: Optional[str], implementation:
 
 
 def check_protobuf() -> None:
-    """Raise `MXNetUnavailable` unless ``import mxboard`` will work. To be called before that import."""
+    """Raise `MXNetUnavailable` unless ``import mxboard`` will work. Call this before that import."""
     check_board(
         installed_version("mxboard"),
         installed_version("protobuf"),
@@ -172,7 +172,7 @@ def check_protobuf() -> None:
 
 
 def add_numpy_aliases(namespace: Dict[str, Any]) -> None:
-    """Add the names that NumPy 1.24 removed to the `namespace` of the module, except those that it has."""
+    """Add the names that NumPy 1.24 removed to the `namespace` of the module, except those that it already has."""
     # `setdefault`, since NumPy warns when it is asked for one of them.
     for name, value in NUMPY_ALIASES.items():
         namespace.setdefault(name, value)
@@ -198,7 +198,7 @@ def prepare() -> None:
     if builds and sys.platform.startswith("linux"):
         check_libraries(load_library)
         if builds[0].startswith("mxnet-cu11"):
-            # A build against cuDNN 8.1 works with cuDNN 8.9; MXNet's warning about it is of no use.
+            # A build against cuDNN 8.1 works with cuDNN 8.9; MXNet's warning about it is not helpful.
             os.environ.setdefault("MXNET_CUDNN_LIB_CHECKING", "0")
             os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")
             check_cuda(builds[0], load_library, package_folders("nvidia")[0])

@@ -1,4 +1,4 @@
-"""Handle standard streams that cannot be written to any more: a closed pipe or terminal, a full disk."""
+"""Handle standard streams that can no longer be written to: a closed pipe or terminal, a full disk."""
 
 from __future__ import annotations
 

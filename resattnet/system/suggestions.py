@@ -16,7 +16,7 @@ def nearest_names(name: str, choices: Iterable[str], count: int = 3, cutoff: flo
     choices : iterable of str
         The names that exist.
     count : int
-        Number of names to return at most.
+        Largest number of names to return.
     cutoff : float
         Least similarity, from 0 (anything) to 1 (equal), as `difflib.get_close_matches` defines it.
     """
@@ -35,7 +35,7 @@ def suggest(
     Parameters
     ----------
     name, choices, count, cutoff
-        As of `nearest_names`.
+        See `nearest_names`.
     shown : mapping of str to str, optional
         Text to show for each choice, such as its path. Default: the choice itself.
 

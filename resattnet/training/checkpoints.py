@@ -19,7 +19,7 @@ from .step import TrainingStep
 
 
 class Checkpointer:
-    """Save a run into its folder: the state to resume from, the parameters of its epochs, the best ones.
+    """Save a run into its folder: the state to resume from, the parameters of its epochs and the best parameters.
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ class Checkpointer:
     def save(self, row: Optional[Mapping[str, Any]] = None) -> None:
         """Write the state and, after an epoch (`row` holds its figures), first the parameters.
 
-        A disk that is full does not end the run: `failure` says what happened, and the next call tries again. The
-        parameters of a best epoch that could not be written are lost; the best epoch is then the best of those kept.
+        A full disk does not end the run: `failure` says what happened, and the next call tries again. If the parameters
+        of a best epoch cannot be written, they are lost. The best epoch is then the best one whose parameters are kept.
         """
         self.saved_at = time.monotonic()
         try:

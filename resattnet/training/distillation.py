@@ -1,4 +1,4 @@
-"""Distil a trained network into another one (arXiv 1503.02531): learn its logits beside the labels."""
+"""Distil a trained network into another one (arXiv 1503.02531), which learns its logits as well as the labels."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from ..system.mxnet import mx
 
 
 class Teacher:
-    """A trained network that gives logits and does not learn.
+    """A trained network that supplies logits and is not trained further.
 
     Parameters
     ----------
     path : str
-        Its parameter file, or a name of packaged parameters; the description beside it specifies the network.
+        Parameter file of the network, or the name of packaged parameters. The description beside the file specifies
+        the network.
     dataset : str
         The data set of the run.
     classes : int
@@ -81,7 +82,7 @@ class DistillationLoss(mx.gluon.HybridBlock):
         self._weight, self._temperature = weight, temperature
 
     def hybrid_forward(self, F: Any, logits: Any, labels: Any, teacher_logits: Any) -> Any:
-        """Return the loss of each sample, float32 (N,), from labels and both logits (N, classes)."""
+        """Return the loss of each sample, float32 (N,), from labels and the logits (N, classes) of both networks."""
         logits = F.cast(logits, "float32")
         ours, theirs = (F.log_softmax(F.cast(part, "float32") / self._temperature) for part in (logits, teacher_logits))
         divergence = F.sum(F.exp(theirs) * (theirs - ours), axis=1)

@@ -13,16 +13,16 @@ class MovingAverage:
     """Exponential moving average of a network's trained parameters: float32, on the first of their devices.
 
     The average begins with the parameters' values. The running statistics of batch normalisation are not averaged:
-    MXNet writes them without telling its engine, so that reading them would mean to wait for the device at each step
-    (see `devices.wait_for_running_statistics`), and their average would not be the statistics of the averaged network
-    either. The averaged network uses those of the last step, which are right as the learning rate goes to zero.
+    MXNet writes them without telling its engine, so reading them would mean waiting for the device at each step (see
+    `devices.wait_for_running_statistics`). Their average would not be the statistics of the averaged network either.
+    The averaged network uses the statistics of the last step, which become right as the learning rate goes to zero.
 
     Parameters
     ----------
     net : gluon.Block
         Initialised.
     decay : float
-        The average keeps this share of itself at each step; between 0 and 1.
+        Fraction of the average that is kept at each step; between 0 and 1.
     """
 
     def __init__(self, net: Any, decay: float) -> None:
@@ -41,7 +41,7 @@ class MovingAverage:
     def weight(self, step: int) -> float:
         """Return the weight of the new parameters in the average at a step, counted from 1.
 
-        It is 1 - decay, and 9 / (step + 10) while that is larger, so that the first parameters are soon forgotten.
+        The weight is the larger of 1 - decay and 9 / (step + 10), so that the first parameters are soon forgotten.
         """
         return max(1 - self._decay, 9 / (step + 10))
 

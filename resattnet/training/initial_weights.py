@@ -1,4 +1,4 @@
-"""Fine-tune: start a run from the parameters of a trained network, on its own data set or another one."""
+"""Fine-tune: start a run from the parameters of a trained network, on the same data set or another one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class InitialWeights:
     Parameters
     ----------
     path : str
-        A parameter file, or a name of packaged parameters; the description beside it specifies the network.
+        A parameter file, or the name of packaged parameters. The description beside the file specifies the network.
     network : mapping of str to value
-        Fields of `NetworkSpec` of the run's network; its number of classes may be another one.
+        `NetworkSpec` fields of the run's network. Its number of classes may differ from the trained network's.
 
     Attributes
     ----------
@@ -29,7 +29,8 @@ class InitialWeights:
     Raises
     ------
     InputError
-        If the file is missing, damaged or has no description, or its network differs in more than the classes.
+        If the file is missing, damaged or has no description, or its network differs in more than the
+        number of classes.
     """
 
     def __init__(self, path: str, network: Mapping[str, Any]) -> None:
@@ -50,7 +51,7 @@ class InitialWeights:
     def load_into(self, net: Any, dataset: str, classes: int, devices: Sequence[Any]) -> str:
         """Load the parameters into an initialised network on the devices.
 
-        The last layer keeps its own parameters where the trained network had another data set or other classes.
+        The last layer keeps its initial parameters if the trained network had another data set or other classes.
 
         Returns
         -------

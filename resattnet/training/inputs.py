@@ -1,4 +1,4 @@
-"""Open the data of a run: the transform of its training images, the loaders of training and validation."""
+"""Open the data of a run: the transform of the training images, and the training and validation loaders."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Inputs(NamedTuple):
     Attributes
     ----------
     facts : DataFacts
-        Of the data set.
+        Facts of the data set.
     transform : Transform
-        Of the training images.
+        Transform of the training images.
     train_loader, validation_loader : loader
         Sized iterables of (images, labels); see `data.loaders`.
     """
@@ -52,7 +52,7 @@ def open_inputs(options: TrainingOptions, devices: Sequence[Any]) -> Inputs:
     Raises
     ------
     InputError
-        If the data set is absent or damaged, or does not go with the options.
+        If the data set is missing or damaged, or is incompatible with the options.
     """
     facts = datasets.describe_data(options.dataset, options.data_dir, options.data_format)
     transform, plain = training_transform(options, facts), Transform(facts.mean, facts.std, len(facts.classes))
@@ -91,7 +91,7 @@ def training_transform(options: TrainingOptions, facts: DataFacts) -> Transform:
 
 
 def _add_noise(train_set: ImageSet, options: TrainingOptions) -> ImageSet:
-    """Return the training set with the share of wrong labels that the options ask for."""
+    """Return the training set with the fraction of wrong labels that the options ask for."""
     if not options.label_noise:
         return train_set
     classes = len(train_set.classes)

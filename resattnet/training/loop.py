@@ -42,7 +42,7 @@ class Run:
     step : TrainingStep
     checkpointer : Checkpointer
     remarks : list of str
-        What the run's log says before the first step.
+        Lines for the run's log before the first step.
     hooks : list of Hook
     """
 
@@ -80,7 +80,7 @@ def fit(run: Run, log: RunLog, signals: StopSignals) -> None:
     ------
     InputError
         If the loss or a parameter is not finite, the data cannot be read, or the last state cannot be saved. The
-        message says which state is the last good one.
+        message names the last good state.
     Interrupted
         After a signal, once the state is saved.
     """
@@ -146,7 +146,7 @@ class TrainingLoop:
         self.log.end_bar()
 
     def _batches(self) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
-        """Yield the rest of the epoch's batches; if the loader fails, save before saying so."""
+        """Yield the rest of the epoch's batches; if the loader fails, save before raising."""
         try:
             yield from self.inputs.train_loader.epoch(self.progress.epoch, start=self.progress.batch)
         except InputError as error:
@@ -187,7 +187,7 @@ class TrainingLoop:
         """Log the figures of the epoch so far."""
         speed, step, meter, name = self._collect(), self.progress.step, self.step.meter, self.accuracy_name
         rate = self.run.schedule(step - 1)
-        # TensorBoard shows the first groups of the alphabet opened: loss and accuracy stand there, side by side.
+        # TensorBoard opens the alphabetically first groups: these names put loss and accuracy there, side by side.
         self.log.scalars(
             step,
             {
@@ -231,7 +231,7 @@ class TrainingLoop:
             self.log.line(f"warning: step {self.progress.step} could not be saved ({self.checkpointer.failure})")
 
     def stop_if_requested(self) -> None:
-        """After a signal save and raise Interrupted, or InputError if the state could not be saved."""
+        """After a signal, save and raise Interrupted, or InputError if the state could not be saved."""
         if self.signals.received:
             self._save()
             if self.checkpointer.failure:

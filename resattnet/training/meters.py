@@ -11,13 +11,13 @@ from typing import Any, Dict, Optional
 class Meter:
     """Loss, hits, samples and seconds of the epoch so far.
 
-    Results that the device has not computed yet stay NDArrays until `collect`. The sums are taken in float64 and in the
-    order of the steps, so they do not depend on when they are collected.
+    Results that the device has not computed yet stay NDArrays until `collect`. They are summed in float64 and in the
+    order of the steps, so the sums do not depend on when they are collected.
 
     Parameters
     ----------
     loss, hits, samples, seconds
-        Sums to continue from, as `totals` gives them.
+        Sums to continue from, as returned by `totals`.
     """
 
     def __init__(self, loss: float = 0.0, hits: int = 0, samples: int = 0, seconds: float = 0.0) -> None:
@@ -38,7 +38,7 @@ class Meter:
         self._pending.append((loss, hits, samples))
 
     def limit_pending(self, parts: int) -> None:
-        """Wait until the device is at most `parts` added parts behind."""
+        """Wait until at most `parts` added parts are still being computed on the device."""
         if len(self._pending) > parts:
             self._pending[-parts - 1][0].wait_to_read()
 
@@ -68,7 +68,7 @@ class Meter:
 
     @property
     def accuracy(self) -> float:
-        """Share of hits; NaN before the first sample."""
+        """Fraction of hits; NaN before the first sample."""
         return self.hits / self.samples if self.samples else math.nan
 
     @property

@@ -24,7 +24,7 @@ def make_trainer(net: Any, options: TrainingOptions, schedule: Callable[[int], f
     -------
     gluon.Trainer
     """
-    # The running statistics are left out: the trainer would overwrite those of every device by the first device's.
+    # Running statistics are left out: the trainer would overwrite those of every device with the first device's.
     trained = [parameter for parameter in net.collect_params().values() if parameter.grad_req != "null"]
     for parameter in trained:
         if options.no_wd and not decays(parameter):
@@ -46,7 +46,7 @@ def make_trainer(net: Any, options: TrainingOptions, schedule: Callable[[int], f
 class GradientSum:
     """Sum the gradients of several backward passes.
 
-    MXNet's own sum, `grad_req = "add"`, cannot be used: behind a cast of mixed precision it adds nothing.
+    MXNet's own sum, `grad_req = "add"`, cannot be used: after a mixed-precision cast it adds nothing.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class GradientSum:
             total += gradient
 
     def write_back(self) -> None:
-        """Replace the gradients by the sum, and set the sum to zero."""
+        """Replace the gradients with the sum, and set the sum to zero."""
         for gradient, total in self._pairs:
             total.copyto(gradient)
             total[:] = 0
@@ -83,7 +83,7 @@ def update(trainer: Any, samples: int, max_norm: Optional[float] = None) -> None
     ----------
     trainer : gluon.Trainer
     samples : int
-        Number of samples over whose losses the gradients are sums.
+        Number of samples whose losses the gradients are summed over.
     max_norm : float, optional
         Largest norm of the gradient of the mean loss.
     """

@@ -1,4 +1,4 @@
-"""Group the options that only a training run has, by what they set: a heading of `--help` each."""
+"""Group the options that only a training run has by what they set. Each group is a heading in `--help`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LEARNING_RATE = 0.1  # the highest learning rate, if none is given
 
 @dataclass(frozen=True)
 class TrainingDataOptions(DataOptions):
-    """The data set, and what reads it."""
+    """The data set, and how it is read."""
 
     loader: str = option(
         "array",

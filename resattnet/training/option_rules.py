@@ -14,7 +14,7 @@ from ..options.rules import BelongsTo, Conflict, Need, When, Within
 
 
 def warmup_length(values: Mapping[str, Any]) -> int:
-    """Return the epochs of warm-up: as given, else 5, or a quarter of a run of less than 20 epochs."""
+    """Return the epochs of warm-up: as given, else 5, or a quarter of a run of fewer than 20 epochs."""
     given = values["warmup_epochs"]
     return min(5, values["epochs"] // 4) if given is None else given
 
@@ -61,6 +61,6 @@ TRAINING_RULES = DEVICE_RULES + (
     # Distillation
     Need(When("teacher_weight"), When("teacher")),
     Need(When("temperature"), When("teacher")),
-    # What a change of the network makes useless
+    # Options that a change of the network makes useless
     BelongsTo("params", NETWORK_OPTIONS),
 )

@@ -36,14 +36,14 @@ class TrainingOptions(  # dataclasses takes the fields of the last base first: -
     InitialWeightsOptions,
     TrainingDataOptions,
 ):
-    """Options of a training run; each is the flag of the same name of the command `train`.
+    """Options of a training run; each is set by the flag of the same name of the command `train`.
 
     `lr_schedule` is 'cosine' or 'step' after construction: None becomes 'step' if `lr_steps` is given, else 'cosine'.
 
     Raises
     ------
     InputError
-        If a value is out of its range, or breaks one of `TRAINING_RULES`.
+        If a value is out of range, or the values break one of `TRAINING_RULES`.
     """
 
     rules = TRAINING_RULES
@@ -98,11 +98,11 @@ class TrainingOptions(  # dataclasses takes the fields of the last base first: -
 
     @property
     def warmup(self) -> int:
-        """Epochs of warm-up: as given, else 5, or a quarter of a run of less than 20 epochs."""
+        """Epochs of warm-up: as given, else 5, or a quarter of a run of fewer than 20 epochs."""
         return warmup_length(vars(self))
 
     def learning_rate(self, devices: int) -> float:
-        """Return the highest learning rate on N devices: as given, by `lr_per_256`, else 0.1."""
+        """Return the highest learning rate on N devices: as given, else computed from `lr_per_256`, else 0.1."""
         if self.lr_per_256 is not None:
             return self.lr_per_256 * self.batch_size * devices * self.accumulate / 256
         return LEARNING_RATE if self.lr is None else self.lr
@@ -111,7 +111,7 @@ class TrainingOptions(  # dataclasses takes the fields of the last base first: -
     def decay_epochs(self) -> Tuple[int, ...]:
         """Epochs at which the step schedule divides by ten: as given, else 40 % and 60 % of the run (section 4.1).
 
-        In a short run, only those of the two that come after the warm-up.
+        In a short run, only the default epochs that come after the warm-up are used.
         """
         if self.lr_steps:
             return self.lr_steps
@@ -125,7 +125,7 @@ class TrainingOptions(  # dataclasses takes the fields of the last base first: -
 
     @property
     def effective(self) -> Dict[str, Any]:
-        """All options by name, as in a state, with the values of the defaults that depend on other options."""
+        """All options by name, as in a state. Defaults that depend on other options are replaced by their values."""
         return dict(
             dataclasses.asdict(self),
             warmup_epochs=self.warmup,

@@ -1,4 +1,4 @@
-"""Merge options: those given now into those of a recipe, or of a run to resume."""
+"""Merge options that are given now into those of a recipe, or of a run to resume."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..runs import history, states
 from ..system.errors import InputError
 from .options import TrainingOptions
 
-# What a resumed run keeps: the arrays of a state and its place within an epoch depend on most of it.
+# Options that a resumed run keeps. The arrays of a state and its place within an epoch depend on most of them.
 KEPT_ON_RESUME = (
     ("dataset",)
     + NETWORK_OPTIONS
@@ -22,11 +22,11 @@ KEPT_ON_RESUME = (
 
 
 def merge_options(own: TrainingOptions, given: Mapping[str, Any]) -> TrainingOptions:
-    """Return options with those given in place of their own.
+    """Return `own` updated with the options in `given`.
 
     Where the two together break one of `TRAINING_RULES`, the option that was not given is replaced: by its default, by
-    the CPU in place of GPUs, or by the epochs of a list that are still within its limits. For example, `lr` given
-    replaces the recipe's `lr_per_256`, and `lr_steps` given replaces a cosine schedule by the step schedule.
+    the CPU in place of GPUs, or by the epochs of a list that are still within its limits. For example, a given `lr`
+    replaces the recipe's `lr_per_256`, and a given `lr_steps` replaces a cosine schedule with the step schedule.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def merge_options(own: TrainingOptions, given: Mapping[str, Any]) -> TrainingOpt
     Raises
     ------
     InputError
-        If a value is wrong, or options given break a rule among themselves.
+        If a value is wrong, or the given options break a rule among themselves.
     """
     return TrainingOptions(**merge_values(dataclasses.asdict(own), given, own.rules, own.defaults()))
 
@@ -57,7 +57,7 @@ def options_from_state(before: Mapping[str, Any]) -> TrainingOptions:
 
 
 def options_for_resume(before: Mapping[str, Any], given: Mapping[str, Any], epochs_done: int) -> TrainingOptions:
-    """Return the options of a resumed run: its own, merged with those given as by `merge_options`.
+    """Return the options of a resumed run: its own, merged with the given ones by `merge_options`.
 
     The warm-up keeps its length.
 
@@ -93,7 +93,7 @@ def options_for_resume(before: Mapping[str, Any], given: Mapping[str, Any], epoc
 
 
 def _check_past_restarts(own: Sequence[int], new: Sequence[int], epochs_done: int) -> None:
-    """Raise InputError unless both have the same restarts in the epochs done, which later ones are scaled by."""
+    """Raise InputError unless both have the same restarts in the epochs done: these scale the later cosines."""
     written = assignment("lr_restarts", new or None)
     past, named = ([epoch for epoch in epochs if epoch < epochs_done] for epochs in (own, new))
     if past != named:
@@ -111,7 +111,7 @@ def load_for_resume(run: str, given: Mapping[str, Any]) -> Tuple[TrainingOptions
     run : str
         Folder of the run, one of its states, or its name.
     given : mapping of str to value
-        Options in place of its own. `model_dir` only says where a run given by its name is.
+        Options that replace the run's own. `model_dir` only says where to find a run that is given by its name.
 
     Returns
     -------

@@ -43,7 +43,7 @@ def learning_rate_schedule(
         For 'cosine': another cosine begins at each of these steps of the run, all of them after the warm-up (SGDR,
         arXiv 1608.03983).
     restart_factor : float
-        The highest learning rate of each cosine divided by that of the cosine before.
+        Ratio of the highest learning rate of each cosine to that of the cosine before.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def learning_rate_schedule(
     Raises
     ------
     InputError
-        If the restarts do not rise, one is not between the warm-up and the end, or the schedule is not the cosine.
+        If the restarts do not rise, a restart is not between the warm-up and the end, or the schedule is not 'cosine'.
     """
     schedulers = gluoncv_schedulers()
     LRScheduler, LRSequential = schedulers.LRScheduler, schedulers.LRSequential
@@ -96,7 +96,7 @@ def make_schedule(options: TrainingOptions, devices: int, epoch_steps: int) -> C
     ----------
     options : TrainingOptions
     devices : int
-        How many devices share a batch.
+        Number of devices that share a batch.
     epoch_steps : int
         Steps of an epoch.
     """

@@ -1,4 +1,4 @@
-"""Train a network by one batch: `TrainingStep`, and the functions that make one."""
+"""Train a network on one batch: `TrainingStep`, and the functions that make one."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .meters import Meter
 from .optimizer import GradientSum, make_trainer, update
 from .options import TrainingOptions
 
-# Steps that are queued on the devices ahead of the one they compute. With fewer the devices wait for this process;
-# with more the progress bar is ahead of the training.
+# Steps queued on the devices ahead of the one that they compute. With fewer, the devices wait for this process; with
+# more, the progress bar is ahead of the training.
 STEPS_AHEAD = 2
 
 
@@ -44,7 +44,7 @@ def make_net(
     init : mx.init.Initializer, optional
         Default: MSRAPrelu.
     trainable : bool
-        Whether the parameters have gradients; without them the network takes half of the memory.
+        Whether the parameters have gradients; without gradients the network takes half of the memory.
     """
     net = build(spec)
     if not trainable:
@@ -77,7 +77,7 @@ def make_step(
     soft_labels : bool
         Whether labels are float32 (N, classes), as mixup and label smoothing make them, and not int32 (N,).
     teacher : Teacher, optional
-        Its logits are learned beside the labels.
+        Network whose logits are learned as well as the labels.
     """
     loss = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=not soft_labels)
     if teacher:
@@ -114,11 +114,11 @@ class TrainingStep:
     graph : callable, optional
         Computes the logits with the parameters of `net`, for example in bfloat16; default: `net`.
     teacher : callable, optional
-        Maps images to the logits to learn beside the labels.
+        Maps images to the logits to learn as well as the labels.
     average : MovingAverage, optional
         Updated after each step.
     accumulate : int
-        Parts of a batch, one after the other, whose gradients are summed for the update.
+        Number of parts of a batch, computed one after the other, whose gradients are summed for the update.
     clip_norm : float, optional
         Largest norm of the gradient of the mean loss, over all parameters.
     dtype : {'float32', 'float16'}
@@ -173,7 +173,7 @@ class TrainingStep:
             ]
         mx.autograd.backward(losses)
         for loss, output, (_, y) in zip(losses, outputs, parts):
-            label = y.argmax(axis=1) if y.ndim == 2 else y.astype("float32")  # of a soft label the heavier class
+            label = y.argmax(axis=1) if y.ndim == 2 else y.astype("float32")  # for a soft label, the heavier class
             hits = output.argmax(axis=1).astype("float32") == label
             self.meter.add(loss.sum(), hits.sum(), len(loss))
         self.meter.limit_pending(STEPS_AHEAD * len(parts))

@@ -1,4 +1,4 @@
-"""The benchmark: its statistics, its rivals' equality with ours, and the script."""
+"""Test the benchmark: its statistics, the equality of the PyTorch rival with our network, and the script."""
 
 import dataclasses
 import json
@@ -92,7 +92,7 @@ def test_threads_are_those_of_the_environment(monkeypatch):
         contender.threads()
 
 
-# ---- processes; these builders run in them ----
+# ---- processes, which call the builders below ----
 
 
 def build_counter(options, shared):
@@ -170,7 +170,7 @@ def test_a_contender_that_fails_ends_the_measurement(build, message):
         measure.measure_speed([Contender("x", "some contender", build)], TINY)
 
 
-# ---- the PyTorch rival ----
+# ---- PyTorch rival ----
 
 
 def trainable(net):
@@ -196,7 +196,7 @@ def test_networks_that_the_rival_has_not(torch_network, field, value):
 
 
 def pair(torch_network, depth=56, learning="arl", imagenet=False):
-    """Our net and the rival with the same random weights and running statistics that are not the trivial ones."""
+    """Return our network and the rival with the same random weights and non-trivial running statistics."""
     mx.random.seed(1)
     ours = resattnet.get_attention_net if imagenet else resattnet.get_attention_cifar
     widths = "full" if imagenet else "thin"
@@ -231,12 +231,15 @@ def test_same_weights_give_the_same_logits(torch_network, kwargs, sizes):
     for height, width in sizes:
         images = noise(2, 3, height, width)
         ours, theirs = net(mx.nd.array(images)).asnumpy(), torch_network.inference_step(rival, images)().numpy()
-        # Weights that were never trained give logits up to the thousands: the error is 1e-5 of the largest.
+        # Untrained weights give logits in the thousands, so the tolerance is relative to the largest logit.
         assert np.abs(ours).max() > 1 and np.abs(ours - theirs).max() < 1e-5 * max(10, np.abs(ours).max())
 
 
 def test_same_weights_give_the_same_gradients(torch_network):
-    """In float64: in float32 the sums of batch normalisation differ by 1e-6, which turns some ReLUs on or off."""
+    """The gradients agree in float64.
+
+    In float32 the sums of batch normalisation differ by 1e-6, which turns some ReLUs on or off.
+    """
     torch, (net, rival) = torch_network.torch, pair(torch_network)
     net.cast("float64")
     images, labels = noise(4, 3, 32, 32).astype(np.float64), np.arange(4)
@@ -272,7 +275,7 @@ def test_weights_of_another_net_are_refused(torch_network):
         torch_network.load_gluon(torch_network.build(NetworkSpec(10, 92, widths="thin")), net)
 
 
-# ---- what is measured ----
+# ---- contenders ----
 
 
 def test_each_part_of_the_script_has_contenders():
@@ -309,7 +312,7 @@ def test_an_epoch_of_more_batches_than_there_are_is_refused():
         builders._step_on_data(dataclasses.replace(TINY, steps=800))
 
 
-# ---- the script ----
+# ---- script ----
 
 
 @pytest.mark.slow
@@ -354,7 +357,7 @@ def test_the_script_measures_epochs_and_profiles_the_step(tmp_path):
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert "loader, 2 workers" in done.stdout and "_backward_Convolution" in done.stdout
     assert os.listdir(str(tmp_path)) == []
-    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)  # the profiler replaces the file that it is given
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)  # the profiler replaces its output file, never /dev/null
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The cost table: what limits a load, what a small one takes, and the files."""
+"""Test the cost table: what limits a load, what small loads cost, and the output files."""
 
 import csv
 import os

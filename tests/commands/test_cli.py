@@ -1,4 +1,4 @@
-"""The scripts as a user runs them: pages of help, one line and exit 2 for bad input, training to testing."""
+"""Test the scripts as a user runs them: help pages, one line and exit 2 for bad input, and training to testing."""
 
 import ast
 import json
@@ -24,7 +24,7 @@ def test_help_is_a_page(name, tmp_path):
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_is_short(name):
-    """Beside its imports it has three statements: the docstring, the path, the run."""
+    """A script has three statements besides its imports: the docstring, the path and the run."""
     with open(os.path.join(ROOT, "scripts", name)) as handle:
         text = handle.read()
     body = [node for node in ast.parse(text).body if not isinstance(node, (ast.Import, ast.ImportFrom))]
@@ -109,7 +109,7 @@ def test_a_truncated_batch_file_is_named(tmp_path):
 
 
 def written_to(writer, script_name, argument, **environment):
-    """Run a script with its output going to the open file `writer`, close the file, and return the finished process."""
+    """Run a script with stdout set to the open file `writer`, close the file, and return the finished process."""
     try:
         return subprocess.run(
             [sys.executable, os.path.join(ROOT, "scripts", script_name), argument],
@@ -128,7 +128,7 @@ def written_to(writer, script_name, argument, **environment):
     "script_name, argument, codes", [("reproduce.py", "--write=0", {141}), ("cifar10_train.py", "--help", {0, 141})]
 )
 def test_output_that_nobody_reads_is_no_traceback(script_name, argument, codes, unbuffered):
-    """The output is a pipe whose other end is closed, as with `| head`. Some versions of argparse ignore that."""
+    """A closed stdout pipe, as with `| head`, gives no traceback. Some argparse versions ignore the closed pipe."""
     reader, writer = os.pipe()
     os.close(reader)
     done = written_to(writer, script_name, argument, PYTHONUNBUFFERED=unbuffered)
@@ -143,7 +143,7 @@ def test_output_to_a_full_disk_is_one_line():
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Return a folder with a run of one epoch on the digits."""
+    """Return a folder with a one-epoch run on the digits."""
     folder = tmp_path_factory.mktemp("trained")
     done = script(
         "cifar10_train.py",
@@ -175,7 +175,7 @@ def test_a_run_is_resumed_by_its_name_too(trained):
 
 
 def test_a_run_is_found_where_its_models_are_said_to_be(trained, tmp_path):
-    """That holds in a folder too that has another folder of the same name, such as one with images."""
+    """--model-dir locates the run even if the working folder has a folder of that name, such as one with images."""
     (tmp_path / "run").mkdir()
     done = script("cifar10_train.py", "--resume", "run", "--model-dir", f"{trained}/models/", cwd=str(tmp_path))
     assert done.returncode == 0 and "all epochs of the run (1) are done" in done.stdout, done.stderr

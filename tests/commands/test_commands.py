@@ -1,4 +1,4 @@
-"""The commands of the package: one table, called as a script, as a console command and by `python -m resattnet`."""
+"""Test the command table, called from a script, as a console command and with `python -m resattnet`."""
 
 import os
 import re
@@ -16,7 +16,7 @@ SCRIPTS = {name: calls.script_name(name) for name in COMMANDS if calls.script_na
 
 
 def console(*args, cwd=None):
-    """Run the console command, as its entry point does."""
+    """Run the console command as its entry point does."""
     code = "import sys; from resattnet.commands import run; sys.argv[0] = '/usr/local/bin/resattnet'; run()"
     return subprocess.run(
         [sys.executable, "-c", code] + [str(arg) for arg in args],

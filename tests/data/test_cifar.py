@@ -1,4 +1,4 @@
-"""CIFAR's binary files: whole, damaged and missing."""
+"""Tests for reading CIFAR binary files: whole, damaged and missing files."""
 
 import dataclasses
 import os
@@ -10,12 +10,12 @@ import pytest
 from resattnet.data import cifar, datasets, downloads
 from resattnet.system.errors import InputError
 
-COUNT = 4  # records in a file of the small sets below
+COUNT = 4  # records per file of the small sets below
 
 
 @pytest.fixture
 def small(monkeypatch):
-    """CIFAR sets with COUNT records in each file, and no network."""
+    """Reduce the CIFAR sets to COUNT records per file, and make every download fail."""
     for name in ("cifar10", "cifar100"):
         source = datasets.SETS[name]
         samples = {split: COUNT * len(files) for split, files in source.splits.items()}
@@ -29,14 +29,17 @@ def small(monkeypatch):
 
 
 def make_records(labels, seed=0):
-    """Return the bytes of a binary file with random pixels; each row of `labels` has the label bytes of an image."""
+    """Return the bytes of a binary file with random pixels.
+
+    Each row of `labels` holds the label bytes of one image.
+    """
     labels = np.asarray(labels, np.uint8)
     pixels = np.random.RandomState(seed).randint(0, 256, (len(labels), 3 * 32 * 32), dtype=np.uint8)
     return np.hstack([labels, pixels]).tobytes()
 
 
 def write_cifar10(folder):
-    """Write the six files; file i has the labels i, i + 1, ..."""
+    """Write the six CIFAR-10 files. File i has the labels i, i + 1, ..."""
     folder.mkdir(parents=True, exist_ok=True)
     for i, name in enumerate([f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]):
         (folder / name).write_bytes(make_records([[i + j] for j in range(COUNT)], seed=i))
@@ -44,7 +47,7 @@ def write_cifar10(folder):
 
 
 def message(*args, **kwargs):
-    """Return the one line with which `load_images` refuses."""
+    """Return the one-line message of the InputError from `load_images`."""
     with pytest.raises(InputError) as caught:
         datasets.load_images(*args, **kwargs)
     assert "\n" not in str(caught.value)
@@ -244,6 +247,6 @@ def test_real_cifar10(cifar10_dir):
             counts = [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(3)]
             mean = [np.average(values, weights=count) for count in counts]
             std = [np.sqrt(np.average((values - m) ** 2, weights=count)) for m, count in zip(mean, counts)]
-            # A JPEG re-encoding of the set, with slightly lower contrast, is accepted too.
+            # The tolerances also accept a JPEG re-encoding of the set, which has slightly lower contrast.
             np.testing.assert_allclose(mean, data_set.mean, atol=1e-3)
             np.testing.assert_allclose(std, data_set.std, atol=3e-3)

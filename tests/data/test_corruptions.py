@@ -1,4 +1,4 @@
-"""Corruptions against closed forms, second implementations, and properties that must hold."""
+"""Tests for corruptions against closed forms, second implementations and required properties."""
 
 import colorsys
 import io
@@ -15,7 +15,7 @@ CASES = [(name, strength) for name in CORRUPTIONS for strength in STRENGTHS]
 
 
 def random_images(count=6, height=32, width=32):
-    """Return random images, the first one with white and black pixels."""
+    """Return random images. The first image has white and black pixels."""
     images = np.random.default_rng(3).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
     images[0, 0, :3] = [[0, 0, 0], [255, 255, 255], [1, 0, 0]]
     return images
@@ -67,11 +67,11 @@ def test_seed_and_number_draw_what_is_random(name):
 def test_noise_has_the_standard_deviation_claimed(strength):
     grey = np.full((100, 32, 32, 3), 128, np.uint8)
     noise = corrupt(grey, "noise", strength).astype(float) - 128
-    expected = np.hypot(255 * (0.04, 0.06, 0.08, 0.09, 0.10)[strength - 1], 12**-0.5)  # and that of rounding
+    expected = np.hypot(255 * (0.04, 0.06, 0.08, 0.09, 0.10)[strength - 1], 12**-0.5)  # adds the deviation of rounding
     assert noise.std() == pytest.approx(expected, rel=0.01)
     assert abs(noise.mean()) < 5 * expected / noise.size**0.5
-    assert abs(np.corrcoef(noise[..., 0].ravel(), noise[..., 1].ravel())[0, 1]) < 0.02  # each channel its own
-    assert abs((noise**4).mean() / noise.var() ** 2 - 3) < 0.1  # normal, not uniform
+    assert abs(np.corrcoef(noise[..., 0].ravel(), noise[..., 1].ravel())[0, 1]) < 0.02  # channels are independent
+    assert abs((noise**4).mean() / noise.var() ** 2 - 3) < 0.1  # a normal distribution has kurtosis 3
 
 
 @pytest.mark.parametrize("strength", STRENGTHS)
@@ -84,7 +84,7 @@ def test_impulses_are_as_many_as_claimed(strength):
 
 
 def separable_blur(images, sigma):
-    """Blur by two passes of a plain sum, with the edge pixels repeated."""
+    """Blur with one weighted sum per axis. Edge pixels are repeated."""
     radius = int(4 * sigma + 0.5)
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     blurred = images.astype(float)
@@ -140,7 +140,8 @@ def test_contrast_keeps_the_mean_of_each_channel(strength, digits):
 def box(target, source):
     """Return the weights (target, source) of a box filter.
 
-    A target pixel has the mean of the source pixels whose centres it covers, or the nearest one if it covers none.
+    A target pixel is the mean of the source pixels with covered centres.
+    A target pixel that covers no centre takes the nearest source pixel.
     """
     centres, reach = (np.arange(target) + 0.5) * source / target, max(source / target, 1) / 2
     covered = abs(np.arange(source) + 0.5 - centres[:, None]) < reach
@@ -153,7 +154,7 @@ def test_pixelate_is_means_and_repetition(strength):
     sides = ((30, 38), (28, 36), (27, 34), (24, 30), (20, 26))[strength - 1]
     down, across = (box(full, small) @ box(small, full) for full, small in zip((32, 40), sides))
     expected = np.einsum("ij,njkc,lk->nilc", down, images, across)
-    assert abs(corrupt(images, "pixelate", strength) - expected).max() <= 1  # Pillow rounds after each direction
+    assert abs(corrupt(images, "pixelate", strength) - expected).max() <= 1  # Pillow rounds after each axis
 
 
 def test_names_as_a_flag_gives_them():

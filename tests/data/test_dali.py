@@ -1,4 +1,4 @@
-"""DALI's batches: they fulfil the contract of a loader for any epoch, and consist of real crops."""
+"""Tests for the DALI loader: the loader contract holds for any epoch, and batches consist of real crops."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ needs_dali = pytest.mark.usefixtures("dali")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Records of images of noise, each with its own class."""
+    """Return a folder with records of noise images. Each image has its own class."""
     path, rng = tmp_path_factory.mktemp("records"), np.random.default_rng(0)
     sets = {
         split: ImageSet(rng.integers(0, 256, (count, 9, 7, 3), np.uint8), np.arange(count, dtype=np.int32), CLASSES)
@@ -64,7 +64,7 @@ def assert_equal(batches, others):
 
 
 def message(call, *args, **kwargs):
-    """Return the one line with which a call refuses."""
+    """Return the one-line message of the InputError from a call."""
     with pytest.raises(InputError) as caught:
         call(*args, **kwargs)
     assert "\n" not in str(caught.value)
@@ -91,7 +91,10 @@ def test_validation_gives_every_sample_once_as_the_array_loader_does(folder, bat
 
 
 def crops(image):
-    """Return every pad-4 crop of an image, plain and mirrored, normalised: (2, 9, 9, C, H, W)."""
+    """Return every normalised pad-4 crop of an image as an array of shape (2, 9, 9, C, H, W).
+
+    The first axis separates plain from mirrored crops.
+    """
     height, width, _ = image.shape
     padded = np.pad(image, ((4, 4), (4, 4), (0, 0)))
     cut = np.array(
@@ -119,7 +122,10 @@ def test_a_training_epoch_is_a_permutation_of_real_crops(folder, flip):
 
 @needs_dali
 def test_the_order_is_drawn_from_the_whole_set(folder):
-    """A reader that shuffles a window of the file would give its first samples early in every epoch."""
+    """Each epoch shuffles the whole set.
+
+    A reader that shuffles only a window of the file would give the first samples of the file early in every epoch.
+    """
     loader = train_loader(folder)
     orders = [np.concatenate([labels for _, labels in loader.epoch(number)]) for number in range(8)]
     assert len(set(map(tuple, orders))) == 8
@@ -157,7 +163,7 @@ def test_the_rest_of_the_transform_follows_dalis_part(folder):
             assert found[1].shape == (10, 103)
 
 
-# Refusals
+# Errors
 
 
 @pytest.mark.parametrize(
@@ -236,7 +242,10 @@ def test_one_of_several_processes_is_refused(folder):
 
 @needs_dali
 def test_on_a_gpu_images_are_made_there(folder, monkeypatch):
-    """What can be tested of that pipeline without a GPU."""
+    """The GPU pipeline outputs images on the GPU and labels on the CPU.
+
+    Without a GPU, only the devices of the output nodes can be tested.
+    """
     outputs = []
     monkeypatch.setattr("nvidia.dali.Pipeline.set_outputs", lambda self, *nodes: outputs.extend(nodes))
     DaliLoader(locate(folder), CROPS, 10, 1, device=mx.gpu(0))._pipeline(0)
@@ -250,7 +259,7 @@ def test_a_gpu_that_dali_cannot_use_is_one_line(folder):
     assert "noise_train.rec: DALI cannot make batches of it (" in message(next, loader.epoch(0))
 
 
-# A run
+# Training
 
 
 @needs_dali

@@ -1,4 +1,4 @@
-"""The table of data sets: what is known of each set, and what is refused."""
+"""Tests for the table of data sets: the facts of each set, and the errors for invalid arguments."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from resattnet.system.errors import InputError
 
 
 def message(*args, **kwargs):
-    """Return the one line with which `load_images` refuses."""
+    """Return the one-line message of the InputError from `load_images`."""
     with pytest.raises(InputError) as caught:
         datasets.load_images(*args, **kwargs)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The embedded handwritten digits."""
+"""Tests for the embedded handwritten digits."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Downloads from a local server that fails in many ways, and archives that are damaged or hostile."""
+"""Tests for downloads from a local server that fails in many ways, and for damaged or hostile archives."""
 
 import hashlib
 import http.server
@@ -23,7 +23,7 @@ MD5 = hashlib.md5(DATA).hexdigest()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves `server.data` by the settings of `Server`, and notes the range of each request."""
+    """Serve `server.data` according to the attributes of `Server`, and record the Range header of each request."""
 
     def do_GET(self):
         server = self.server
@@ -54,7 +54,7 @@ class Server(http.server.HTTPServer):
     data, status, ranges, range_error, tells_length, cut, pause = DATA, 200, True, 0, True, None, 0
 
     def handle_error(self, request, client_address):
-        pass  # a client that left, as some tests do
+        pass  # some tests close the connection early
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def leave_part(path, data):
 
 
 def refusal(*args, **kwargs):
-    """Return the one line with which `fetch` refuses."""
+    """Return the one-line message of the InputError from `fetch`."""
     with pytest.raises(InputError) as caught:
         downloads.fetch(*args, **kwargs)
     assert "\n" not in str(caught.value)
@@ -98,7 +98,7 @@ def assert_only(path, *names):
     assert sorted(os.listdir(os.path.dirname(path))) == sorted(names)
 
 
-# What is fetched
+# Successful downloads
 
 
 @pytest.mark.parametrize("digests", [{"sha256": SHA256}, {"md5": MD5}, {"sha256": SHA256.upper(), "md5": MD5}, {}])
@@ -153,7 +153,7 @@ def test_server_that_gives_another_range(server, path):
 def test_server_that_refuses_the_range(server, path):
     server.data = DATA[:1000]
     leave_part(path, b"x" * 2000)
-    # 416, then the whole file, which is not of the length expected.
+    # The server answers the range with 416, then sends the whole file, which has the wrong length.
     assert "the server has 1,000 bytes, expected 3,145,728" in refusal(server.url, path, len(DATA), SHA256)
     leave = path + ".other"
     os.makedirs(os.path.dirname(leave), exist_ok=True)
@@ -170,7 +170,7 @@ def test_cut_connections_are_taken_up(server, path):
     assert read(path) == DATA and server.asked == [None, "bytes=1048576-", "bytes=2097152-"]
 
 
-# What is refused
+# Failed downloads
 
 
 def test_cut_for_good_keeps_the_part(server, path):
@@ -248,7 +248,7 @@ def test_destination_that_is_no_folder(server, tmp_path):
 
 @pytest.fixture
 def full_disk():
-    """Limit files to 1.5 MB."""
+    """Limit the size of each file to 1.5 MiB."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 19, before[1]))
     yield
@@ -261,7 +261,7 @@ def test_full_disk(server, path, full_disk):
     assert read(path + ".part") == DATA[: 3 << 19]
 
 
-# Several at once
+# Concurrent downloads
 
 
 def test_processes_fetch_the_same_file_once(server, path):
@@ -298,7 +298,7 @@ def test_threads_that_all_fail_leave_nothing(server, path):
 
 
 def make_archive(path, *members):
-    """Write a tar.gz of (name, type, content or link target)."""
+    """Write a tar.gz file. Each member is a tuple (name, type, content or link target)."""
     with tarfile.open(str(path), "w:gz") as tar:
         for name, kind, content in members:
             info = tarfile.TarInfo(name)

@@ -1,4 +1,4 @@
-"""Facts of data sets, and fingerprints."""
+"""Tests for data set facts and fingerprints."""
 
 import dataclasses
 import json
@@ -92,7 +92,7 @@ def test_a_fingerprint_of_cifar_takes_little_time():
         begin = time.process_time()
         fingerprint(image_set)
         times.append(time.process_time() - begin)
-    assert min(times) < 1.5  # 0.2 s with SHA instructions; a CPU without them takes three times as long
+    assert min(times) < 1.5  # 0.2 s with SHA instructions, three times as long without SHA instructions
 
 
 def test_facts_need_no_mxnet():

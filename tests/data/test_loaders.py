@@ -1,4 +1,4 @@
-"""Loaders: the same batches with any number of workers and processes, and every sample counted."""
+"""Tests for loaders: any number of workers and processes gives the same batches, and every sample is counted."""
 
 import itertools
 import multiprocessing
@@ -23,7 +23,7 @@ TRANSFORM = Transform((0.5,) * 3, (0.25,) * 3, 103, pad=1, flip=True, alpha=1.0,
 
 @pytest.fixture(scope="module")
 def image_set():
-    """103 images, each with its own colour and class."""
+    """Return 103 images. Each image has its own colour and class."""
     images = np.arange(103, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 4, 4, 3), np.uint8)
     return ImageSet(images, np.arange(103, dtype=np.int32), tuple(map(str, range(103))))
 
@@ -68,11 +68,11 @@ def test_a_batch_larger_than_the_data_set_is_refused(image_set):
         ArrayLoader(image_set, TRANSFORM, 200, shuffle_seed=1)
 
 
-# Several processes
+# Multiple processes
 
 
 def shards(image_set, size, workers=0, batch_size=10, shuffle_seed=1):
-    """Return the loader of each process of `size`."""
+    """Return the loaders of `size` processes, one for each process."""
     return [
         ArrayLoader(image_set, TRANSFORM, batch_size, shuffle_seed, workers, World(rank, size)) for rank in range(size)
     ]
@@ -105,7 +105,7 @@ def test_shards_of_a_shuffled_epoch_are_disjoint_and_drawn_again_in_each(image_s
         ranks = [np.concatenate([labels for _, labels in epoch(loader, number)]) for loader in loaders]
         orders.append(np.concatenate(ranks))
         assert len(orders[-1]) == len(set(orders[-1])) == 103 // (10 * size) * 10 * size
-        # Each global batch is a piece of the one permutation.
+        # All processes must slice the same permutation.
         permutation, steps = np.random.default_rng((1, number)).permutation(103), 103 // (10 * size)
         for step in range(steps):
             piece = np.concatenate([labels[10 * step : 10 * step + 10] for labels in ranks])
@@ -125,7 +125,10 @@ def test_shards_of_validation_have_each_sample_once(image_set, size, workers):
 
 
 def test_a_process_alone_has_the_batches_that_earlier_versions_made(image_set):
-    """The order of an epoch and the stream of a batch are part of the meaning of a seed."""
+    """A single process gives the same batches as earlier versions.
+
+    A seed determines the order of each epoch and the random stream of each batch.
+    """
     for loader in (ArrayLoader(image_set, TRANSFORM, 10, 1), ArrayLoader(image_set, TRANSFORM, 10, 1, world=ALONE)):
         for number in (0, 3):
             order = np.random.default_rng((1, number)).permutation(103)
@@ -173,7 +176,7 @@ def test_epochs_may_be_left_and_may_overlap(image_set, workers):
 
 
 def start_workers(image_set, count):
-    """Return a loader with workers, and their processes in order."""
+    """Return a loader with `count` workers, and the worker processes in order."""
     before = set(multiprocessing.active_children())
     loader = ArrayLoader(image_set, TRANSFORM, 10, shuffle_seed=1, workers=count)
     return loader, sorted(set(multiprocessing.active_children()) - before, key=lambda process: process.name)
@@ -186,7 +189,7 @@ def start_workers(image_set, count):
 )
 def test_a_worker_that_dies_is_named_within_seconds(image_set, seen, end, how):
     loader, processes = start_workers(image_set, 2)
-    epoch(loader, 1)  # the workers are up now, and wait
+    epoch(loader, 1)  # ensures that the workers have started and are idle
     batches = loader.epoch(0)
     list(itertools.islice(batches, seen))
     os.kill(processes[1].pid, end)
@@ -200,20 +203,20 @@ def test_a_worker_that_dies_is_named_within_seconds(image_set, seen, end, how):
 
 
 class Large:
-    """A transform whose batches do not fit into a pipe."""
+    """Transform whose batches do not fit into a pipe."""
 
     def __call__(self, images, labels, epoch, batch):
         return np.zeros(32 << 20, np.float32), labels
 
 
 def test_a_worker_that_dies_in_the_middle_of_a_batch_is_named(image_set):
-    """The rest of a batch that was sent in part is not waited for."""
+    """The loader does not wait for the rest of a partly sent batch."""
     before = set(multiprocessing.active_children())
     loader = ArrayLoader(image_set, Large(), 10, shuffle_seed=1, workers=1)
     (process,) = set(multiprocessing.active_children()) - before
     batches = loader.epoch(0)
     next(batches)
-    time.sleep(1)  # the second batch fills the pipe, and waits for its reader
+    time.sleep(1)  # lets the second batch fill the pipe and wait for the reader
     os.kill(process.pid, signal.SIGKILL)
     with pytest.raises(InputError, match="loader worker 1 of 1 .* was killed"):
         list(batches)
@@ -258,7 +261,7 @@ def test_workers_end_with_their_loader(image_set):
 
 
 class Wrong:
-    """A transform that raises an error for batch 3."""
+    """Transform that raises an error for batch 3."""
 
     def __init__(self, error):
         self._error = error
@@ -298,12 +301,12 @@ def test_workers_end_when_the_training_process_is_killed():
     with subprocess.Popen([sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"ready\n"
         process.kill()
-        # The workers have inherited the pipe: it closes when the last of them ends.
+        # The workers inherit the pipe, so the pipe closes when the last worker ends.
         assert process.communicate(timeout=20)[0] == b""
 
 
 def resident(pid):
-    """Return the megabytes of a process in memory."""
+    """Return the resident memory of a process in MiB."""
     with open(f"/proc/{pid}/statm") as stream:
         return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
@@ -322,5 +325,5 @@ def test_fifty_epochs_leak_nothing(workers):
         for _ in loader.epoch(number):
             pass
         sizes.append([resident(pid) for pid in pids])
-    # An epoch is 3.75 MB of images: a fiftieth of it kept each time would show.
+    # An epoch has 3.75 MiB of images. A leak of about 1/48 of an epoch per epoch would exceed the limit.
     assert max(last - fifth for fifth, last in zip(sizes[4], sizes[-1])) < 3.5, (sizes[4], sizes[-1])

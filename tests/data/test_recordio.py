@@ -1,4 +1,4 @@
-"""Records of image sets: written whole or not at all, read back exactly, and refused if damaged."""
+"""Tests for RecordIO files of image sets: all-or-nothing writes, exact reads and errors for damaged files."""
 
 import dataclasses
 import io
@@ -58,7 +58,7 @@ def assert_same(found, written):
 
 
 def message(call, *args, **kwargs):
-    """Return the one line with which a call refuses."""
+    """Return the one-line message of the InputError from a call."""
     with pytest.raises(InputError) as caught:
         call(*args, **kwargs)
     assert "\n" not in str(caught.value)
@@ -100,7 +100,7 @@ def test_one_even_colour_has_a_deviation_to_divide_by():
 
 
 def assert_same_batches(name, data_dir, folder, count=None):
-    """Assert that records give the images of the set's own files, and the same first `count` batches."""
+    """Assert that records and the original files give the same images and the same first `count` batches."""
     facts, sets, loaders = datasets.describe_data(name), [], []
     described = datasets.describe_data(name, folder, "rec")
     assert dataclasses.replace(described, fingerprint=None) == facts
@@ -163,7 +163,7 @@ def test_an_interrupted_writing_leaves_what_was_there(tmp_path, monkeypatch, ove
 
 @pytest.mark.parametrize("renamed", range(5))
 def test_old_and_new_never_pass_for_one_set(tmp_path, monkeypatch, renamed):
-    """If writing stops between two renames, there is no set, and the message says how to make one."""
+    """If writing stops between two renames, no set can be loaded, and the error message says how to make one."""
     write(tmp_path)
     replace, done = os.replace, []
 
@@ -205,13 +205,13 @@ def test_a_full_disk_is_one_line(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_script_leaves_nothing(tmp_path, number):
-    for _ in range(5):  # on a busy machine we may come too late
+    for _ in range(5):  # on a busy machine the script may finish before the signal
         process = subprocess.Popen(
             [sys.executable, os.path.join(ROOT, "scripts", "make_records.py"), "--dataset", "digits"],
             cwd=str(tmp_path),
             stderr=subprocess.PIPE,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )  # a shell's background jobs ignore it
+        )  # background jobs of a shell ignore SIGINT
         while process.poll() is None and not list(tmp_path.glob("data/.digits_records-*/*.rec")):
             time.sleep(0.001)
         process.send_signal(number)
@@ -235,13 +235,16 @@ def whole(tmp_path_factory):
 
 @pytest.fixture
 def folder(whole, tmp_path):
-    """A copy of a whole set, to damage."""
+    """Return a copy of an undamaged set, which a test can damage."""
     shutil.copytree(str(whole), str(tmp_path / "set"))
     return tmp_path / "set"
 
 
 def describe_again(folder):
-    """Make the description fit the length of the damaged training records, so that later checks find the damage."""
+    """Set the length in the description to the length of the damaged training records.
+
+    The length check then passes, so that later checks find the damage.
+    """
     path = folder / "small_records.json"
     known = json.loads(path.read_text())
     known["splits"]["train"]["bytes"] = os.path.getsize(str(folder / "small_train.rec"))
@@ -249,7 +252,7 @@ def describe_again(folder):
 
 
 def rewrite(folder, change):
-    """Replace each training record by what `change(number, header, png)` returns."""
+    """Replace each training record with the result of `change(number, header, png)`."""
     path, index = str(folder / "small_train.rec"), str(folder / "small_train.idx")
     reader = mx.recordio.MXIndexedRecordIO(index, path, "r")
     items = [change(number, *mx.recordio.unpack(reader.read_idx(number))) for number in reader.keys]
@@ -414,7 +417,7 @@ def save(path, image, **kwargs):
 
 
 def write_images(folder, split="train", per_class=3, classes=CLASSES, shape=(6, 5, 3)):
-    """Write PNG files with label and number in the first pixel of each."""
+    """Write PNG files. The first pixel of each file stores the label and the number."""
     for label, name in enumerate(classes):
         for number in range(per_class):
             image = image_set(1, 10 * label + number, shape).images[0].copy()
@@ -425,7 +428,7 @@ def write_images(folder, split="train", per_class=3, classes=CLASSES, shape=(6, 
 
 @pytest.fixture
 def images(tmp_path):
-    """A folder of images with `train` and `test`, and with files that are not images."""
+    """Return an image folder with `train` and `test` folders, and with files that are not images."""
     folder = write_images(write_images(tmp_path / "pets"), "test", per_class=2)
     (folder / "train" / "cat" / "notes.txt").write_text("not an image")
     (folder / "train" / "cat" / ".hidden.png").write_text("not an image")
@@ -435,7 +438,7 @@ def images(tmp_path):
 
 
 def seen(image_set):
-    """Check the labels, and return (label, number) from the first pixel of each image."""
+    """Check the labels, and return the (label, number) pairs from the first pixel of each image."""
     assert (image_set.images[:, 0, 0, 0] == image_set.labels).all()
     return {(label, number) for label, number, _ in image_set.images[:, 0, 0].tolist()}
 
@@ -471,9 +474,9 @@ def test_validation_folder_may_lack_a_class(images):
 def test_images_of_all_kinds_become_upright_squares(tmp_path):
     for split in ("train", "test"):
         write_images(tmp_path, split, classes=CLASSES[:2], shape=(40, 30, 3))
-    ramp = np.repeat(np.arange(0, 240, 4, dtype=np.uint8)[:, None], 30, axis=1)  # 60 high, dark at the top
+    ramp = np.repeat(np.arange(0, 240, 4, dtype=np.uint8)[:, None], 30, axis=1)  # 60 rows, dark at the top
     exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was held upright: turn it by 90 degrees
+    exif[0x0112] = 6  # camera held upright: the image needs a rotation by 90 degrees
     save(tmp_path / "train" / "dog" / "turned.jpg", np.rot90(ramp), exif=exif, quality=95)
     save(tmp_path / "train" / "dog" / "grey.gif", ramp)
     save(tmp_path / "train" / "dog" / "clear.PNG", np.dstack([ramp] * 4))
@@ -481,7 +484,8 @@ def test_images_of_all_kinds_become_upright_squares(tmp_path):
     assert sets["train"].images.shape == (9, 10, 10, 3) and sets["test"].images.shape == (6, 10, 10, 3)
     for name in ("turned.jpg", "grey.gif", "clear.PNG"):
         image = folders._read_resized(str(tmp_path / "train" / "dog" / name), 10).astype(int)
-        # The middle square is rows 15 to 45 of the ramp, 60 to 180, in ten steps; `clear` lies on white.
+        # The centre square has rows 15 to 45 of the ramp. The values rise from 60 to 180 in ten steps.
+        # `clear` is composited on white.
         steps = np.repeat(64 + 12 * np.arange(10)[:, None], 10, axis=1)
         np.testing.assert_allclose(image[..., 0], 255 - steps + steps**2 / 255 if "clear" in name else steps, atol=4)
 

@@ -1,4 +1,4 @@
-"""Augmentation against its definition, written out image by image."""
+"""Tests for augmentation against definitions that are written out image by image."""
 
 import numpy as np
 import pytest
@@ -112,7 +112,7 @@ def test_mixup_blends_images_and_labels_alike():
     images = np.random.default_rng(4).normal(size=(16, 1, 2, 2)).astype(np.float32)
     targets = np.eye(16, dtype=np.float32)
     mixed, labels = mixup(images.copy(), targets, 0.7, np.random.default_rng(5))
-    # With one class per image, the soft label says which images went in, and with which weight.
+    # Each image has its own class, so the soft label gives the source images and the weight of each.
     assert np.allclose(mixed, np.einsum("nk,kchw->nchw", labels, images), atol=1e-6)
     assert np.allclose(labels.sum(axis=1), 1)
     weights = {round(float(w), 5) for w in labels[labels > 0]}
@@ -193,7 +193,7 @@ def test_cutmix_pastes_one_box_and_blends_labels_by_its_area(count, size):
 
 
 def test_cutmix_weight_follows_beta_where_nothing_is_clipped():
-    """For boxes within the image, area and lambda agree to a pixel."""
+    """For boxes inside the image, the area agrees with lambda to within one pixel."""
     images = np.arange(2, dtype=np.float32)[:, None, None, None] + np.zeros((2, 1, 100, 100), np.float32)
     whole = 0
     for seed in range(200):

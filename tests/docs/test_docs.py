@@ -59,7 +59,16 @@ DOCUMENTED = {
 TRAINING_PAGE = "docs/training.md"
 # Flags that are read before the options are made.
 NO_OPTION = {"--params", "--resume", "--recipe", "--recipes", "--help"}
-OTHER_PROGRAMS = ("make", ".", "tensorboard", "find", "RESATTNET_KILLS=20", "python predict_onnx.py", "python -m pip")
+OTHER_PROGRAMS = (
+    "make",
+    ".",
+    "tensorboard",
+    "find",
+    "cp",
+    "RESATTNET_KILLS=20",
+    "python predict_onnx.py",
+    "python -m pip",
+)
 FLAGS_OF_OTHER_PROGRAMS = {"--logdir", "--samples_per_plugin"}
 
 

@@ -1,4 +1,4 @@
-"""The masks against the network that multiplied by them; Grad-CAM against finite differences; the sheet."""
+"""Test the masks against the network's logits, Grad-CAM against finite differences, and the sheet."""
 
 import json
 
@@ -21,7 +21,7 @@ from resattnet.reports import mask_figures
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 
-LEARNING = [  # how a module weights its trunk, and with what: its formula, and arguments of the network
+LEARNING = [  # (formula that weights the trunk of a module, network arguments)
     (lambda mask, trunk: (1 + mask) * trunk, dict(attention_learning="arl")),
     (lambda mask, trunk: mask * trunk, dict(attention_learning="nal")),
     (lambda mask, trunk: (1 + mask) * trunk, dict(attention="channel")),
@@ -32,7 +32,7 @@ LEARNING = [  # how a module weights its trunk, and with what: its formula, and 
 
 @pytest.fixture
 def small(monkeypatch):
-    """Networks of few channels."""
+    """Use networks with few channels."""
     for table in (spec.CIFAR_WIDTHS, spec.IMAGENET_WIDTHS):
         monkeypatch.setitem(table, "thin", spec.Widths(8, (8, 16, 24), 16))
 
@@ -45,7 +45,7 @@ def digits(count):
 @pytest.mark.parametrize("formula, variant", LEARNING, ids=[str(*variant.values()) for _, variant in LEARNING])
 @pytest.mark.parametrize("hybrid", [False, True])
 def test_the_masks_are_what_the_network_multiplied_by(formula, variant, hybrid, small):
-    """Each product, computed again by NumPy from mask and trunk, gives the network's logits in its rest."""
+    """NumPy's product of mask and trunk, passed through the remaining layers, gives the network's logits."""
     net = initialised(get_attention_cifar(10, 92, widths="thin", **variant))
     if hybrid:
         net.hybridize(static_alloc=True, static_shape=True)
@@ -67,11 +67,11 @@ def test_the_masks_are_what_the_network_multiplied_by(formula, variant, hybrid, 
             np.testing.assert_allclose((attention.mask**2).sum(axis=1), 1, rtol=1e-3)
         else:
             assert attention.mask.min() >= 0
-    np.testing.assert_array_equal(net(mx.nd.array(x)).asnumpy(), expected)  # it is left as it was
+    np.testing.assert_array_equal(net(mx.nd.array(x)).asnumpy(), expected)  # soft_masks leaves the network unchanged
 
 
 def test_another_mask_would_not_do(small):
-    """The test above can fail: with the masks of another image the logits are others."""
+    """The masks of another image give different logits, so the test above can fail."""
     net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(2)
     attention = masks.soft_masks(net, x)[-1]
     layers, index = list(net.features), int(masks.soft_masks(net, x)[-1].name.split(".")[1])
@@ -90,7 +90,7 @@ def test_hybridised_or_not_and_in_any_batch(hybrid, small, monkeypatch):
         net.hybridize(static_alloc=True, static_shape=True)
         net(mx.nd.array(x))
     monkeypatch.setattr(masks, "BATCH_SIZE", 2)
-    with mx.autograd.record():  # inference all the same
+    with mx.autograd.record():  # soft_masks still runs inference
         again = masks.soft_masks(net, x)
     for one, other in zip(plain, again):
         assert one[:3] == other[:3]
@@ -127,7 +127,7 @@ def test_a_network_without_masks_is_refused(small):
 
 
 def rest_of(net, features):
-    """Logits from the last stage's features."""
+    """Return the logits computed from the features of the last stage."""
     y = mx.nd.array(features)
     for layer in list(net.features)[masks.attention_modules(net)[-1].index + 1 :]:
         y = layer(y)
@@ -136,7 +136,7 @@ def rest_of(net, features):
 
 @pytest.mark.parametrize("labels", [None, np.array([3, 0])])
 def test_grad_cam_against_finite_differences(labels, small):
-    """A channel's weight is what its logit gains, for each point, when all its points rise together."""
+    """A channel's weight is the gain of the logit per point when all points of the channel increase together."""
     net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(2)
     features, gradients = masks.cam_gradients(net, x, labels)
     logits = rest_of(net, features)
@@ -177,7 +177,7 @@ def shown(axis):
 
 @pytest.mark.parametrize("channels", [None, (5, 0)])
 def test_the_sheet_shows_the_masks(channels, small):
-    """Every panel is the map that it should be; a module's before and after are of one scale."""
+    """Each panel shows the expected map. The maps before and after a module share one scale."""
     net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(2)
     found, cams = masks.soft_masks(net, x), masks.grad_cam(net, x)
     pixels = datasets.load_images("digits", None, "test").images
@@ -200,7 +200,7 @@ def test_the_sheet_shows_the_masks(channels, small):
             column = panels[lines * (2 + 3 * number + offset) :][:lines]
             maps = maps.mean(axis=1, keepdims=True) if channels is None else maps[:, list(channels)]
             for axis, expected in zip(column, maps.reshape((-1,) + maps.shape[2:])):
-                assert shown(axis).shape == (120, 160)  # of the picture's proportions
+                assert shown(axis).shape == (120, 160)  # the picture's aspect ratio
                 np.testing.assert_allclose(shown(axis), mask_figures.upsample(expected, 120, 160))
         scales = [panels[lines * (2 + 3 * number + offset)].get_images()[0].get_clim() for offset in (1, 2)]
         assert scales[0] == scales[1]
@@ -208,7 +208,7 @@ def test_the_sheet_shows_the_masks(channels, small):
 
 
 def test_upsampling_keeps_a_place():
-    """A map of one bright point is brightest there in the image, and a constant stays one."""
+    """A single bright point keeps its position in the image, and a constant map stays constant."""
     point = np.zeros((8, 4), np.float32)
     point[6, 1] = 1
     row, column = np.unravel_index(mask_figures.upsample(point, 80, 100).argmax(), (80, 100))
@@ -252,7 +252,7 @@ def test_the_script_writes_a_sheet(tmp_path):
 
 
 def test_the_script_puts_the_sheets_on_a_board(tmp_path):
-    """As of their run, at their epoch; a picture of each module, no two alike."""
+    """The board shows the run and the epoch of the file. Each module has one picture, and no two pictures are equal."""
     path = save_net(tmp_path)
     with open(path.replace(".params", ".json")) as handle:
         description = json.load(handle)

@@ -1,4 +1,4 @@
-"""Measures against counting by hand; every sample once, whatever batch and devices divide."""
+"""Test metrics against manual counts, and that each sample counts once for any batch size and device count."""
 
 import math
 
@@ -41,7 +41,7 @@ def test_measure_against_a_loop():
 def test_each_sample_against_a_loop():
     rng = np.random.default_rng(1)
     logits, labels = 5 * rng.normal(size=(60, 7)).astype(np.float32), rng.integers(0, 7, 60)
-    logits[:2], labels[:2] = [0, 3, 3, 0, 0, 0, 0], 2  # equal ones
+    logits[:2], labels[:2] = [0, 3, 3, 0, 0, 0, 0], 2  # ties
     samples = Evaluation(logits, labels)
     losses = []
     for index, (row, label) in enumerate(zip(logits.astype(float), labels)):
@@ -70,7 +70,7 @@ def test_fewer_than_five_classes_and_a_class_without_samples():
 
 
 class Fingerprint(mx.gluon.HybridBlock):
-    """Answers with the image's own number, so that a lost, doubled or swapped sample shows."""
+    """Block that outputs the image's number, which reveals a lost, duplicated or swapped sample."""
 
     def hybrid_forward(self, F, x):
         return F.one_hot(F.round(x.max(axis=(1, 2, 3)) * 255), 23)
@@ -106,7 +106,7 @@ def test_mean_of_probabilities():
 
 
 class Corner(mx.gluon.HybridBlock):
-    """Answers with the first column of the image."""
+    """Block that outputs the first column of the image."""
 
     def hybrid_forward(self, F, x):
         return F.slice_axis(x, axis=3, begin=0, end=1).reshape((0, -1))
@@ -139,7 +139,7 @@ def test_mirrored_images_are_measured_beside_the_plain_ones(tmp_path):
     net, path = get_attention_cifar(3, 56, "thin"), str(tmp_path / "net.params")
     net.initialize()
     images = (sets["test"].images.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.25
-    net.output.weight.set_data(net.output.weight.data() / abs(net(mx.nd.array(images))).max())  # logits of up to 1
+    net.output.weight.set_data(net.output.weight.data() / abs(net(mx.nd.array(images))).max())  # logits up to 1
     parameters.save_parameters(
         net,
         path,
@@ -166,7 +166,7 @@ def test_mirrored_images_are_measured_beside_the_plain_ones(tmp_path):
 
 
 def with_confusion(confusion):
-    """An evaluation of as many samples of each true and predicted class as a matrix says."""
+    """Return an evaluation whose samples have the confusion matrix `confusion`."""
     true, predicted = (np.repeat(axis.ravel(), confusion.ravel()) for axis in np.indices(confusion.shape))
     return Evaluation(np.eye(len(confusion))[predicted], true)
 
@@ -180,7 +180,7 @@ def test_mistakes_by_falling_number():
 
 
 def test_figures_are_computed_once():
-    """Also those that others are computed from."""
+    """Each metric is computed once, including the metrics that other metrics use."""
     calls = []
 
     class Counted(np.ndarray):
@@ -197,7 +197,7 @@ def test_figures_are_computed_once():
 def test_calibration_error_against_a_loop():
     rng = np.random.default_rng(3)
     shares = rng.dirichlet(np.ones(4), 500).max(axis=1)
-    shares[:15], right = np.arange(1, 16) / 15, rng.random(500) < 0.6  # each upper edge belongs to its bin
+    shares[:15], right = np.arange(1, 16) / 15, rng.random(500) < 0.6  # a bin includes its upper edge
     result, error = compute_reliability(shares, right), 0
     for place in range(15):
         rows = [row for row in range(500) if place / 15 < shares[row] <= (place + 1) / 15]
@@ -212,7 +212,7 @@ def test_calibration_error_against_a_loop():
 
 def test_calibration_error_in_closed_form():
     by_hand = compute_reliability(np.array([0.5, 0.5, 0.9, 0.9]), np.array([True, False, True, True]))
-    assert by_hand.error == pytest.approx(0.05)  # half of them 0.1 too modest, the others right as often as they say
+    assert by_hand.error == pytest.approx(0.05)  # half are underconfident by 0.1, the others calibrated
     shares = np.repeat([0.1, 0.3, 0.55, 0.8, 1.0], 20)
     calibrated = np.concatenate([np.arange(20) < round(20 * share) for share in (0.1, 0.3, 0.55, 0.8, 1.0)])
     assert compute_reliability(shares, calibrated).error == pytest.approx(0, abs=1e-12)

@@ -1,4 +1,4 @@
-"""Parameter files whose description holds the data facts: nothing else is needed to use them."""
+"""Test that a parameter file whose description holds the data facts is usable without other files."""
 
 import json
 import os
@@ -30,13 +30,13 @@ FACTS = {
 
 @pytest.fixture
 def pets(tmp_path, monkeypatch):
-    """A parameter file of a data set of records that is not here."""
+    """Return a parameter file for a RecordIO data set whose folder does not exist."""
     monkeypatch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
     return save_net(tmp_path, classes=3, dataset="pets", data_format="rec", data_dir=str(tmp_path / "gone"), data=FACTS)
 
 
 def change(path, **changes):
-    """Change the description beside a parameter file."""
+    """Update the description of a parameter file."""
     path = os.path.splitext(path)[0] + ".json"
     with open(path) as handle:
         description = json.load(handle)
@@ -71,7 +71,7 @@ def test_names_of_ones_own_beside_the_facts(pets, tmp_path):
 
 
 def test_an_evaluation_normalises_by_the_facts_of_the_file(pets, tmp_path):
-    """The records have another mean than the network was trained with."""
+    """Evaluation uses the mean of the training data in the file, although the RecordIO files have another mean."""
     test_set = write_pets(tmp_path / "gone", mean=(0.1, 0.1, 0.1))
     result = evaluate_file(pets, TestOptions(num_gpus=0, flip=True))
     assert result.evaluation.logits == pytest.approx(Classifier.load(pets).logits(test_set.images), rel=1e-4, abs=1e-5)

@@ -1,4 +1,4 @@
-"""Predictions: every kind of image against NumPy, the test set as PNG against evaluation, what is written read back."""
+"""Test predictions: image kinds against NumPy, the test set as PNG against evaluation, and reading output back."""
 
 import csv
 import fcntl
@@ -36,7 +36,7 @@ OPACITY = np.roll(GREY, 5, axis=1)
 
 @pytest.fixture
 def small(monkeypatch):
-    """Networks of few channels."""
+    """Use networks with few channels."""
     monkeypatch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
 
 
@@ -47,7 +47,7 @@ def params(tmp_path, small):
 
 @pytest.fixture(scope="module")
 def thin(tmp_path_factory):
-    """A parameter file for the scripts, and images beside it."""
+    """Return a folder with a parameter file for the scripts and images."""
     folder = tmp_path_factory.mktemp("thin")
     save_net(folder)
     test_set = datasets.load_images("digits", None, "test")
@@ -56,7 +56,7 @@ def thin(tmp_path_factory):
     return folder
 
 
-# Kinds of images
+# Image kinds
 
 
 def on_white(colour, opacity):
@@ -82,8 +82,8 @@ def palette(transparency=None):
 
 PALETTE = np.arange(768).astype(np.uint8)[::-1].reshape(256, 3)[GREY]
 DEEP = (GREY.astype(np.uint16) * 257 + np.roll(GREY, 3) - 127).clip(0, 65535).astype(np.uint16)  # uses all 16 bits
-SUBTRACTED = np.dstack([COLOUR, OPACITY])  # as CMYK
-KINDS = {  # name: image, format, what its pixels are, how far Pillow's rounding may be
+SUBTRACTED = np.dstack([COLOUR, OPACITY])  # read as CMYK
+KINDS = {  # name: image, format, expected pixels, tolerance for Pillow's rounding
     "rgb": (Image.fromarray(COLOUR), "png", COLOUR, 0),
     "grey": (Image.fromarray(GREY), "png", grey(GREY), 0),
     "grey bmp": (Image.fromarray(GREY), "bmp", grey(GREY), 0),
@@ -120,7 +120,7 @@ def test_every_kind_of_image_comes_out_right(kind, tmp_path):
     image, ending, expected, tolerance = KINDS[kind]
     path = str(tmp_path / ("image." + ending))
     clear = {"transparency": image.info["transparency"]} if "transparency" in image.info else {}
-    if ending == "ppm":  # which older versions of Pillow read, but do not write
+    if ending == "ppm":  # older versions of Pillow read PPM but do not write it
         with open(path, "wb") as handle:
             handle.write(b"P5 %d %d 65535\n" % image.size + np.asarray(image).astype(">u2").tobytes())
     else:
@@ -176,7 +176,7 @@ def test_the_first_of_several_images_is_taken(tmp_path):
     assert np.asarray(read_image(str(tmp_path / "image.gif")))[3, 3].tolist() == [255, 0, 0]
 
 
-# Finding them
+# Finding images
 
 
 def test_a_folder_is_walked_in_order(tmp_path):
@@ -192,11 +192,11 @@ def test_a_folder_is_walked_in_order(tmp_path):
         find_images(["-"], [])
 
 
-# The network's answers
+# Predictions of the network
 
 
 def bilinear(pixels, side):
-    """Reduction as Pillow documents it, float: triangles as wide as the ratio, of weights that sum to one."""
+    """Downscale in float as Pillow documents: triangle filters as wide as the ratio, with weights that sum to 1."""
     for axis in (0, 1):
         size = pixels.shape[axis]
         ratio = max(size / side, 1)
@@ -301,7 +301,7 @@ def test_records_know_their_size(tmp_path, small):
     assert classifier.size == (20, 24) and classifier.pixels(np.zeros((90, 90, 3), np.uint8)).shape == (20, 24, 3)
     assert set(classifier.predict([sets["test"].images[0]])[0].classes) == {"cat", "dog", "owl"}
     description = tmp_path / "pets_records.json"
-    older = json.loads(description.read_text())  # earlier versions wrote no image size
+    older = json.loads(description.read_text())  # earlier versions did not write the image size
     del older["image_size"]
     description.write_text(json.dumps(older))
     assert Classifier.load(path, dataset="pets", data_format="rec").size == (20, 24)
@@ -317,11 +317,11 @@ def test_a_network_that_diverged_says_so(params):
         classifier.predict([COLOUR])
 
 
-# What is written
+# Output files
 
 
 def written(kind, top=2):
-    """Three predictions as `kind`, and their text."""
+    """Write three predictions as `kind`. Return the names, the predictions and the text."""
     names, classes = ["a,b.png", 'long "name".png', "\u00fc.png"], ("cat", "mouse", "owl")
     found = [
         Prediction(("cat", "owl"), (0, 2), (0.75, 0.125)),
@@ -428,7 +428,7 @@ def test_the_script_from_stdin_to_a_file(thin, tmp_path):
 
 
 def test_progress_is_for_terminals_and_many(thin):
-    """On a terminal stderr has a bar where there is more than a batch of images, else nothing."""
+    """On a terminal, stderr shows a progress bar for more than one batch of images and nothing otherwise."""
     for batch, shown in ((2, True), (64, False)):
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
@@ -447,7 +447,7 @@ def test_progress_is_for_terminals_and_many(thin):
         try:
             while True:
                 said += os.read(ours, 4096)
-        except OSError:  # its other end is closed, and all is read
+        except OSError:  # the other end is closed, and all output is read
             os.close(ours)
         assert done.returncode == 0 and len(done.stdout.splitlines()) == 5
         assert (b"predicting" in said) == shown

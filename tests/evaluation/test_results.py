@@ -1,4 +1,4 @@
-"""Results of parameter files: their figures by other computations, files that say what is printed, refusals."""
+"""Test results of parameter files: figures against other computations, files against printed output, and errors."""
 
 import json
 import os
@@ -30,7 +30,7 @@ CLASSES = ("ant", "bee", "crocodile", "dog")
 
 
 def save(path, images, **facts):
-    """A random network whose predictions on the images are of all classes, into a file."""
+    """Save a random network whose predictions on the images cover all classes."""
     classes = facts.pop("classes", 4)
     net = get_attention_cifar(classes, 56, "thin")
     net.initialize()
@@ -61,7 +61,11 @@ def write_noise(folder, seed, classes):
 
 
 class Home:
-    """Two networks of one set of noise, one of fewer classes, one of other images of the same name, one of digits."""
+    """Folder with five networks.
+
+    Two networks share one noise data set. One has fewer classes. One has other images under the same data set name.
+    One is for the digits.
+    """
 
     def __init__(self, folder):
         self.folder, self.test_set = folder, write_noise(folder / "data", 0, CLASSES)
@@ -84,7 +88,7 @@ class Home:
         return str(self.folder / name / "run" / "best.params")
 
     def shares(self, net, images=None):
-        """Probabilities by NumPy, of the net that was saved."""
+        """Compute the probabilities of the saved network in NumPy."""
         exponents = np.exp(net(mx.nd.array(self.images if images is None else images)).asnumpy().astype(float))
         return exponents / exponents.sum(axis=1, keepdims=True)
 
@@ -99,7 +103,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture
 def call(monkeypatch, capsys, home):
-    """The script, in this process: what it printed, and of a refusal the one line."""
+    """Run the script in this process. Return its output, or the one-line message of an error."""
 
     def run(*args, code=0):
         monkeypatch.setattr(sys, "argv", [SCRIPT] + [str(arg) for arg in args] + ["--num-gpus", "0"])
@@ -256,7 +260,7 @@ def test_other_graphs_of_several_files(home):
 
 
 def of_classes(count):
-    """A result of random logits of N classes; the last one is neither there nor predicted."""
+    """Return a result with random logits of `count` classes. The last class has no sample and no prediction."""
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(300, count)).astype(np.float32)
     logits[:, -1] -= 99
@@ -290,8 +294,8 @@ def test_a_network_of_nan_gives_json_without_it():
 
 
 def test_several_cpu_devices_measure_as_one(home, call, monkeypatch):
-    monkeypatch.setenv("MXNET_CPU_TEMP_COPY", "8")  # the script sets it where it is not set
-    args = "--params", home.path("a"), "--format", "json", "--batch-size", 7  # 40 images: the last batch is uneven
+    monkeypatch.setenv("MXNET_CPU_TEMP_COPY", "8")  # the script sets this variable if unset
+    args = "--params", home.path("a"), "--format", "json", "--batch-size", 7  # 40 images: the last batch is smaller
     one, three = (json.loads(call(*args, "--num-cpus", devices)) for devices in (1, 3))
     devices = open_model(home.path("a"), Testing(num_gpus=0, num_cpus=3)).devices
     assert devices == [mx.cpu(index) for index in range(3)]

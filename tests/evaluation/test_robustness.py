@@ -1,4 +1,4 @@
-"""Top-1 under corruptions against a loop, from a function, a parameter file and the script; the table."""
+"""Test top-1 under corruptions against a loop, for a function, a parameter file and the script, and the table."""
 
 import json
 
@@ -26,7 +26,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def linear():
-    """A linear classifier of the digits, by least squares: images to logits."""
+    """Return a least-squares linear classifier of the digits, which maps images to logits."""
     train_set = datasets.load_images("digits", None, "train")
 
     def features(images):
@@ -80,7 +80,7 @@ def test_the_table():
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """A parameter file for the digits: the features as initialised, and the output fitted to them."""
+    """Return a parameter file for the digits, with initial features and an output layer fitted to the features."""
     train_set, facts = datasets.load_images("digits", None, "train"), datasets.describe_data("digits")
     mx.random.seed(0)
     net, path = get_attention_cifar(10, 56, "thin"), str(tmp_path_factory.mktemp("net") / "net.params")

@@ -1,4 +1,4 @@
-"""Recipes: their rows, the options they stand for, their runs, and the results entered from the logs of these runs."""
+"""Test the recipes: their rows, their training options, their runs, and the results entered from the run logs."""
 
 import dataclasses
 import json
@@ -56,7 +56,8 @@ def test_each_row_has_what_it_needs():
         assert bool(recipe.ours) == bool(recipe.conditions)
 
 
-# The paper's tables 2 to 4 and its text, CIFAR-10 top-1 error in %, by depth.
+# Top-1 error in % by depth, as reported in the paper. The names without a data set are for CIFAR-10, from tables 2 to 4
+# and the text.
 PAPER = {
     "paper-%d": {56: 5.52, 92: 4.99, 128: 4.44, 164: 4.31, 236: 4.14, 452: 3.90},
     "paper-nal-%d": {56: 5.89, 92: 5.35, 128: 5.57, 164: 7.18},
@@ -76,7 +77,7 @@ PAPER = {
     "paper-resnet-noise50-%d": {164: 8.35},
     "paper-resnet-noise70-%d": {164: 17.21},
 }
-# The reference Gluon implementation's tricks table, by what each run had.
+# Top-1 error in % from the tricks table of the reference Gluon implementation, by the settings of each run.
 TRICKS = {
     "b128-lr2.0-w5": 4.3369,
     "b128-lr1.5-w5": 4.4071,
@@ -104,7 +105,7 @@ TRICKS = {
     "b64-lr0.8-w10-a1.0-e0.1": 3.5729,
     "b64-lr0.4-w10-a1.0-e0.1": 3.6558,
 }
-# Its plain and mixup runs, and those of the other ports, in error too.
+# Top-1 error in % of the plain and mixup runs of the reference Gluon implementation, and of the other ports.
 PORTS = {
     "gluon-56": 5.01,
     "gluon-92": 4.76,
@@ -135,18 +136,21 @@ def test_the_papers_figures():
 
 
 def test_the_tricks_are_the_25_of_their_table():
-    """Each figure is a share of the 9,984 or 10,048 images of whole batches; each name spells its own flags."""
+    """The tricks recipes are the 25 rows of the table.
+
+    Each accuracy is a fraction of the 9,984 or 10,048 images in whole batches. Each name spells its recipe's flags.
+    """
     rows = [by_name(name) for name in NAMES if name.startswith("tricks-")]
     assert {row.name: float(row.error) for row in rows} == {"tricks-" + name: error for name, error in TRICKS.items()}
     for row in rows:
         right = 1 - float(row.error) / 100
         assert any(abs(round(right * images) - right * images) < 1e-6 * images for images in (9984, 10048))
         options = recipes.read_options(row)
-        # BytePS divided the gradient of the whole batch by the 8 GPUs once more: g / 8 + wd w, times lr.
+        # BytePS divided the gradient g of the whole batch by the 8 GPUs again. The update was lr * (g / 8 + wd * w).
         named = f"tricks-b{options.batch_size}-lr{8 * options.lr}-w{options.warmup}"
         named += f"-a{options.alpha}" * options.mix_up + f"-e{options.epsilon:g}" * (options.epsilon > 0)
         assert row.name == named and options.accumulate == 8 and options.optimizer == "nag" and options.wd == 8 * 1e-4
-        # Its script ran an epoch more than it was told, and mixed in the first nine tenths of them.
+        # The reference script ran one epoch more than requested. It used mixup in the first nine tenths of the epochs.
         assert options.epochs == 201 and options.mixup_off_epochs == 20 * options.mix_up
 
 
@@ -168,7 +172,10 @@ def test_the_runs_of_the_ports():
 
 
 def test_the_papers_schedule_is_that_of_its_iterations():
-    """160,000 iterations, divided by ten at 64,000 and 96,000, of 781 whole batches of 64 in an epoch."""
+    """The schedule in epochs matches the paper's 160,000 iterations.
+
+    The learning rate is divided by 10 at iterations 64,000 and 96,000. An epoch has 781 whole batches of 64 images.
+    """
     for name in NAMES:
         if name.startswith("paper") and by_name(name).flags:
             options = recipes.read_options(by_name(name))
@@ -230,11 +237,11 @@ def test_flags_that_are_wrong(flags, message):
         recipes.read_options(recipes.Recipe("a", flags, "", "", ""))
 
 
-# ---- flags, listing, page ----
+# ---- flags, listing and page ----
 
 
 def parsed(*args):
-    """Return what the command `train` makes of its arguments."""
+    """Return the training options that the command `train` parses from its arguments."""
     options, state = train_command.read_options(commands.parse("train", args))
     assert state is None
     return options
@@ -329,7 +336,7 @@ OTHER = FEW._replace(name="other", flags="--dataset digits")
 
 @pytest.fixture
 def few(tmp_path, few_digits):
-    """Return the options of the reproduction of `FEW` and of its training."""
+    """Return the options for reproducing `FEW` and the options for training it."""
     places = dict(log_dir=str(tmp_path / "log"), model_dir=str(tmp_path / "models"))
     return (
         ReproductionOptions(recipes=write_table(tmp_path, OTHER, FEW), **places),
@@ -435,7 +442,11 @@ def test_a_row_that_was_edited_while_it_ran_keeps_what_was_edited(few, tmp_path)
 
 
 def test_what_does_not_decide_may_differ(few):
-    """The seed, which the conditions name, may differ unless the recipe gives it; so may defaults that are given."""
+    """Options that do not affect the recipe may differ from it.
+
+    The seed may differ unless the recipe sets it, because the conditions name the seed. A run may also set an option
+    explicitly to its default.
+    """
     options, training_options = few
     train(dataclasses.replace(training_options, seed=3, log_interval=7, save_period=1, lr=0.1))
     assert "seed 3" in results.save_result(FEW, options).conditions
@@ -568,7 +579,10 @@ def test_a_run_killed_before_its_first_state_begins_again(few):
 
 @pytest.fixture
 def tiny(tmp_path):
-    """Return a folder with records of 32 and 8 images of 8x8 pixels, and a recipe of eight epochs on them."""
+    """Return a folder with RecordIO files and a recipe that trains on them for 8 epochs.
+
+    The files hold 32 training images and 8 test images of 8x8 pixels.
+    """
     rng = np.random.default_rng(0)
     sets = {
         split: ImageSet(
@@ -583,7 +597,10 @@ def tiny(tmp_path):
 
 
 def begin(folder):
-    """Start the reproduction of `tiny`; return it and the process of its training once another epoch has ended."""
+    """Start the reproduction of `tiny` and wait until one more epoch has ended.
+
+    Return the process of the reproduction and the ID of its training process.
+    """
     log = folder / "log" / "csv" / "tiny.csv"
     before = log.read_text() if log.exists() else ""
     process = subprocess.Popen(
@@ -601,7 +618,7 @@ def begin(folder):
 
 
 def wait_for_end(pid):
-    """Wait until a process of another parent has ended."""
+    """Wait until a process that is not a child of this process has ended."""
     for _ in range(3000):
         try:
             with open(f"/proc/{pid}/stat") as handle:
@@ -616,7 +633,11 @@ def wait_for_end(pid):
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="the process of the training is found in /proc")
 def test_a_reproduction_stopped_and_killed_goes_on_to_its_end(tiny):
-    """Ctrl-C stops it, then SIGKILL of the reproduction alone, after which the training saves and leaves too."""
+    """A reproduction that is stopped and then killed can be resumed to its end.
+
+    Ctrl-C stops the first process. SIGKILL is sent to the second reproduction only. Its training process then saves
+    the state and exits too.
+    """
     process, _ = begin(tiny)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=200)

@@ -1,4 +1,4 @@
-"""Exports against their networks; a wrong export is caught and leaves no file; the stand-alone example runs."""
+"""Test exports against their networks, detection of wrong exports without a file left, and the docs example."""
 
 import json
 import logging
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.isa
 onnx = pytest.importorskip("onnx", reason="python -m pip install -e '.[onnx]'")
 onnxruntime = pytest.importorskip("onnxruntime", reason="python -m pip install -e '.[onnx]'")
 
-VARIANTS = [  # of the network's own arguments: a line each
+VARIANTS = [  # one set of network arguments per line
     dict(attention_learning="arl"),
     dict(attention_learning="nal"),
     dict(attention="channel"),
@@ -47,13 +47,13 @@ VARIANTS = [  # of the network's own arguments: a line each
 
 
 def digits(count):
-    """Test images of the digits, as a network is given them."""
+    """Return the first `count` digits test images, transformed into network input."""
     facts, test_set = datasets.describe_data("digits"), datasets.load_images("digits", None, "test")
     return Transform(facts.mean, facts.std, 10)(test_set.images[:count], test_set.labels[:count])[0]
 
 
 def tame(net):
-    """Halve the convolutions of a deep network: as initialised, its logits are 1e15, and all error."""
+    """Halve the convolution weights of a deep network, whose initial logits are 1e15 and all rounding error."""
     for parameter in net.collect_params(".*conv.*_weight").values():
         parameter.set_data(parameter.data() / 2)
     return net
@@ -64,7 +64,7 @@ def run(path, x):
 
 
 def assert_same(given, expected):
-    """Logits to 1e-4 of the largest, and the same top-1."""
+    """Assert that logits agree within 1e-4 of the largest logit and that top-1 is equal."""
     assert np.abs(given - expected).max() < 1e-4 * max(1, np.abs(expected).max())
     assert (given.argmax(1) == expected.argmax(1)).all()
 
@@ -115,7 +115,7 @@ def test_scales_round_down_to_the_sizes(size, levels):
 
 
 def test_another_interpolation_is_caught(tmp_path, monkeypatch):
-    """The graph as it would be without aligned corners: far from the network, and no file."""
+    """A graph without aligned corners differs from the network, and export leaves no file."""
     net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(4)
 
     def wrong_model(*args):
@@ -152,7 +152,7 @@ def test_another_interpolation_is_caught(tmp_path, monkeypatch):
 def test_onnx_of_every_depth_and_stem(build, depth, widths, size, tmp_path):
     net, path = tame(initialised(build(10, depth, widths=widths))), str(tmp_path / "net.onnx")
     x = images(2, 3, size, size)
-    assert export_onnx(net, path, images=x.asnumpy()).agreeing == 2  # after the checker
+    assert export_onnx(net, path, images=x.asnumpy()).agreeing == 2  # export runs the ONNX checker first
     assert_same(run(path, x.asnumpy()), net(x).asnumpy())
 
 
@@ -168,7 +168,7 @@ def test_an_export_leaves_the_network_and_the_logging_as_they_were(tmp_path, cap
     assert operators(net) == before and before["dot"] and not before["_contrib_BilinearResize2D"]
     assert logging.getLogger().handlers == handlers and logging.getLogger().manager.disable == logging.NOTSET
     assert capfd.readouterr() == ("", "")
-    # Named after the layers: another network of the same parameters, which Gluon names otherwise, gives the same file.
+    # Names come from the layers: a network with equal parameters but other Gluon names gives the same file.
     again = get_attention_cifar(10, 56, widths="thin")
     again.initialize()
     parameters.copy_parameters(net, again)
@@ -180,7 +180,7 @@ def test_an_export_leaves_the_network_and_the_logging_as_they_were(tmp_path, cap
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A parameter file with a description, as a run on the digits leaves them; its classes are told apart softly."""
+    """Return a parameter file with a description, as from a digits run, and the network. Class scores are close."""
     path = str(tmp_path_factory.mktemp("saved") / "best.params")
     net = initialised(get_attention_cifar(10, 56, widths="thin"))
     net.output.weight.set_data(net.output.weight.data() / 20)
@@ -257,7 +257,7 @@ def test_symbols_are_read_again_at_any_size(saved, target, tmp_path, capfd):
     paths, comparison, _ = export_file(path, options)
     assert capfd.readouterr().err == "" and sorted(os.listdir(str(tmp_path))) == ["net-0000.params", "net-symbol.json"]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MXNet's own, of the type of the data
+        warnings.simplefilter("ignore")  # MXNet warns about the data type
         again = mx.gluon.SymbolBlock.imports(paths[0], ["data"], paths[1])
     x = images(3, 3, 40, 33)
     if target == "symbol":
@@ -375,7 +375,7 @@ def test_parameters_that_are_not_finite(saved, tmp_path):
 
 
 def example():
-    """Return the program of docs/export.md."""
+    """Return the program in docs/export.md."""
     with open(os.path.join(ROOT, "docs", "export.md"), encoding="utf-8") as handle:
         return re.search(
             r"<!-- predict_onnx -->\s*```python\n(.*?)```\s*<!-- /predict_onnx -->", handle.read(), re.DOTALL

@@ -23,13 +23,15 @@ print(json.dumps({"scalars": {t: [[e.step, e.value] for e in events.Scalars(t)] 
 
 
 def read_board(folder):
-    """Return the events of a folder, read in another process: MXBoard and TensorBoard cannot be imported in one.
+    """Return the events of a folder.
+
+    Another process reads the events, because MXBoard and TensorBoard cannot be imported in the same process.
 
     Returns
     -------
     dict
-        `scalars` and `images`: lists of [step, value] by tag, where an image is a uint8 array (H, W, 3). `texts`: one
-        text by tag.
+        `scalars` and `images`: a list of [step, value] for each tag. The value of an image is a uint8 array of shape
+        (H, W, 3). `texts`: one text for each tag.
     """
     pytest.importorskip("tensorboard", reason="tensorboard is not installed")
     out = subprocess.run([sys.executable, "-c", READER, str(folder)], stdout=subprocess.PIPE, check=True)

@@ -1,4 +1,4 @@
-"""Run a headless Chromium, for its output or over the DevTools protocol, with the standard library only."""
+"""Run a headless Chromium, for its output or over the DevTools protocol, using only the standard library."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ os.execvp(sys.argv[3], sys.argv[3:])
 
 
 def find() -> Optional[str]:
-    """Return the path of a browser: RESATTNET_BROWSER, else the first of `NAMES` that is installed and starts."""
+    """Return the path of a browser: RESATTNET_BROWSER, or else the first of `NAMES` that is installed and starts."""
     return os.environ.get("RESATTNET_BROWSER") or next(filter(_starts, filter(None, map(shutil.which, NAMES))), None)
 
 
@@ -46,7 +46,8 @@ def find() -> Optional[str]:
 def _starts(path: str) -> bool:
     """Return whether a program is a browser that can read the tests' files.
 
-    A snap cannot read them, and the program that Ubuntu has in its place only says how to install it.
+    A snap cannot read the tests' files. The program that Ubuntu has in place of the snap only prints how to install
+    the snap.
     """
     is_snap = os.path.basename(os.path.realpath(path)) == "snap"
     stands_for_snap = os.path.basename(path) == "chromium-browser" and os.path.exists("/snap/bin/chromium")
@@ -56,18 +57,18 @@ def _starts(path: str) -> bool:
         done = subprocess.run([path, "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30)
     except OSError:
         return False
-    except subprocess.TimeoutExpired:  # a slow machine
+    except subprocess.TimeoutExpired:  # the machine is slow
         return True
     return done.returncode == 0
 
 
 class Browser:
-    """Browser that is started anew for each call.
+    """Browser that starts a new process for each call.
 
     Parameters
     ----------
     path : str
-        The program.
+        Path of the browser program.
     profile : path
         Folder for the browser's own files.
     """
@@ -76,7 +77,7 @@ class Browser:
         self._command = [path] + list(FLAGS) + [f"--user-data-dir={profile}"]
 
     def prints(self, *flags: str) -> str:
-        """Return the output of the browser called with flags."""
+        """Run the browser with `flags` and return its output."""
         return subprocess.run(
             self._command + list(flags),
             capture_output=True,
@@ -85,20 +86,20 @@ class Browser:
         ).stdout
 
     def page(self, address: str, width: int = 1200, height: int = 900) -> Page:
-        """Return a `Page` at an address, a context manager."""
+        """Return a `Page` at an address. The page is a context manager."""
         return Page(self._command + [f"--window-size={width},{height}"], address)
 
 
 class Page:
-    """Page in a browser of its own; the browser is ended when the context is left.
+    """Page in its own browser. Leaving the context ends the browser.
 
-    The browser reads commands from its file descriptor 3 and writes answers to 4, as JSON texts that end with a zero
-    byte.
+    The browser reads commands from its file descriptor 3 and writes answers to its file descriptor 4. Each message is a
+    JSON text that ends with a zero byte.
     """
 
     def __init__(self, command: Sequence[str], address: str) -> None:
         ends = os.pipe() + os.pipe()
-        # Numbers above 3 and 4, which the launcher duplicates them to.
+        # The numbers must be above 3 and 4, because the launcher duplicates the descriptors to 3 and 4.
         theirs_in, self._out, self._in, theirs_out = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
         for end in ends:
             os.close(end)
@@ -160,15 +161,16 @@ class Page:
         return json.loads(message.decode())
 
     def value(self, expression: str) -> Any:
-        """Return the value of a JavaScript expression, of JSON types."""
+        """Return the value of a JavaScript expression, as JSON types."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     def wait(self, look: Callable[[], Any], seconds: float) -> Any:
-        """Call `look` until it returns something true or the time is over; return what it returned last.
+        """Call `look` until its result is true or the time is up, and return the last result.
 
-        While a page changes to another address, looking at it fails, so an `AssertionError` counts as false until then.
+        `look` fails while the page changes to another address. An `AssertionError` therefore counts as false until the
+        time is up.
         """
         deadline = time.monotonic() + seconds
         while True:

@@ -1,4 +1,4 @@
-"""Make networks and arrays for tests, and look into graphs."""
+"""Make networks and arrays for tests, and inspect graphs."""
 
 import collections
 import json
@@ -21,7 +21,7 @@ def trainable(net):
 
 
 def initialised(net, seed=1):
-    """Initialise a network with running statistics other than 0 and 1, so that inference depends on them."""
+    """Initialise a network with running statistics other than 0 and 1, so that inference uses the statistics."""
     mx.random.seed(seed)
     net.initialize()
     rng = np.random.default_rng(seed)
@@ -39,7 +39,7 @@ def images(*shape, seed=2):
 
 
 def difference(a, b):
-    """Return the largest absolute difference of two arrays."""
+    """Return the largest absolute difference between two arrays."""
     return float(abs(a - b).max().asscalar())
 
 
@@ -47,7 +47,10 @@ DESCRIPTION = {"dataset": "digits", "data_format": "bin"}
 
 
 def save_net(folder, widths="thin", classes=10, **description):
-    """Save an untrained network whose classes vary between images, with its description; return the path."""
+    """Save an untrained network with its description, and return the path.
+
+    The predicted classes of the network vary between images.
+    """
     net = initialised(get_attention_cifar(classes, 56, widths=widths))
     test_set, facts = datasets.load_images("digits", None, "test"), datasets.describe_data("digits")
     x, _ = Transform(facts.mean, facts.std, 10)(test_set.images[:50], test_set.labels[:50])
@@ -72,7 +75,7 @@ needs_avx512 = pytest.mark.skipif(
 
 
 def graph_types(symbol):
-    """Return, for each operator of a symbol, how many of its nodes have an output of each item size in bytes."""
+    """Return, for each operator of a symbol, the number of nodes by the item size of their output in bytes."""
     inner = symbol.get_internals()
     types = dict(zip(inner.list_outputs(), inner.infer_type(data=np.float32)[1]))
     found = collections.defaultdict(collections.Counter)

@@ -1,4 +1,4 @@
-"""Short training runs, stopped and resumed, and their comparison."""
+"""Stop, resume and compare short training runs."""
 
 import dataclasses
 import os
@@ -17,7 +17,7 @@ def elsewhere(options, name, **changes):
 
 
 def figures(run):
-    """The history without what depends on the machine's speed."""
+    """Return the history without the figures that depend on the speed of the machine."""
     return [{key: value for key, value in row.items() if key not in CLOCK} for row in run.progress.history]
 
 
@@ -35,7 +35,7 @@ def assert_equal_runs(a, b):
 
 
 def stop_at(monkeypatch, step, action):
-    """Have `action` happen right after a step of the next run; return a function that takes that back."""
+    """Make the next run call `action` right after step `step`. Return a function that undoes the patch."""
     train_step = TrainingStep.__call__
 
     def counted(self, *batch):
@@ -56,5 +56,8 @@ TRICKS = dict(cutout=8, mix_up=True, epsilon=0.1, mixup_off_epochs=2)
 
 
 def fix_statistics(net):
-    """Have batch normalisation use its running statistics in training too: all else is a sum over the samples."""
+    """Make batch normalisation use its running statistics in training too.
+
+    Everything else in the gradient is a sum over the samples.
+    """
     net.apply(lambda block: isinstance(block, mx.gluon.nn.BatchNorm) and block._kwargs.update(use_global_stats=True))

@@ -1,4 +1,4 @@
-"""Run commands as their users run them."""
+"""Run commands the way users run them."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 def script(name, *args, cwd=None):
-    """Run a script from another folder than the clone."""
+    """Run a script from a folder other than the clone."""
     return subprocess.run(
         [sys.executable, os.path.join(ROOT, "scripts", name)] + [str(arg) for arg in args],
         capture_output=True,
@@ -19,7 +19,7 @@ def script(name, *args, cwd=None):
 
 
 def package(*args, cwd=None, path=ROOT, **variables):
-    """Run `python -m resattnet`, with the package of the folder `path`."""
+    """Run `python -m resattnet` with the package in the folder `path`."""
     return subprocess.run(
         [sys.executable, "-m", "resattnet"] + [str(arg) for arg in args],
         capture_output=True,
@@ -31,7 +31,7 @@ def package(*args, cwd=None, path=ROOT, **variables):
 
 
 def refused(done):
-    """Return the one line that a refused call said."""
+    """Check that a call was refused with a one-line error, and return that line."""
     assert done.returncode == 2, done
     assert done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
     return done.stderr

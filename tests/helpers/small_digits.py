@@ -1,4 +1,4 @@
-"""The digits with a quarter of their pixels, for tests that train and whose result does not depend on the size."""
+"""Digits with a quarter of their pixels, for tests that train and do not depend on the image size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def use(patch: Any, train: Optional[int] = None, test: Optional[int] = None) -> 
     ----------
     patch : pytest.MonkeyPatch
     train, test : int, optional
-        Number of images of each split. Default: all.
+        Number of images in each split. Default: all.
     """
     load, counts = datasets.load_images, {"train": train, "test": test}
 

@@ -1,4 +1,4 @@
-"""Attention types and masks: compare them with their formulas, and run networks with them in every way."""
+"""Test the attention types and masks against their formulas, and networks that use them in each execution mode."""
 
 import dataclasses
 import json
@@ -39,7 +39,7 @@ def thin(classes=10, **variant):
 
 
 def blocks_of(net):
-    """Return every block of a network, nested ones too."""
+    """Return all blocks of a network, including nested blocks."""
     blocks = []
     net.apply(blocks.append)
     return blocks
@@ -68,7 +68,7 @@ def test_types_against_their_formulas(attention):
 
 
 def test_invariants_of_the_attention_types():
-    """Channel attention has length 1 at each position; spatial attention ignores the level and scale of a map."""
+    """Channel attention has unit norm at each position. Spatial attention ignores the mean and scale of a map."""
     x = images(2, 64, 7, 5)
     assert np.abs((ATTENTION["channel"](mx.nd, x).asnumpy() ** 2).sum(axis=1) - 1).max() < 1e-5
     spatial = ATTENTION["spatial"]
@@ -113,7 +113,7 @@ def test_a_network_of_zeros_has_finite_gradients(variant):
 
 
 def test_the_local_mask_is_the_hourglass_without_sampling():
-    """Compute the three levels step by step; only the units are the hourglass's."""
+    """The local mask equals its three levels computed step by step. Only the units come from the hourglass."""
     local = initialised(Hourglass(8, 3, 2, sampling=False))
     assert not any(isinstance(block, (mx.gluon.nn.MaxPool2D, Interpolation)) for block in blocks_of(local))
     x = images(1, 8, 6, 5)
@@ -127,7 +127,7 @@ def test_the_local_mask_is_the_hourglass_without_sampling():
 @pytest.mark.parametrize("depth", [56, 452])
 @pytest.mark.parametrize("build", [resattnet.get_attention_cifar, resattnet.get_attention_net])
 def test_parameters_of_the_variants(build, depth):
-    """Attention types and the local mask change no number of parameters; without masks, theirs are missing."""
+    """Attention types and the local mask keep the parameter count. Without masks, only mask parameters are absent."""
     nets = {
         variant: build(10, depth, **dict([variant]))
         for variant in [("attention", name) for name in ATTENTION] + [("mask", name) for name in MASKS]
@@ -140,12 +140,12 @@ def test_parameters_of_the_variants(build, depth):
 
 
 def test_parameters_without_masks_in_closed_form():
-    """Stem, entry units, 4 units in each of the three modules, tail and dense layer, at full CIFAR width."""
+    """The count at full CIFAR width sums stem, entry units, 4 units in each of the 3 modules, tail and dense layer."""
 
     def unit(inputs, outputs, projection=False):
         inner = outputs // 4
         weights = inputs * inner + 9 * inner * inner + inner * outputs + projection * inputs * outputs
-        return weights + 2 * (inputs + 2 * inner)  # each normalisation has two parameters a channel
+        return weights + 2 * (inputs + 2 * inner)  # each normalisation has two parameters per channel
 
     expected, channels = 27 * 32 + 2 * 32, 32
     for width in (128, 256, 512):
@@ -242,7 +242,7 @@ def test_a_run_tested_and_resumed(options, variant):
 
 
 def test_networks_described_before_there_were_variants(options):
-    """Descriptions and states of earlier versions lack the two keys: their networks are mixed and hourglass."""
+    """Missing attention and mask keys mean mixed and hourglass: earlier versions' descriptions and states lack them."""
     run = train(dataclasses.replace(options, epochs=1))
     with open(run.folder + "/best.json") as handle:
         description = json.load(handle)

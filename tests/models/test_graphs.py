@@ -1,4 +1,4 @@
-"""The fused graph gives the logits of the network; the INT8 graph gives nearly the same, computed in INT8."""
+"""Test that the fused graph gives the network's logits and that the INT8 graph approximates them in INT8."""
 
 import json
 
@@ -46,14 +46,14 @@ def test_fused_leaves_no_convolution_alone():
     graph(images(2, 3, 32, 32))
     found = operators(graph)
     assert found["_sg_mkldnn_conv"] == 110 and not found["Convolution"]
-    # A normalisation is fused with the convolution before it; one after a sum, a product or an interpolation is not.
+    # Only a normalisation after a convolution is fused. One after a sum, a product or an interpolation is not.
     assert found["BatchNorm"] == 37
 
 
 def test_fused_of_the_deepest():
     net = initialised(resattnet.get_attention_cifar(10, 452, widths="thin"))
     for parameter in net.collect_params(".*conv.*_weight").values():
-        parameter.set_data(parameter.data() / 2)  # as initialised, the logits are 1e15, and rounding is all one sees
+        parameter.set_data(parameter.data() / 2)  # the initial logits are 1e15: rounding would dominate
     x = images(1, 3, 32, 32)
     expected = net(x)
     assert difference(fuse(net)(x), expected) < 1e-4 * float(abs(expected).max().asscalar())
@@ -76,12 +76,13 @@ def test_fused_exported_and_imported_gives_the_same(tmp_path):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The best parameters of two epochs on small digits, while the tests that use them see the small digits too.
+    """Yield the best parameters of two epochs on small digits. The tests that use this fixture see small digits too.
 
-    The run starts from the packaged network, so that the network has learned: top-1 is 0.93 to 0.96, and the median
-    difference of the two highest logits is 5 to 6. The INT8 graph changes no logit by more than 0.8, so that its
-    class differs from float32's on 0 to 1 % of the images, whichever instructions the CPU has. After two epochs from
-    random weights top-1 was 0.58 and the classes differed on 4 to 6.4 %, depending on the CPU.
+    The run starts from the packaged network so that the network is well trained: top-1 is 0.93 to 0.96, and the
+    median difference between the two highest logits is 5 to 6. The INT8 graph changes no logit by more than 0.8.
+    Its class therefore differs from the float32 class on 0 to 1 % of the images, whatever the CPU's instruction set.
+    After two epochs from random weights, top-1 was 0.58 and the classes differed on 4 to 6.4 % of the images,
+    depending on the CPU.
     """
     folder = tmp_path_factory.mktemp("digits")
     with pytest.MonkeyPatch.context() as patch:
@@ -112,7 +113,7 @@ def test_int8_computes_in_int8_and_sees_what_float32_sees(trained, capfd):
     graph = quantize(net, transform(train_set.images[:100], train_set.labels[:100])[0])
     assert capfd.readouterr().err == ""
     found = operators(graph)
-    # The layers up to the first unit's ReLU stay float32: the stem, which is one operator, a normalisation, a ReLU.
+    # The layers up to the first unit's ReLU stay float32: the stem (one operator), a normalisation and a ReLU.
     assert found["_contrib_quantized_batch_norm"] == 36 and found["BatchNorm"] == 1
     assert found["_contrib_quantized_act"] == 36
     assert found["_sg_mkldnn_conv"] == 110
@@ -132,9 +133,10 @@ def test_int8_computes_in_int8_and_sees_what_float32_sees(trained, capfd):
     [(resattnet.get_attention_cifar, 32, "thin", 3), (resattnet.get_attention_net, 64, "full", 4)],
 )
 def test_int8_sees_small_channels_beside_large_ones(build, side, widths, first_unit):
-    """The channels of a trained stem have ranges that differ a thousandfold; the first unit brings them to one.
+    """INT8 logits match float32 when the ranges of the stem's channels differ by a factor of 1000.
 
-    The correlation is 0.998, and was 0.97 with the stem's output in INT8.
+    A trained stem has such channels. The first unit scales the channels to a common range. The correlation of the
+    logits is 0.998. With the stem's output in INT8, the correlation was 0.97.
     """
     net = initialised(build(10, 56, widths=widths))
     x = images(16, 3, side, side)
@@ -144,18 +146,18 @@ def test_int8_sees_small_channels_beside_large_ones(build, side, widths, first_u
         parameter.set_data(parameter.data() * scale)
     unit.running_var.set_data(unit.running_var.data() * scale**2)
     expected = net(x).asnumpy()
-    assert abs(expected - before).max() < 0.1 * before.std()  # 0.04: the normalisation's epsilon
+    assert abs(expected - before).max() < 0.1 * before.std()  # it is 0.04, due to the normalisation's epsilon
     found = quantize(net, x.asnumpy())(x).asnumpy()
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
 
 
 def test_int8_of_the_packaged_network_on_real_images(cifar10_dir):
-    """Its agreement with float32 is 99 %, and its stem has channels whose ranges differ a thousandfold."""
+    """INT8 and float32 classes agree on 99 % of the images. The ranges of the stem's channels differ 1000-fold."""
     net = resattnet.get_attention_cifar(10, 56, widths="thin", pretrained=True)
     facts = datasets.describe_data("cifar10")
     transform = Transform(facts.mean, facts.std, 10)
     train_set, test_set = (datasets.load_images("cifar10", cifar10_dir, split) for split in ("train", "test"))
-    # The images of a copy of CIFAR-10 may be in the order of their classes.
+    # A copy of CIFAR-10 may hold its images sorted by class.
     calibration, test = (np.random.default_rng(0).permutation(len(part.labels)) for part in (train_set, test_set))
     graph = quantize(net, transform(train_set.images[calibration[:64]], train_set.labels[calibration[:64]])[0])
     x = mx.nd.array(transform(test_set.images[test[:300]], test_set.labels[test[:300]])[0])

@@ -1,4 +1,4 @@
-"""Compare the networks with the published tables, run them in every way, and use them as Gluon blocks."""
+"""Test the networks against the published tables, in each execution mode, and as Gluon blocks."""
 
 import contextlib
 import hashlib
@@ -33,7 +33,7 @@ def test_parameters_of_imagenet_networks(depth):
 
 
 def test_thin_networks_have_about_the_papers_size():
-    """The paper: 1.9M for 92 with an equal number of modules in each stage, 5.1M for 236."""
+    """Parameter counts are near the paper's: 1.9M for depth 92 with equal modules per stage, and 5.1M for depth 236."""
     from resattnet.models.network import build
 
     equal = attention_net_spec[92]._replace(modules=(2, 2, 2))
@@ -43,7 +43,7 @@ def test_thin_networks_have_about_the_papers_size():
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_trunk_depth_is_the_key(depth):
-    """The weighted layers of a built network, without those of masks and shortcuts."""
+    """The depth is the number of weighted layers of a built network, excluding masks and shortcuts."""
     net = resattnet.get_attention_cifar(10, depth)
     layers = 2  # first convolution and dense layer
     for block in net.features._children.values():
@@ -123,7 +123,7 @@ def test_the_mask_is_in_0_1_and_does_not_see_the_trunk():
 
 
 def pooled(x):
-    """Return the maxima of 3x3 windows at every second position, with one position of padding, by NumPy."""
+    """Compute 3x3 max pooling with stride 2 and padding 1 in NumPy."""
     height, width = ((side + 1) // 2 for side in x.shape[2:])
     padded = np.pad(x, ((0, 0), (0, 0), (1, 2), (1, 2)), constant_values=-np.inf)
     return np.array(
@@ -135,7 +135,7 @@ def pooled(x):
 
 
 def interpolated(x, size):
-    """Return the bilinear interpolation with aligned corners, by NumPy."""
+    """Compute bilinear interpolation with aligned corners in NumPy."""
     rows, columns = (
         np.maximum(0, 1 - abs(np.linspace(0, small - 1, large)[:, None] - np.arange(small)))
         for small, large in zip(x.shape[2:], size)
@@ -144,13 +144,13 @@ def interpolated(x, size):
 
 
 def through(units, x, count):
-    """Apply the units of a network, `count` of them, to an array."""
+    """Apply the `count` units of a network to an array."""
     assert len(units._children) == count
     return units(mx.nd.array(x)).asnumpy()
 
 
 def hourglass_by_definition(hourglass, x, levels, r, sampling):
-    """Compute the hourglass step by step; only the units are the network's."""
+    """Compute the hourglass step by step. Only the units come from the network."""
     y = through(hourglass.down, pooled(x) if sampling else x, r)
     if levels > 1:
         y = through(hourglass.skip, y, 1) + hourglass_by_definition(hourglass.inner, y, levels - 1, r, sampling)
@@ -161,7 +161,7 @@ def hourglass_by_definition(hourglass, x, levels, r, sampling):
 @pytest.mark.parametrize("levels, size", [(1, (6, 5)), (2, (7, 6)), (3, (9, 5))])
 @pytest.mark.parametrize("sampling", [True, False])
 def test_the_mask_against_its_definition(levels, size, sampling):
-    """Poolings, sums and interpolations are NumPy's; without sampling the hourglass is the local mask."""
+    """The mask equals one with pooling, sums and interpolation in NumPy. Without sampling, it is the local mask."""
     mask = initialised(SoftMask(8, levels, 2, sampling=sampling))
     x = images(2, 8, *size)
     y = mx.nd.array(hourglass_by_definition(mask.hourglass, x.asnumpy(), levels, 2, sampling))
@@ -269,7 +269,7 @@ def units_of(net):
 
 
 def test_zero_gamma_starts_each_unit_as_its_shortcut_and_lets_it_learn():
-    """The last convolutions have gradients at once; the others have gradients as soon as the last are not 0."""
+    """Last convolutions have gradients at step 0. The others have gradients once the last convolutions are nonzero."""
     net = initialised(resattnet.get_attention_cifar(10, 56, "thin"))
     zero_init_residual(net)
     units = units_of(net)
@@ -301,7 +301,7 @@ def test_zero_gamma_starts_each_unit_as_its_shortcut_and_lets_it_learn():
 
 
 def test_a_gamma_of_zero_within_a_pre_activation_unit_would_stop_its_branch_for_good():
-    """Why `zero_init_branch` sets the last weight to 0, and not gamma: ReLU has no gradient at 0."""
+    """ReLU has no gradient at 0, so `zero_init_branch` sets the last weight to 0 instead of gamma."""
     unit = Bottleneck(16, 16)
     unit.initialize(mx.init.MSRAPrelu())
     unit.bn3.gamma.set_data(mx.nd.zeros((4,)))
@@ -366,7 +366,7 @@ def test_mxnet_prints_and_plots_a_network(builder, side, variant):
     assert plotted.source.count('label="Convolution') == symbol.tojson().count('"op": "Convolution"')
 
 
-# Files of earlier versions
+# Files from earlier versions
 
 
 @pytest.mark.parametrize(
@@ -383,7 +383,7 @@ def test_mxnet_prints_and_plots_a_network(builder, side, variant):
     ],
 )
 def test_names_and_shapes_in_parameter_files_are_those_of_earlier_versions(build, digest):
-    """Recorded before the stem had the network's prefix: a change makes every saved file unreadable."""
+    """Digests predate the network's prefix on the stem. A change of digest makes every saved file unreadable."""
     parameters = build()._collect_params_with_prefix()
     lines = sorted(f"{name} {tuple(parameter.shape)}" for name, parameter in parameters.items())
     assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == digest
@@ -392,7 +392,7 @@ def test_names_and_shapes_in_parameter_files_are_those_of_earlier_versions(build
 @pytest.mark.parametrize(
     "description, spec",
     [
-        (  # without attention types and masks
+        (  # from before attention types and masks
             dict(num_layers=92, widths="thin", classes=100, attention_learning="nal"),
             NetworkSpec(100, 92, widths="thin", attention_learning="nal"),
         ),

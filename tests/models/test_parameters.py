@@ -1,4 +1,4 @@
-"""Parameter files: this package and plain Gluon read them; damaged ones and those of other networks are refused."""
+"""Test that this package and Gluon read parameter files, and that damaged or mismatched files are rejected."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def test_parameters_and_description_round_trip(tmp_path, net):
 
 @pytest.mark.parametrize("missing", [10, 4 << 20])
 def test_a_full_disk_leaves_the_parameters_that_there_were(tmp_path, net, missing):
-    """MXNet reports no error if only the end of a file does not fit."""
+    """A failed save keeps the previous file. MXNet itself reports no error if only the end of a file does not fit."""
     path = str(tmp_path / "best.params")
     parameters.save_parameters(net, path, dict(DESCRIPTION, epoch=1))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

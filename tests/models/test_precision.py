@@ -1,4 +1,4 @@
-"""Mixed precision: which devices support it, which operators use it, and that the results are nearly the same."""
+"""Test mixed precision: supported devices, operators in bfloat16, and agreement with the float32 results."""
 
 import json
 import os
@@ -75,10 +75,10 @@ def test_what_is_bfloat16_in_the_graph(depth, learning):
     plain = net(mx.sym.var("data")).tojson()
     found = graph_types(to_bfloat16(net)(mx.sym.var("data")))
     convolutions = sum(node["op"] == "Convolution" for node in json.loads(plain)["nodes"])
-    assert found["Convolution"] == {2: convolutions - 1, 4: 1}  # the first has three channels
+    assert found["Convolution"] == {2: convolutions - 1, 4: 1}  # the first convolution has three channels
     assert found["FullyConnected"] == {2: 1} and set(found["dot"]) == {4} and set(found["elemwise_add"]) == {2}
     assert "amp_multicast" not in found or set(found["amp_multicast"]) == {4}
-    # The network itself has not changed: float32, without anchors.
+    # The network itself is unchanged: it is float32 and has no anchors.
     assert "amp_cast" not in plain and net(mx.sym.var("data")).tojson().count('"Pooling"') == plain.count('"Pooling"')
 
 
@@ -86,7 +86,10 @@ def test_what_is_bfloat16_in_the_graph(depth, learning):
 @needs_avx512
 @pytest.mark.parametrize("learning", ["arl", "nal"])
 def test_the_bfloat16_graph_computes_the_same(learning):
-    """The rounding error of bfloat16, 2^-8, grows over a hundred layers, and more with NAL than with ARL."""
+    """bfloat16 and float32 results correlate.
+
+    The rounding error of bfloat16, 2^-8, grows over 100 layers. The error grows more with NAL than with ARL.
+    """
     net = initialised(resattnet.get_attention_cifar(10, 56, widths="thin", attention_learning=learning))
     graph, x, y = to_bfloat16(net), images(8, 3, 32, 32), mx.nd.arange(8)
     loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()
@@ -102,7 +105,7 @@ def test_the_bfloat16_graph_computes_the_same(learning):
 
 
 @needs_avx512
-@pytest.mark.timeout(900)  # where the CPU has AVX-512 but no bfloat16 it is emulated
+@pytest.mark.timeout(900)  # a CPU with AVX-512 but without bfloat16 emulates bfloat16
 def test_a_run_in_bfloat16_learns_keeps_float32_and_resumes_bit_for_bit(tmp_path, monkeypatch):
     from resattnet.runs import states
 

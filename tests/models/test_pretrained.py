@@ -1,4 +1,4 @@
-"""The packaged parameters: their description, their accuracy, and the messages where there are none."""
+"""Test the packaged parameters: description, accuracy, and error messages when parameters are missing."""
 
 import csv
 import hashlib
@@ -35,7 +35,7 @@ def logits(net):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Replace the package's folder by one that holds an untrained network for the digits."""
+    """Replace the package's folder with a folder that holds an untrained network for the digits."""
     net = get_attention_cifar(10, 56, "thin", attention_learning="nal")
     net.initialize()
     network = dict(
@@ -185,7 +185,7 @@ def test_what_float16_cannot_hold(folder, tmp_path):
         export_file(path, ExportOptions(to="float16"))
 
 
-# What comes with the package
+# The packaged parameters
 
 
 def test_it_is_the_run_of_the_recipe():
@@ -206,10 +206,11 @@ def test_it_is_the_run_of_the_recipe():
 
 
 def test_it_reaches_its_accuracy_on_real_images(cifar10_dir):
-    """On the first 2,000 test images, top-1 is within three standard errors of that on all 10,000.
+    """Top-1 on the first 2,000 test images is within three standard errors of top-1 on all 10,000 test images.
 
-    On the images of that measurement, a JPEG re-encoding, 1,824 are right: on none of them do the two highest logits
-    differ by less than 0.01, so that rounding on another CPU changes no class.
+    The top-1 of all 10,000 was measured on a JPEG re-encoding. On the first 2,000 images of the re-encoding, 1,824
+    predictions are correct. The two highest logits of each image differ by at least 0.01, so rounding on another CPU
+    changes no class.
     """
     test_set, share = (
         datasets.load_images("cifar10", cifar10_dir, "test"),

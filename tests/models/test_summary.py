@@ -1,4 +1,4 @@
-"""`python -m resattnet`: its figures for each network, and its messages on wrong input."""
+"""Test `python -m resattnet`: figures for each network, and messages for invalid input."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import resattnet
 from helpers.scripts import ROOT
 from resattnet.models import summary
 
-# Parameters and GMACs by depth, counted by hand from the definitions of arXiv 1704.06904.
+# Parameters and GMACs by depth, counted by hand from the definitions in arXiv 1704.06904.
 CIFAR = {56: (7467370, 0.503), 92: (12646506, 0.851), 128: (13905770, 1.216), 164: (17124970, 1.572)}
 IMAGENET = {56: (31810728, 6.271), 92: (52466344, 10.534)}
 

@@ -1,4 +1,4 @@
-"""Options classes and their rules: groups, the check, and the merge of options given into older ones."""
+"""Tests for options classes and their rules: groups, validation, and merging new options into older ones."""
 
 from dataclasses import dataclass
 from typing import Optional, Tuple

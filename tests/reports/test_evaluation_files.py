@@ -1,4 +1,4 @@
-"""Figures of evaluation results: the sheet of corruptions, the reliability diagram."""
+"""Test the figures of evaluation results: the corruption sheet and the reliability diagram."""
 
 import os
 
@@ -23,7 +23,7 @@ def test_reliability_diagram_has_the_bins(tmp_path):
     }
     assert bars["accuracy"] == [0.5, 0] and bars["accuracy beyond confidence"] == [0.5, 0]
     assert bars["confidence beyond accuracy"] == [0, 0.99]
-    assert upper.get_title() == "ECE 0.6633"  # (2 0.5 + 0.99) / 3
+    assert upper.get_title() == "ECE 0.6633"  # (2 * 0.5 + 0.99) / 3
     assert [bar.get_height() for bar in lower.patches] == pytest.approx([0] * 7 + [2 / 3] + [0] * 6 + [1 / 3])
     figure_style.save(figure, str(tmp_path / "x.png"))
     assert os.listdir(str(tmp_path)) == ["x.png"]

@@ -1,4 +1,7 @@
-"""Masks on a run's board: of the right images, at the right steps, each once; and training is as without them."""
+"""Test the masks logged to a run's board: their images, their steps, and that each picture is logged once.
+
+Logging masks must not change training.
+"""
 
 import os
 import random
@@ -26,14 +29,17 @@ TAGS = [f"masks/stage{stage}/module1" for stage in (1, 2, 3)]
 
 
 def shown_on(options, name="run"):
-    """Steps of the pictures on a run's board, by tag, in the order in which they were logged."""
+    """Return the steps of the pictures on a run's board by tag, in logging order."""
     images = read_board(os.path.join(options.log_dir, "board", name))["images"]
     return {tag: [step for step, _ in pairs] for tag, pairs in images.items()}
 
 
 @pytest.mark.parametrize("count, classes", [(1, 4), (3, 4), (4, 4), (9, 4), (30, 4), (3, 6)])
 def test_one_of_each_class_first(count, classes):
-    """Against a stable sort by how often the class was there before, then by class; classes 4 and 5 are not there."""
+    """The choice equals a stable sort by the number of earlier images of the same class, then by class.
+
+    The data has no images of classes 4 and 5.
+    """
     labels = np.random.default_rng(count).integers(0, 4, 25)
     images, before = np.arange(25)[:, None], [(labels[:place] == labels[place]).sum() for place in range(25)]
     expected = np.lexsort((labels, before))[:count]
@@ -52,7 +58,10 @@ def test_no_more_is_read_than_needed():
 
 
 def test_a_run_has_about_ten_pictures():
-    """At most as many as TensorBoard keeps; the first and the last epoch have theirs."""
+    """By default a run logs at most 10 pictures per tag, the number that TensorBoard keeps.
+
+    The first and the last epoch always have a picture.
+    """
     for epochs in range(1, 400):
         run = TrainingOptions(epochs=epochs, mask_images=4)
         shown = [epoch for epoch in range(1, epochs + 1) if run.shows_masks(epoch)]
@@ -71,7 +80,10 @@ VARIANTS = [
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=["tricks", "bfloat16", "local"])
 def test_training_is_as_without_them(options, variant):
-    """Same parameters, figures and average bit for bit, and no random number more was drawn."""
+    """Training with and without masks gives the same parameters, figures and moving average, bit for bit.
+
+    Logging masks draws no random numbers.
+    """
     if "dtype" in variant:
         try:
             check_type(variant["dtype"], [mx.cpu()])
@@ -91,7 +103,7 @@ def test_training_is_as_without_them(options, variant):
 
 @pytest.fixture
 def dots(monkeypatch):
-    """Pictures of one pixel: where only their steps count."""
+    """Replace the pictures by single pixels, for tests that check only the steps."""
     monkeypatch.setattr(
         mask_log,
         "module_pictures",
@@ -103,18 +115,21 @@ def dots(monkeypatch):
 
 @pytest.mark.parametrize("step", [4, 6])
 def test_a_resumed_run_shows_each_once(options, dots, monkeypatch, step):
-    """Stopped at the end of an epoch, before its validation, and within one."""
+    """A resumed run logs each picture once.
+
+    The run is stopped between the last step and the validation of an epoch, or within an epoch.
+    """
     again = stop_at(monkeypatch, step, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted):
         train(elsewhere(options, "run", mask_images=2))
     again()
     resume(options)
-    resume(options)  # is done: nothing is added
+    resume(options)  # the run is complete, so this adds no picture
     assert shown_on(options) == dict.fromkeys(TAGS, [4, 8, 12])
 
 
 def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):
-    """The images are those of the test set, and the last pictures those of the net at the end."""
+    """The images come from the test set, and the last pictures show the masks of the final network."""
     seen, draw = [], mask_figures.draw_sheet
     monkeypatch.setattr(mask_figures, "draw_sheet", lambda sheet, *args: seen.append(sheet) or draw(sheet, *args))
     run = train(elsewhere(options, "run", mask_images=3, epochs=1))
@@ -142,7 +157,10 @@ def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):
 
 
 def test_a_float16_net_is_shown_too(options):
-    """On the CPU, where it cannot be trained: nearly as the same net in float32."""
+    """The pictures of a float16 network are close to those of the same network in float32.
+
+    The test runs on the CPU, where a float16 network cannot be trained.
+    """
     run = prepare_run(elsewhere(options, "run", mask_images=2), [mx.cpu()])
     half = run.step.copy_for_inference()
     half.cast("float16")

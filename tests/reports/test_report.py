@@ -1,4 +1,8 @@
-"""Reports: their numbers are those of logs, states and images; nothing escapes its place; what is missing is said."""
+"""Test the reports of runs.
+
+The numbers must match the logs, the states and the images. Names and arguments must appear as text, not as markup.
+Missing data must be reported.
+"""
 
 import collections
 import csv
@@ -36,7 +40,7 @@ VOID = ("meta", "br", "img")
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Two runs on few digits, of other lengths and arguments, the second resumed."""
+    """Train two runs of different lengths and arguments on 50 digits. The second run is resumed."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         small_digits.use(patch, 50, 50)
@@ -59,7 +63,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture
 def copied(home, tmp_path):
-    """The runs in a place of their own, to be damaged; their states still name the first one."""
+    """Copy the runs so that a test can damage the copy. The states still name the original folders."""
     shutil.copytree(str(home), str(tmp_path / "home"))
     return tmp_path / "home"
 
@@ -74,13 +78,13 @@ def records(home):
 
 
 def made_up(label="run", **changes):
-    """A record of one epoch without files."""
+    """Return a record of a run with one epoch and no files."""
     row = dict.fromkeys(history.FIGURES, 0.5)
     return run_report.ReportedRun(label, None, [dict(row, epoch=1)], None, [])._replace(**changes)
 
 
 class Reader(html.parser.HTMLParser):
-    """Checks that elements are closed in order; keeps them, their text, and what they refer to."""
+    """Parser that checks that elements are closed in order, and keeps the elements, their attributes and their text."""
 
     def __init__(self, text):
         super().__init__()
@@ -107,7 +111,7 @@ class Reader(html.parser.HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-# ---- what is collected ----
+# ---- collecting runs ----
 
 
 def test_figures_are_those_of_csv_and_state(home, records):
@@ -146,7 +150,10 @@ def test_arguments_that_differ_are_exactly_those(records):
 
 
 def test_a_default_is_what_it_comes_to(records):
-    """As where a run was resumed, whose warm-up is then a number."""
+    """An unset option equals an option that is set to its default.
+
+    For example, the state of a resumed run holds the warm-up as a number.
+    """
     options = dict(lr_schedule="step", epochs=30)
     same = [made_up(options=dict(options, **more)) for more in ({}, dict(lr=0.1, warmup_epochs=5, lr_steps=[12, 18]))]
     differing, common = run_report.compare_arguments(same)
@@ -163,7 +170,10 @@ def test_a_state_older_than_an_option_has_its_default():
 
 
 def test_a_state_that_is_refused_now_has_what_it_says():
-    """As one of another version: an option that is unknown here, or two that do not go together any more."""
+    """A state that is no longer valid is reported with the values that it holds.
+
+    Such a state is from another version. It has an unknown option, or two options that can no longer be combined.
+    """
     for options in ({"stochastic_depth": 0.5}, {"lr_steps": [80, 120]}):
         differing, common = run_report.compare_arguments(
             [made_up(options=dict(options, cutout=size)) for size in (0, 8)]
@@ -174,7 +184,11 @@ def test_a_state_that_is_refused_now_has_what_it_says():
 
 
 def logits_of(folder):
-    """By the plain network, one image at a time, normalised here; with the images and labels."""
+    """Return the logits of the best parameters of a run on the test images, and the labels.
+
+    The logits are computed without the evaluation code: the images are normalised in this function, and the network
+    gets one image at a time.
+    """
     net = get_attention_cifar(10, 56, "thin")
     net.load_parameters(os.path.join(folder, "best.params"))
     images, labels, _ = datasets.load_images("digits", None, "test")
@@ -206,7 +220,7 @@ def test_runs_by_folder_by_name_and_twice(home):
     folder = os.path.join(str(home / "models"), "plain")
     options = ReportOptions(model_dir=str(home / "models"), evaluate=False)
     found = run_report.collect([folder, "plain", folder + "/"], options)
-    assert [record.label for record in found] == ["plain"] and len(found[0].rows) == 2  # its state says where logs are
+    assert [record.label for record in found] == ["plain"] and len(found[0].rows) == 2  # the state names the log folder
 
 
 def test_runs_of_one_name_are_told_apart(home, copied):
@@ -215,7 +229,7 @@ def test_runs_of_one_name_are_told_apart(home, copied):
     assert [record.label for record in records] == folders
 
 
-# ---- what is missing or damaged ----
+# ---- missing or damaged files ----
 
 
 def collect_one(home, **changes):
@@ -261,7 +275,7 @@ def test_a_damaged_state_leaves_the_one_before_and_then_the_csv(copied, records)
     ],
 )
 def test_a_page_without_evaluation_says_why(copied, damage, why, monkeypatch):
-    monkeypatch.setattr("resattnet.data.cifar.fetch", None)  # nothing is downloaded
+    monkeypatch.setattr("resattnet.data.cifar.fetch", None)  # a download would fail the test
     damage(copied / "models" / "plain")
     record = collect_one(copied)
     assert record.result is None and why in record.remarks[0]
@@ -270,7 +284,7 @@ def test_a_page_without_evaluation_says_why(copied, damage, why, monkeypatch):
 
 
 def describe(folder, **changes):
-    """Change what the description beside the parameters says."""
+    """Change the JSON description of the best parameters."""
     path = folder / "best.json"
     path.write_text(json.dumps(dict(json.loads(path.read_text()), **changes)))
 
@@ -321,7 +335,10 @@ def test_what_a_run_was_trained_with_before_is_said(tmp_path):
 
 
 def test_the_csv_of_an_earlier_run_of_the_name_is_not_this_runs(copied):
-    """Which has no whole epoch yet, and so has not written over it."""
+    """The CSV of an earlier run with the same name is ignored.
+
+    The new run has no whole epoch yet, so it has not overwritten the CSV.
+    """
     os.makedirs(str(copied / "models" / "new"))
     states.save_state(
         str(copied / "models" / "new"),
@@ -333,7 +350,8 @@ def test_the_csv_of_an_earlier_run_of_the_name_is_not_this_runs(copied):
     os.utime(path, (1, 1))
     (record,) = run_report.collect(["new"], options_for(copied))
     assert record.rows == [] and "new.csv has other rows than the run's state" in record.remarks[0]
-    os.utime(path)  # written with the state or after it: of this run, whose later states could not be saved
+    # A CSV that is at least as new as the state is from this run: the later states could not be saved.
+    os.utime(path)
     (record,) = run_report.collect(["new"], options_for(copied))
     assert len(record.rows) == 2 and not any("new.csv" in remark for remark in record.remarks)
 
@@ -399,7 +417,7 @@ def test_the_script(home, tmp_path):
         assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
 
 
-# ---- the page ----
+# ---- page ----
 
 
 @pytest.fixture(scope="module")
@@ -430,7 +448,7 @@ def test_a_name_is_text_wherever_it_stands(text):
 
 
 def with_classes(result, classes):
-    """A result with other names of its classes."""
+    """Return a copy of a result with other class names."""
     return dataclasses.replace(result, test_set=result.test_set._replace(classes=classes))
 
 
@@ -458,7 +476,7 @@ def test_best_and_last_stand_in_their_own_rows():
         dict(made_up().rows[0], epoch=epoch, validation_top1=top1) for epoch, top1 in ((1, 0.2), (2, 0.9), (3, 0.6))
     ]
     shown = Reader(report_page.render([made_up(rows=rows)], ReportOptions(evaluate=False))).text
-    assert "best20.9000" in shown and "last30.6000" in shown  # cell by cell: which, epoch, top-1
+    assert "best20.9000" in shown and "last30.6000" in shown  # the cells of a row are: label, epoch, top-1
 
 
 @pytest.mark.parametrize("name", ["mix_up", "cutmix", "epsilon", "label_noise", "teacher"])
@@ -511,7 +529,7 @@ def test_seconds_as_a_person_says_them():
     ]
 
 
-# ---- drawings ----
+# ---- figures ----
 
 
 def texts(figure):
@@ -525,7 +543,7 @@ def test_confusion_matrix_has_the_counts(tmp_path):
     assert places == {(0, 0): "9", (1, 0): "2", (1, 1): "7", (2, 1): "5", (0, 2): "2", (2, 2): "8"}
     assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("predicted", "true")
     opacity = figure.axes[0].images[0].get_array()[..., 3]
-    assert opacity[1, 2] > opacity[2, 1] == 0  # true b, taken for c; nothing the other way
+    assert opacity[1, 2] > opacity[2, 1] == 0  # b is predicted as c, c never as b
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["$a$", "b", "c"]
     figure.savefig(str(tmp_path / "x.png"))
     with Image.open(str(tmp_path / "x.png")) as picture:
@@ -558,7 +576,7 @@ def test_errors_of_consecutive_runs_are_drawn_from_the_first_epoch_on():
     drawn = [(list(epochs), list(errors)) for epochs, errors in lines[:6:2]]
     assert drawn == [([1, 2], [90, 80]), ([3], [70]), ([4, 5], [60, 50])]
     assert [list(errors) for _, errors in lines[1:6:2]] == [[95, 90], [85], [80, 75]]
-    assert [list(place) for place, _ in lines[6:]] == [[2.5, 2.5], [3.5, 3.5]]  # where the second and the third begin
+    assert [list(place) for place, _ in lines[6:]] == [[2.5, 2.5], [3.5, 3.5]]  # starts of runs 2 and 3
     assert [text.get_text().strip() for text in axes.texts] == ["b$", "c"]
     low, high = axes.get_xlim()
     assert low <= 1 and high >= 5 and axes.get_xscale() == "linear"
@@ -582,7 +600,7 @@ def test_losses_of_many_magnitudes_are_drawn_on_a_log_scale():
     assert scale([float("nan"), 1]) == "linear"
 
 
-# ---- in a browser ----
+# ---- browser ----
 
 
 def test_a_browser_shows_it(text, browser, tmp_path):
@@ -593,6 +611,6 @@ def test_a_browser_shows_it(text, browser, tmp_path):
     for width in (1200, 500):
         browser.prints(f"--screenshot={tmp_path / 'page.png'}", f"--window-size={width},2000", address)
         pixels = np.asarray(Image.open(str(tmp_path / "page.png")).convert("RGB")).reshape(-1, 3)
-        for run in range(2):  # the lines have the colours that only the style sheet knows
+        for run in range(2):  # only the style sheet defines the colours of the lines
             shade = [int(figure_style.colour(run)[0][place : place + 2], 16) for place in (1, 3, 5)]
             assert (pixels == shade).all(axis=1).sum() > 100

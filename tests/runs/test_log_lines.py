@@ -1,4 +1,4 @@
-"""The lines and numbers that a run logs about its epochs and its end."""
+"""Tests for the lines and numbers that a run logs after each epoch and at the end of the run."""
 
 from types import SimpleNamespace
 
@@ -33,7 +33,7 @@ LOG = SimpleNamespace(text_path="log/text/r.log", csv_path="log/csv/r.csv", boar
 
 
 def progress_after(rows):
-    """Yield the progress of a run after each of its epochs, and the epoch's row."""
+    """Yield the run's progress and the epoch's row after each epoch."""
     progress = Progress(epoch=0)
     for row in rows:
         progress.end_epoch(row)
@@ -90,5 +90,5 @@ def test_the_best_are_the_first_of_their_kind_and_the_end_names_their_files():
         "  board  tensorboard --logdir log/board",
         f"  test   {command('test')} --params models/r/best.params",
     ]
-    progress.best = progress.best_ema = None  # neither could be saved
+    progress.best = progress.best_ema = None  # as if neither file could be saved
     assert logs.summary(progress, 9, "models/r", LOG).splitlines()[-1].endswith("--params models/r/last.params")

@@ -1,4 +1,4 @@
-"""The logs of a run: what is on disk however the run ends."""
+"""Tests for the logs of a run: the contents of the files on disk, however the run ends."""
 
 import csv
 import os
@@ -15,7 +15,7 @@ from resattnet.system.errors import InputError
 
 
 def run_child(body, **kwargs):
-    """Run Python code in a process of its own."""
+    """Run Python code in a separate process."""
     code = f"import sys; sys.path.insert(0, {os.getcwd()!r})\n{textwrap.dedent(body)}"
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -91,7 +91,10 @@ def test_a_full_disk_ends_the_logs_with_a_warning_and_not_the_run(tmp_path):
     "place", ["reader, writer = os.pipe(); os.close(reader)", "writer = os.open('/dev/full', os.O_WRONLY)"]
 )
 def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path, place, end):
-    """A closed pipe, as of `2>&1 | head`, or a full disk under the output changes neither the run nor its exit code."""
+    """Losing the output changes neither the run nor the run's exit code.
+
+    The output is a closed pipe, as with `2>&1 | head`, or is on a full disk.
+    """
     done = run_child(f"""
         import os
         from resattnet.runs.logs import RunLog

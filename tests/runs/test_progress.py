@@ -1,4 +1,4 @@
-"""A run's progress: the options that its steps were trained with, and what a state keeps of it."""
+"""Tests for a run's progress: the options that the steps were trained with, and the progress saved in a state."""
 
 import json
 
@@ -10,7 +10,7 @@ OWN, OTHER = dict(lr=0.1, lr_steps=(1, 2)), dict(lr=5.0, lr_steps=(1, 2))
 
 
 def resumed(progress, options, before):
-    """Return a run's progress as its state has it, after a resume with other options."""
+    """Return the progress restored from a state, after a resume that changes the options from `before` to `options`."""
     again = Progress(**json.loads(json.dumps(progress.__dict__)))
     again.record_changes(options, before)
     return again
@@ -40,5 +40,5 @@ def test_data_facts_are_kept_and_may_be_missing():
     facts = {"classes": ["a", "b"], "mean": [0.5, 0.5, 0.5]}
     assert resumed(Progress(step=1, data=facts), OWN, OWN).data == facts
     before = Progress(step=1).__dict__.copy()
-    del before["data"]  # a state of an earlier version
+    del before["data"]  # states of earlier versions have no `data`
     assert Progress(**before).data is None

@@ -1,4 +1,4 @@
-"""States of a run: read whole or refused as damaged, and never half written."""
+"""Tests for the states of a run: a state is read whole or refused as damaged, and is never half written."""
 
 import dataclasses
 import os
@@ -22,7 +22,7 @@ def save_states(folder, *steps):
 
 
 def open_files():
-    """Return the paths of the files that this process has open; empty where the system is not Linux."""
+    """Return the paths of this process's open files. The set is empty on systems other than Linux."""
     folder = "/proc/self/fd"
     names = os.listdir(folder) if os.path.isdir(folder) else []
     return {os.path.realpath(os.path.join(folder, name)) for name in names}
@@ -51,11 +51,14 @@ def test_damaged_state_names_the_last_whole_one(tmp_path, damage):
         states.load_state(str(tmp_path))
     assert "last.state is damaged" in str(error.value) and "\n" not in str(error.value)
     assert "previous.state (epoch 0, step 1)" in str(error.value)
-    assert path not in open_files()  # even while the error keeps its frames alive
+    assert path not in open_files()  # the error still keeps the stack frames alive here
 
 
 def test_any_damaged_byte_is_one_line(tmp_path):
-    """A damaged byte is reported on one line, or is harmless, in a part of a header that the archive repeats."""
+    """A damaged byte gives a one-line error or is harmless.
+
+    A harmless byte is in a part of a header that the archive repeats.
+    """
     save_states(tmp_path, 1)
     path = tmp_path / "last.state"
     whole, said = path.read_bytes(), set()
@@ -78,7 +81,7 @@ def test_a_state_has_the_data_facts_and_may_lack_them(tmp_path):
     options = {"options": {}}
     states.save_state(str(tmp_path), {}, dict(dataclasses.asdict(Progress(data={"classes": ["a"]})), **options))
     assert Progress(**states.load_state(str(tmp_path)).progress).data == {"classes": ["a"]}
-    save_states(tmp_path, 1)  # of an earlier version
+    save_states(tmp_path, 1)  # states of earlier versions have no data facts
     assert Progress(**states.load_state(str(tmp_path)).progress).data is None
 
 
@@ -101,7 +104,7 @@ def test_a_folder_that_exists_or_cannot_be_made_is_refused_with_what_to_do(tmp_p
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
-    """The lock ends with the process, however that ends. A process that it has forked does not keep the lock."""
+    """The lock ends with the process, however the process ends. A forked child process does not keep the lock."""
     folder = str(tmp_path)
     code = (
         "import os, sys, time; from resattnet.runs.run_folders import exclusive\n"
@@ -127,7 +130,11 @@ def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
 
 
 def test_a_lock_file_that_was_removed_after_it_was_opened_is_not_used(tmp_path, monkeypatch):
-    """The process that trained the run removes the file after another one has opened it and before that locks it."""
+    """A process does not use a lock file that was removed after the process opened the file.
+
+    The process that trained the run removes the file after another process opens the file and before the other process
+    locks the file.
+    """
     folder, lock, taken = str(tmp_path), run_folders.fcntl.lockf, []
 
     def removed_before(handle, how):

@@ -1,4 +1,4 @@
-"""TensorBoard as its user sees it: a run's curves and mask pictures through the HTTP interface and in a browser."""
+"""Tests for a run's curves and mask pictures as a TensorBoard user sees them: over HTTP and in a browser."""
 
 import contextlib
 import json
@@ -19,16 +19,16 @@ from resattnet.data import recordio
 from resattnet.data.datasets import ImageSet
 
 pytest.importorskip("tensorboard", reason="tensorboard is not installed")
-pytestmark = pytest.mark.timeout(600)  # the first test trains and waits for the server
+pytestmark = pytest.mark.timeout(600)  # the first test includes the training run and the wait for the server
 
-PATIENCE = 120  # seconds to wait for each thing
-EPOCHS, STEPS = 3, 4  # steps of an epoch
+PATIENCE = 120  # seconds to wait for each response or condition
+EPOCHS, STEPS = 3, 4  # STEPS is the number of steps per epoch
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 EACH_EPOCH = ["accuracy/validation_top1", "accuracy/validation_top5", "loss/train_epoch", "loss/validation"]
 CURVES = sorted(EACH_EPOCH + ["accuracy/train", "loss/train", "progress/learning_rate", "progress/samples_per_second"])
 MASKS = [f"masks/stage{stage}/module1" for stage in (1, 2, 3)]
 
-# All visible elements of the page, also those in shadow trees.
+# JavaScript that finds all visible elements of the page. `querySelectorAll` alone does not search shadow trees.
 ALL = """(() => {
   const found = [];
   const walk = root => root.querySelectorAll("*").forEach(e => {
@@ -47,7 +47,7 @@ IMAGES = ALL % "all.filter(e => e.tagName == 'IMG' && e.complete).map(e => [e.na
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Make a folder with the logs of a run of the training script on a few small images."""
+    """Run the training script on a few small images, and return the folder that has the logs of the run."""
     folder, rng = str(tmp_path_factory.mktemp("home")), np.random.default_rng(0)
     sets = {
         split: ImageSet(
@@ -70,7 +70,7 @@ def home(tmp_path_factory):
 
 @contextlib.contextmanager
 def serving(logdir, log):
-    """Context with the address of a running TensorBoard that lists a run."""
+    """Start TensorBoard, and yield the server's address once TensorBoard serves the run."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -85,12 +85,12 @@ def serving(logdir, log):
         yield wait_for_runs(f"http://127.0.0.1:{port}/", process, log)
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, 9)  # its data server too
+            os.killpg(process.pid, 9)  # the group includes TensorBoard's data server
         process.wait(60)
 
 
 def wait_for_runs(address, process, log):
-    """Return the address once TensorBoard serves all of the run."""
+    """Return the address once TensorBoard serves the whole run."""
     deadline, runs = time.monotonic() + PATIENCE, None
     while not runs:
         if process.poll() is not None or time.monotonic() > deadline:
@@ -98,7 +98,7 @@ def wait_for_runs(address, process, log):
                 raise AssertionError(f"TensorBoard serves no run: {said.read()}")
         time.sleep(0.3)
         with contextlib.suppress(urllib.error.URLError, ConnectionError, KeyError):
-            # The last curve and picture of the last epoch: everything else is in the file before them.
+            # The last epoch writes this curve and this picture last: everything else precedes them in the file.
             curve = ask(address, "plugin/scalars/scalars", run="run", tag="loss/validation")
             pictures = ask(address, "plugin/images/images", run="run", tag=MASKS[-1], sample=0)
             runs = len(curve) == len(pictures) == EPOCHS
@@ -151,11 +151,14 @@ def test_a_browser_shows_the_curves(board, browser):
     with browser.page(board + "#scalars", height=2500) as page:
         page.wait(lambda: set(EACH_EPOCH) <= set(page.value(TEXTS)) and page.value(LINES) >= 6, PATIENCE)
         assert set(EACH_EPOCH) <= set(page.value(TEXTS))
-        assert page.value(LINES) >= 6  # all of both groups
+        assert page.value(LINES) >= 6  # all curves of both groups
 
 
 def test_a_browser_shows_the_last_values_in_time_series(board, browser):
-    """The curves are on a canvas, which a test cannot read; the last value is written below each."""
+    """The last value of each curve is shown below the curve.
+
+    The curves are on a canvas, which a test cannot read.
+    """
     last = [
         ask(board, "plugin/scalars/scalars", run="run", tag="loss/" + name)[-1][2]
         for name in ("train_epoch", "validation")
@@ -165,7 +168,7 @@ def test_a_browser_shows_the_last_values_in_time_series(board, browser):
         numbers = []
         for text in page.value(TEXTS):
             with contextlib.suppress(ValueError):
-                numbers.append(float(text.replace(",", "")))  # 1,110.1962
+                numbers.append(float(text.replace(",", "")))  # the page has thousands separators, as in 1,110.1962
         return all(any(abs(number - value) <= 1e-3 * value for number in numbers) for value in last)
 
     with browser.page(board + "#timeseries", height=4000) as page:

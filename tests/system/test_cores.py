@@ -1,4 +1,4 @@
-"""The cores of a CPU or container, and their division among devices."""
+"""Test counting the cores of a CPU or container and splitting them among devices."""
 
 import os
 
@@ -11,8 +11,8 @@ from resattnet.system import cores
     "cpus, siblings, quota, expected",
     [
         (range(4), lambda cpu: str(cpu), float("inf"), 4),
-        (range(8), lambda cpu: str(cpu % 4), float("inf"), 4),  # two threads a core
-        (range(64), lambda cpu: str(cpu), 1.5, 2),  # a container's share
+        (range(8), lambda cpu: str(cpu % 4), float("inf"), 4),  # two threads per core
+        (range(64), lambda cpu: str(cpu), 1.5, 2),  # a container's CPU quota
         ([5], lambda cpu: str(cpu), 0.2, 1),
     ],
 )

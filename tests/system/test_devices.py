@@ -1,4 +1,4 @@
-"""The choice of devices, and the description of the machine."""
+"""Test device selection and the description of the machine."""
 
 import pytest
 

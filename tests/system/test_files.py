@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and the message where they cannot be written."""
+"""Test atomic file writes and the message for a file that cannot be written."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The GPUs that MXNet can use, with a stand-in for the NVIDIA driver."""
+"""Test detection of the GPUs that MXNet can use, with a fake NVIDIA driver."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from resattnet.system import gpus, mxnet
 
 
 class Driver:
-    """A stand-in for libcuda with the GPUs `devices`, a list of (name, (major, minor))."""
+    """Fake libcuda with the GPUs in `devices`, a list of (name, (major, minor))."""
 
     def __init__(self, devices, init=0, version=12040):
         self.devices, self.init, self.version = devices, init, version

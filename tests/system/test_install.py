@@ -1,4 +1,4 @@
-"""The requirements of the package, and `make`, which installs them."""
+"""Test the package requirements, the distributions, and `make`, which installs the requirements."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from resattnet.system import mxnet
 
 @pytest.fixture(scope="module")
 def packaging():
-    """The arguments of setup.py."""
+    """Return the arguments that setup.py passes to setup()."""
     kept = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("setuptools.setup", lambda **arguments: kept.update(arguments))
@@ -60,7 +60,7 @@ def test_what_checks_the_code_is_in_the_dev_extra_for_each_python(packaging):
     dev = packaging["extras_require"]["dev"]
     assert "ruff>=0.6,<1" in dev
     assert [line for line in dev if line.startswith("mypy")] == [
-        'mypy>=1.8,<1.15; python_version < "3.9"',  # 1.14 is the last for Python 3.8
+        'mypy>=1.8,<1.15; python_version < "3.9"',  # mypy 1.14 is the last for Python 3.8
         'mypy>=1.8,<2; python_version >= "3.9"',
     ]
 
@@ -70,7 +70,7 @@ def test_what_checks_the_code_is_in_the_dev_extra_for_each_python(packaging):
 
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory):
-    """A folder with the wheel and the sdist, built from a copy of the clone."""
+    """Return a folder with the wheel and the sdist, built from a copy of the clone."""
     folder = tmp_path_factory.mktemp("build")
     left_out = shutil.ignore_patterns("__pycache__", "cifar-*", "*.rec", "*.idx", "*.tar.gz*")
     for name in os.listdir(ROOT):
@@ -94,7 +94,7 @@ def distributions(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def installed(distributions, tmp_path_factory):
-    """A folder with the content of the wheel, as pip puts it into site-packages."""
+    """Return a folder with the contents of the wheel, laid out as pip does in site-packages."""
     (wheel,) = distributions.glob("*.whl")
     folder = tmp_path_factory.mktemp("installed") / "site-packages"
     with zipfile.ZipFile(str(wheel)) as archive:
@@ -103,7 +103,7 @@ def installed(distributions, tmp_path_factory):
 
 
 def test_the_wheel_has_all_of_the_package(installed):
-    """Also what is not Python: recipes, weights, digits, templates, and the mark that it has type hints."""
+    """The wheel also holds the non-Python files: recipes, weights, digits, templates and the py.typed marker."""
     package_folder = os.path.join(ROOT, "resattnet")
     files = [
         os.path.relpath(os.path.join(folder, name), package_folder)
@@ -176,7 +176,7 @@ def executable(path, text):
 
 @pytest.fixture
 def make(tmp_path, monkeypatch):
-    """Run make on a copy of the Makefile; `make.log` has a line for each install."""
+    """Run make on a copy of the Makefile. `make.log` has one line per install."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
     for variable in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHON", "VENV"):
@@ -208,7 +208,7 @@ def test_make_takes_the_python_that_answers(make, tmp_path):
     here = tmp_path / "bin"
     here.mkdir()
     executable(here / "python3.12", "#!/bin/sh\necho 'command not found' >&2; exit 127\n")
-    # Named one version and being another: not what it says.
+    # This interpreter is named for one version but runs another.
     liar = "python3.9" if sys.version_info[:2] != (3, 9) else "python3.8"
     executable(here / liar, f"#!/bin/sh\nexec '{sys.executable}' \"$@\"\n")
     good = executable(here / "python3", f"#!/bin/sh\nexec '{sys.executable}' \"$@\"\n")

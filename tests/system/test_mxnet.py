@@ -1,4 +1,4 @@
-"""MXNet's import: what it prepares, what it leaves alone, and its one-line refusals."""
+"""Test the import of MXNet: setup, state left unchanged, and one-line errors."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from resattnet.system.mxnet import MXNetUnavailable
 
 
 def refusal(check, *facts, **named):
-    """Return the one line that `check` refuses with."""
+    """Return the one-line error message that `check` raises."""
     with pytest.raises(MXNetUnavailable) as raised:
         check(*facts, **named)
     assert "\n" not in str(raised.value)
@@ -22,7 +22,7 @@ def refusal(check, *facts, **named):
 
 
 def python(*arguments, path=(), **variables):
-    """Run this interpreter on `arguments` with `path` before everything; return the finished process."""
+    """Run this interpreter on `arguments` with `path` first on PYTHONPATH. Return the finished process."""
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(folder) for folder in path] + [ROOT]), **variables)
     return subprocess.run(
         [sys.executable, *arguments],
@@ -34,7 +34,7 @@ def python(*arguments, path=(), **variables):
 
 
 def distribution(folder, name, version="1.9.1"):
-    """Make pip's record of an installed distribution."""
+    """Create pip's metadata for an installed distribution."""
     record = folder / (f"{name.replace('-', '_')}-{version}.dist-info")
     record.mkdir(parents=True)
     (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
@@ -135,7 +135,7 @@ def test_nothing_else_imports_mxnet_first():
             assert not re.search(r"^\s*(import|from) mxnet\b", stream.read(), re.MULTILINE), path
 
 
-# The refusals, as a user sees them
+# Error messages, as a user sees them
 
 
 def last_line(run):
@@ -144,7 +144,7 @@ def last_line(run):
 
 
 def test_no_mxnet():
-    # -S: without the environment's packages
+    # -S excludes the environment's packages.
     assert "MXNet is not installed: python -m pip install -r requirements.txt" in last_line(
         python("-S", "-c", "import resattnet.system.mxnet")
     )
@@ -160,7 +160,7 @@ def test_both_mxnets(tmp_path):
 
 def test_mxnet_whose_files_went_with_the_other(tmp_path):
     distribution(tmp_path, "mxnet")
-    (tmp_path / "mxnet").mkdir()  # what pip leaves: a folder without __init__.py
+    (tmp_path / "mxnet").mkdir()  # pip leaves a folder without __init__.py
     assert "--force-reinstall --no-deps mxnet==1.9.1" in last_line(
         python("-S", "-c", "import resattnet.system.mxnet", path=[tmp_path])
     )

@@ -1,4 +1,4 @@
-"""Suggestions, aligned columns and one-line reasons, as the messages of all rooms use them."""
+"""Test suggestions, aligned columns and one-line reasons, which messages of all subpackages use."""
 
 import pytest
 

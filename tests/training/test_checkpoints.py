@@ -1,4 +1,4 @@
-"""The arrays of a state: back on the devices that they came from."""
+"""Test that the arrays of a state are restored to the devices that the arrays came from."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,10 @@ from resattnet.training import checkpoints
 
 
 def test_running_statistics_go_back_to_their_devices():
-    """Of twelve devices, whose numbers are not in the order of the letters."""
+    """Each of twelve devices gets its own running statistics back.
+
+    The numeric order of twelve devices differs from their alphabetical order.
+    """
     devices, nets, trainers = [mx.cpu(index) for index in range(12)], [], []
     for _ in range(2):
         net = mx.gluon.nn.BatchNorm(in_channels=2)
@@ -24,7 +27,10 @@ def test_running_statistics_go_back_to_their_devices():
 
 @pytest.mark.parametrize("before, after", [(0.9, 0.9), (0.9, 0), (0, 0.9), (0, 0)])
 def test_master_weights_go_back_whether_there_is_momentum_or_not(before, after):
-    """In float16, where the optimizer's state has both."""
+    """Master weights are restored whether or not the optimizer uses momentum before and after.
+
+    In float16, the state of the optimizer contains both the momentum and the master weights.
+    """
     nets, trainers = [], []
     for momentum in (before, after):
         net = mx.gluon.nn.Dense(2, in_units=3)
@@ -36,7 +42,7 @@ def test_master_weights_go_back_whether_there_is_momentum_or_not(before, after):
                 [net.weight, net.bias], "nag", dict(learning_rate=0.1, momentum=momentum, multi_precision=True)
             )
         )
-    # What a step leaves: the CPU has no such step in float16.
+    # Set the state as a step would leave it, because the CPU has no such step in float16.
     optimizer, updater = trainers[0]._optimizer, trainers[0]._updaters[0]
     for index, parameter in enumerate((nets[0].weight, nets[0].bias)):
         momentum, master = updater.states[index] = optimizer.create_state_multi_precision(index, parameter.data())

@@ -1,4 +1,8 @@
-"""Distillation against its formula and its closed gradient; the teacher as in testing; what is refused."""
+"""Tests for distillation.
+
+The loss is compared with its formula, and the gradient with its closed form. The teacher computes its logits as in
+testing. Invalid teachers and options are refused.
+"""
 
 import dataclasses
 import json
@@ -26,7 +30,7 @@ def softmax(logits):
 
 
 def formula(logits, targets, answers, weight, temperature):
-    """Loss of each sample."""
+    """Return the loss of each sample."""
     cross_entropy = -(targets * np.log(softmax(logits))).sum(axis=1)
     ours, theirs = softmax(logits / temperature), softmax(answers / temperature)
     divergence = (theirs * np.log(theirs / ours)).sum(axis=1)
@@ -55,7 +59,7 @@ def test_loss_and_gradient(weight, temperature, sparse):
 
 @pytest.fixture
 def teacher(options):
-    """Parameters of a run of one epoch."""
+    """Return the path of the best parameters of a one-epoch run."""
     return os.path.join(train(elsewhere(options, "teacher", epochs=1, seed=5)).folder, "best.params")
 
 
@@ -108,7 +112,7 @@ def refused(path, dataset="digits", classes=10):
 
 
 def ours_only(folder, listdir=os.listdir):
-    """As if no folder of runs were ours to read."""
+    """List the folder of packaged parameters. Raise PermissionError for any other folder, such as a folder of runs."""
     if folder != packaged.FOLDER:
         raise PermissionError(13, "Permission denied", folder)
     return listdir(folder)

@@ -1,4 +1,4 @@
-"""The moving average against its recursion in NumPy, and what a run measures and saves of it."""
+"""Tests for the moving average: its values against the recursion in NumPy, and what a run measures and saves."""
 
 import os
 

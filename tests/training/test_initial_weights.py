@@ -1,4 +1,4 @@
-"""Fine-tuning: a run has the parameters that it starts from, bit for bit, or says in one line why it cannot."""
+"""Tests for fine-tuning: a run starts from a file's parameters, bit for bit, or a one-line error says why it cannot."""
 
 import dataclasses
 import json
@@ -24,18 +24,18 @@ CPU = [mx.cpu(0)]
 
 @pytest.fixture
 def first(options):
-    """A run that has ended."""
+    """Return a finished run."""
     return train(elsewhere(options, "first", epochs=1))
 
 
 @pytest.fixture
 def path(first):
-    """Its parameters."""
+    """Return the path of the parameters of the finished run."""
     return os.path.join(first.folder, "last.params")
 
 
 def redescribe(path, **changes):
-    """Change what the description beside parameters says; None leaves an entry out."""
+    """Change entries of the description beside a parameter file. A value of None removes the entry."""
     name = path[: -len("params")] + "json"
     with open(name) as handle:
         told = dict(json.load(handle), **changes)
@@ -44,7 +44,7 @@ def redescribe(path, **changes):
 
 
 def refusal(options, path, **changes):
-    """The line with which a run from parameters is refused; it leaves no folder."""
+    """Return the one-line error for a run that cannot start from `path`. Check that the run leaves no folder."""
     with pytest.raises(InputError) as error:
         prepare_run(elsewhere(options, "tuned", params=path, **changes), CPU)
     assert not os.path.exists(os.path.join(options.model_dir, "tuned"))

@@ -1,4 +1,7 @@
-"""What a run reads: wrong labels in training only, of whatever format, and the same whenever they are read."""
+"""Test the inputs of a run.
+
+Only training has wrong labels, for every data format. The wrong labels are the same each time that they are read.
+"""
 
 import numpy as np
 import pytest

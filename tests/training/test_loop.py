@@ -1,4 +1,7 @@
-"""The training loop: same seed same run, resumed runs equal uninterrupted ones, devices agree, nothing is lost."""
+"""Test the training loop.
+
+Runs with the same seed are equal. Resumed runs equal uninterrupted runs. Devices agree. No progress is lost.
+"""
 
 import csv
 import dataclasses
@@ -64,7 +67,10 @@ def test_same_seed_same_run(options, tricks):
 
 @pytest.mark.parametrize("signum, step, optimizer", [(signal.SIGINT, 12, "nag"), (signal.SIGTERM, 15, "sgd")])
 def test_three_and_three_epochs_equal_six(options, monkeypatch, signum, step, optimizer):
-    """Stopped at the end of an epoch, before its validation, and in the middle of one."""
+    """A run of six epochs that is stopped and resumed equals an uninterrupted run.
+
+    One case stops at the end of an epoch, before its validation. The other case stops in the middle of an epoch.
+    """
     options = dataclasses.replace(options, epochs=6, optimizer=optimizer, **TRICKS)
     whole = train(elsewhere(options, "whole"))
     again = stop_at(monkeypatch, step, lambda: os.kill(os.getpid(), signum))
@@ -78,7 +84,10 @@ def test_three_and_three_epochs_equal_six(options, monkeypatch, signum, step, op
 
 
 def test_a_run_that_has_ended_goes_on_with_another_cosine(options):
-    """As if the restart had been given from the first: that is what makes its command one that reproduces it."""
+    """A finished run resumed with a restart equals a run that had the restart from its first epoch.
+
+    For this reason, the command of the resumed run reproduces the run.
+    """
     train(elsewhere(options, "run", epochs=2))
     restarts = dict(epochs=4, lr_restarts=(2,), lr_restart_factor=0.5)
     run = resume(options, **restarts)
@@ -98,7 +107,10 @@ def test_a_restart_that_fewer_epochs_leave_out_is_said(options, monkeypatch, cap
 
 @pytest.mark.parametrize("save_minutes, last", [(1e-9, 6), (10, 4)])
 def test_a_run_that_died_goes_on_from_its_last_state(options, monkeypatch, save_minutes, last):
-    """As after SIGKILL: nothing was saved when it ended; states within an epoch, or at its end, were before."""
+    """A run that died resumes from its last state.
+
+    As after SIGKILL, nothing is saved when the run ends. Earlier states were saved within an epoch or at its end.
+    """
     options = dataclasses.replace(options, save_minutes=save_minutes)
     whole = train(elsewhere(options, "whole"))
 
@@ -135,7 +147,10 @@ def test_two_devices_resume_too(options, monkeypatch):
 
 
 def test_a_stop_while_three_devices_validate_changes_nothing(options, monkeypatch):
-    """Whose running statistics are averaged by then, and would be again."""
+    """A run that is stopped during validation on three devices and resumed equals an uninterrupted run.
+
+    The running statistics are already averaged at the stop. The resumed run would average them again.
+    """
     options = dataclasses.replace(options, batch_size=8, num_cpus=3, epochs=2)
     whole = train(elsewhere(options, "whole"))
     measure = loop.TrainingLoop._measure
@@ -168,14 +183,17 @@ def test_options_that_a_run_had_before_are_known(options, monkeypatch):
     stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
         train(options)
-    assert resume(options).progress.changes == []  # the warm-up is a number now
+    assert resume(options).progress.changes == []  # the warm-up is now stored as a number
     run = resume(options, epochs=4, cutout=2)
     assert run.progress.changes == [{"step": 12, "options": {"epochs": 3, "cutout": 0}}]
     assert states.load_state(run.folder).progress["changes"] == run.progress.changes
 
 
 def test_what_is_validated_has_the_running_statistics_of_the_last_step():
-    """MXNet lets their reader in before the backward pass has written them."""
+    """Validation uses the running statistics of the last step.
+
+    MXNet allows a read of the running statistics before the backward pass has written them.
+    """
     net, copy = (get_attention_cifar(10, 56, "thin") for _ in range(2))
     for each in (net, copy):
         each.initialize()
@@ -198,7 +216,10 @@ def test_what_is_validated_has_the_running_statistics_of_the_last_step():
 
 
 def test_two_devices_give_the_gradients_of_one():
-    """With batch normalisation's statistics fixed, which each device takes of its own part."""
+    """Two devices give the gradients of one device.
+
+    The statistics of batch normalisation are fixed, because each device computes these from its own part of the batch.
+    """
     rng = np.random.default_rng(0)
     images, labels = rng.normal(size=(7, 3, 16, 16)).astype(np.float32), rng.integers(0, 10, 7).astype(np.int32)
     gradients = []
@@ -231,7 +252,7 @@ def test_accumulated_batches_give_the_update_of_one_large_batch(options, devices
         size = 16 // len(devices) // accumulate
         run = prepare_run(elsewhere(options, name, accumulate=accumulate, batch_size=size), devices)
         fix_statistics(run.step.net)
-        assert len(run.inputs.train_loader) == 4  # 64 images, 16 a step
+        assert len(run.inputs.train_loader) == 4  # 64 images, 16 per step
         for batch in batches:
             run.step(*batch)
         run.step.meter.collect()
@@ -300,7 +321,10 @@ def test_a_stop_that_could_not_be_saved_does_not_say_that_it_was(options, monkey
 
 
 def test_the_best_is_one_whose_parameters_are_kept(options, monkeypatch, capsys):
-    """A disk that is full when the best epoch ends does not leave another epoch's file under its figures."""
+    """The best epoch is one whose parameters were saved.
+
+    If the disk is full when the best epoch ends, the figures of that epoch are not kept with the file of another epoch.
+    """
     accuracies = iter([0.5, 0.9, 0.7])
     monkeypatch.setattr(
         loop.TrainingLoop,
@@ -328,7 +352,10 @@ def test_the_best_is_one_whose_parameters_are_kept(options, monkeypatch, capsys)
 
 
 def test_only_training_is_timed(options, monkeypatch):
-    """Neither what comes before a run's first step nor validation, which a signal may cut short."""
+    """The training time excludes everything before the first step, and excludes validation.
+
+    A signal may cut validation short.
+    """
     open_inputs = training_run.open_inputs
 
     def slow(*args):
@@ -382,7 +409,11 @@ def test_a_run_that_goes_on_with_other_batches_says_what_that_means(options, cap
 
 @pytest.mark.parametrize("step", [2, 6, 8])
 def test_with_other_batches_the_schedule_goes_on_where_it_was(options, monkeypatch, step):
-    """Twice the images of an update are half the steps: from there on all rates are those of a run of such steps."""
+    """A run resumed with larger batches continues its schedule at the same point.
+
+    Doubling the images of an update halves the number of steps. After the change, all learning rates equal those of a
+    run that had the larger batches from its first step.
+    """
     large = dict(batch_size=16, num_cpus=2)
     expected = train(elsewhere(options, "large", epochs=4, **large)).progress.history
     again = stop_at(monkeypatch, step, lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -399,7 +430,7 @@ def test_with_other_batches_the_schedule_goes_on_where_it_was(options, monkeypat
 def test_cutout_erases_from_training_images_only(options):
     run = prepare_run(elsewhere(options, "cut", cutout=8), [mx.cpu()])
     images = np.concatenate([images for images, _ in run.inputs.train_loader.epoch(0)])
-    assert ((images == 0).all(axis=1).sum(axis=(1, 2)) >= 4 * 4).all()  # a corner of the square at least
+    assert ((images == 0).all(axis=1).sum(axis=(1, 2)) >= 4 * 4).all()  # at least a corner of the square
     assert not any((images == 0).any() for images, _ in run.inputs.validation_loader)
 
 
@@ -423,7 +454,7 @@ def test_devices_demanded_and_not_there(monkeypatch):
     assert choose_devices(1)[0] == [mx.gpu(0)] == choose_devices()[0]
     assert choose_devices(0)[0] == [mx.cpu()]
     assert choose_devices(0, num_cpus=2)[0] == [mx.cpu(0), mx.cpu(1)]
-    assert choose_devices(num_cpus=2)[0] == [mx.cpu(0), mx.cpu(1)]  # who divides the CPU means it
+    assert choose_devices(num_cpus=2)[0] == [mx.cpu(0), mx.cpu(1)]  # num_cpus selects the CPU although there is a GPU
     with pytest.raises(InputError, match=r"num_gpus=3: MXNet can use 1 GPU here \(GPU 1 \(H100\) has compute"):
         choose_devices(3)
 
@@ -463,7 +494,7 @@ def test_an_epoch_shorter_than_the_interval_is_reported_once(options, capsys):
 
 @pytest.mark.parametrize("place", ["log_dir", "model_dir"])
 def test_a_place_that_is_none(options, tmp_path, place):
-    """One line, and nothing is left that the corrected command would meet."""
+    """An unusable folder gives a one-line error, and no files remain that the corrected command would find."""
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=re.escape(f"{place}={tmp_path / 'file'}")):
         train(dataclasses.replace(options, **{place: str(tmp_path / "file")}))

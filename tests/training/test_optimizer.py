@@ -1,4 +1,4 @@
-"""What becomes of gradients: clipping against NumPy, decay by parameter, the learning rate of a batch."""
+"""Tests for parameter updates: clipping against NumPy, weight decay per parameter, and the learning rate of a batch."""
 
 import dataclasses
 
@@ -39,7 +39,10 @@ def test_gradients_of_zero_stay_so_and_what_is_not_finite_is_not_hidden():
 
 
 def moves(options, devices, **changes):
-    """How far plain SGD at a rate of 1 moves each learned parameter by one batch of 16: the gradient it applied."""
+    """Return the decrease of each learned parameter in one step on a batch of 16.
+
+    With plain SGD and a learning rate of 1, the decrease is the gradient that the step applied.
+    """
     changes = dict(dict(optimizer="sgd", momentum=0.0, wd=0.0, lr=1.0, warmup_epochs=0), **changes)
     size = 16 // len(devices) // changes.get("accumulate", 1)
     run = prepare_run(dataclasses.replace(options, batch_size=size, **changes), devices)
@@ -63,7 +66,10 @@ def test_a_step_follows_the_clipped_gradient_of_the_mean_loss(options, devices, 
 
 
 def test_gradients_are_summed_behind_casts_too():
-    """As in mixed precision, where MXNet's own sum of an oneDNN cast's gradients is 0."""
+    """Gradients are summed behind casts, as in mixed precision.
+
+    MXNet's own sum of the gradients of a oneDNN cast is 0.
+    """
     data, weight = mx.sym.var("data", dtype="float32"), mx.gluon.Parameter("w", shape=(3, 4))
     narrow = mx.sym.amp_cast(mx.sym.amp_cast(weight.var(), dtype=np.dtype([("bfloat16", np.uint16)])), dtype="float32")
     block = mx.gluon.SymbolBlock(mx.sym.broadcast_mul(data, narrow), data)
@@ -83,7 +89,10 @@ def test_gradients_are_summed_behind_casts_too():
 
 
 def test_logits_in_float16_learn_from_mixed_labels(options):
-    """Whose parts no whole number holds: the loss and its gradient are as of float32."""
+    """The loss and its gradient with float16 logits match those with float32 logits.
+
+    Mixed labels are fractions, which integers cannot represent.
+    """
     run = prepare_run(dataclasses.replace(options, mix_up=True), [mx.cpu()])
     rng = np.random.default_rng(0)
     batch = rng.normal(size=(16, 3, 16, 16)).astype(np.float32), rng.dirichlet(np.ones(10), 16).astype(np.float32)
@@ -103,7 +112,7 @@ def test_only_weights_decay(options, no_wd):
     )
     for parameter in run.step.trainer._params:
         parameter.set_data(mx.nd.ones(parameter.shape))
-        parameter.list_data()[0]._fresh_grad = True  # the gradients are the zeros that they begin with
+        parameter.list_data()[0]._fresh_grad = True  # lets the trainer use the initial gradients, which are zero
     optimizer.update(run.step.trainer, 1)
     decayed = {name for name, value in values(run).items() if np.allclose(value, 1 - 0.1 * 0.5) and value.size}
     learned = {name for name, p in run.step.net._collect_params_with_prefix().items() if p.grad_req != "null"}

@@ -1,4 +1,7 @@
-"""The options of a run: those that have no effect or exclude each other are refused, and what the rest comes to."""
+"""Tests for the options of a training run.
+
+Options that have no effect or exclude each other are refused. The effective values follow from the other options.
+"""
 
 import dataclasses
 import sys

@@ -1,7 +1,8 @@
-"""A second implementation of the training step, in NumPy alone, from the images as they are read to the parameters.
+"""Test the training step against a second implementation that uses only NumPy.
 
-What the loop does with crops, mixup, smoothing, gradients by hand, Nesterov momentum, weight decay, warm-up and cosine,
-for a network of two layers that stands in the place of ours.
+The second implementation computes the parameters from the images as read. It covers crops, mixup, label smoothing,
+gradients derived by hand, Nesterov momentum, weight decay, warm-up and the cosine schedule. A network of two layers
+replaces the networks of the package.
 """
 
 import math
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.isa
 STEPS, BATCH, HIDDEN, CLASSES = 10, 16, 12, 10
 SEED, LR, MOMENTUM, WD, EPSILON, ALPHA = 7, 0.05, 0.9, 0.01, 0.1, 0.8
 EPOCHS, EPOCH_STEPS, WARMUP_STEPS = 3, 4, 4
-MEAN, STD = 0.3054, 0.3228  # of the digits, the same in all channels
+MEAN, STD = 0.3054, 0.3228  # of the digits; all channels have the same values
 
 
 def two_layers():
@@ -38,7 +39,7 @@ def two_layers():
 
 
 class Peer:
-    """Parameters and their momentum, float64."""
+    """Second implementation of the training step, with parameters and momenta in float64."""
 
     def __init__(self, values, no_wd, max_norm):
         self.values = {name: value.astype(np.float64) for name, value in values.items()}
@@ -46,14 +47,18 @@ class Peer:
         self.no_wd, self.max_norm = no_wd, max_norm
 
     def rate(self, step):
-        """Linear from LR / WARMUP_STEPS to LR, then half a cosine to 0 at the last step."""
+        """Return the learning rate: linear from LR / WARMUP_STEPS to LR, then half a cosine to 0 at the last step."""
         if step < WARMUP_STEPS:
             return LR * (step + 1) / WARMUP_STEPS
         done = (step - WARMUP_STEPS) / (EPOCHS * EPOCH_STEPS - WARMUP_STEPS - 1)
         return LR * 0.5 * (1 + math.cos(math.pi * done))
 
     def batch(self, image_set, step):
-        """Images and targets of a step: cut, cropped, normalised, smoothed, mixed; one image after another."""
+        """Return the images and targets of a step.
+
+        One image after another is taken from the set, padded, cropped and normalised, and its target is smoothed. The
+        images and the targets are then mixed.
+        """
         epoch, number = divmod(step, EPOCH_STEPS)
         order = np.random.default_rng((SEED, epoch)).permutation(64)[number * BATCH : (number + 1) * BATCH]
         draws = np.random.default_rng((SEED, epoch, number))
@@ -70,7 +75,7 @@ class Peer:
         return [weight * part + (1 - weight) * part[::-1] for part in (images, targets)]
 
     def gradients(self, x, targets):
-        """Of the mean cross-entropy."""
+        """Return the gradients of the mean cross-entropy."""
         w1, b1, w2, b2 = (self.values[name] for name in ("1.weight", "1.bias", "2.weight", "2.bias"))
         hidden = np.maximum(x @ w1.T + b1, 0)
         logits = hidden @ w2.T + b2
@@ -85,9 +90,9 @@ class Peer:
         }
 
     def step(self, image_set, step):
-        """Nesterov's momentum: v = m v - lr (g + wd p); p = p + m v - lr (g + wd p).
+        """Update with Nesterov momentum: v = m v - lr (g + wd p); p = p + m v - lr (g + wd p).
 
-        MXNet's `nag_mom_update` has stored the new p when it comes to v: there the decay is of that one.
+        MXNet's `nag_mom_update` stores the new p before it computes v. The weight decay in v therefore uses the new p.
         """
         gradients = self.gradients(*self.batch(image_set, step))
         norm = math.sqrt(sum((gradient**2).sum() for gradient in gradients.values()))

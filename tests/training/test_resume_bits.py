@@ -1,4 +1,7 @@
-"""Runs cut anywhere, with all that can be switched on: what they come to is what the uninterrupted run came to."""
+"""Test that a run interrupted anywhere and resumed has the same result as an uninterrupted run.
+
+The runs use all optional features.
+"""
 
 import os
 import random
@@ -37,11 +40,11 @@ ALL = dict(
     lr_per_256=1.6,
 )
 KILLS = int(os.environ.get("RESATTNET_KILLS", 3))
-EPOCHS = KILLS + 2  # of four steps
+EPOCHS = KILLS + 2  # of four steps each
 
 
 def make_teacher(path, dataset, classes):
-    """Parameters, as initialised, of a network to learn from."""
+    """Save the initial parameters of a teacher network, and return the path."""
     network = dict(
         num_layers=56, widths="thin", attention_learning="arl", attention="mixed", mask="hourglass", classes=classes
     )
@@ -52,7 +55,10 @@ def make_teacher(path, dataset, classes):
 
 
 def test_cuts_at_random_steps_change_nothing(options, monkeypatch, tmp_path):
-    """Twice a run dies, once it is asked to stop; a state is written at every step."""
+    """A run interrupted at three random steps and resumed equals an uninterrupted run.
+
+    The run dies twice and is asked to stop once. A state is written at every step.
+    """
     teacher = make_teacher(str(tmp_path / "teacher.params"), "digits", 10)
     options = elsewhere(options, "run", save_minutes=1e-9, teacher=teacher, **ALL)
     whole = train(elsewhere(options, "whole"))
@@ -91,7 +97,7 @@ def test_several_devices_and_accumulation_too(options, monkeypatch, devices, acc
 
 @pytest.fixture
 def noise_records(tmp_path):
-    """Records of few and small images, so that the whole script trains in seconds."""
+    """Write records of a few small images, so that the whole script trains in seconds, and return their folder."""
     rng = np.random.default_rng(0)
     sets = {
         split: ImageSet(
@@ -108,7 +114,7 @@ def noise_records(tmp_path):
 
 def start(folder, threads, *args):
     command = [sys.executable, os.path.join(ROOT, "scripts", "cifar10_train.py")] + list(args)
-    # Waiting threads sleep: beside other tests they would take the cores from those that work.
+    # Waiting threads sleep: otherwise they would take the cores from working threads while other tests run.
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive")
     with open(os.path.join(folder, "out.txt"), "w") as out:
         return subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, env=environment)
@@ -120,7 +126,7 @@ def said(folder):
 
 
 def begin(folder, name, threads=1, epochs=EPOCHS):
-    """The script on the records, with all switched on."""
+    """Start the script on the records, with all optional features."""
     flags = (
         f"--dataset noise --data-format rec --data-dir . --widths thin -b 16 --epochs {epochs} "
         "--warmup-epochs 1 --num-gpus 0 --save-minutes 1e-9 --teacher teacher.params --name"
@@ -131,7 +137,7 @@ def begin(folder, name, threads=1, epochs=EPOCHS):
 
 
 def kill_after(process, path, saves, seconds):
-    """Kill a process so many seconds after it has put so many new files in the place of `path`; returns its code."""
+    """Kill a process `seconds` seconds after its `saves`-th replacement of `path`, and return the exit code."""
     last, deadline = identity(path), time.monotonic() + 250
     while saves and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
@@ -144,13 +150,16 @@ def kill_after(process, path, saves, seconds):
 
 
 def identity(path):
-    """Of a file that others are put in the place of; None where there is none. A clock alone may be too coarse."""
+    """Return a value that changes when another file replaces `path`, or None if there is no file.
+
+    The modification time alone may be too coarse.
+    """
     found = os.stat(path) if os.path.exists(path) else None
     return found and (found.st_ino, found.st_mtime_ns)
 
 
 def outcome(folder):
-    """All that a run left, as arrays by file and name, and its progress without what depends on speed."""
+    """Return the arrays that a run left, by file and name, and its progress without what depends on speed."""
     arrays = {}
     for name in ("last", "best", "ema", "best-ema"):
         loaded = mx.nd.load(os.path.join(folder, name + ".params"))
@@ -165,7 +174,7 @@ def outcome(folder):
 
 
 def assert_equal_outcomes(home, one, other):
-    """Of two runs, by their names: the same bits in all that they left, and the same progress."""
+    """Check that two runs, given by name, left the same bits in all arrays and the same progress."""
     (arrays, progress), (others, other_progress) = (
         outcome(os.path.join(home, "models", name)) for name in (one, other)
     )
@@ -174,23 +183,26 @@ def assert_equal_outcomes(home, one, other):
 
 
 def go_on(folder, run, threads=1):
-    """The script again, from the run's last state where it has one."""
+    """Start the script again, from the last state of the run if there is one."""
     if os.path.isdir(run) and not any(name.endswith(".state") for name in os.listdir(run)):
-        shutil.rmtree(run)  # killed before its first state: nothing to go on with
+        shutil.rmtree(run)  # killed before its first state: there is nothing to resume
     if os.path.isdir(run):
         return start(folder, threads, "--resume", "models/run")
     return begin(folder, "run", threads)
 
 
 def test_killed_at_random_moments(noise_records):
-    """RESATTNET_KILLS=20 pytest -s says after which steps each of so many kills left it."""
+    """A run killed at N random moments and resumed equals an uninterrupted run.
+
+    `RESATTNET_KILLS=20 pytest -s` kills the run 20 times and prints the step of the last state after each kill.
+    """
     whole = begin(noise_records, "whole")
     assert whole.wait(250) == 0, said(noise_records)
     history = states.load_state(os.path.join(noise_records, "models", "whole")).progress["history"]
     draws, step_seconds = random.Random(KILLS), min(row["seconds"] for row in history) / 4
     folder, steps = os.path.join(noise_records, "models", "run"), []
     for _ in range(KILLS):
-        # Counted in saves, one a step and more, so that each kill falls within the run, however fast the machine is.
+        # The moment is counted in saves, at least one per step, so that each kill is within the run on any machine.
         process = go_on(noise_records, folder)
         saves, seconds = draws.randint(0, 4), draws.random() * step_seconds
         code = kill_after(process, os.path.join(folder, "last.state"), saves, seconds)
@@ -204,7 +216,10 @@ def test_killed_at_random_moments(noise_records):
 
 
 def test_two_threads_change_nothing(noise_records):
-    """As where each device has several cores, which the other tests do not use: two equal runs, one of them killed."""
+    """With two threads, a run that is killed and resumed equals an uninterrupted run.
+
+    This is the case of a machine with several cores for each device. The other tests use one core for each device.
+    """
     folder = os.path.join(noise_records, "models", "run")
     whole = begin(noise_records, "whole", threads=2, epochs=2)
     assert whole.wait(250) == 0, said(noise_records)

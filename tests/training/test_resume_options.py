@@ -1,4 +1,4 @@
-"""Which options a run that goes on may change, and what those given leave out."""
+"""Test which options a resumed run may change, and which of its own options the given options replace or drop."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from resattnet.training.resume import load_for_resume, merge_options, options_fo
 
 
 def after(before, epochs_done=0, **given):
-    """The options of a run that goes on with what is given."""
+    """Return the options of a run that had the options `before` and is resumed with the options `given`."""
     return options_for_resume(dataclasses.asdict(TrainingOptions(**before)), given, epochs_done)
 
 
@@ -90,7 +90,7 @@ def test_restarts_that_have_been_have_to_be_named():
         after(dict(epochs=60), 35, lr_restarts=(10, 50))
     assert after(dict(epochs=30), 30, epochs=60, lr_restarts=(30,)).lr_restarts == (30,)
     assert after(before, 60, epochs=90, lr_restarts=(30, 60)).lr_restarts == (30, 60)
-    assert after(before, 20, epochs=90, lr_restarts=(60,)).lr_restarts == (60,)  # 30 has not been yet
+    assert after(before, 20, epochs=90, lr_restarts=(60,)).lr_restarts == (60,)  # the run has not reached epoch 30
 
 
 def test_what_excludes_the_other_takes_its_place():
@@ -161,7 +161,7 @@ def test_a_run_of_another_version_says_so():
 def test_the_warm_up_keeps_its_length():
     options = after(dict(epochs=12, lr_restarts=(4,)), 6, epochs=60)
     assert (options.warmup, options.lr_restarts) == (3, (4,))
-    assert after(dict(epochs=40), 1, epochs=4).warmup == 1  # 5 would be longer than the run
+    assert after(dict(epochs=40), 1, epochs=4).warmup == 1  # a warm-up of 5 epochs would be longer than the run
 
 
 def test_a_state_of_before_an_option_was_there():
@@ -197,5 +197,9 @@ def test_a_run_goes_on_from_python_too(tmp_path):
 
 
 def test_steps_after_the_end_stay():
-    """They make a constant rate, and those of a longer run its beginning."""
+    """Steps after the end of the run stay in its options.
+
+    Such steps give a constant learning rate. With the steps of a longer run, the run is the
+    beginning of that longer run.
+    """
     assert after(dict(epochs=1, lr_schedule="step", lr_steps=(50,)), 1, epochs=2).lr_steps == (50,)

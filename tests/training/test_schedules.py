@@ -1,4 +1,4 @@
-"""Schedules against their closed form, at every step."""
+"""Test that learning-rate schedules match their closed form at every step."""
 
 import math
 import subprocess
@@ -53,7 +53,7 @@ def test_restarts_that_fit_nowhere_are_refused(restarts):
 
 
 def test_a_restart_changes_no_step_before_it():
-    """A run that has ended goes on with a restart as if it had been given from the first."""
+    """Adding a restart to a finished run gives the same schedule as giving the restart at the start of the run."""
     once, again = (
         learning_rate_schedule("cosine", 0.4, steps, 5, restarts=restarts)
         for steps, restarts in ((50, ()), (80, (50,)))
@@ -86,7 +86,7 @@ def test_the_schedule_is_a_function_of_the_step_alone():
 
 
 def test_the_optimizer_uses_step_k_of_the_schedule_for_its_kth_update():
-    """A parameter under plain SGD with gradient one falls by the learning rate at each step."""
+    """With plain SGD and a gradient of 1, a parameter decreases by the learning rate at each step."""
     schedule = learning_rate_schedule("cosine", 0.5, 6, 2)
     weight = mx.gluon.Parameter("weight", shape=(1,))
     weight.initialize(mx.init.Zero())
@@ -114,7 +114,11 @@ def test_a_pytorch_that_gluoncv_refuses_does_not_stand_in_the_way(tmp_path):
 
 
 def test_gluoncv_leaves_pillow_as_it_was():
-    """Its import has Pillow take the front of a cut image for all of it, and records with such images would pass."""
+    """A schedule imports GluonCV and leaves the way in which Pillow handles truncated images unchanged.
+
+    By itself, the import of GluonCV makes Pillow accept the first part of a truncated image as the whole image. Records
+    with truncated images would then be accepted.
+    """
     code = (
         "from PIL import ImageFile; from resattnet.training.schedules import learning_rate_schedule; "
         "learning_rate_schedule('cosine', 0.1, 10); print(ImageFile.LOAD_TRUNCATED_IMAGES)"

@@ -49,7 +49,7 @@ class BatchSampler:
     def __init__(self, total: int, batch_size: int, shuffle_seed: Optional[int] = None, world: World = ALONE) -> None:
         self._total, self._batch_size, self._seed, self._world = total, batch_size, shuffle_seed, world
         self._shuffled: Optional[int] = None  # the epoch that was shuffled last
-        self._order = np.empty(0, np.int64)  # and its order
+        self._order = np.arange(total)  # and its order; without a seed, that of the data set
         if shuffle_seed is None:
             batches = range(world.rank, -(-total // batch_size), world.size)
             self._batches = len(batches)
@@ -76,9 +76,7 @@ class BatchSampler:
         return self._epoch_order(epoch)[begin : begin + self._batch_size]
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
-        if self._seed is None:
-            return np.arange(self._total)
-        if self._shuffled != epoch:
+        if self._seed is not None and self._shuffled != epoch:
             # NumPy takes this for (seed, epoch, 0), the stream of the first batch. That does no harm, and is part of
             # the meaning of a seed.
             self._order = np.random.default_rng((self._seed, epoch)).permutation(self._total)

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from ..options.fields import assignment, flag_value
 from ..runs import states
+from ..runs.progress import with_tuples
 from ..system.errors import InputError
 from ..system.files import digest
 from ..training.options import TrainingOptions
@@ -106,8 +107,4 @@ def check_initial_weights(recipe: recipes.Recipe, model_dir: str, folder: str, s
 def _compared(effective: Dict[str, Any]) -> Dict[str, Any]:
     """Return the options that decide the result of a run, out of those that `TrainingOptions.effective` gives."""
     chosen = dict(effective, params=effective["params"] and os.path.abspath(effective["params"]))
-    return {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in chosen.items()
-        if name not in NOT_COMPARED
-    }
+    return {name: value for name, value in with_tuples(chosen).items() if name not in NOT_COMPARED}

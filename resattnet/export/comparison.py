@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-from typing import Any, Callable, Iterator, NamedTuple, Sequence, Tuple
+from typing import Any, Callable, Iterator, NamedTuple, Tuple
 
 import numpy as np
 
 from ..evaluation.metrics import check_finite
 from ..system.devices import device_of
-from ..system.files import TEMPORARY, writing
+from ..system.files import TEMPORARY, replacing, writing
 from ..system.mxnet import mx
 
 
@@ -112,15 +111,10 @@ def write_checked(
         If the logits differ. In both cases no file is left, and files that were there before stay.
     """
     paths, temporaries = name_files(output), name_files(output + TEMPORARY)
-    with writing(output), _final_names_in_errors(output), _removing(temporaries):
+    with writing(output), _final_names_in_errors(output), replacing(dict(zip(paths, temporaries))):
         write(*temporaries)
         logits = read_logits(*temporaries)
         check(paths[0], logits, expected, tolerance)
-        for temporary in temporaries:
-            with open(temporary, "rb+") as handle:
-                os.fsync(handle.fileno())
-        for temporary, path in zip(temporaries, paths):
-            os.replace(temporary, path)
     return logits
 
 
@@ -133,14 +127,3 @@ def _final_names_in_errors(output: str) -> Iterator[None]:
         if isinstance(error.filename, str):
             error.filename = error.filename.replace(output + TEMPORARY, output)
         raise
-
-
-@contextlib.contextmanager
-def _removing(paths: Sequence[str]) -> Iterator[None]:
-    """Remove files at the end, where they are still there."""
-    try:
-        yield
-    finally:
-        for path in paths:
-            if os.path.exists(path):
-                os.remove(path)

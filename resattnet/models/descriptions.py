@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Optional
 
 from ..options.fields import MODEL_DIR
 from ..system.errors import InputError
-from ..system.files import digest
+from ..system.files import digest, list_folder
 from ..system.suggestions import suggest
 from . import packaged
 
@@ -76,7 +76,9 @@ def _suggest_path(path: str) -> str:
     """
     folder, name = os.path.split(path)
     if os.path.isdir(folder or "."):
-        candidates = {other: os.path.join(folder, other) for other in _list(folder) if other.endswith(".params")}
+        candidates = {
+            other: os.path.join(folder, other) for other in list_folder(folder or ".") if other.endswith(".params")
+        }
         if not folder:
             candidates.update({other: other for other in packaged.packaged_names()})
             candidates.update(_files_of_runs(MODEL_DIR, BEST))
@@ -88,16 +90,8 @@ def _suggest_path(path: str) -> str:
 
 def _files_of_runs(home: str, name: str) -> Dict[str, str]:
     """Return the path of the file `name` in each sub-folder of `home` that has one, by sub-folder."""
-    paths = {folder: os.path.join(home, folder, name) for folder in _list(home)}
+    paths = {folder: os.path.join(home, folder, name) for folder in list_folder(home or ".")}
     return {folder: path for folder, path in paths.items() if os.path.isfile(path)}
-
-
-def _list(folder: str) -> List[str]:
-    """Return the names in a folder; none if the folder is missing or cannot be read."""
-    try:
-        return os.listdir(folder or ".")
-    except OSError:
-        return []
 
 
 def intact_parameters(path: str) -> str:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..evaluation import results
 from ..evaluation.options import TestOptions
+from ..models.descriptions import BEST
 from ..options.fields import flag_name, flag_value
 from ..runs import history
 from ..system.devices import choose_devices
@@ -130,8 +130,7 @@ def _effective_options(options: Dict[str, Any]) -> Dict[str, Any]:
     try:
         return TrainingOptions(**options).effective
     except (InputError, TypeError):  # written by a version with other options or other limits
-        defaults = {spec.name: spec.default for spec in dataclasses.fields(TrainingOptions)}
-        return dict(defaults, **options)
+        return dict(TrainingOptions.defaults(), **options)
 
 
 def _as_text(options: Dict[str, Any], name: str) -> str:
@@ -146,7 +145,7 @@ def _evaluate(
     run: ReportedRun, folder: str, options: ReportOptions, say: Optional[Callable[[str], None]]
 ) -> Optional[results.ModelResult]:
     """Evaluate the best parameters of a run; where that is impossible, add a remark to the run and return None."""
-    path = os.path.join(folder, "best.params")
+    path = os.path.join(folder, BEST)
     testing = TestOptions(data_dir=options.data_dir, batch_size=options.batch_size, num_gpus=options.num_gpus)
     try:
         if say and os.path.exists(path):

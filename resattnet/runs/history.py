@@ -8,10 +8,12 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from ..options.fields import flag_name, flag_value
 from ..system.errors import InputError, reason
+from ..system.files import list_folder
 from ..system.suggestions import suggest
 from . import states
+from .options import RunFolderOptions
 
-LOG_DIR = "log"
+LOG_DIR = RunFolderOptions.log_dir
 # Columns that the CSV of every run has; there may be others.
 FIGURES = (
     "epoch",
@@ -94,22 +96,15 @@ def _other_runs(name: str, known: List[str]) -> str:
 
 def _is_run(folder: str) -> bool:
     """Return whether a folder contains what a run leaves behind: states or parameters."""
-    return any(file.endswith((".state", ".params")) for file in _listed(folder))
+    return any(file.endswith((".state", ".params")) for file in list_folder(folder))
 
 
 def _run_folders(home: str) -> List[str]:
-    return [name for name in _listed(home) if _is_run(os.path.join(home, name))]
+    return [name for name in list_folder(home) if _is_run(os.path.join(home, name))]
 
 
 def _csv_names(log_dir: str) -> List[str]:
-    return [name[: -len(".csv")] for name in _listed(os.path.join(log_dir, "csv")) if name.endswith(".csv")]
-
-
-def _listed(folder: str) -> List[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:  # there is no such folder, or this user may not read it
-        return []
+    return [name[: -len(".csv")] for name in list_folder(os.path.join(log_dir, "csv")) if name.endswith(".csv")]
 
 
 def _csv_path(name: str, log_dir: str) -> str:

@@ -91,7 +91,7 @@ class Progress:
         """
         if self.changes and self.changes[-1]["step"] == self.step:
             # No step was trained with the options of `before`: compare with the options before those.
-            before = dict(before, **_with_tuples(self.changes.pop()["options"]))
+            before = dict(before, **with_tuples(self.changes.pop()["options"]))
         changed = {name: value for name, value in before.items() if options[name] != value}
         if changed and self.step:
             self.changes.append({"step": self.step, "options": changed})
@@ -111,6 +111,6 @@ class Progress:
         return True
 
 
-def _with_tuples(options: Mapping[str, Any]) -> Dict[str, Any]:
+def with_tuples(options: Mapping[str, Any]) -> Dict[str, Any]:
     """Return options as they were before JSON turned their tuples into lists."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}

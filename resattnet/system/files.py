@@ -7,7 +7,7 @@ import csv
 import hashlib
 import json
 import os
-from typing import Any, Callable, Iterator, Mapping, Optional, Sequence
+from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence
 
 from .errors import InputError, reason
 
@@ -63,9 +63,25 @@ def write_together(writers: Mapping[str, Writer], keep: Optional[str] = None) ->
         See `write_atomically`.
     """
     temporaries = {path: path + TEMPORARY for path in writers}
-    try:
+    with replacing(temporaries, keep):
         for path, temporary in temporaries.items():
             writers[path](temporary)
+
+
+@contextlib.contextmanager
+def replacing(temporaries: Mapping[str, str], keep: Optional[str] = None) -> Iterator[None]:
+    """Context that writes temporary files: at its end they are flushed and renamed; after an error they are removed.
+
+    Parameters
+    ----------
+    temporaries : mapping of str to str
+        The temporary path of each file, by its path.
+    keep : str, optional
+        See `write_atomically`.
+    """
+    try:
+        yield
+        for temporary in temporaries.values():
             with open(temporary, "rb+") as handle:
                 os.fsync(handle.fileno())
         for path, temporary in temporaries.items():
@@ -128,6 +144,14 @@ def write_csv(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
             writer.writerows(rows)
 
     write_atomically(path, write)
+
+
+def list_folder(folder: str) -> List[str]:
+    """Return the names in a folder; none if it is missing or this user may not read it."""
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def digest(path: str, algorithm: str = "sha256") -> str:

@@ -60,7 +60,8 @@ def open_inputs(options: TrainingOptions, devices: Sequence[Any]) -> Inputs:
     train_batch, seed = size * options.accumulate, options.seed
     if options.loader == "dali":
         train_file, test_file = (recordio.locate(options.dataset, options.data_dir, split) for split in SPLITS)
-        facts = dataclasses.replace(facts, image_size=recordio.image_size(options.dataset, options.data_dir))
+        image_size = facts.image_size or recordio.image_size(options.dataset, options.data_dir)
+        facts = dataclasses.replace(facts, image_size=image_size)
         train_loader: Any = DaliLoader(train_file, transform, train_batch, seed, options.workers, devices[0])
         test_loader: Any = DaliLoader(test_file, plain, size, None, options.workers, devices[0])
         return Inputs(facts, transform, train_loader, test_loader)

@@ -91,11 +91,11 @@ def training(
 
     The devices share a batch, so that an update has the same number of images on any number of devices.
     """
-    share = _share_of_batch(options, devices)
+    per_device = _batch_per_device(options, devices)
     step = make_training_step(
-        options, devices=devices, accumulate=accumulate, dtype=dtype or options.dtype, batch_size=share
+        options, devices=devices, accumulate=accumulate, dtype=dtype or options.dtype, batch_size=per_device
     )
-    options = dataclasses.replace(options, batch_size=share * devices * accumulate)
+    options = dataclasses.replace(options, batch_size=per_device * devices * accumulate)
     images, labels = random_batch(options)
     return repeated(lambda: step(images, labels), options)
 
@@ -109,7 +109,7 @@ def _step_on_data(options: BenchmarkOptions) -> Tuple[TrainingStep, Transform, A
     BatchSampler(len(image_set.labels), options.batch_size, shuffle_seed=0)  # raises if one batch is too large
     if samples > len(image_set.labels):
         raise InputError(
-            f"`steps={options.steps}`: {options.steps} batches of {options.batch_size} are more than the "
+            f"`steps={options.steps}`: {options.steps} batches of {options.batch_size} need more than the "
             f"{len(image_set.labels)} images of {options.dataset}"
         )
     step = make_training_step(options, len(facts.classes))
@@ -138,7 +138,7 @@ def loader_epoch(options: BenchmarkOptions, workers: int) -> Callable[[], int]:
     return repeat
 
 
-def _share_of_batch(options: BenchmarkOptions, devices: int) -> int:
+def _batch_per_device(options: BenchmarkOptions, devices: int) -> int:
     """Return the number of images of a batch on each device."""
     if options.batch_size % devices:
         raise Unavailable(
@@ -159,7 +159,7 @@ def inference(
     options: BenchmarkOptions, graph: Optional[Callable[[Any], Any]] = None, devices: int = 1
 ) -> Callable[[], int]:
     """Measure the logits of a batch that the devices share; `graph` (of `models.graphs`) changes the network first."""
-    _share_of_batch(options, devices)
+    _batch_per_device(options, devices)
     net = initialised_net(options, devices)
     parts = mx.gluon.utils.split_and_load(random_batch(options)[0], choose_devices(0, devices)[0])
     net.hybridize(static_alloc=True, static_shape=True)

@@ -44,7 +44,7 @@ class BenchmarkOptions(BatchOptions, NetworkSizeOptions, DataDirOptions):
             When("json"),
             When("profile"),
             reason="it measures instead of the parts, which `json` and `profile` report on",
-            way_out="leave those out",
+            advice="leave those out",
         ),
     )
 

@@ -146,7 +146,7 @@ class ContenderProcess:
             self._process.join()
             if self._process.exitcode == -signal.SIGKILL:
                 raise InputError(
-                    f"{self._names}: killed, most likely for want of memory: give a smaller `batch_size`"
+                    f"{self._names}: killed, most likely because memory ran out: give a smaller `batch_size`"
                 ) from error
             raise RuntimeError(f"{self._names}: its process ended with exit code {self._process.exitcode}") from error
         if isinstance(answer, Exception):

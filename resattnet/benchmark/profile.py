@@ -13,10 +13,10 @@ from .options import BenchmarkOptions
 
 
 class OperatorTime(NamedTuple):
-    """Time of an operator: its share of the whole, and its milliseconds and calls in one training step."""
+    """Time of an operator: its fraction of the total time, and its milliseconds and calls in one training step."""
 
     name: str
-    share: float
+    fraction: float
     milliseconds: float
     calls: float
 
@@ -35,12 +35,12 @@ def operator_times(totals: Mapping[str, Mapping[str, float]], steps: int) -> Lis
     -------
     list of OperatorTime
     """
-    whole = sum(row["Total"] for row in totals.values())
+    total = sum(row["Total"] for row in totals.values())
     rows = [
-        OperatorTime(name, row["Total"] / whole, row["Total"] / steps, row["Count"] / steps)
+        OperatorTime(name, row["Total"] / total, row["Total"] / steps, row["Count"] / steps)
         for name, row in totals.items()
     ]
-    return sorted(rows, key=lambda row: -row.share)
+    return sorted(rows, key=lambda row: -row.fraction)
 
 
 def profile(options: BenchmarkOptions) -> List[OperatorTime]:

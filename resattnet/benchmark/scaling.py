@@ -177,18 +177,18 @@ def draw(path: str, costs: Sequence[Cost]) -> None:
         if not rows:  # the machine has too little memory for all of them
             continue
         rows = sorted(rows, key=lambda cost: getattr(cost, axis))
-        places = [getattr(cost, axis) for cost in rows]
+        positions = [getattr(cost, axis) for cost in rows]
         for row, (text, values) in enumerate(
             (
                 ("images/s in training", [cost.images_per_second for cost in rows]),
                 ("peak memory, GiB", [cost.memory / 1024 for cost in rows]),
             )
         ):
-            axes[row, column].plot(places, values, "o-")
+            axes[row, column].plot(positions, values, "o-")
             axes[row, column].set(xscale="log", ylabel=text, ylim=(0, 1.1 * max(values)))
             axes[row, column].grid(alpha=0.3)
         axes[1, column].set_xlabel(label)
-        axes[1, column].set_xticks(places, [str(place) for place in places])
+        axes[1, column].set_xticks(positions, [str(count) for count in positions])
         axes[1, column].minorticks_off()
     with writing(path):
         figure.savefig(path, dpi=110)

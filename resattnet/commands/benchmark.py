@@ -76,7 +76,7 @@ def read_options(given: Dict[str, Any]) -> Tuple[BenchmarkOptions, List[str]]:
             raise InputError(f"{part}: choose the parts from {', '.join(BENCHMARK_PARTS)}")
     cost: Optional[str] = given.get("cost")
     if parts and cost is not None:
-        raise InputError(f"`cost={cost}`: it measures instead of the parts; leave {' '.join(parts)} out")
+        raise InputError(f"`cost={cost}`: `cost` replaces the other measurements; leave {' '.join(parts)} out")
     return BenchmarkOptions(**given), [part for part in BENCHMARK_PARTS if part in parts or not parts]
 
 
@@ -125,7 +125,7 @@ def profile_table(rows: Sequence[Any]) -> Iterator[str]:
     width = max(len(row.name) for row in rows)
     yield f"\n{'training step':<{width}}  % of time  ms per step  calls per step"
     for row in rows:
-        yield f"{row.name:<{width}}  {100 * row.share:9.1f}  {row.milliseconds:11.2f}  {row.calls:14.1f}"
+        yield f"{row.name:<{width}}  {100 * row.fraction:9.1f}  {row.milliseconds:11.2f}  {row.calls:14.1f}"
 
 
 def measure_costs(options: BenchmarkOptions) -> None:

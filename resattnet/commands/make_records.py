@@ -81,7 +81,7 @@ class RecordsOptions(DataDirOptions):
         super().__post_init__()
         check_name("name", self.title, "file")
         if self.images and self.title in DATASETS:
-            raise InputError(f"{assignment('name', self.title)}: a known data set has this name; give another name")
+            raise InputError(f"{assignment('name', self.title)}: the name of a known data set; choose another name")
 
     @property
     def title(self) -> str:
@@ -104,13 +104,13 @@ def main(given: Dict[str, Any]) -> None:
     options = RecordsOptions(**given)
     signal.signal(signal.SIGTERM, _exit_on_signal)
 
-    from ..data import recordio
+    from ..data import record_files, record_writer
 
-    recordio.check_output(options.output, options.title, options.overwrite)
+    record_files.check_output(options.output, options.title, options.overwrite)
     sets, facts = _read_images(options)
-    recordio.write_records(options.output, options.title, sets, overwrite=options.overwrite, **facts)
+    record_writer.write_records(options.output, options.title, sets, overwrite=options.overwrite, **facts)
     for split, image_set in sets.items():
-        path = recordio.paths(options.output, options.title, split)[0]
+        path = record_files.paths(options.output, options.title, split)[0]
         height, width = image_set.images.shape[1:3]
         print(
             f"{path}: {len(image_set.labels)} images of {width}x{height} pixels, {len(image_set.classes)} "
@@ -124,7 +124,7 @@ def _exit_on_signal(signum: int, _: Any) -> None:
 
 
 def _read_images(options: RecordsOptions) -> Tuple[Dict[str, Any], Dict[str, Any]]:
-    """Return both splits by name, and the other arguments of `recordio.write_records`."""
+    """Return both splits by name, and the other arguments of `record_writer.write_records`."""
     from ..data import datasets, folders, image_set
 
     if options.images:

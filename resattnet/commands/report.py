@@ -34,7 +34,7 @@ def main(given: Dict[str, Any]) -> None:
     from ..reports import report_page, run_report
     from ..system import files
 
-    records = run_report.collect(runs, options, say=lambda line: print(line, flush=True))
+    records = run_report.collect(runs, options, announce=lambda line: print(line, flush=True))
     for record in records:
         for remark in record.remarks:
             print(f"note: {record.label}: {remark}")

@@ -38,9 +38,9 @@ def main(given: Dict[str, Any]) -> Optional[int]:
     table = recipes.read_recipes(path)
     chosen = [recipes.find_recipe(name, table) for name in names]
     if options.write and not names:
-        raise InputError("`write=True`: name the recipes whose results are to be entered")
+        raise InputError("`write=True`: name the recipes whose results to write")
     if (options.note or options.keep) and not names:
-        raise InputError("`note` and `keep` are about runs: name their recipes")
+        raise InputError("`note` and `keep` apply to runs of recipes: name the recipes")
     if options.print:
         recipe = recipes.find_recipe(options.print, table)
         words = ["--name", recipe.name, *recipes.split_flags(recipe)]
@@ -73,7 +73,7 @@ def _run_or_enter(recipe: recipes.Recipe, options: ReproductionOptions) -> int:
 def _page_path() -> str:
     clone = recipes.find_clone()
     if clone is None:
-        raise InputError("`readme=True`: docs/recipes.md is part of a clone of the repository only")
+        raise InputError("`readme=True`: docs/recipes.md exists only in a clone of the repository")
     return os.path.join(clone, "docs", "recipes.md")
 
 

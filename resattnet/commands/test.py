@@ -44,7 +44,7 @@ def main(given: Dict[str, Any]) -> None:
     options = TestOptions(**given)
     split_cores(options.num_cpus)
 
-    from ..evaluation.results import evaluate_files
+    from ..evaluation.evaluate import evaluate_files
     from ..evaluation.results_json import results_to_json
     from ..evaluation.tables import results_text
     from ..reports.evaluation_files import write_results

@@ -53,7 +53,9 @@ def read_options(given: Dict[str, Any]) -> Tuple[TrainingOptions, Optional[State
     if table is not None and recipe is None:
         raise InputError(f"`recipes={table}`: give `recipe` beside it")
     if recipe is not None and resume is not None:
-        raise InputError(f"`recipe={recipe}` `resume={resume}`: a run has its own arguments; leave `recipe` out")
+        raise InputError(
+            f"`recipe={recipe}` `resume={resume}`: a resumed run keeps its own arguments; leave `recipe` out"
+        )
     if recipe is not None:
         found = recipes.find_recipe(recipe, recipes.read_recipes(recipes.PATH if table is None else table))
         return merge_options(recipes.read_options(found), given), None

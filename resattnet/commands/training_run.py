@@ -140,6 +140,6 @@ def _open_teacher(
         return None
     teacher = Teacher(options.teacher, options.dataset, classes, devices, array_type(options))
     if progress.teacher not in (None, teacher.sha256):
-        raise InputError(f"`teacher={options.teacher}`: it is not the network that the run began with")
+        raise InputError(f"`teacher={options.teacher}`: this is not the teacher that the run started with")
     progress.teacher = teacher.sha256
     return teacher

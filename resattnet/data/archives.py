@@ -52,7 +52,7 @@ def _reading(archive: str) -> Iterator[None]:
         yield
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise InputError(
-            f"{archive}: not a whole tar archive ({one_line_reason(error)}): delete it and run again"
+            f"{archive}: not a complete tar archive ({one_line_reason(error)}): delete it and run again"
         ) from error
 
 

@@ -118,7 +118,7 @@ class CifarSource:
         missing = _missing(folders[0], self.splits[split])
         if missing:
             raise InputError(
-                f"{archive}: contains no {self.folder}/{missing[0]}: replace it by the binary version from {PAGE}"
+                f"{archive}: contains no {self.folder}/{missing[0]}: replace it with the binary version from {PAGE}"
             )
         return folders[0]
 

@@ -44,16 +44,16 @@ def gaussian_noise(images: np.ndarray, scale: float, generators: Iterable[np.ran
     return noisy
 
 
-def impulse_noise(images: np.ndarray, share: float, generators: Iterable[np.random.Generator]) -> np.ndarray:
-    """Set a fraction `share` of the values, drawn at random in each channel: half of them to 0, half to 255.
+def impulse_noise(images: np.ndarray, fraction: float, generators: Iterable[np.random.Generator]) -> np.ndarray:
+    """Set a `fraction` of the values, drawn at random in each channel: half of them to 0, half to 255.
 
     For the other parameters see `gaussian_noise`.
     """
     noisy = images.copy()
     for image, rng in zip(noisy, generators):
         drawn = rng.random(image.shape, np.float32)
-        image[drawn < share / 2] = 0
-        image[drawn >= 1 - share / 2] = 255
+        image[drawn < fraction / 2] = 0
+        image[drawn >= 1 - fraction / 2] = 255
     return noisy
 
 
@@ -75,13 +75,13 @@ def _through_jpeg(image: Image.Image, quality: int) -> np.ndarray:
     return np.asarray(Image.open(file))
 
 
-def pixelate(images: np.ndarray, share: float) -> np.ndarray:
-    """Scale to a fraction `share` of height and width with a box filter, and back.
+def pixelate(images: np.ndarray, fraction: float) -> np.ndarray:
+    """Scale to a `fraction` of height and width with a box filter, and back.
 
-    Images that were enlarged before, such as the digits, may change less at a smaller share whose grid fits theirs.
+    Images that were enlarged before, such as the digits, may change less at a smaller fraction whose grid fits theirs.
     """
     height, width = images.shape[1:3]
-    small = max(1, int(width * share)), max(1, int(height * share))
+    small = max(1, int(width * fraction)), max(1, int(height * fraction))
     return np.stack(
         [
             np.asarray(Image.fromarray(image).resize(small, Image.BOX).resize((width, height), Image.BOX))
@@ -98,10 +98,10 @@ def brighten(images: np.ndarray, amount: float) -> np.ndarray:
     return _to_pixels(np.where(value > 0, images * (raised / np.maximum(value, 1)), raised))
 
 
-def lower_contrast(images: np.ndarray, share: float) -> np.ndarray:
-    """Scale the distance of each value from the mean of its image's channel by `share`."""
+def lower_contrast(images: np.ndarray, fraction: float) -> np.ndarray:
+    """Scale the distance of each value from the mean of its image's channel by `fraction`."""
     means = images.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
-    return _to_pixels((images - means) * share + means)
+    return _to_pixels((images - means) * fraction + means)
 
 
 def _to_pixels(values: np.ndarray) -> np.ndarray:
@@ -172,9 +172,9 @@ def check_name(name: str) -> str:
     """
     if name in CORRUPTIONS:
         return name
-    way_out = suggest(name, CORRUPTIONS) or f"choose from {', '.join(CORRUPTIONS)}"
+    advice = suggest(name, CORRUPTIONS) or f"choose from {', '.join(CORRUPTIONS)}"
     shown = name or "''"
-    raise InputError(f"`corruptions={shown}`: no such corruption; {way_out}")
+    raise InputError(f"`corruptions={shown}`: no such corruption; {advice}")
 
 
 def parse_names(text: str) -> Tuple[str, ...]:

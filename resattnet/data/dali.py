@@ -94,7 +94,7 @@ class DaliLoader:
         world: World = ALONE,
     ) -> None:
         if world.size > 1:
-            raise InputError(f"`loader=dali`: reads for one process, not for {world.size}: give `loader=array`")
+            raise InputError(f"`loader=dali`: supports one process, not {world.size}: give `loader=array`")
         import_dali()
         self._sampler = BatchSampler(record_file.samples, batch_size, shuffle_seed)
         self.samples = self._sampler.samples

@@ -52,7 +52,7 @@ def load_images(
     download : bool
         Whether missing files are downloaded. An archive in `data_dir` is unpacked in either case.
     data_format : str
-        One of `FORMATS`: 'bin' reads the set's own files, 'rec' the records that `recordio.write_records` wrote.
+        One of `FORMATS`: 'bin' reads the set's own files, 'rec' the records that `record_writer.write_records` wrote.
 
     Returns
     -------

@@ -20,7 +20,7 @@ from ..system.files import digest, writing
 CHUNK = 1 << 20
 TIMEOUT = 30  # seconds to wait for a byte
 
-writing_file = functools.partial(writing, way_out=": free the disk or choose another folder")
+writing_file = functools.partial(writing, advice=": free the disk or choose another folder")
 
 
 class DownloadError(InputError):
@@ -215,8 +215,8 @@ def _check(url: str, path: str, **digests: Optional[str]) -> None:
         if found != expected.lower():
             os.remove(path + ".part")
             raise InputError(
-                f"{url}: the download was corrupted ({algorithm.upper()} {found}, expected {expected}) and is removed: "
-                f"run again, or put the file at {path}"
+                f"{url}: the download was corrupted ({algorithm.upper()} {found}, expected {expected}) and was "
+                f"removed: run again, or put the file at {path}"
             )
 
 

@@ -7,11 +7,10 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image, ImageOps
-from tqdm import tqdm
 
 from ..system.errors import InputError
 from .image_files import is_image_name, read_image
-from .image_set import ImageSet
+from .image_set import ImageSet, image_progress
 
 TEST_NAMES = ("test", "val")
 
@@ -58,7 +57,7 @@ def read_folder(
         for split, found in (("train", train), ("test", test))
     }
     # Readers that shuffle only a window of the file would meet one class at a time.
-    files["train"] = [files["train"][place] for place in rng.permutation(len(files["train"]))]
+    files["train"] = [files["train"][number] for number in rng.permutation(len(files["train"]))]
     sets = {split: _read_files(files[split], classes, size, "reading " + split) for split in files}
     (height, width), (test_height, test_width) = (sets[split].images.shape[1:3] for split in ("train", "test"))
     if (height, width) != (test_height, test_width):
@@ -73,7 +72,7 @@ def _find_splits(images: str) -> Tuple[FilesByClass, FilesByClass]:
     """Return the files by class of `train`, and those of `test` or `val`."""
     if not os.path.isdir(os.path.join(images, "train")):
         raise InputError(
-            f"`images={images}`: has no train folder; if its own sub-folders are the classes, give `test_share=0.2`"
+            f"`images={images}`: has no train folder; if its sub-folders are the classes, give `test_share=0.2`"
         )
     test_name = next((name for name in TEST_NAMES if os.path.isdir(os.path.join(images, name))), None)
     if test_name is None:
@@ -88,28 +87,28 @@ def _find_splits(images: str) -> Tuple[FilesByClass, FilesByClass]:
             raise InputError(f"{os.path.join(images, 'train', name)}: no images of the class")
     new = [name for name in test if name not in train]
     if new:
-        raise InputError(f"{os.path.join(images, test_name, new[0])}: the class is not in train")
+        raise InputError(f"{os.path.join(images, test_name, new[0])}: this class has no folder in train")
     if not any(test.values()):
         raise InputError(f"{os.path.join(images, test_name)}: no images")
     return train, test
 
 
-def _split_by_fraction(images: str, share: float, rng: np.random.Generator) -> Tuple[FilesByClass, FilesByClass]:
-    """Return the files by class of a folder of classes, with a fraction `share` of each class drawn for test."""
+def _split_by_fraction(images: str, fraction: float, rng: np.random.Generator) -> Tuple[FilesByClass, FilesByClass]:
+    """Return the files by class of a folder of classes, with a `fraction` of each class drawn for test."""
     train, test = _find_classes(images), {}
     if "train" in train:
         raise InputError(
-            f"`test_share={share:g}`: {images} has a train folder already; leave it out, or give "
+            f"`test_share={fraction:g}`: {images} has a train folder already; leave it out, or give "
             f"`images={os.path.join(images, 'train')}`"
         )
     for name, files in train.items():
         if len(files) < 2:
             found = "only one image of the class" if files else "no images of the class"
             raise InputError(f"{os.path.join(images, name)}: {found}, and both splits need one")
-        count = min(max(1, round(share * len(files))), len(files) - 1)
+        count = min(max(1, round(fraction * len(files))), len(files) - 1)
         drawn = set(rng.choice(len(files), count, replace=False).tolist())
-        test[name] = [path for place, path in enumerate(files) if place in drawn]
-        train[name] = [path for place, path in enumerate(files) if place not in drawn]
+        test[name] = [path for number, path in enumerate(files) if number in drawn]
+        train[name] = [path for number, path in enumerate(files) if number not in drawn]
     return train, test
 
 
@@ -137,7 +136,7 @@ def _read_files(
 ) -> ImageSet:
     """Read a list of (path, class) into memory."""
     images = None
-    for number, (path, _) in enumerate(tqdm(files, desc=label, unit="image", leave=False, delay=1, disable=None)):
+    for number, (path, _) in enumerate(image_progress(files, label)):
         image = _read_resized(path, size)
         if images is None:
             images = np.empty((len(files),) + image.shape, np.uint8)

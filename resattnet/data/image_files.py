@@ -34,7 +34,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if sixteen_bits:
         return _from_sixteen_bits(image)
     if image.mode[0] in "IF":
-        raise ValueError("its pixels are 32-bit numbers, and which number is white is not known")
+        raise ValueError("its pixels are 32-bit numbers, for which no white level is defined")
     if image.mode in ALPHA_MODES or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -116,7 +116,7 @@ def find_images(names: Iterable[str], stdin: Optional[Iterable[str]] = None) -> 
     for name in listed:
         files.extend(_walk(name) if os.path.isdir(name) else [name])
     if not files:
-        raise InputError("no images are named: give files, folders, or - and their names on stdin")
+        raise InputError("no images given: name files or folders, or give - to read names from stdin")
     return files
 
 

@@ -1,13 +1,14 @@
-"""Labelled images in memory, and the facts of a data set."""
+"""Labelled images in memory, the progress of reading them, and the facts of a data set."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
+from tqdm import tqdm
 
 from ..system.errors import InputError
 
@@ -100,9 +101,9 @@ class DataFacts:
             if isinstance(values["classes"], str) or not facts.classes:
                 raise ValueError("classes is not a list of names")
         except KeyError as error:
-            raise InputError(f"the facts of the data set lack {error}") from error
+            raise InputError(f"the data facts have no {error}") from error
         except (TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"a fact of the data set is wrong ({type(error).__name__}: {error})") from error
+            raise InputError(f"a data fact is invalid ({type(error).__name__}: {error})") from error
         return facts
 
 
@@ -162,3 +163,18 @@ def channel_statistics(images: np.ndarray) -> Tuple[Tuple[float, float, float], 
 
 def _rounded(values: Any) -> Tuple[float, float, float]:
     return _three_numbers(round(float(value), 4) for value in values)
+
+
+def image_progress(items: Iterable[Any], label: str, total: Optional[int] = None) -> Iterable[Any]:
+    """Return the items one by one, and show a progress bar in a terminal if they take longer than a second.
+
+    Parameters
+    ----------
+    items : iterable
+        One item for each image.
+    label : str
+        What is done with the images.
+    total : int, optional
+        Number of items; default: `len(items)`.
+    """
+    return tqdm(items, total=total, desc=label, unit="image", leave=False, delay=1, disable=None)

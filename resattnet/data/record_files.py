@@ -67,16 +67,16 @@ def check_output(directory: str, name: str, overwrite: bool = False) -> None:
     """Raise InputError if a file of the set `name` exists already, unless it may be overwritten."""
     existing = next((path for path in all_paths(directory, name) if os.path.lexists(path)), None)
     if existing and not overwrite:
-        raise InputError(f"{existing} is there already: give another folder or name, or `overwrite=True`")
+        raise InputError(f"{existing} already exists: give another folder or name, or `overwrite=True`")
 
 
-def put_in_place(workshop: str, directory: str, name: str) -> None:
+def put_in_place(staging_folder: str, directory: str, name: str) -> None:
     """Move all files of the set `name` from one folder to another of the same file system."""
     last = description_path(directory, name)
     # From here until the new description is in place, there is none, so old and new files never pass for one set.
     if os.path.lexists(last):
         os.remove(last)
-    for path in all_paths(workshop, name):
+    for path in all_paths(staging_folder, name):
         with open(path, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(path, os.path.join(directory, os.path.basename(path)))
@@ -94,7 +94,7 @@ def make_description(directory: str, name: str, splits: Dict[str, ImageSet], **f
     splits : dict of str to ImageSet
         What was written.
     **facts
-        `source`, `mean`, `std` and `flip`: see `recordio.write_records`.
+        `source`, `mean`, `std` and `flip`: see `record_writer.write_records`.
     """
     files = {}
     for split, image_set in splits.items():

@@ -117,11 +117,11 @@ def _blend(part: np.ndarray, weight: np.floating) -> None:
     half = len(part) // 2
     for begin in range(0, half, BLOCK):
         rows = slice(begin, min(begin + BLOCK, half))
-        ours, theirs = part[rows], part[::-1][rows]
-        exchanged = theirs - ours
+        own, mirrored = part[rows], part[::-1][rows]
+        exchanged = mirrored - own
         exchanged *= 1 - weight
-        ours += exchanged
-        theirs -= exchanged
+        own += exchanged
+        mirrored -= exchanged
 
 
 def cutmix(

@@ -29,12 +29,12 @@ class _Failure(NamedTuple):
     trace: str
 
 
-def _work(connection: Connection, parents_end: Connection, make_batch: Callable[[Any], Any]) -> None:
+def _work(connection: Connection, parent_connection: Connection, make_batch: Callable[[Any], Any]) -> None:
     """Answer each request on a connection until its other end is closed, however the parent process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent process decides
     for number in (signal.SIGTERM, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE):
         signal.signal(number, signal.SIG_DFL)  # MXNet's own handlers may deadlock in a fork: the worker would not die
-    parents_end.close()
+    parent_connection.close()
     try:
         while True:
             ticket, request = connection.recv()
@@ -123,7 +123,7 @@ class Worker:
         if code is None:
             end = "closed its pipe"
         elif code == -signal.SIGKILL:
-            end = "was killed, most likely for want of memory: give fewer `workers`"
+            end = "was killed, most likely because memory ran out: give fewer `workers`"
         elif code < 0:
             end = f"died of {signal.Signals(-code).name}"
         else:

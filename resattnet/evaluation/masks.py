@@ -100,7 +100,7 @@ def soft_masks(net: AttentionNet, images: np.ndarray) -> List[AttentionMaps]:
     InputError
         If the network has no masks.
     """
-    modules = [place for place in attention_modules(net) if place.block.mask]
+    modules = [entry for entry in attention_modules(net) if entry.block.mask]
     if not modules:
         raise InputError("the network has no soft masks: it consists of trunks only")
     noted: Dict[Tuple[int, str], Any] = {}
@@ -114,24 +114,24 @@ def soft_masks(net: AttentionNet, images: np.ndarray) -> List[AttentionMaps]:
 
     data = mx.sym.var("data", dtype="float32")
     try:
-        for place in modules:
+        for entry in modules:
             handles += [
-                place.block.mask.register_forward_hook(note(place.index, "mask")),
-                place.block.trunk.register_forward_hook(note(place.index, "before")),
-                place.block.last.register_forward_pre_hook(note(place.index, "after")),
+                entry.block.mask.register_forward_hook(note(entry.index, "mask")),
+                entry.block.trunk.register_forward_hook(note(entry.index, "before")),
+                entry.block.last.register_forward_pre_hook(note(entry.index, "after")),
             ]
         net(data)
     finally:
         for handle in handles:
             handle.detach()
-    keys = [(place.index, what) for place in modules for what in _MAPS]
+    keys = [(entry.index, what) for entry in modules for what in _MAPS]
     graph = mx.gluon.SymbolBlock([noted[key] for key in keys], data, params=net.collect_params())
     arrays = dict(zip(keys, _in_batches(graph, images, device_of(net))))
     return [
         AttentionMaps(
-            f"features.{place.index}", place.stage, place.module, *(arrays[place.index, what] for what in _MAPS)
+            f"features.{entry.index}", entry.stage, entry.module, *(arrays[entry.index, what] for what in _MAPS)
         )
-        for place in modules
+        for entry in modules
     ]
 
 

@@ -184,7 +184,7 @@ def _data_facts(file: str, description: Dict[str, Any], source: Dict[str, Any], 
     try:
         return DataFacts.from_dict(description["data"])
     except InputError as error:
-        raise InputError(f"{file}: in the description beside it {error}; give `dataset`") from error
+        raise InputError(f"{file}: its description is invalid ({error}); give `dataset`") from error
 
 
 def _check_classes(dataset: str, found: int, path: str, classes: int) -> None:

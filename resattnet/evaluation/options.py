@@ -106,7 +106,7 @@ class TestOptions(CalibrationOptions, DeviceOptions, ModelFileOptions):
             When("graph"),
             When("num_gpus", above=0),
             reason="this graph runs on the CPU",
-            way_out="give `num_gpus=0` or leave it out",
+            advice="give `num_gpus=0` or leave it out",
         ),
         Conflict(When("graph"), SEVERAL_CPUS, reason="this graph runs on one device"),
         Need(When("hardest"), When("output"), When("format", "json"), reason="the images go to files or JSON"),
@@ -145,7 +145,7 @@ class PredictionOptions(GpuOptions, ModelFileOptions):
         None,
         "text: one line per image, in columns; csv; json",
         choices=PREDICTION_FORMATS,
-        unset="by the ending of --output, else text",
+        unset="by the extension of --output, else text",
     )
     output: Optional[str] = option(None, "file for the predictions", unset="stdout")
 
@@ -157,8 +157,8 @@ class PredictionOptions(GpuOptions, ModelFileOptions):
         if self.output_format is None:
             endings = ", ".join(f".{ending}" for ending in _FORMATS_BY_ENDING if ending)
             raise InputError(
-                f"{assignment('output', self.output)}: no format ends so; give a name that ends in {endings}, or say "
-                "with `format` what it is to hold"
+                f"{assignment('output', self.output)}: unknown file name extension; give a name that ends in "
+                f"{endings}, or choose a `format`"
             )
 
     @property

@@ -51,8 +51,8 @@ def write_csv(handle: IO[str], results: Results, names: Sequence[str], classes: 
     """
     writer = csv.writer(handle, lineterminator="\n")
     head = ["image"]
-    for place in range(1, min(top, len(classes)) + 1):
-        head += [f"class_{place}", f"probability_{place}"]
+    for rank in range(1, min(top, len(classes)) + 1):
+        head += [f"class_{rank}", f"probability_{rank}"]
     writer.writerow(head)
     for name, prediction in results:
         row = [name]

@@ -93,13 +93,13 @@ def _bins(reliability: Reliability) -> List[Dict[str, Any]]:
     bins = len(reliability.counts)
     return [
         {
-            "low": place / bins,
-            "high": (place + 1) / bins,
+            "low": index / bins,
+            "high": (index + 1) / bins,
             "images": int(count),
             "confidence": _finite(confidence),
             "accuracy": _finite(accuracy),
         }
-        for place, (count, confidence, accuracy) in enumerate(zip(*reliability))
+        for index, (count, confidence, accuracy) in enumerate(zip(*reliability))
     ]
 
 

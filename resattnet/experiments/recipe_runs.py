@@ -59,7 +59,7 @@ def load_run(recipe: recipes.Recipe, folder: str) -> Optional[states.State]:
             is_given = name not in COMPARED_IF_GIVEN or value != getattr(TrainingOptions, name)
             if found[name] != value and is_given:
                 raise InputError(
-                    f"{folder} was not run by recipe {recipe.name}, which has {assignment(name, value)} where the run "
+                    f"{folder} is not a run of recipe {recipe.name}, which has {assignment(name, value)} where the run "
                     f"{words.format(flag_value(found[name]))}: move it away, or give another `model_dir`"
                 )
     return state
@@ -100,7 +100,8 @@ def check_initial_weights(recipe: recipes.Recipe, model_dir: str, folder: str, s
     path = locate_params(params, model_dir)
     if os.path.exists(path) and digest(path) != started_from:
         raise InputError(
-            f"{folder} started from other parameters than {path} has now: move it away, or give another `model_dir`"
+            f"{folder} started from parameters that differ from those in {path} now: "
+            "move it away, or give another `model_dir`"
         )
 
 

@@ -63,7 +63,7 @@ def read_recipes(path: str = PATH) -> List[Recipe]:
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as a file of recipes ({error})") from error
     if not numbered or tuple(numbered[0][1]) != Recipe._fields:
-        raise InputError(f"{path}: the columns have to be {','.join(Recipe._fields)}")
+        raise InputError(f"{path}: expected the columns {','.join(Recipe._fields)}")
     for number, cells in numbered[1:]:
         if len(cells) != len(Recipe._fields):
             raise InputError(

@@ -94,16 +94,16 @@ def _initial_weights(recipe: recipes.Recipe, model_dir: str) -> List[str]:
     path = locate_params(params, model_dir)
     if params.startswith(MODELS):
         folder = os.path.dirname(path)
-        lack = _describe_lack(path, folder)
-        if lack:
+        fault = _describe_missing(path, folder)
+        if fault:
             raise InputError(
-                f"recipe {recipe.name} starts from {path}, {lack}: run that recipe first, as by "
+                f"recipe {recipe.name} starts from {path}, {fault}: run that recipe first, as by "
                 f"{command('reproduce')} {os.path.basename(folder)} {recipe.name}"
             )
     return ["--params", path]
 
 
-def _describe_lack(path: str, folder: str) -> Optional[str]:
+def _describe_missing(path: str, folder: str) -> Optional[str]:
     """Return why a run cannot start from another run's parameters yet; None if it can, or no state says otherwise."""
     if not os.path.exists(path):
         return "which does not exist"
@@ -123,7 +123,7 @@ def _devices(recipe: recipes.Recipe) -> List[str]:
 
 
 def _remove_unsaved(folder: str) -> None:
-    """Remove the folder of a run that was killed before its first state was whole."""
+    """Remove the folder of a run that was killed before it saved a complete state."""
     if run_folders.never_saved(folder):
         with run_folders.exclusive(folder):
             for name in os.listdir(folder):

@@ -83,7 +83,7 @@ def _load_finished(recipe: recipes.Recipe, options: ReproductionOptions) -> stat
     folder = os.path.join(options.model_dir, recipe.name)
     state = load_run(recipe, folder)
     if state is None:
-        raise InputError(f"{folder}: there is no run of recipe {recipe.name}")
+        raise InputError(f"{folder}: no run of recipe {recipe.name}")
     done, epochs = count_epochs(state)
     if done < epochs:
         raise InputError(f"{folder} has {done} of its {epochs} epochs: {command('reproduce')} {recipe.name} resumes it")

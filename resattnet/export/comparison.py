@@ -67,8 +67,9 @@ def check(path: str, logits: np.ndarray, expected: np.ndarray, tolerance: float)
     comparison = compare(logits, expected)
     if not comparison.error <= tolerance * max(1, comparison.largest):
         raise RuntimeError(
-            f"{path} is not written: its logits are not the network's (largest error {comparison.error:.2g}, largest "
-            f"logit {comparison.largest:.3g}, same top-1 on {comparison.agreeing} of {comparison.images} images)"
+            f"{path} was not written: its logits differ from the network's (largest error {comparison.error:.2g}, "
+            f"largest logit {comparison.largest:.3g}, same top-1 on {comparison.agreeing} of {comparison.images} "
+            "images)"
         )
     return comparison
 

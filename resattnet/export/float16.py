@@ -65,7 +65,7 @@ def export_float16(
     parameters.copy_parameters(model.net, half)
     half.cast("float16")
     if not parameters.all_finite(half):
-        raise InputError("`to=float16`: a parameter is beyond 65504, the largest number in float16")
+        raise InputError("`to=float16`: a parameter exceeds 65504, the largest float16 number")
 
     def write(params_path: str, _: str) -> None:
         parameters.save_parameters(half, params_path, _describe(model))

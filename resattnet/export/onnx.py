@@ -73,7 +73,7 @@ def export_onnx(
     model = make_model(net, height, width)
     model.doc_string = (
         f"Residual Attention Network (arXiv 1704.06904). images: float32 (batch, 3, {height}, {width}), RGB, "
-        f"normalised as the metadata say; logits: float32 (batch, {expected.shape[1]})."
+        f"normalised as the metadata says; logits: float32 (batch, {expected.shape[1]})."
     )
     properties = dict(layout="NCHW", channels="RGB", image_size=[height, width], resattnet_version=__version__)
     properties.update(metadata or {})

@@ -40,7 +40,7 @@ class Interpolation(mx.gluon.HybridBlock):
         """Return the share of each row (axis 2) or column (axis 3) of `x` in each of `like`: shape (large, small)."""
         # The shape of one image: reading that of the whole batch would convert all of it to the plain layout.
         # Every array has at least two axes, which `mx.viz.print_summary` needs.
-        end = tuple(None if place == axis else 1 for place in range(4))
+        end = tuple(None if number == axis else 1 for number in range(4))
         small, large = (
             F.contrib.arange_like(
                 F.slice(F.cast(F.slice(array, begin=(0,), end=(1,)), "float32"), begin=(0, 0, 0, 0), end=end)

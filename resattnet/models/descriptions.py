@@ -105,5 +105,5 @@ def intact_parameters(path: str) -> str:
             with open(description_path(other), encoding="utf-8", errors="replace") as handle:
                 text = handle.read()
             if digest(other) in text:
-                return f"the last whole one is {other}"
-    return f"no other whole one is in {folder}"
+                return f"the newest intact file is {other}"
+    return f"there is no other intact file in {folder}"

@@ -89,7 +89,7 @@ def _layers_before_first_unit(symbol: Any) -> List[str]:
     first unit brings them to one range. INT8 has one scale for a whole array, which rounds the small channels to 0.
     """
     nodes = [node for node in json.loads(symbol.tojson())["nodes"] if node["op"] != "null"]
-    first, second = [place for place, node in enumerate(nodes) if node["op"] == "Convolution"][:2]
+    first, second = [index for index, node in enumerate(nodes) if node["op"] == "Convolution"][:2]
     return [node["name"] for node in nodes[first + 1 : second]][1:]  # the stem's normalisation joins its convolution
 
 

@@ -42,7 +42,7 @@ def save_parameters(net: Any, path: str, description: Mapping[str, Any]) -> None
             net.save_parameters(temporary)
             mx.nd.load(temporary)  # MXNet reports no error if the disk is full at the end of the file
         except mx.base.MXNetError as error:
-            raise OSError(errno.EIO, "it cannot be written whole: is the disk full?", path) from error
+            raise OSError(errno.EIO, "it cannot be written completely: is the disk full?", path) from error
         described["sha256"] = digest(temporary)
 
     # The parameters come first: the description needs their digest.
@@ -71,7 +71,7 @@ def load_parameters(net: Any, path: str, devices: Any, head: bool = True) -> Non
         arrays = mx.nd.load(path)
     except (mx.base.MXNetError, ValueError) as error:
         reason = str(error).strip().splitlines()[-1][:120]
-        raise InputError(f"{path} is not a whole parameter file ({reason}): {intact_parameters(path)}") from error
+        raise InputError(f"{path} is not a complete parameter file ({reason}): {intact_parameters(path)}") from error
     found = {name: array.shape for name, array in arrays.items()} if isinstance(arrays, dict) else {}
     wanted = _shapes(net)
     if not head:

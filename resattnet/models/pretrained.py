@@ -48,15 +48,13 @@ def describe_file(path: str) -> Tuple[str, Dict[str, Any]]:
         set.
     """
     path = resolve_path(path)
-    way_out = packaged.INSTALL_AGAIN if packaged.is_packaged(path) else "give parameters as a run has saved them"
+    advice = packaged.INSTALL_AGAIN if packaged.is_packaged(path) else "give a parameter file that a run saved"
     description = read_description(path)
     if description is None:
-        raise InputError(f"{path} has no description beside it: {way_out}")
+        raise InputError(f"{path} has no description beside it: {advice}")
     network = set(description.get("network", ()))
     if "dataset" not in description or not _REQUIRED_FIELDS <= network <= _NETWORK_FIELDS:
-        raise InputError(
-            f"{path}: the description beside it does not say of which network and data set it is: {way_out}"
-        )
+        raise InputError(f"{path}: its description does not name the network and the data set: {advice}")
     return path, description
 
 
@@ -83,7 +81,7 @@ def load_pretrained(net: AttentionNet, devices: Any = None) -> None:
             return load_parameters(net, packaged.packaged_path(name), devices)
         available.append(f"{_call(spec)} ({description['dataset']}, top-1 {description['validation_top1']:.4f})")
     raise InputError(
-        f"no trained parameters are here for {_call(net.spec)}; there are some for {', '.join(available) or 'none'}"
+        f"the package has no trained parameters for {_call(net.spec)}, only for {', '.join(available) or 'none'}"
     )
 
 

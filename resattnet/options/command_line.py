@@ -126,7 +126,7 @@ def number_list(text: str) -> typing.Tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: give whole numbers with commas between, as 80,120") from None
+        raise argparse.ArgumentTypeError(f"{text}: give whole numbers separated by commas, as 80,120") from None
 
 
 _READERS = {str: str, bool: switch, int: whole_number, float: number, typing.Tuple[int, ...]: number_list}

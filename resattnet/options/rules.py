@@ -76,7 +76,7 @@ class Rule:
         """Return how the values break the rule, as a message; None if they do not."""
         return None
 
-    def settle(self, values: Values, before: Values, given: Values, defaults: Values) -> Dict[str, Any]:
+    def resolve(self, values: Values, before: Values, given: Values, defaults: Values) -> Dict[str, Any]:
         """Return the options that a merge changes so that the values keep the rule.
 
         Options in `given` are never changed. If both sides of a rule are given, the check of the result raises.
@@ -103,12 +103,12 @@ class Conflict(Rule):
     *others : When
     reason : str, optional
         Why, for the message.
-    way_out : str
+    advice : str
         What to do, for the message.
     """
 
-    def __init__(self, one: When, *others: When, reason: str = "", way_out: str = "give one of them") -> None:
-        self.one, self.others, self.reason, self.way_out = one, others, reason, way_out
+    def __init__(self, one: When, *others: When, reason: str = "", advice: str = "give one of them") -> None:
+        self.one, self.others, self.reason, self.advice = one, others, reason, advice
 
     def _broken_by(self, values: Values, defaults: Values) -> List[When]:
         if not self.one.holds(values, defaults):
@@ -120,9 +120,9 @@ class Conflict(Rule):
         if not others:
             return None
         settings = " ".join(assignment(setting.name, values[setting.name]) for setting in [self.one, *others])
-        return f"{settings}: {self.reason}; {self.way_out}" if self.reason else f"{settings}: {self.way_out}"
+        return f"{settings}: {self.reason}; {self.advice}" if self.reason else f"{settings}: {self.advice}"
 
-    def settle(self, values: Values, before: Values, given: Values, defaults: Values) -> Dict[str, Any]:
+    def resolve(self, values: Values, before: Values, given: Values, defaults: Values) -> Dict[str, Any]:
         others = self._broken_by(values, defaults)
         if others and self.one.name not in given:
             return self.one.replacement(defaults)
@@ -155,7 +155,7 @@ class Need(Rule):
         message = f"{assignment(name, values[name])} has no effect without {others}"
         return f"{message}: {self.reason}" if self.reason else message
 
-    def settle(self, values: Values, before: Values, given: Values, defaults: Values) -> Dict[str, Any]:
+    def resolve(self, values: Values, before: Values, given: Values, defaults: Values) -> Dict[str, Any]:
         if self.setting.name in given or not self.problem(values, defaults):
             return {}
         return self.setting.replacement(defaults)
@@ -207,7 +207,7 @@ class Within(Rule):
             return None
         return f"{assignment(self.name, values[self.name])}: {self.reason.format(**self._limits(values))}"
 
-    def settle(self, values: Values, before: Values, given: Values, defaults: Values) -> Dict[str, Any]:
+    def resolve(self, values: Values, before: Values, given: Values, defaults: Values) -> Dict[str, Any]:
         within, numbers = self._split(values)
         if self.name in given or within == numbers:
             return {}
@@ -223,7 +223,7 @@ class BelongsTo(Rule):
     name: str
     others: Tuple[str, ...]
 
-    def settle(self, values: Values, before: Values, given: Values, defaults: Values) -> Dict[str, Any]:
+    def resolve(self, values: Values, before: Values, given: Values, defaults: Values) -> Dict[str, Any]:
         if self.name in given or all(values[other] == before[other] for other in self.others):
             return {}
         return {self.name: defaults[self.name]}
@@ -233,5 +233,5 @@ def merge_values(before: Values, given: Values, rules: Tuple[Rule, ...], default
     """Return options updated with those given, where options that were not given are replaced by the rules."""
     merged = dict(before, **given)
     for rule in rules:
-        merged.update(rule.settle(merged, before, given, defaults))
+        merged.update(rule.resolve(merged, before, given, defaults))
     return merged

@@ -42,7 +42,7 @@ class MaskOptions(ModelFileOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.channels is not None and min(self.channels) < 0:
-            raise InputError(f"{assignment('channels', self.channels)}: they are counted from 0")
+            raise InputError(f"{assignment('channels', self.channels)}: channels are counted from 0")
         resolve_output(self, "output")
         if os.path.splitext(self.output)[1].lower() not in (".png", ".svg", ".pdf"):
             raise InputError(f"{assignment('output', self.output)}: give a name that ends in .png, .svg or .pdf")

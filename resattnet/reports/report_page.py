@@ -14,59 +14,14 @@ import numpy as np
 from PIL import Image
 
 from ..evaluation.results import ModelResult
-from .curves import Curve, draw_curves
 from .evaluation_figures import confusion_matrix
 from .figure_style import MARKERS, colour, to_svg
 from .options import ReportOptions
+from .report_charts import render_charts
 from .run_report import ReportedRun, compare_arguments
 
 PICTURE_SIDE = 128  # pixels; larger images are shrunk to this size
 FOLDED_CLASSES = 20  # a table of more classes is folded
-
-
-class Chart(NamedTuple):
-    """A chart of the page.
-
-    Attributes
-    ----------
-    title, label : str
-        Heading of the chart, and name of the values.
-    log_scale : bool
-        Whether the axis of the values may be logarithmic.
-    columns : tuple of str
-        Columns of the CSV. The first is drawn as a solid line and the others as dashed lines.
-    note : str
-        Explanation below the chart.
-    """
-
-    title: str
-    label: str
-    log_scale: bool
-    columns: Tuple[str, ...]
-    note: str
-
-
-CHARTS = (
-    Chart(
-        "Loss",
-        "cross-entropy, nats",
-        True,
-        ("validation_loss", "train_loss"),
-        "Solid: validation; dashed: training.",
-    ),
-    Chart(
-        "Top-1 on the validation images",
-        "fraction of the images",
-        False,
-        ("validation_top1", "validation_ema_top1"),
-        "",
-    ),
-    Chart("Learning rate", "learning rate", True, ("learning_rate",), "At the last step of each epoch."),
-    Chart("Training speed", "images/s", False, ("samples_per_second",), "Without validation."),
-)
-
-# Options with which the training loss is not the loss against the labels of the data set.
-_OTHER_TRAINING_LOSS = ("mix_up", "cutmix", "epsilon", "label_noise", "teacher")
 
 
 def render(runs: Sequence[ReportedRun], options: ReportOptions) -> str:
@@ -98,7 +53,7 @@ def render(runs: Sequence[ReportedRun], options: ReportOptions) -> str:
         labels=labels,
         runs=[_describe_run(number, run) for number, run in enumerate(runs)],
         remarks=[(run.label, remark) for run in runs for remark in run.remarks],
-        charts=_charts(runs) if any(run.rows for run in runs) else [],
+        charts=render_charts(runs) if any(run.rows for run in runs) else [],
         differing=differing,
         common=common,
         evaluate=options.evaluate,
@@ -109,12 +64,12 @@ def render(runs: Sequence[ReportedRun], options: ReportOptions) -> str:
 
 def format_duration(seconds: float) -> str:
     """Return a duration as text, such as "59.4 s", "2 min 08 s" or "1 h 00 min"."""
-    whole = round(seconds)
-    if whole < 60:
+    rounded = round(seconds)
+    if rounded < 60:
         return f"{seconds:.1f} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if rounded < 3600:
+        return f"{rounded // 60} min {rounded % 60:02d} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
 
 
 def _describe_run(number: int, run: ReportedRun) -> Dict[str, Any]:
@@ -145,62 +100,6 @@ def _describe_epochs(run: ReportedRun) -> Iterator[Dict[str, Any]]:
                 "figures": [row[name] for name in (f"{prefix}_top1", f"{prefix}_top5", f"{prefix}_loss", "train_loss")],
                 "time": format_duration(run.seconds(row)),
             }
-
-
-# Charts
-
-
-def _charts(runs: Sequence[ReportedRun]) -> List[Dict[str, Any]]:
-    """Return title, SVG and notes of each chart."""
-    charts = []
-    for number, chart in enumerate(CHARTS):
-        curves = [
-            Curve(index, [row["epoch"] for row in run.rows], [row[column] for row in run.rows], dashed=place > 0)
-            for index, run in enumerate(runs)
-            for place, column in enumerate(chart.columns)
-            if run.rows and column in run.rows[0]
-        ]
-        figure = draw_curves(curves, chart.label, chart.log_scale)
-        charts.append(
-            {
-                "title": chart.title,
-                "svg": to_svg(figure, f"chart{number}", _chart_in_words(chart, runs), len(runs)),
-                "notes": list(_chart_notes(chart, runs)),
-            }
-        )
-    return charts
-
-
-def _chart_notes(chart: Chart, runs: Sequence[ReportedRun]) -> Iterator[str]:
-    if chart.note:
-        yield chart.note
-    if "train_loss" in chart.columns:
-        other = [run.label for run in runs if run.options and any(map(run.options.get, _OTHER_TRAINING_LOSS))]
-        if other:
-            yield (
-                f"The training loss of {', '.join(other)} is against mixed, smoothed or noisy labels or a teacher: "
-                "compare only its validation loss."
-            )
-    if "validation_ema_top1" in chart.columns:
-        averaged = [run.label for run in runs if run.best_ema]
-        if averaged:
-            yield (
-                f"Dashed: the moving average of the parameters of {', '.join(averaged)}, with the running statistics "
-                "of batch normalisation of the parameters themselves."
-            )
-
-
-def _chart_in_words(chart: Chart, runs: Sequence[ReportedRun]) -> str:
-    column = chart.columns[0]
-    sentences = [f"{chart.title} by epoch."]
-    for run in runs:
-        if run.rows:
-            first, last = run.rows[0], run.rows[-1]
-            sentences.append(
-                f"{run.label}: from {first[column]:.4g} after epoch 1 to {last[column]:.4g} after epoch "
-                f"{last['epoch']}."
-            )
-    return " ".join(sentences)
 
 
 # The best parameters on the test images

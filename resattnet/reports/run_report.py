@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ..evaluation import results
+from ..evaluation import evaluate
 from ..evaluation.options import TestOptions
+from ..evaluation.results import ModelResult
 from ..models.descriptions import BEST
 from ..options.fields import flag_name, flag_value
 from ..runs import history
@@ -42,7 +43,7 @@ class ReportedRun(NamedTuple):
     rows: List[Dict[str, Any]]
     options: Optional[Dict[str, Any]]
     remarks: List[str]
-    result: Optional[results.ModelResult] = None
+    result: Optional[ModelResult] = None
 
     @property
     def best(self) -> Optional[Dict[str, Any]]:
@@ -66,7 +67,7 @@ class ReportedRun(NamedTuple):
 
 
 def collect(
-    names: Sequence[str], options: ReportOptions, say: Optional[Callable[[str], None]] = None
+    names: Sequence[str], options: ReportOptions, announce: Optional[Callable[[str], None]] = None
 ) -> List[ReportedRun]:
     """Read what is known about runs.
 
@@ -75,7 +76,7 @@ def collect(
     names : sequence of str
         Names or folders of runs. A run that is named twice is read once.
     options : ReportOptions
-    say : callable, optional
+    announce : callable, optional
         Called with a line of text before each evaluation.
 
     Raises
@@ -97,7 +98,7 @@ def collect(
             label = folder or f"{name}, logs only"
         run = ReportedRun(label, folder, *history.read_history(name, folder, options.log_dir))
         if options.evaluate and folder:
-            run = run._replace(result=_evaluate(run, folder, options, say))
+            run = run._replace(result=_evaluate(run, folder, options, announce))
         runs.append(run)
     return runs
 
@@ -142,15 +143,15 @@ def _as_text(options: Dict[str, Any], name: str) -> str:
 
 
 def _evaluate(
-    run: ReportedRun, folder: str, options: ReportOptions, say: Optional[Callable[[str], None]]
-) -> Optional[results.ModelResult]:
+    run: ReportedRun, folder: str, options: ReportOptions, announce: Optional[Callable[[str], None]]
+) -> Optional[ModelResult]:
     """Evaluate the best parameters of a run; where that is impossible, add a remark to the run and return None."""
     path = os.path.join(folder, BEST)
     testing = TestOptions(data_dir=options.data_dir, batch_size=options.batch_size, num_gpus=options.num_gpus)
     try:
-        if say and os.path.exists(path):
-            say(f"evaluating {path}")
-        result = results.evaluate_file(path, testing, download=False)
+        if announce and os.path.exists(path):
+            announce(f"evaluating {path}")
+        result = evaluate.evaluate_file(path, testing, download=False)
     except InputError as error:
         run.remarks.append(f"the best parameters could not be evaluated: {error!s}")
         return None

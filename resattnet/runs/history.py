@@ -90,7 +90,7 @@ def _other_runs(name: str, known: List[str]) -> str:
     """Return the end of the message about a run that does not exist: which runs exist, of the `known` names."""
     others = sorted(set(known) - {name})
     if not others:
-        return "there is no other run either: give the folder of a run, or `model_dir`"
+        return "there are no other runs: give the folder of a run, or `model_dir`"
     return suggest(name, others) or f"existing runs: {', '.join(others[:3])}"
 
 
@@ -140,7 +140,7 @@ def read_history(name: str, folder: Optional[str], log_dir: Optional[str] = None
     path = next(filter(os.path.exists, paths), paths[0])
     rows = _choose_rows(path, state, saved_at, remarks)
     if not rows:
-        remarks.append("there are no figures: no epoch is whole yet, or there is neither a CSV nor a state")
+        remarks.append("no figures: no epoch is complete yet, or the CSV and the states are missing")
     return RunHistory(rows, state.options if state else None, remarks)
 
 

@@ -27,7 +27,7 @@ def make_run_folder(model_dir: str, run: str) -> str:
     except FileExistsError as error:
         if never_saved(folder):
             raise InputError(
-                f"{folder} exists already: its run was killed before it had saved a whole state; remove the folder, or "
+                f"{folder} exists already: its run was killed before it saved a complete state; remove the folder, or "
                 "give another `name`"
             ) from error
         raise InputError(
@@ -39,7 +39,7 @@ def make_run_folder(model_dir: str, run: str) -> str:
 
 
 def never_saved(folder: str) -> bool:
-    """Return whether there is a folder of a run that was killed before it had saved a whole state."""
+    """Return whether there is a folder of a run that was killed before it saved a complete state."""
     return os.path.isdir(folder) and all(name.endswith(TEMPORARY) for name in os.listdir(folder))
 
 

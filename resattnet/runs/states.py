@@ -81,7 +81,7 @@ def load_state(path: str, with_arrays: bool = True) -> State:
     ------
     InputError
         If there is no state, it was written by another version, or it is damaged. If it is damaged, the message names
-        the last whole state.
+        the newest intact state.
     """
     if os.path.isdir(path):
         folder = path
@@ -89,17 +89,17 @@ def load_state(path: str, with_arrays: bool = True) -> State:
     else:
         folder = os.path.dirname(path) or "."
     if not os.path.exists(path):
-        raise InputError(f"{path}: there is no state of a run to resume")
+        raise InputError(f"{path}: there is no saved state to resume")
     if not path.endswith(".state"):
-        raise InputError(f"{path} is not a state of a run: give the run's folder, or the last.state in it")
+        raise InputError(f"{path} is not a saved state: give the run's folder, or the last.state in it")
     try:
         arrays, progress = _read_state(path, with_arrays)
     except Exception as error:  # NumPy, zipfile and tokenize raise more types for damaged bytes than they document
-        raise InputError(f"{path} is damaged ({reason(error)}): {_last_whole_state(folder, path)}") from error
+        raise InputError(f"{path} is damaged ({reason(error)}): {_newest_intact_state(folder, path)}") from error
     options = progress.pop("options")
     unknown = sorted(set(progress) - {field.name for field in dataclasses.fields(Progress)})
     if unknown:
-        raise InputError(f"{path} is of another version of resattnet: {', '.join(unknown)} unknown here")
+        raise InputError(f"{path}: another version of resattnet saved it: {', '.join(unknown)} unknown here")
     return State(arrays, progress, options, folder)
 
 
@@ -110,7 +110,7 @@ def _read_state(path: str, with_arrays: bool = True) -> Tuple[Dict[str, Any], Di
     return arrays, json.loads(arrays.pop(_HEADER).tobytes().decode())
 
 
-def _last_whole_state(folder: str, damaged: str) -> str:
+def _newest_intact_state(folder: str, damaged: str) -> str:
     """Return the end of the message about a damaged state: which other state to resume."""
     for path in state_paths(folder):
         if path != damaged:
@@ -118,5 +118,5 @@ def _last_whole_state(folder: str, damaged: str) -> str:
                 progress = _read_state(path)[1]
             except Exception:  # as above
                 continue
-            return f"resume the last whole state, {path} (epoch {progress['epoch']}, step {progress['step']})"
-    return f"there is no other whole state in {folder}"
+            return f"resume the newest intact state, {path} (epoch {progress['epoch']}, step {progress['step']})"
+    return f"there is no other intact state in {folder}"

@@ -47,11 +47,11 @@ def choose_devices(num_gpus: Optional[int] = None, num_cpus: int = 1) -> Tuple[L
 def _too_many_gpus(wanted: int, gpus: Gpus) -> str:
     count = len(gpus.usable)
     if count:
-        way_out = f"give `num_gpus={count}`, or leave it out to use all of them"
+        advice = f"give `num_gpus={count}`, or leave it out to use all of them"
     else:
-        way_out = "leave it out or give `num_gpus=0` to use the CPU"
+        advice = "leave it out or give `num_gpus=0` to use the CPU"
     reasons = f" ({'; '.join(gpus.reasons)})" if gpus.reasons else ""
-    return f"`num_gpus={wanted}`: MXNet can use {count} GPU{'' if count == 1 else 's'} here{reasons}; {way_out}"
+    return f"`num_gpus={wanted}`: MXNet can use {count} GPU{'' if count == 1 else 's'} here{reasons}; {advice}"
 
 
 def check_type(dtype: str, devices: Sequence[Any], instructions: Optional[Sequence[str]] = None) -> List[str]:

@@ -17,7 +17,7 @@ Writer = Callable[[str], Any]  # writes a file at the path that it is given
 
 
 @contextlib.contextmanager
-def writing(what: str, way_out: str = "") -> Iterator[None]:
+def writing(what: str, advice: str = "") -> Iterator[None]:
     """Context in which an `OSError` becomes the `InputError` "`what` cannot be written (reason)".
 
     Parameters
@@ -25,7 +25,7 @@ def writing(what: str, way_out: str = "") -> Iterator[None]:
     what : str
         What is written: a path, or an option such as "`output=assessed`". If it does not end with the path of the file
         that could not be written, the message has that path too.
-    way_out : str
+    advice : str
         End of the message, such as "; free the disk".
     """
     try:
@@ -35,7 +35,7 @@ def writing(what: str, way_out: str = "") -> Iterator[None]:
         if path.endswith(TEMPORARY):
             path = path[: -len(TEMPORARY)]
         where = "" if str(what).rstrip("`").endswith(path) else f": {path}"
-        raise InputError(f"{what} cannot be written ({reason(error)}{where}){way_out}") from error
+        raise InputError(f"{what} cannot be written ({reason(error)}{where}){advice}") from error
 
 
 def write_atomically(path: str, write: Writer, keep: Optional[str] = None) -> None:

@@ -123,15 +123,15 @@ def state_arrays(net: Any, trainer: Any) -> Dict[str, np.ndarray]:
             arrays[f"parameter/{name}/{device}"] = data.asnumpy()
         # The updaters of all devices hold the same values: each device applies the same summed gradients.
         state = trainer._updaters[0].states.get(trainer._param2idx[parameter.name]) if trained else None
-        arrays.update((f"optimizer/{name}/{place}", part.asnumpy()) for place, part in _parts(state))
+        arrays.update((f"optimizer/{name}/{number}", part.asnumpy()) for number, part in _parts(state))
     return arrays
 
 
 def _parts(state: Any) -> Iterator[Tuple[int, Any]]:
     """Yield the arrays of an optimizer's state with their places: momentum 0, master weights 1; each may be absent."""
-    for place, part in enumerate(state if isinstance(state, (tuple, list)) else [state]):
+    for number, part in enumerate(state if isinstance(state, (tuple, list)) else [state]):
         if part is not None:
-            yield place, part
+            yield number, part
 
 
 def restore_arrays(arrays: Mapping[str, np.ndarray], net: Any, trainer: Any, step: int) -> None:
@@ -146,7 +146,7 @@ def restore_arrays(arrays: Mapping[str, np.ndarray], net: Any, trainer: Any, ste
         for device, target in enumerate(targets):
             target[:] = mx.nd.array(copies[device % len(copies)], ctx=target.context, dtype=target.dtype)
         saved = {
-            place: arrays[f"optimizer/{name}/{place}"] for place in (0, 1) if f"optimizer/{name}/{place}" in arrays
+            number: arrays[f"optimizer/{name}/{number}"] for number in (0, 1) if f"optimizer/{name}/{number}" in arrays
         }
         if not saved:  # a running statistic, or a state from before the first step
             continue
@@ -154,7 +154,7 @@ def restore_arrays(arrays: Mapping[str, np.ndarray], net: Any, trainer: Any, ste
         for updater, target in zip(trainer._updaters, targets):
             updater.states[index] = trainer._optimizer.create_state_multi_precision(index, target)
             updater.states_synced[index] = True
-            for place, part in _parts(updater.states[index]):
-                if place in saved:  # a momentum that the state does not have begins at zero
-                    part[:] = mx.nd.array(saved[place], ctx=part.context, dtype=part.dtype)
+            for number, part in _parts(updater.states[index]):
+                if number in saved:  # a momentum that the state does not have begins at zero
+                    part[:] = mx.nd.array(saved[number], ctx=part.context, dtype=part.dtype)
     trainer._optimizer.begin_num_update = trainer._optimizer.num_update = step

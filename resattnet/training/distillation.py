@@ -84,6 +84,8 @@ class DistillationLoss(mx.gluon.HybridBlock):
     def hybrid_forward(self, F: Any, logits: Any, labels: Any, teacher_logits: Any) -> Any:
         """Return the loss of each sample, float32 (N,), from labels and the logits (N, classes) of both networks."""
         logits = F.cast(logits, "float32")
-        ours, theirs = (F.log_softmax(F.cast(part, "float32") / self._temperature) for part in (logits, teacher_logits))
-        divergence = F.sum(F.exp(theirs) * (theirs - ours), axis=1)
+        student, teacher = (
+            F.log_softmax(F.cast(part, "float32") / self._temperature) for part in (logits, teacher_logits)
+        )
+        divergence = F.sum(F.exp(teacher) * (teacher - student), axis=1)
         return (1 - self._weight) * self.loss(logits, labels) + self._weight * self._temperature**2 * divergence

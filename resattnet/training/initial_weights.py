@@ -36,13 +36,13 @@ class InitialWeights:
     def __init__(self, path: str, network: Mapping[str, Any]) -> None:
         try:
             self._path, self._description = pretrained.describe_file(path)
-            theirs = NetworkSpec.from_dict(self._description["network"])
-            ours = NetworkSpec.from_dict(dict(network, classes=theirs.classes))
-            for name in sorted(theirs.to_dict()):
-                if getattr(theirs, name) != getattr(ours, name):
+            trained = NetworkSpec.from_dict(self._description["network"])
+            wanted = NetworkSpec.from_dict(dict(network, classes=trained.classes))
+            for name in sorted(trained.to_dict()):
+                if getattr(trained, name) != getattr(wanted, name):
                     raise InputError(
-                        f"{self._path} is of a network with `{name}={getattr(theirs, name)}`, this run's has "
-                        f"{getattr(ours, name)}"
+                        f"{self._path} belongs to a network with `{name}={getattr(trained, name)}`, this run's has "
+                        f"{getattr(wanted, name)}"
                     )
         except InputError as error:
             raise InputError(f"`params`: {error}") from error
@@ -63,20 +63,20 @@ class InitialWeights:
         InputError
             If the parameters do not fit, or are not finite in the network's type.
         """
-        theirs = (self._description["dataset"], self._description["network"]["classes"])
-        with_last_layer = theirs == (dataset, classes)
+        source = (self._description["dataset"], self._description["network"]["classes"])
+        with_last_layer = source == (dataset, classes)
         try:
             parameters.load_parameters(net, self._path, devices, with_last_layer)
             if not parameters.all_finite(net):
-                way_out = ""
+                advice = ""
                 if np.dtype(net.output.weight.dtype) == np.float16:
-                    way_out = "; float16 ends at 65504: leave `float16=True` out"
-                raise InputError(f"{self._path}: not all of them are finite numbers{way_out}")
+                    advice = "; the largest float16 number is 65504: leave `float16=True` out"
+                raise InputError(f"{self._path}: not all parameters are finite numbers{advice}")
         except InputError as error:
             raise InputError(f"`params`: {error}") from error
         if with_last_layer:
             return f"starts from {self._path}"
         return (
-            f"starts from {self._path}, trained on {theirs[0]} with {theirs[1]} classes: the last layer is newly "
+            f"starts from {self._path}, trained on {source[0]} with {source[1]} classes: the last layer is newly "
             "initialised"
         )

@@ -35,16 +35,16 @@ _BETWEEN = "give epochs after the warm-up (`warmup_epochs={above}`) and before t
 
 TRAINING_RULES = DEVICE_RULES + (
     # Data and network
-    Conflict(DALI, When("data_format", "bin"), reason=_RECORDS, way_out="give `data_format=rec`"),
+    Conflict(DALI, When("data_format", "bin"), reason=_RECORDS, advice="give `data_format=rec`"),
     Conflict(When("label_noise"), DALI, reason="DALI reads the labels as they are"),
     Conflict(When("params"), When("zero_gamma"), reason=_TRAINED),
-    Conflict(NO_MASKS, *MASK_SETTINGS, reason="there is no mask to act on", way_out="leave out `mask` or the rest"),
+    Conflict(NO_MASKS, *MASK_SETTINGS, reason="there is no mask to act on", advice="leave out `mask` or the rest"),
     Conflict(When("mask_images"), NO_MASKS, reason="there are no masks to show"),
     Need(When("mask_period"), When("mask_images")),
     # Devices and types
     Conflict(When("float16"), When("dtype")),
-    Conflict(When("float16"), *CPUS, reason=_NO_FLOAT16, way_out="leave `float16` out, or run on a GPU"),
-    Conflict(BFLOAT16, GPUS, reason=_NO_BFLOAT16, way_out="give `float16=True` instead, or `num_gpus=0`"),
+    Conflict(When("float16"), *CPUS, reason=_NO_FLOAT16, advice="leave `float16` out, or run on a GPU"),
+    Conflict(BFLOAT16, GPUS, reason=_NO_BFLOAT16, advice="give `float16=True` instead, or `num_gpus=0`"),
     # Learning rate
     Conflict(When("lr"), When("lr_per_256")),
     Conflict(When("lr_steps"), When("lr_restarts"), reason="the step schedule has steps, the cosine has restarts"),

@@ -139,5 +139,5 @@ def _rising_epochs(name: str, epochs: Optional[Sequence[int]]) -> Optional[Tuple
     if not epochs:
         return None
     if list(epochs) != sorted(set(epochs)) or min(epochs) < 1:
-        raise InputError(f"{assignment(name, epochs)}: give epochs from 1 on, in rising order")
+        raise InputError(f"{assignment(name, epochs)}: give epochs in increasing order, 1 or later")
     return tuple(epochs)

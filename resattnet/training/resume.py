@@ -52,7 +52,7 @@ def options_from_state(before: Mapping[str, Any]) -> TrainingOptions:
     unknown = sorted(set(before) - set(TrainingOptions.defaults()))
     if unknown:
         names = ", ".join(f"`{name}`" for name in unknown)
-        raise InputError(f"the run is of another version of resattnet: {names} is unknown here")
+        raise InputError(f"another version of resattnet saved the run: {names} is unknown here")
     return TrainingOptions(**before)
 
 
@@ -82,11 +82,11 @@ def options_for_resume(before: Mapping[str, Any], given: Mapping[str, Any], epoc
     for name, value in kept.items():
         if given.get(name, value) != value:
             raise InputError(
-                f"{assignment(name, given[name])}: the run to resume has {assignment(name, value)}, and keeps it"
+                f"{assignment(name, given[name])}: the run to resume has {assignment(name, value)}, which cannot change"
             )
     merged = merge_options(dataclasses.replace(own, warmup_epochs=own.warmup), dict(given, **kept))
     if merged.epochs < epochs_done:
-        raise InputError(f"{assignment('epochs', merged.epochs)}: the run to resume has done {epochs_done}")
+        raise InputError(f"{assignment('epochs', merged.epochs)}: the run to resume has already done {epochs_done}")
     if merged.lr_schedule == "cosine" and "lr_restarts" in given:
         _check_past_restarts(own.lr_restarts or (), merged.lr_restarts or (), epochs_done)
     return merged
@@ -98,8 +98,8 @@ def _check_past_restarts(own: Sequence[int], new: Sequence[int], epochs_done: in
     past, named = ([epoch for epoch in epochs if epoch < epochs_done] for epochs in (own, new))
     if past != named:
         raise InputError(
-            f"{written}: in the {epochs_done} epochs done, the cosine has restarted after "
-            f"{','.join(map(str, past)) or 'none'}; name those epochs and later ones"
+            f"{written}: in the {epochs_done} epochs done, the cosine restarted after "
+            f"{','.join(map(str, past)) or 'none'}; give those epochs and later ones"
         )
 
 
@@ -131,6 +131,6 @@ def load_for_resume(run: str, given: Mapping[str, Any]) -> Tuple[TrainingOptions
     home = os.path.dirname(os.path.abspath(state.folder))
     if model_dir is not None and os.path.abspath(model_dir) != home:
         raise InputError(
-            f"{assignment('model_dir', model_dir)}: the run to resume is in {home}, and stays there; leave it out"
+            f"{assignment('model_dir', model_dir)}: the run to resume is in {home} and cannot move; leave it out"
         )
     return options_for_resume(state.options, given, state.progress["epoch"]), state

@@ -70,7 +70,7 @@ def test_ratios_are_taken_within_a_round():
     assert b.summary()["ratio_to_pytorch"] is None
 
 
-def test_an_absent_rival_leaves_no_ratio():
+def test_a_missing_rival_has_no_ratio():
     (result,) = results.compare_speeds([Contender("train", "a", None, rival="PyTorch")], np.ones((2, 1)))
     assert result.ratios_to_pytorch is None
 
@@ -190,7 +190,7 @@ def test_rivals_have_as_many_parameters(torch_network, ours, classes, widths, de
 
 
 @pytest.mark.parametrize("field, value", [("attention", "channel"), ("mask", "local")])
-def test_networks_that_the_rival_has_not(torch_network, field, value):
+def test_networks_that_the_rival_does_not_have(torch_network, field, value):
     with pytest.raises(InputError, match=f"{field}={value}: the PyTorch network has"):
         torch_network.build(NetworkSpec(10, **{field: value}))
 
@@ -372,7 +372,7 @@ def test_the_script_measures_epochs_and_profiles_the_step(tmp_path):
             "--cost speed --json speed.json",
             "--cost speed --json speed.json: it measures instead of the parts, which --json and --profile report on",
         ),
-        ("train --cost speed", "--cost speed: it measures instead of the parts; leave train out"),
+        ("train --cost speed", "--cost speed: `cost` replaces the other measurements; leave train out"),
         ("--profile int8", "--profile int8: give 0 or 1"),
         ("epoch --batch-size 5000 --widths thin", "a batch of 5000 is larger than the data set"),
     ],

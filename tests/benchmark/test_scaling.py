@@ -52,13 +52,13 @@ def test_the_table_and_the_picture(tmp_path):
     assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_is_written_nowhere_is_one_line(tmp_path):
+def test_output_without_a_folder_is_one_line(tmp_path):
     for write, name in ((scaling.write_table, "cost.csv"), (scaling.draw, "cost.png")):
         path = str(tmp_path / "nowhere" / name)
         with pytest.raises(InputError, match=f"{re.escape(path)} cannot be written .No such file or directory.$"):
             write(path, [SMALL])
 
 
-def test_a_machine_that_holds_small_batches_only_gets_its_picture(tmp_path):
+def test_the_picture_is_drawn_with_small_batches_only(tmp_path):
     scaling.draw(str(tmp_path / "cost.png"), [SMALL])
     assert (tmp_path / "cost.png").exists()

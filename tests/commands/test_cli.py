@@ -39,11 +39,11 @@ def test_a_script_is_short(name):
     [
         ("--num-layers 50", "--num-layers 50: choose from 56, 92, 128, 164, 236, 452"),
         ("--num-layers x", "--num-layers x: give a whole number"),
-        ("--lr-schedule step --lr-steps 80,x", "--lr-steps 80,x: give whole numbers with commas between, as 80,120"),
-        ("--lr-schedule step --lr-steps 120,80", "--lr-steps 120,80: give epochs from 1 on, in rising order"),
+        ("--lr-schedule step --lr-steps 80,x", "--lr-steps 80,x: give whole numbers separated by commas, as 80,120"),
+        ("--lr-schedule step --lr-steps 120,80", "--lr-steps 120,80: give epochs in increasing order, 1 or later"),
         ("--lr-steps 80,120 --lr-schedule cosine", "--lr-schedule cosine: the cosine schedule has no steps; give one"),
-        ("--lr-restarts 80,x", "--lr-restarts 80,x: give whole numbers with commas between, as 80,120"),
-        ("--lr-restarts 80,40", "--lr-restarts 80,40: give epochs from 1 on, in rising order"),
+        ("--lr-restarts 80,x", "--lr-restarts 80,x: give whole numbers separated by commas, as 80,120"),
+        ("--lr-restarts 80,40", "--lr-restarts 80,40: give epochs in increasing order, 1 or later"),
         ("--lr-restarts 5,80", "5,80: give epochs after the warm-up (--warmup-epochs 5) and before the last (200)"),
         ("--lr-restarts 80,200", "80,200: give epochs after the warm-up (--warmup-epochs 5) and before the last (200)"),
         (
@@ -56,7 +56,7 @@ def test_a_script_is_short(name):
         ("--dataset digits --params x.params", "--params: x.params: no such parameter file"),
         (
             "--dataset digits --params cifar10_attention56_thin",
-            "is of a network with --widths thin, this run's has full",
+            "belongs to a network with --widths thin, this run's has full",
         ),
         ("--params= --dataset digits", "--params '': give a file"),
         ("--params x.params --zero-gamma 1", "--params x.params --zero-gamma 1: the one starts from trained weights"),
@@ -127,7 +127,7 @@ def written_to(writer, script_name, argument, **environment):
 @pytest.mark.parametrize(
     "script_name, argument, codes", [("reproduce.py", "--write=0", {141}), ("cifar10_train.py", "--help", {0, 141})]
 )
-def test_output_that_nobody_reads_is_no_traceback(script_name, argument, codes, unbuffered):
+def test_a_closed_pipe_causes_no_traceback(script_name, argument, codes, unbuffered):
     """A closed stdout pipe, as with `| head`, gives no traceback. Some argparse versions ignore the closed pipe."""
     reader, writer = os.pipe()
     os.close(reader)
@@ -171,7 +171,7 @@ def test_a_run_is_resumed_by_its_name_too(trained):
     line = refused(script("cifar10_train.py", "--resume", "rum", cwd=str(trained)))
     assert line.endswith("rum: no such run in models; did you mean run?\n")
     line = refused(script("cifar10_train.py", "--resume", "models/run/best.params", cwd=str(trained)))
-    assert "best.params is not a state of a run: give the run's folder, or the last.state in it" in line
+    assert "best.params is not a saved state: give the run's folder, or the last.state in it" in line
 
 
 def test_a_run_is_found_where_its_models_are_said_to_be(trained, tmp_path):
@@ -184,10 +184,10 @@ def test_a_run_is_found_where_its_models_are_said_to_be(trained, tmp_path):
             "cifar10_train.py", "--resume", trained / "models" / "run", "--model-dir", "elsewhere", cwd=str(tmp_path)
         )
     )
-    assert f"--model-dir elsewhere: the run to resume is in {trained}/models, and stays there" in line
+    assert f"--model-dir elsewhere: the run to resume is in {trained}/models, and cannot move" in line
 
 
-def test_what_is_no_parameter_file_is_said(trained):
+def test_files_that_are_not_parameters_are_named(trained):
     for path, what in (("models/run", "a folder"), ("models/run/last.state", "a state of a run")):
         line = refused(script("cifar10_test.py", "--params", path, cwd=str(trained)))
         assert line.endswith(f"{path} is {what}: give a parameter file, as models/run/best.params\n")
@@ -233,10 +233,10 @@ def test_mirrored_digits_are_refused(trained):
 
 def test_resuming_refuses_another_network(trained):
     done = script("cifar10_train.py", "--resume", "models/run", "--num-layers", 92, cwd=str(trained))
-    assert "--num-layers 92: the run to resume has --num-layers 56, and keeps it" in refused(done)
+    assert "--num-layers 92: the run to resume has --num-layers 56, which cannot change" in refused(done)
 
 
-def test_a_damaged_state_is_refused_with_the_last_whole_one(trained, tmp_path):
+def test_a_damaged_state_is_refused_and_the_newest_intact_one_named(trained, tmp_path):
     shutil.copytree(str(trained / "models" / "run"), str(tmp_path / "run"))
     path = str(tmp_path / "run" / "last.state")
     os.truncate(path, os.path.getsize(path) // 2)

@@ -142,7 +142,7 @@ def test_both_labels_of_cifar100_are_checked(small, tmp_path, labels, text):
     assert "test.bin: record 3 has " + text in message("cifar100", tmp_path, "test")
 
 
-def test_a_folder_in_place_of_a_file(small, tmp_path):
+def test_a_folder_instead_of_a_file(small, tmp_path):
     path = write_cifar10(tmp_path / "cifar-10-batches-bin") / "test_batch.bin"
     path.unlink()
     path.mkdir()
@@ -181,7 +181,7 @@ def pack(path, folder, names=None):
 
 
 @pytest.mark.parametrize("data_dir", ["data", "data/cifar-10-batches-bin"])
-def test_archive_put_there_by_hand_is_used(small, tmp_path, data_dir):
+def test_an_archive_placed_by_hand_is_used(small, tmp_path, data_dir):
     (tmp_path / "data").mkdir()
     pack(tmp_path / "data" / "cifar-10-binary.tar.gz", write_cifar10(tmp_path / "cifar-10-batches-bin"))
     assert len(datasets.load_images("cifar10", tmp_path / data_dir, "train", False).labels) == 5 * COUNT
@@ -201,7 +201,7 @@ def test_archive_mends_a_lost_file_and_keeps_the_others(small, tmp_path):
 def test_bad_archives_are_named(small, tmp_path):
     archive = tmp_path / "cifar-10-binary.tar.gz"
     archive.write_bytes(b"<html>not found</html>")
-    assert message("cifar10", tmp_path, "test").startswith(f"{archive}: not a whole tar archive")
+    assert message("cifar10", tmp_path, "test").startswith(f"{archive}: not a complete tar archive")
     pack(archive, write_cifar10(tmp_path / "cifar-10-batches-py"))
     assert message("cifar10", tmp_path, "test").startswith(
         f"{archive}: contains no cifar-10-batches-bin/test_batch.bin"

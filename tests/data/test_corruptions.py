@@ -43,7 +43,7 @@ def test_each_strength_is_further_from_photographs(name, cifar10_dir):
 
 
 @pytest.mark.parametrize("name, strength", CASES)
-def test_the_same_in_any_batch_and_nothing_in_place(name, strength):
+def test_predictions_do_not_depend_on_the_batch_or_change_the_input(name, strength):
     images = random_images(7, 17, 24)
     before = images.copy()
     images.setflags(write=False)
@@ -75,7 +75,7 @@ def test_noise_has_the_standard_deviation_claimed(strength):
 
 
 @pytest.mark.parametrize("strength", STRENGTHS)
-def test_impulses_are_as_many_as_claimed(strength):
+def test_impulse_noise_has_the_stated_fraction(strength):
     grey = np.full((100, 32, 32, 3), 128, np.uint8)
     noisy, share = corrupt(grey, "impulse", strength), (0.01, 0.02, 0.03, 0.05, 0.07)[strength - 1]
     assert set(np.unique(noisy)) == {0, 128, 255}
@@ -157,7 +157,7 @@ def test_pixelate_is_means_and_repetition(strength):
     assert abs(corrupt(images, "pixelate", strength) - expected).max() <= 1  # Pillow rounds after each axis
 
 
-def test_names_as_a_flag_gives_them():
+def test_names_given_by_a_flag():
     assert parse_names("0") == () and parse_names("1") == tuple(CORRUPTIONS)
     assert parse_names("blur") == ("blur",) and parse_names("jpeg, noise,jpeg") == ("jpeg", "noise")
 

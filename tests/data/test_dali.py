@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from helpers.scripts import refused, script
-from resattnet.data import datasets, recordio
+from resattnet.data import datasets, record_writer, recordio
 from resattnet.data.dali import DaliLoader
 from resattnet.data.image_set import ImageSet
 from resattnet.data.loaders import ArrayLoader
@@ -41,7 +41,7 @@ def folder(tmp_path_factory):
         split: ImageSet(rng.integers(0, 256, (count, 9, 7, 3), np.uint8), np.arange(count, dtype=np.int32), CLASSES)
         for split, count in COUNTS.items()
     }
-    recordio.write_records(str(path), "noise", sets, source="noise", mean=MEAN, std=STD, flip=True)
+    record_writer.write_records(str(path), "noise", sets, source="noise", mean=MEAN, std=STD, flip=True)
     return str(path)
 
 
@@ -220,7 +220,7 @@ def test_damaged_records_are_refused_before_dali_reads_them(folder, tmp_path, na
 
 
 @needs_dali
-def test_a_file_that_is_gone_is_named(folder, tmp_path):
+def test_a_missing_file_of_a_list_is_named(folder, tmp_path):
     copy = str(tmp_path / "copy")
     shutil.copytree(folder, copy)
     loader = train_loader(copy)
@@ -237,7 +237,7 @@ def test_a_batch_larger_than_the_data_set_is_refused(folder):
 
 def test_one_of_several_processes_is_refused(folder):
     line = message(DaliLoader, locate(folder), CROPS, 10, 1, world=World(1, 2))
-    assert line == "loader=dali: reads for one process, not for 2: give loader=array"
+    assert line == "loader=dali: supports one process, not 2: give loader=array"
 
 
 @needs_dali
@@ -271,7 +271,7 @@ def test_training_from_records_by_dali(tmp_path):
         split: ImageSet(images[:count], labels[:count], classes)
         for count, (split, (images, labels, classes)) in zip((50, 21), digits.items())
     }
-    recordio.write_records(str(tmp_path / "data"), "digits", few, facts.title, facts.mean, facts.std, facts.flip)
+    record_writer.write_records(str(tmp_path / "data"), "digits", few, facts.title, facts.mean, facts.std, facts.flip)
     done = script(
         "cifar10_train.py",
         "--dataset",

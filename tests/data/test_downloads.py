@@ -102,7 +102,7 @@ def assert_only(path, *names):
 
 
 @pytest.mark.parametrize("digests", [{"sha256": SHA256}, {"md5": MD5}, {"sha256": SHA256.upper(), "md5": MD5}, {}])
-def test_fetch_whole(server, path, digests):
+def test_a_complete_download(server, path, digests):
     assert downloads.fetch(server.url, path, len(DATA), **digests) == path
     assert read(path) == DATA
     assert_only(path, "file.bin")
@@ -117,14 +117,14 @@ def test_fetch_without_announced_length(server, path):
 
 
 @pytest.mark.parametrize("have", [1, 1000, len(DATA) - 1])
-def test_fetch_goes_on_where_it_stopped(server, path, have):
+def test_a_download_resumes_where_it_stopped(server, path, have):
     leave_part(path, DATA[:have])
     downloads.fetch(server.url, path, len(DATA), SHA256)
     assert read(path) == DATA and server.asked == [f"bytes={have}-"]
     assert_only(path, "file.bin")
 
 
-def test_whole_part_is_not_asked_for_again(server, path):
+def test_a_complete_part_is_not_requested_again(server, path):
     leave_part(path, DATA)
     downloads.fetch(server.url, path, len(DATA), SHA256)
     assert read(path) == DATA and server.asked == []
@@ -164,7 +164,7 @@ def test_server_that_refuses_the_range(server, path):
     assert server.asked == ["bytes=2000-", None, "bytes=999-", None]
 
 
-def test_cut_connections_are_taken_up(server, path):
+def test_interrupted_downloads_resume(server, path):
     server.cut = 1 << 20
     downloads.fetch(server.url, path, len(DATA), SHA256)
     assert read(path) == DATA and server.asked == [None, "bytes=1048576-", "bytes=2097152-"]
@@ -173,7 +173,7 @@ def test_cut_connections_are_taken_up(server, path):
 # Failed downloads
 
 
-def test_cut_for_good_keeps_the_part(server, path):
+def test_a_failed_download_keeps_its_part(server, path):
     server.cut, server.ranges = 100000, False
     line = refusal(server.url, path, len(DATA), SHA256)
     assert "the connection was cut after 100,000 of 3,145,728 bytes" in line and path in line
@@ -192,7 +192,7 @@ def test_corrupted_download_is_removed(server, path, digests, named):
     assert_only(path)
 
 
-def test_damaged_part_is_removed_and_then_comes_whole(server, path):
+def test_a_damaged_part_is_downloaded_again(server, path):
     leave_part(path, b"x" * 1000)
     assert "corrupted" in refusal(server.url, path, len(DATA), SHA256)
     downloads.fetch(server.url, path, len(DATA), SHA256)
@@ -209,7 +209,7 @@ def test_http_errors(server, path, status):
     assert not os.path.exists(os.path.dirname(path))
 
 
-def test_a_fetch_in_vain_removes_only_the_folders_that_it_made(server, tmp_path):
+def test_a_failed_download_removes_only_the_folders_that_it_made(server, tmp_path):
     server.status = 404
     (tmp_path / "there").mkdir()
     refusal(server.url, str(tmp_path / "there" / "new" / "newer" / "file.bin"), len(DATA), SHA256)
@@ -240,7 +240,7 @@ def test_silent_server(server, path):
     assert len(read(path + ".part")) >= 1000
 
 
-def test_destination_that_is_no_folder(server, tmp_path):
+def test_destination_that_is_not_a_folder(server, tmp_path):
     (tmp_path / "data").write_text("")
     line = refusal(server.url, str(tmp_path / "data" / "file.bin"), len(DATA), SHA256)
     assert "cannot be written" in line
@@ -378,7 +378,7 @@ def test_damaged_archive(tmp_path, damage):
         file.write(damaged)
     with pytest.raises(InputError) as caught:
         archives.extract(archive, str(tmp_path / "out"))
-    assert str(caught.value).startswith(archive + ": not a whole tar archive (") and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(archive + ": not a complete tar archive (") and "\n" not in str(caught.value)
     assert os.listdir(str(tmp_path)) == ["a.tar.gz"]
 
 

@@ -44,27 +44,27 @@ def test_older_files_may_lack_facts_and_newer_ones_have_more():
 @pytest.mark.parametrize(
     "changes, line",
     [
-        ({"mean": None}, "a fact of the data set is wrong (TypeError: "),
-        ({"mean": [0.5]}, "a fact of the data set is wrong (ValueError: "),
-        ({"std": [1, 1, 0]}, "a fact of the data set is wrong (ValueError: std is not above 0)"),
-        ({"classes": []}, "a fact of the data set is wrong (ValueError: classes is not a list of names)"),
-        ({"classes": "cat"}, "a fact of the data set is wrong (ValueError: classes is not a list of names)"),
-        ({"samples": 5}, "a fact of the data set is wrong (AttributeError: "),
-        ({"image_size": [32]}, "a fact of the data set is wrong (ValueError: "),
-        ({"image_size": [0, 32]}, "a fact of the data set is wrong (ValueError: image_size 0x32)"),
+        ({"mean": None}, "a data fact is invalid (TypeError: "),
+        ({"mean": [0.5]}, "a data fact is invalid (ValueError: "),
+        ({"std": [1, 1, 0]}, "a data fact is invalid (ValueError: std is not above 0)"),
+        ({"classes": []}, "a data fact is invalid (ValueError: classes is not a list of names)"),
+        ({"classes": "cat"}, "a data fact is invalid (ValueError: classes is not a list of names)"),
+        ({"samples": 5}, "a data fact is invalid (AttributeError: "),
+        ({"image_size": [32]}, "a data fact is invalid (ValueError: "),
+        ({"image_size": [0, 32]}, "a data fact is invalid (ValueError: image_size 0x32)"),
     ],
 )
-def test_facts_that_cannot_be_are_refused(changes, line):
+def test_invalid_facts_are_refused(changes, line):
     with pytest.raises(InputError) as caught:
         DataFacts.from_dict(dict(datasets.describe_data("digits").to_dict(), **changes))
     assert str(caught.value).startswith(line) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["classes", "mean", "std"])
-def test_facts_that_must_be_there_are_named(key):
+def test_missing_facts_are_named(key):
     values = datasets.describe_data("digits").to_dict()
     del values[key]
-    with pytest.raises(InputError, match=f"the facts of the data set lack '{key}'"):
+    with pytest.raises(InputError, match=f"the data facts have no '{key}'"):
         DataFacts.from_dict(values)
 
 

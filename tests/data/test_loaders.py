@@ -156,7 +156,7 @@ def test_a_data_set_too_small_for_a_batch_of_each_process_is_refused(image_set):
         (-1, 2, "rank=-1: give a number from 0 to 1, of 2 processes"),
     ],
 )
-def test_a_world_that_cannot_be_is_refused(rank, size, line):
+def test_an_invalid_world_is_refused(rank, size, line):
     with pytest.raises(InputError, match=line):
         World(rank, size)
 
@@ -185,7 +185,10 @@ def start_workers(image_set, count):
 @pytest.mark.parametrize("seen", [0, 1, 5])
 @pytest.mark.parametrize(
     "end, how",
-    [(signal.SIGKILL, "was killed, most likely for want of memory: give fewer"), (signal.SIGSEGV, "died of SIGSEGV")],
+    [
+        (signal.SIGKILL, "was killed, most likely because memory ran out: give fewer"),
+        (signal.SIGSEGV, "died of SIGSEGV"),
+    ],
 )
 def test_a_worker_that_dies_is_named_within_seconds(image_set, seen, end, how):
     loader, processes = start_workers(image_set, 2)
@@ -235,7 +238,7 @@ list(ArrayLoader(images, lambda *batch: time.sleep(600), 1, workers=2))
 """
 
 
-def test_a_program_whose_worker_is_stuck_ends():
+def test_a_program_with_a_stuck_worker_ends():
     done = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "has made no batch for 1 s" in done.stderr
 
@@ -274,7 +277,7 @@ class Wrong:
 
 @pytest.mark.parametrize("error", [InputError("a record is cut short"), ZeroDivisionError("a bug")])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_what_a_worker_raises_arrives(image_set, workers, error):
+def test_errors_of_a_worker_are_raised_in_the_parent(image_set, workers, error):
     batches = ArrayLoader(image_set, Wrong(error), 10, shuffle_seed=1, workers=workers).epoch(0)
     assert len(list(itertools.islice(batches, 3))) == 3
     with pytest.raises(type(error), match=str(error)) as caught:
@@ -313,7 +316,7 @@ def resident(pid):
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads Linux's /proc")
 @pytest.mark.parametrize("workers", [0, 2])
-def test_fifty_epochs_leak_nothing(workers):
+def test_fifty_epochs_leak_no_memory(workers):
     rng = np.random.default_rng(0)
     image_set = ImageSet(rng.integers(0, 256, (320, 32, 32, 3), dtype=np.uint8), np.zeros(320, np.int32), ("all",) * 10)
     transform = Transform((0.5,) * 3, (0.25,) * 3, 10, pad=4, flip=True, cutout=16, alpha=1.0)

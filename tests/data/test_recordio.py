@@ -17,7 +17,7 @@ from PIL import Image
 
 from helpers.scripts import ROOT, refused, script
 from resattnet.commands.make_records import RecordsOptions
-from resattnet.data import datasets, folders, recordio
+from resattnet.data import datasets, folders, record_writer, recordio
 from resattnet.data.image_files import is_image_name
 from resattnet.data.image_set import ImageSet, channel_statistics, fingerprint
 from resattnet.data.loaders import ArrayLoader
@@ -43,7 +43,7 @@ def splits(seed=0):
 def write(folder, sets=None, **kwargs):
     sets = sets or splits()
     mean, std = channel_statistics(sets["train"].images)
-    recordio.write_records(str(folder), "small", sets, source="noise", mean=mean, std=std, flip=False, **kwargs)
+    record_writer.write_records(str(folder), "small", sets, source="noise", mean=mean, std=std, flip=False, **kwargs)
     return sets
 
 
@@ -68,7 +68,7 @@ def message(call, *args, **kwargs):
 # Round trips
 
 
-def test_what_is_written_is_what_is_read(tmp_path):
+def test_records_are_read_as_they_were_written(tmp_path):
     sets = write(tmp_path / "new")
     assert sorted(os.listdir(str(tmp_path / "new"))) == FILES
     for split, written in sets.items():
@@ -136,7 +136,7 @@ def test_real_cifar10_gives_the_same_batches(cifar10_dir, tmp_path):
 # Writing
 
 
-def test_what_is_there_is_not_overwritten_unasked(tmp_path):
+def test_existing_records_are_not_overwritten(tmp_path):
     old = write(tmp_path)
     assert "small_train.rec is there already" in message(write, tmp_path, splits(seed=7))
     assert_same(load(tmp_path), old["train"])
@@ -146,7 +146,7 @@ def test_what_is_there_is_not_overwritten_unasked(tmp_path):
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_an_interrupted_writing_leaves_what_was_there(tmp_path, monkeypatch, overwrite):
+def test_an_interrupted_write_keeps_the_earlier_records(tmp_path, monkeypatch, overwrite):
     old = write(tmp_path) if overwrite else None
 
     def interrupted(*_):
@@ -162,7 +162,7 @@ def test_an_interrupted_writing_leaves_what_was_there(tmp_path, monkeypatch, ove
 
 
 @pytest.mark.parametrize("renamed", range(5))
-def test_old_and_new_never_pass_for_one_set(tmp_path, monkeypatch, renamed):
+def test_old_and_new_files_are_never_mixed(tmp_path, monkeypatch, renamed):
     """If writing stops between two renames, no set can be loaded, and the error message says how to make one."""
     write(tmp_path)
     replace, done = os.replace, []
@@ -180,10 +180,10 @@ def test_old_and_new_never_pass_for_one_set(tmp_path, monkeypatch, renamed):
     assert "small_records.json is not there: make the records" in message(load, tmp_path)
 
 
-def test_a_writing_that_goes_wrong_is_noticed(tmp_path, monkeypatch):
+def test_a_wrongly_written_record_is_noticed(tmp_path, monkeypatch):
     pack = mx.recordio.pack
     monkeypatch.setattr(mx.recordio, "pack", lambda header, png: pack(header._replace(label=2.0), png))
-    assert "the train split that was read back differs from what was written" in message(write, tmp_path)
+    assert "the train split reads back differently from what was written" in message(write, tmp_path)
     assert os.listdir(str(tmp_path)) == []
 
 
@@ -204,7 +204,7 @@ def test_a_full_disk_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_script_leaves_nothing(tmp_path, number):
+def test_a_stopped_script_leaves_no_files(tmp_path, number):
     for _ in range(5):  # on a busy machine the script may finish before the signal
         process = subprocess.Popen(
             [sys.executable, os.path.join(ROOT, "scripts", "make_records.py"), "--dataset", "digits"],
@@ -294,7 +294,7 @@ def test_a_damaged_description_is_named(folder, text):
         ("splits", {split: dict(samples=0, bytes=0, sha256="") for split in ("train", "test")}, "is damaged"),
     ],
 )
-def test_a_description_that_cannot_be_is_named(folder, key, value, text):
+def test_an_invalid_description_is_named(folder, key, value, text):
     path = folder / "small_records.json"
     path.write_text(json.dumps(dict(json.loads(path.read_text()), **{key: value})))
     assert text in message(load, folder)
@@ -325,7 +325,7 @@ def test_a_last_record_cut_short_is_named(folder):
     path = str(folder / "small_train.rec")
     os.truncate(path, os.path.getsize(path) - 40)
     describe_again(folder)
-    assert "small_train.rec: record 8: no record is where the index says" in message(load, folder)
+    assert "small_train.rec: record 8: there is no record where the index points" in message(load, folder)
 
 
 @pytest.mark.parametrize(
@@ -333,9 +333,9 @@ def test_a_last_record_cut_short_is_named(folder):
     [
         ("", "lists 0 records, expected 9"),
         ("0\t0\n1\t100\n", "lists 2 records, expected 9"),
-        ("0\n", "not a whole index"),
-        ("zero\t0\n", "not a whole index"),
-        ("\n", "not a whole index"),
+        ("0\n", "not a complete index"),
+        ("zero\t0\n", "not a complete index"),
+        ("\n", "not a complete index"),
         ("".join(f"{number}\t{4 * number}\n" for number in range(9)), "record 1: no record is where"),
         ("".join(f"{number}\t0\n" for number in range(9)), "record 1 has the number 0"),
         ("".join(f"{number}\t-4\n" for number in range(9)), "points to byte -4 of"),
@@ -370,7 +370,7 @@ def jpeg(_):
 )
 def test_a_record_that_is_no_png_is_named(folder, change):
     rewrite(folder, lambda number, header, png: (header, change(png) if number == 5 else png))
-    assert "small_train.rec: record 5 is not a whole PNG" in message(load, folder)
+    assert "small_train.rec: record 5 is not a complete PNG" in message(load, folder)
 
 
 @pytest.mark.parametrize(
@@ -388,7 +388,7 @@ def test_a_record_that_is_no_image_record_is_named(folder):
 
 def test_images_of_several_sizes_are_named(folder):
     rewrite(folder, lambda number, header, png: (header, png_of((4, 7, 3)) if number == 2 else png))
-    assert "small_train.rec: record 2 has 7x4 pixels, the records before have 5x6" in message(load, folder)
+    assert "small_train.rec: record 2 has 7x4 pixels, the earlier records have 5x6" in message(load, folder)
 
 
 def test_other_pixels_are_noticed(folder):
@@ -454,7 +454,7 @@ def test_a_folder_is_read_to_the_pixel(images):
         np.testing.assert_array_equal(image, np.asarray(Image.open(str(path))))
 
 
-def test_a_share_of_each_class_is_drawn(tmp_path):
+def test_a_fraction_of_each_class_is_drawn(tmp_path):
     write_images(tmp_path, "all", per_class=10)
     draws = [folders.read_folder(str(tmp_path / "all"), test_share=0.2, seed=seed) for seed in (0, 0, 1)]
     for sets in draws:
@@ -530,8 +530,11 @@ def put(name, data=b""):
         (empty("train/dog"), "train/dog: no images of the class"),
         (empty("test"), "test: no images"),
         (lambda folder: [empty("test/" + name)(folder) for name in CLASSES], "test: no images"),
-        (put("test/emu/1.png"), "test/emu: the class is not in train"),
-        (lambda folder: [drop("train/" + name)(folder) for name in CLASSES[1:]], "test/dog: the class is not in train"),
+        (put("test/emu/1.png"), "test/emu: this class has no folder in train"),
+        (
+            lambda folder: [drop("train/" + name)(folder) for name in CLASSES[1:]],
+            "test/dog: this class has no folder in train",
+        ),
         (
             lambda folder: [drop(split + "/" + name)(folder) for name in CLASSES[1:] for split in ("train", "test")],
             "only one class (cat)",
@@ -545,7 +548,7 @@ def put(name, data=b""):
         ),
     ],
 )
-def test_a_folder_that_cannot_serve_is_refused(images, change, text):
+def test_an_unusable_folder_is_refused(images, change, text):
     change(images)
     assert text in message(folders.read_folder, str(images))
 
@@ -568,7 +571,7 @@ def test_pixels_of_no_known_range_are_refused(images):
         ),
     ],
 )
-def test_a_share_that_cannot_be_drawn_is_refused(images, change, text):
+def test_an_impossible_fraction_is_refused(images, change, text):
     change(images)
     if text:
         folder = images if (images / "train").exists() else images / "test"

@@ -102,7 +102,7 @@ def test_transform_is_its_parts_in_this_order(batch):
     assert (images == expected).all() and (labels == targets).all() and images.flags["C_CONTIGUOUS"]
 
 
-def test_smoothing_shares_epsilon_among_the_others():
+def test_smoothing_spreads_epsilon_over_the_other_classes():
     targets = smooth(np.array([2, 0], np.int32), 4, 0.3)
     assert np.allclose(targets, [[0.1, 0.1, 0.7, 0.1], [0.7, 0.1, 0.1, 0.1]]) and targets.dtype == np.float32
     assert (smooth(np.array([1], np.int32), 3, 0.0) == [[0, 1, 0]]).all()
@@ -224,7 +224,7 @@ def test_with_both_each_batch_has_one_of_mixup_and_cutmix(batch):
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.3, 1.0])
-def test_label_noise_keeps_the_right_share_and_spreads_the_rest(noise):
+def test_label_noise_has_the_stated_fraction_spread_evenly(noise):
     labels = (np.arange(50000) % 10).astype(np.int32)
     noisy = label_noise(labels, 10, noise, seed=3)
     assert noisy.dtype == np.int32 and (labels == np.arange(50000) % 10).all()

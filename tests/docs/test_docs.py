@@ -284,10 +284,11 @@ def test_the_readme_is_one_page_in_this_order():
         "Compare attention variants",
         "Everyday flags",
         "Documentation",
+        "Limits",
         "Citation",
     ]
     text = "\n".join(lines)
-    assert text.index("Limits:") < text.index("```bibtex") < text.index("[licence](LICENSE)")
+    assert text.index("## Limits") < text.index("```bibtex") < text.index("[licence](LICENSE)")
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_the_masks_are_what_the_network_multiplied_by(formula, variant, hybrid, 
     np.testing.assert_array_equal(net(mx.nd.array(x)).asnumpy(), expected)  # soft_masks leaves the network unchanged
 
 
-def test_another_mask_would_not_do(small):
+def test_another_mask_is_refused(small):
     """The masks of another image give different logits, so the test above can fail."""
     net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(2)
     attention = masks.soft_masks(net, x)[-1]
@@ -83,7 +83,7 @@ def test_another_mask_would_not_do(small):
 
 
 @pytest.mark.parametrize("hybrid", [False, True])
-def test_hybridised_or_not_and_in_any_batch(hybrid, small, monkeypatch):
+def test_hybridised_equals_imperative_in_any_batch(hybrid, small, monkeypatch):
     net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(5)
     plain = masks.soft_masks(net, x)
     if hybrid:
@@ -207,7 +207,7 @@ def test_the_sheet_shows_the_masks(channels, small):
     np.testing.assert_allclose(shown(panels[lines]), mask_figures.upsample(cams[0], 120, 160))
 
 
-def test_upsampling_keeps_a_place():
+def test_upsampling_keeps_positions():
     """A single bright point keeps its position in the image, and a constant map stays constant."""
     point = np.zeros((8, 4), np.float32)
     point[6, 1] = 1
@@ -279,7 +279,7 @@ def test_the_script_puts_the_sheets_on_a_board(tmp_path):
     [
         ("", "give images, or --from-test 6"),
         ("x.png --channels 1,x", "--channels 1,x: give whole numbers with commas between"),
-        ("x.png --channels=-1", "--channels -1: they are counted from 0"),
+        ("x.png --channels=-1", "--channels -1: channels are counted from 0"),
         ("x.png --output sheet.bmp", "--output sheet.bmp: give a name that ends in .png, .svg or .pdf"),
         ("x.png --output a/sheet.png", "--output a/sheet.png: there is no folder"),
         ("x.png", "absent.params: no such parameter file"),

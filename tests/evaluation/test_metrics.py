@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from helpers.scripts import script
-from resattnet.data import recordio
+from resattnet.data import record_writer
 from resattnet.data.datasets import ImageSet
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
+from resattnet.evaluation.evaluate import evaluate_files
 from resattnet.evaluation.inference import compute_logits, evaluate
 from resattnet.evaluation.metrics import Evaluation, compare_paired, compute_reliability, mean_probabilities
 from resattnet.evaluation.options import TestOptions
-from resattnet.evaluation.results import evaluate_files
 from resattnet.models import parameters
 from resattnet.models.zoo import get_attention_cifar
 from resattnet.system.devices import split_batch
@@ -135,7 +135,7 @@ def test_mirrored_images_are_measured_beside_the_plain_ones(tmp_path):
         )
         for split in ("train", "test")
     }
-    recordio.write_records(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.25,) * 3, True)
+    record_writer.write_records(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.25,) * 3, True)
     net, path = get_attention_cifar(3, 56, "thin"), str(tmp_path / "net.params")
     net.initialize()
     images = (sets["test"].images.transpose(0, 3, 1, 2) / 255 - 0.5) / 0.25

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from helpers.networks import save_net
-from resattnet.data import datasets, recordio
+from resattnet.data import datasets, record_files, record_writer
 from resattnet.evaluation.classifier import Classifier
+from resattnet.evaluation.evaluate import evaluate_file
 from resattnet.evaluation.model_file import load_model
 from resattnet.evaluation.options import ModelFileOptions, TestOptions
-from resattnet.evaluation.results import evaluate_file
 from resattnet.models import spec
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
@@ -47,8 +47,8 @@ def change(path, **changes):
 def write_pets(folder, classes=("cat", "dog", "owl"), mean=(0.5, 0.4, 0.3)):
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (4, 20, 24, 3), np.uint8), np.arange(4, dtype=np.int32) % len(classes)
-    sets = {split: datasets.ImageSet(images, labels, classes) for split in recordio.SPLITS}
-    recordio.write_records(str(folder), "pets", sets, "noise", mean, (0.2, 0.3, 0.4), False)
+    sets = {split: datasets.ImageSet(images, labels, classes) for split in record_files.SPLITS}
+    record_writer.write_records(str(folder), "pets", sets, "noise", mean, (0.2, 0.3, 0.4), False)
     return sets["test"]
 
 
@@ -65,7 +65,7 @@ def test_predictions_need_no_data_set(pets):
     assert classifier.predict(image)[0].labels[0] == logits.argmax()
 
 
-def test_names_of_ones_own_beside_the_facts(pets, tmp_path):
+def test_own_names_override_the_facts(pets, tmp_path):
     (tmp_path / "names.txt").write_text("a\nb\nc\n")
     assert Classifier.load(pets, classes=str(tmp_path / "names.txt")).classes == ("a", "b", "c")
 
@@ -103,17 +103,17 @@ def test_images_of_other_classes_than_the_network_has(pets, tmp_path):
         ({**FACTS, "mean": "x"}, "net.params: in the description beside it .*could not convert string to float"),
         (
             {"classes": FACTS["classes"]},
-            "net.params: in the description beside it the facts of the data set lack 'mean'",
+            "net.params: its description is invalid (the data facts have no 'mean')",
         ),
     ],
 )
-def test_facts_that_cannot_be(data, message, pets):
+def test_invalid_facts(data, message, pets):
     change(pets, data=data)
     with pytest.raises(InputError, match=message):
         load_model(pets, ModelFileOptions(), [mx.cpu()])
 
 
-def test_a_description_that_says_too_little(pets):
+def test_an_incomplete_description(pets):
     change(pets, network={"classes": 3, "num_layers": 56}, dataset=None)
     with pytest.raises(InputError, match="beside it is incomplete: give dataset, widths, attention_learning$"):
         load_model(pets, ModelFileOptions(), [mx.cpu()])

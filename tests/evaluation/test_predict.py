@@ -18,13 +18,13 @@ from PIL import Image
 import resattnet
 from helpers.networks import save_net
 from helpers.scripts import ROOT, refused, script
-from resattnet.data import datasets, recordio
+from resattnet.data import datasets, record_files, record_writer
 from resattnet.data.image_files import find_images, read_image, to_rgb
 from resattnet.evaluation import prediction_files
 from resattnet.evaluation.classifier import Classifier
+from resattnet.evaluation.evaluate import evaluate_files
 from resattnet.evaluation.metrics import Prediction
 from resattnet.evaluation.options import PredictionOptions, TestOptions
-from resattnet.evaluation.results import evaluate_files
 from resattnet.models import spec
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
@@ -116,7 +116,7 @@ LOSSLESS = {"webp": dict(lossless=True), "jpeg": dict(quality=100, subsampling=0
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_every_kind_of_image_comes_out_right(kind, tmp_path):
+def test_every_kind_of_image_is_read_correctly(kind, tmp_path):
     image, ending, expected, tolerance = KINDS[kind]
     path = str(tmp_path / ("image." + ending))
     clear = {"transparency": image.info["transparency"]} if "transparency" in image.info else {}
@@ -208,7 +208,7 @@ def bilinear(pixels, side):
 
 
 @pytest.mark.parametrize("size", [(64, 96), (10, 7), (32, 32), (50, 1)])
-def test_any_size_is_scaled_whole(size, params):
+def test_images_of_any_size_are_scaled_completely(size, params):
     image = np.random.default_rng(0).integers(0, 256, size + (3,)).astype(np.uint8)
     given = Classifier.load(params).pixels(image)
     assert given.shape == (32, 32, 3) and given.dtype == np.uint8
@@ -237,7 +237,7 @@ def test_probabilities_against_numpy(params, tmp_path):
     assert classifier.predict([]) == []
 
 
-def test_classes_of_ones_own_names(params, tmp_path):
+def test_own_class_names(params, tmp_path):
     names = "naught one two three four five six seven eight nine"
     (tmp_path / "names.txt").write_text(names.replace(" ", "\n") + "\n\n")
     named = Classifier.load(params, classes=str(tmp_path / "names.txt"))
@@ -258,7 +258,7 @@ def test_classes_of_ones_own_names(params, tmp_path):
         (None, "classes=.*names.txt cannot be read .*No such file"),
     ],
 )
-def test_lists_of_classes_that_cannot_be(params, tmp_path, names, message):
+def test_invalid_lists_of_classes(params, tmp_path, names, message):
     if names is not None:
         (tmp_path / "names.txt").write_bytes(names)
     with pytest.raises(InputError, match=message):
@@ -293,9 +293,9 @@ def test_records_know_their_size(tmp_path, small):
         split: datasets.ImageSet(
             rng.integers(0, 256, (4, 20, 24, 3), np.uint8), np.arange(4, dtype=np.int32) % 3, ("cat", "dog", "owl")
         )
-        for split in recordio.SPLITS
+        for split in record_files.SPLITS
     }
-    recordio.write_records(str(tmp_path), "pets", sets, "noise", (0.5, 0.5, 0.5), (0.2, 0.3, 0.4), True)
+    record_writer.write_records(str(tmp_path), "pets", sets, "noise", (0.5, 0.5, 0.5), (0.2, 0.3, 0.4), True)
     path = save_net(tmp_path, classes=3, **{"data_dir": str(tmp_path)})
     classifier = Classifier.load(path, dataset="pets", data_format="rec")
     assert classifier.size == (20, 24) and classifier.pixels(np.zeros((90, 90, 3), np.uint8)).shape == (20, 24, 3)
@@ -427,7 +427,7 @@ def test_the_script_from_stdin_to_a_file(thin, tmp_path):
     assert os.listdir(str(tmp_path)) == ["out.csv"]
 
 
-def test_progress_is_for_terminals_and_many(thin):
+def test_the_bar_needs_a_terminal_and_many_images(thin):
     """On a terminal, stderr shows a progress bar for more than one batch of images and nothing otherwise."""
     for batch, shown in ((2, True), (64, False)):
         ours, theirs = pty.openpty()
@@ -458,7 +458,7 @@ def test_progress_is_for_terminals_and_many(thin):
     [
         ("--params absent.params x.png", "absent.params: no such parameter file"),
         ("--params {0}/net.params x.png --num-layers 92", "it fits --num-layers 56 --widths thin and 10 classes"),
-        ("--params {0}/cut.params x.png", "cut.params is not a whole parameter file"),
+        ("--params {0}/cut.params x.png", "cut.params is not a complete parameter file"),
         ("--params {0}/net.params .", "no images in this folder"),
         ("--params {0}/net.params x.png --top 0", "--top 0: give a number at least 1"),
         ("--params {0}/net.params x.png --format xml", "--format xml: choose from text, csv, json"),
@@ -466,7 +466,7 @@ def test_progress_is_for_terminals_and_many(thin):
         ("--params {0}/net.params x.png --output .", "--output .: that is a folder"),
         (
             "--params {0}/net.params x.png --output a.xlsx",
-            "a.xlsx: no format ends so; give a name that ends in .txt, .csv, .json, or say with --format",
+            "a.xlsx: unknown file name extension; give a name that ends in .txt, .csv, .json, or choose a --format",
         ),
         ("--params {0}/net.params", "the following arguments are required: IMAGE"),
     ],

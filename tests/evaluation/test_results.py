@@ -10,13 +10,14 @@ import pytest
 from PIL import Image
 
 from helpers.scripts import ROOT
-from resattnet.data import recordio
+from resattnet.data import record_writer
 from resattnet.data.datasets import ImageSet
 from resattnet.evaluation import results_json, tables
+from resattnet.evaluation.evaluate import evaluate_files
 from resattnet.evaluation.metrics import Evaluation, compute_reliability
 from resattnet.evaluation.model_file import open_model
 from resattnet.evaluation.options import TestOptions as Testing
-from resattnet.evaluation.results import ModelResult, compare_with_first, evaluate_files
+from resattnet.evaluation.results import ModelResult, compare_with_first
 from resattnet.evaluation.results_json import result_to_json, results_to_json
 from resattnet.models import parameters, spec
 from resattnet.models.zoo import get_attention_cifar
@@ -56,7 +57,7 @@ def write_noise(folder, seed, classes):
         for split in ("train", "test")
     }
     folder.mkdir()
-    recordio.write_records(str(folder), "noise", sets, "noise", (0.5,) * 3, (0.25,) * 3, True)
+    record_writer.write_records(str(folder), "noise", sets, "noise", (0.5,) * 3, (0.25,) * 3, True)
     return sets["test"]
 
 
@@ -242,7 +243,7 @@ def test_the_json_of_a_file_is_made_once(home, call, monkeypatch, tmp_path):
     assert len(made) == 2
 
 
-def test_a_network_with_itself_is_itself(home):
+def test_an_ensemble_of_a_network_with_itself_equals_it(home):
     alone, again, both = evaluate_files([home.path("a")] * 2, Testing(num_gpus=0, ensemble=True))
     assert compare_with_first([alone, again, both]) == [(0, 0, 1.0)] * 2
     alone, both = alone.evaluation, both.evaluation
@@ -272,7 +273,7 @@ def of_classes(count):
     return ModelResult("x.params", {"dataset": "x"}, Evaluation(logits, test_set.labels), test_set)
 
 
-def test_a_class_that_is_never_there():
+def test_class_without_images():
     row = of_classes(5).class_scores[-1]
     assert row == {"name": "class4", "images": 0, "precision": 0.0, "recall": 0.0, "f1": 0.0, "taken_for": None}
     last = tables.class_table(of_classes(5)).splitlines()[-1]
@@ -305,7 +306,7 @@ def test_several_cpu_devices_measure_as_one(home, call, monkeypatch):
 @pytest.mark.parametrize(
     "names, args, message",
     [
-        ("a", "--ensemble 1", "--ensemble 1: it takes several files; give --params more of them"),
+        ("a", "--ensemble 1", "--ensemble 1: an ensemble needs several files; give --params more than one"),
         (
             "a",
             "--hardest 3",
@@ -332,7 +333,7 @@ def test_several_cpu_devices_measure_as_one(home, call, monkeypatch):
         ("digits digits", "--flip 1", "--flip 1: a mirrored image of digits does not show its class"),
     ],
 )
-def test_what_is_refused(names, args, message, home, call):
+def test_refused_images(names, args, message, home, call):
     args = [arg.format(home=home.folder) for arg in args.split()]
     line = call("--params", *map(home.path, names.split()), *args, code=2)
     assert message.format(home=home.folder) in line

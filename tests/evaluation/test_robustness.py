@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from helpers.scripts import refused, script
-from resattnet.data import datasets, recordio
+from resattnet.data import datasets, record_writer
 from resattnet.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from resattnet.evaluation.evaluate import evaluate_file
 from resattnet.evaluation.model_file import open_model
 from resattnet.evaluation.options import TestOptions
-from resattnet.evaluation.results import evaluate_file
 from resattnet.evaluation.robustness import measure_robustness, model_robustness
 from resattnet.evaluation.tables import mean_robustness_table, robustness_table
 from resattnet.models import parameters
@@ -133,7 +133,9 @@ def test_a_parameter_file_with_each_graph(graph, path):
 def test_records_give_the_same(path, digits, tmp_path):
     few = digits._replace(images=digits.images[:20], labels=digits.labels[:20])
     facts = datasets.describe_data("digits")
-    recordio.write_records(str(tmp_path), "mine", {"train": few, "test": few}, "mine", facts.mean, facts.std, False)
+    record_writer.write_records(
+        str(tmp_path), "mine", {"train": few, "test": few}, "mine", facts.mean, facts.std, False
+    )
     known = dict(num_gpus=0, corruptions="noise", batch_size=20)
     expected = measured(path, TestOptions(corruption_images=20, **known))
     assert expected == measured(path, TestOptions(dataset="mine", data_format="rec", data_dir=str(tmp_path), **known))

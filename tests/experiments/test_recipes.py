@@ -20,7 +20,7 @@ from resattnet import commands
 from resattnet.commands import train as train_command
 from resattnet.commands.reproduce import keep_log
 from resattnet.commands.training_run import train
-from resattnet.data import recordio
+from resattnet.data import record_writer
 from resattnet.data.datasets import ImageSet
 from resattnet.experiments import recipes, reproduce, results
 from resattnet.experiments.options import ReproductionOptions
@@ -206,7 +206,7 @@ def test_unknown_names_come_with_the_nearest():
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("name,flags\na,b\n", "the columns have to be name,flags,error,whose,caveat,ours,conditions"),
+        ("name,flags\na,b\n", "expected the columns name,flags,error,whose,caveat,ours,conditions"),
         (HEAD + "a,,,,,,\na,,,,,,\n", "two recipes are called a"),
         (HEAD + "a,,,,,,\nb,,,,one, two,,\n", "line 3: 8 cells in place of 7; a cell with a comma needs quotes"),
         (HEAD + "a,,,\n", "line 2: 4 cells in place of 7"),
@@ -247,7 +247,7 @@ def parsed(*args):
     return options
 
 
-def test_flags_beside_a_recipe_win():
+def test_given_flags_override_the_recipe():
     plain = recipes.read_options(by_name("digits"))
     assert parsed("--recipe", "digits") == plain != TrainingOptions()
     assert plain.dataset == "digits" and plain.epochs == 5
@@ -291,7 +291,7 @@ def test_listing_and_printing(tmp_path):
     assert shlex.split(command)[2:] == ["--name", "paper-nal-56"] + shlex.split(by_name("paper-nal-56").flags)
     assert "reproduce.py: --note and --keep are about runs" in refused(script("reproduce.py", "--keep", "data"))
     assert refused(script("reproduce.py", "--write", "1")).endswith(
-        "--write 1: name the recipes whose results are to be entered\n"
+        "--write 1: name the recipes whose results to write\n"
     )
     assert os.listdir(str(tmp_path)) == []
 
@@ -344,7 +344,7 @@ def few(tmp_path, few_digits):
     )
 
 
-def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
+def test_a_result_comes_from_the_log_and_state_of_its_run(few):
     options, training_options = few
     history = train(training_options).progress.history
     errors = [100 * (1 - row["validation_top1"]) for row in history]
@@ -358,7 +358,7 @@ def test_what_a_run_gave_is_entered_from_its_log_and_state(few):
     assert reproduce.next_command(entered, options) is None
 
 
-def test_a_note_stays_with_the_run_that_it_is_of(few):
+def test_a_note_stays_with_its_run(few):
     options, training_options = few
     train(training_options)
     entered = results.save_result(FEW, dataclasses.replace(options, note="sixteen pixels"))
@@ -376,7 +376,7 @@ def test_a_note_stays_with_the_run_that_it_is_of(few):
         (dict(lr=0.2), "lr=0.1 where the run has 0.2"),
     ],
 )
-def test_a_run_with_other_flags_than_its_recipe_is_not_entered(few, changes, message):
+def test_a_run_with_other_flags_than_its_recipe_is_not_saved_as_a_result(few, changes, message):
     options, training_options = few
     train(dataclasses.replace(training_options, epochs=3, **changes))
     for act in (results.save_result, reproduce.next_command):
@@ -397,7 +397,7 @@ def go_on(options, **changes):
         (dict(lr=0.3, lr_steps=(1,)), "lr=0.1 where the run had 0.3 until step 6"),
     ],
 )
-def test_a_run_that_had_other_flags_before_is_not_entered(few, monkeypatch, first, message):
+def test_a_run_with_other_earlier_flags_is_not_saved_as_a_result(few, monkeypatch, first, message):
     options, training_options = few
     again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
@@ -409,7 +409,7 @@ def test_a_run_that_had_other_flags_before_is_not_entered(few, monkeypatch, firs
             act(FEW, options)
 
 
-def test_a_run_that_showed_and_saved_otherwise_before_is_entered(few, monkeypatch):
+def test_a_run_with_other_output_flags_is_saved_as_a_result(few, monkeypatch):
     options, training_options = few
     again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
@@ -425,11 +425,11 @@ def test_the_run_of_another_version_is_one_line(few):
     progress = dict(dataclasses.asdict(run.progress), options=dict(dataclasses.asdict(run.options), depth_drop=0.1))
     states.save_state(run.folder, {}, progress)
     for act in (results.save_result, reproduce.next_command):
-        with pytest.raises(InputError, match="models/few: the run is of another version of resattnet: depth_drop is"):
+        with pytest.raises(InputError, match="models/few: another version of resattnet saved the run: depth_drop is"):
             act(FEW, options)
 
 
-def test_a_row_that_was_edited_while_it_ran_keeps_what_was_edited(few, tmp_path):
+def test_edits_of_a_row_during_a_run_are_kept(few, tmp_path):
     options, training_options = few
     train(training_options)
     write_table(tmp_path, OTHER, FEW._replace(caveat="sixteen pixels", error="8.5"))
@@ -441,7 +441,7 @@ def test_a_row_that_was_edited_while_it_ran_keeps_what_was_edited(few, tmp_path)
         results.save_result(FEW, options)
 
 
-def test_what_does_not_decide_may_differ(few):
+def test_options_without_influence_may_differ(few):
     """Options that do not affect the recipe may differ from it.
 
     The seed may differ unless the recipe sets it, because the conditions name the seed. A run may also set an option
@@ -507,7 +507,7 @@ def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few, tmp_pa
         results.save_result(other, options)
 
 
-def test_a_run_elsewhere_is_said_too(few, monkeypatch):
+def test_a_run_on_another_machine_is_reported(few, monkeypatch):
     options, training_options = few
     stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
@@ -519,7 +519,7 @@ def test_a_run_elsewhere_is_said_too(few, monkeypatch):
     assert results.save_result(FEW, options).conditions.endswith("; then another machine")
 
 
-def test_a_log_that_another_run_has_written_over_decides_nothing(few, tmp_path):
+def test_a_csv_overwritten_by_another_run_is_ignored(few, tmp_path):
     options, training_options = few
     history = train(training_options).progress.history
     other = dataclasses.replace(training_options, seed=3, model_dir=str(tmp_path / "other"))
@@ -545,7 +545,7 @@ def test_a_file_of_recipes_that_cannot_be_written_is_one_line(few, monkeypatch):
         results.save_result(FEW, options)
 
 
-def test_what_is_not_the_ended_run_of_the_recipe_is_not_entered(few):
+def test_only_a_finished_run_of_the_recipe_is_saved_as_a_result(few):
     options, training_options = few
     before = recipes.read_recipes(options.recipes)
 
@@ -555,7 +555,7 @@ def test_what_is_not_the_ended_run_of_the_recipe_is_not_entered(few):
         assert recipes.read_recipes(options.recipes) == before
         return str(error.value)
 
-    assert "there is no run of recipe few" in refusal()
+    assert "no run of recipe few" in refusal()
     run = train(training_options)
     assert reproduce.next_command(FEW, options) is None
     four = FEW._replace(flags=FEW.flags.replace("--epochs 3", "--epochs 4"))
@@ -590,7 +590,9 @@ def tiny(tmp_path):
         )
         for split, count in (("train", 32), ("test", 8))
     }
-    recordio.write_records(str(tmp_path / "data"), "tiny", sets, "noise", mean=(0.5,) * 3, std=(0.3,) * 3, flip=False)
+    record_writer.write_records(
+        str(tmp_path / "data"), "tiny", sets, "noise", mean=(0.5,) * 3, std=(0.3,) * 3, flip=False
+    )
     flags = "--dataset tiny --data-format rec --widths thin --batch-size 8 --epochs 8 --warmup-epochs 0 --num-gpus 0"
     write_table(tmp_path, recipes.Recipe("tiny", flags, "", "", "noise"))
     return tmp_path

@@ -191,7 +191,7 @@ def saved(tmp_path_factory):
     return path, net
 
 
-def test_the_script_writes_what_a_user_has_to_know(saved, tmp_path):
+def test_the_export_script_describes_its_files(saved, tmp_path):
     path, net = saved
     done = script("export.py", "--params", path, "--to", "onnx", "--output", tmp_path / "net.onnx")
     assert (done.returncode, done.stderr) == (0, "")
@@ -295,7 +295,7 @@ def test_each_target_has_a_module_and_is_offered():
     assert done.stdout == "False\n", done.stderr
 
 
-def test_files_that_were_there_stay_where_an_export_fails(saved, tmp_path, monkeypatch):
+def test_a_failed_export_keeps_earlier_files(saved, tmp_path, monkeypatch):
     for name in ("net.onnx", "net-symbol.json", "net-0000.params", "net.params", "net.json"):
         (tmp_path / name).write_text("before")
     for name, output in (("onnx", "net.onnx"), ("symbol", "net"), ("float16", "net")):

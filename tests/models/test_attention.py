@@ -10,8 +10,8 @@ import resattnet
 from helpers.networks import difference, graph_types, images, initialised, needs_avx512, trainable
 from helpers.runs import resume
 from resattnet.commands.training_run import train
+from resattnet.evaluation.evaluate import evaluate_files
 from resattnet.evaluation.options import TestOptions as Testing
-from resattnet.evaluation.results import evaluate_files
 from resattnet.models.attention import AttentionModule, Hourglass, Interpolation, SoftMask
 from resattnet.models.attention_types import EPSILON
 from resattnet.models.graphs import fuse
@@ -216,7 +216,7 @@ def test_the_bfloat16_graphs_compute_the_same(variant):
         ),
     ],
 )
-def test_wrong_arguments_name_the_way_out(call, message):
+def test_wrong_arguments_say_what_to_do(call, message):
     with pytest.raises(InputError, match=message):
         call()
 
@@ -228,7 +228,7 @@ def test_titles_say_what_is_special():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_run_tested_and_resumed(options, variant):
+def test_a_run_is_tested_and_resumed(options, variant):
     options = dataclasses.replace(options, epochs=1, **variant)
     run = train(options)
     path = run.folder + "/best.params"

@@ -12,9 +12,9 @@ from resattnet.commands.training_run import train
 from resattnet.data import datasets
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
+from resattnet.evaluation.evaluate import evaluate_files
 from resattnet.evaluation.inference import evaluate
 from resattnet.evaluation.options import TestOptions
-from resattnet.evaluation.results import evaluate_files
 from resattnet.models import parameters
 from resattnet.models.graphs import fuse, quantize
 from resattnet.system.errors import InputError

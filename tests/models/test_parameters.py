@@ -41,7 +41,7 @@ def test_parameters_and_description_round_trip(tmp_path, net):
 
 
 @pytest.mark.parametrize("missing", [10, 4 << 20])
-def test_a_full_disk_leaves_the_parameters_that_there_were(tmp_path, net, missing):
+def test_a_full_disk_keeps_the_earlier_parameters(tmp_path, net, missing):
     """A failed save keeps the previous file. MXNet itself reports no error if only the end of a file does not fit."""
     path = str(tmp_path / "best.params")
     parameters.save_parameters(net, path, dict(DESCRIPTION, epoch=1))
@@ -61,13 +61,13 @@ def test_plain_gluon_reads_the_parameters(tmp_path, net):
     get_attention_cifar(10, 56, "thin").load_parameters(str(tmp_path / "best.params"))
 
 
-def test_damaged_parameters_are_named_with_the_last_whole_ones(tmp_path, net):
+def test_damaged_parameters_are_named_with_the_newest_intact_file(tmp_path, net):
     for name in ("epoch-0001", "last"):
         parameters.save_parameters(net, str(tmp_path / (name + ".params")), DESCRIPTION)
     with open(str(tmp_path / "last.params"), "r+b") as handle:
         handle.seek(100000)
         handle.write(b"damage")
-    with pytest.raises(InputError, match="last.params is damaged.*the last whole one is .*epoch-0001.params"):
+    with pytest.raises(InputError, match="last.params is damaged.*the newest intact file is .*epoch-0001.params"):
         parameters.read_description(str(tmp_path / "last.params"))
 
 
@@ -76,7 +76,7 @@ def test_cut_parameters_without_description(tmp_path, net, size):
     path = str(tmp_path / "cut.params")
     net.save_parameters(path)
     os.truncate(path, size)
-    with pytest.raises(InputError, match="cut.params is not a whole parameter file"):
+    with pytest.raises(InputError, match="cut.params is not a complete parameter file"):
         parameters.load_parameters(net, path, [mx.cpu()])
 
 

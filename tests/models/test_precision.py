@@ -34,7 +34,7 @@ def test_cpu_facts_are_read_from_the_system(tmp_path):
         (None, ["avx2", "avx512f", "avx512_bf16", "amx_bf16"]),
     ],
 )
-def test_instructions_that_the_environment_excludes(monkeypatch, limit, usable):
+def test_instructions_excluded_by_the_environment(monkeypatch, limit, usable):
     every = ["avx2", "avx512f", "avx512_bf16", "amx_bf16"]
     monkeypatch.setattr("resattnet.system.machine.cpu_facts", lambda: ("fast", every))
     monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
@@ -54,12 +54,12 @@ def test_instructions_that_the_environment_excludes(monkeypatch, limit, usable):
         ("bfloat16", [mx.cpu()], ["avx2"], "AVX-512 only, and this one has avx2; give dtype=float32"),
     ],
 )
-def test_types_that_a_device_has_not(dtype, devices, instructions, message):
+def test_types_that_a_device_does_not_support(dtype, devices, instructions, message):
     with pytest.raises(InputError, match=message):
         check_type(dtype, devices, instructions)
 
 
-def test_types_that_a_device_has():
+def test_types_that_a_device_supports():
     for dtype, device in (("float32", mx.cpu()), ("float16", mx.gpu(0))):
         assert check_type(dtype, [device], ["avx2"]) == []
     assert check_type("bfloat16", [mx.cpu()], ["avx2", "avx512f", "avx512_bf16"]) == []

@@ -75,7 +75,7 @@ def test_a_network_without_parameters_lists_those_that_have(folder, build, wante
     with pytest.raises(InputError) as error:
         build()
     assert str(error.value) == (
-        f"no trained parameters are here for {wanted}; there are some for get_attention_cifar(10, 56, "
+        f"the package has no trained parameters for {wanted}, only for get_attention_cifar(10, 56, "
         "widths='thin', attention_learning='nal') (digits, top-1 0.1250)"
     )
 
@@ -87,7 +87,7 @@ def test_a_network_without_parameters_lists_those_that_have(folder, build, wante
         ("[]", "some.json is damaged"),
         (None, "some.params has no description beside it"),
         ("{}", "some.params is damaged"),
-        ('{"sha256": "%s"}', "does not say of which network and data set it is"),
+        ('{"sha256": "%s"}', "does not name the network and the data set"),
         (
             '{"sha256": "%s", "dataset": "digits", "network": {"num_layers": 56, "widths": "thin", "classes": 10}}',
             "lacks validation_top1",
@@ -120,7 +120,7 @@ def test_a_run_given_by_its_name_leads_to_its_parameters(folder, tmp_path, monke
             parameters.read_description(name)
 
 
-def test_a_file_of_that_name_where_one_works_is_not_taken_for_it(folder, tmp_path, monkeypatch):
+def test_a_local_file_does_not_shadow_packaged_parameters(folder, tmp_path, monkeypatch):
     home = tmp_path / "home"
     home.mkdir()
     (home / "some").write_text("a note")
@@ -137,7 +137,7 @@ def test_damaged_parameters_say_where_they_came_from(folder):
         get_attention_cifar(10, 56, "thin", pretrained=True, attention_learning="nal")
 
 
-def test_their_names_serve_as_paths_unless_a_file_has_it(folder, tmp_path, monkeypatch):
+def test_packaged_names_are_paths_unless_a_file_has_the_name(folder, tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     (elsewhere / "some").mkdir(parents=True)
     monkeypatch.chdir(elsewhere)
@@ -164,7 +164,7 @@ def test_float16_is_half_the_size_and_nearly_the_same(folder, tmp_path):
     assert 0 < comparison.error < 0.01 * comparison.largest
 
 
-def test_float16_does_not_replace_what_it_is_made_of(folder):
+def test_float16_does_not_replace_its_source(folder):
     path = os.path.join(folder[1], "some.params")
     with pytest.raises(InputError, match="some: that would replace .*some.params itself; give another name"):
         export_file(path, ExportOptions(to="float16", output=path[: -len(".params")]))
@@ -188,7 +188,7 @@ def test_what_float16_cannot_hold(folder, tmp_path):
 # The packaged parameters
 
 
-def test_it_is_the_run_of_the_recipe():
+def test_a_run_matches_its_recipe():
     told, recipe = pretrained.describe_pretrained(NAME), recipes.find_recipe(RECIPE, recipes.read_recipes(recipes.PATH))
     given = recipes.read_options(recipe)
     assert told["run"] == RECIPE and told["dataset"] == given.dataset

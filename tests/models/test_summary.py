@@ -52,7 +52,7 @@ def test_layers_are_those_of_the_network():
 
 
 @pytest.mark.slow
-def test_what_is_here():
+def test_the_packaged_networks():
     done = told()
     assert done.returncode == 0 and not done.stderr, done.stderr
     lines = done.stdout.splitlines()

@@ -79,7 +79,7 @@ def test_the_merge_replaces_what_was_not_given():
     assert merged(dict(minutes=50), cake="plain", heat=100).minutes == 50
 
 
-def test_two_that_were_given_are_left_to_the_check():
+def test_two_given_options_are_left_to_the_check():
     with pytest.raises(InputError, match="^gas=True fan=True: "):
         merged(gas=True, fan=True)
     with pytest.raises(InputError, match="^turns=4,20: "):

@@ -114,7 +114,7 @@ def dots(monkeypatch):
 
 
 @pytest.mark.parametrize("step", [4, 6])
-def test_a_resumed_run_shows_each_once(options, dots, monkeypatch, step):
+def test_a_resumed_run_logs_each_epoch_once(options, dots, monkeypatch, step):
     """A resumed run logs each picture once.
 
     The run is stopped between the last step and the validation of an epoch, or within an epoch.
@@ -177,7 +177,7 @@ def test_more_images_than_there_are():
     assert len(mask_log.MaskLog(TrainingOptions(dataset="digits", mask_images=9), loader, facts).rows) == 9
 
 
-def test_as_a_hook_it_makes_a_net_only_for_an_epoch_that_is_shown(monkeypatch):
+def test_the_hook_builds_a_net_only_for_epochs_it_draws(monkeypatch):
     facts, test_set = datasets.describe_data("digits"), datasets.load_images("digits", None, "test")
     loader = ArrayLoader(test_set, Transform(facts.mean, facts.std, 10), 4)
     hook = mask_log.MaskLog(TrainingOptions(dataset="digits", mask_images=2, mask_period=3, epochs=7), loader, facts)

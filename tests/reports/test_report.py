@@ -149,7 +149,7 @@ def test_arguments_that_differ_are_exactly_those(records):
     assert {flag[2:].replace("-", "_") for flag in list(differing) + list(common)} == names
 
 
-def test_a_default_is_what_it_comes_to(records):
+def test_help_shows_the_resolved_defaults(records):
     """An unset option equals an option that is set to its default.
 
     For example, the state of a resumed run holds the warm-up as a number.
@@ -169,7 +169,7 @@ def test_a_state_older_than_an_option_has_its_default():
     assert common["--lr"] == "0.1"
 
 
-def test_a_state_that_is_refused_now_has_what_it_says():
+def test_a_refused_state_is_really_an_earlier_one():
     """A state that is no longer valid is reported with the values that it holds.
 
     Such a state is from another version. It has an unknown option, or two options that can no longer be combined.
@@ -236,13 +236,13 @@ def collect_one(home, **changes):
     return run_report.collect(["plain"], options_for(home, **changes))[0]
 
 
-def test_without_csv_the_figures_are_the_states(copied, records):
+def test_without_a_csv_the_figures_come_from_the_state(copied, records):
     os.remove(str(copied / "log" / "csv" / "plain.csv"))
     record = collect_one(copied, evaluate=False)
     assert record.rows == records[0].rows and "plain.csv is not there" in record.remarks[0]
 
 
-def test_a_csv_that_ended_early_or_is_of_another_run_yields_to_the_state(copied, records):
+def test_the_state_overrides_a_short_or_foreign_csv(copied, records):
     path = copied / "log" / "csv" / "plain.csv"
     whole = path.read_text()
     for text in (whole[: whole.rindex("\n", 0, -1) + 1], (copied / "log" / "csv" / (ODD + ".csv")).read_text()):
@@ -251,7 +251,7 @@ def test_a_csv_that_ended_early_or_is_of_another_run_yields_to_the_state(copied,
         assert record.rows == records[0].rows and "other rows" in record.remarks[0]
 
 
-def test_a_damaged_state_leaves_the_one_before_and_then_the_csv(copied, records):
+def test_a_damaged_state_falls_back_to_the_previous_one_and_then_the_csv(copied, records):
     folder = copied / "models" / "plain"
     os.truncate(str(folder / "last.state"), 1000)
     record = collect_one(copied, evaluate=False)
@@ -298,7 +298,7 @@ def test_other_images_than_in_training_are_noticed(copied, monkeypatch):
 
 
 def test_evaluate_0_leaves_it_out_and_says_so(home, monkeypatch):
-    monkeypatch.setattr("resattnet.evaluation.results.evaluate_file", None)
+    monkeypatch.setattr("resattnet.evaluation.evaluate.evaluate_file", None)
     record = collect_one(home, evaluate=False)
     assert record.result is None and record.remarks == []
     assert "--evaluate 0" in Reader(report_page.render([record], options_for(home, evaluate=False))).text
@@ -310,7 +310,7 @@ def test_logs_alone(copied):
     assert record.folder is None and len(record.rows) == 2 and "folder of parameters" in record.remarks[0]
 
 
-def test_a_run_without_a_whole_epoch(tmp_path):
+def test_a_run_without_a_complete_epoch(tmp_path):
     options = dict(TrainingOptions(dataset="digits").__dict__)
     os.makedirs(str(tmp_path / "models" / "new"))
     states.save_state(str(tmp_path / "models" / "new"), {}, dict(Progress().__dict__, options=options))
@@ -321,7 +321,7 @@ def test_a_run_without_a_whole_epoch(tmp_path):
     assert "Curves" not in Reader(report_page.render([record], options_for(tmp_path))).text
 
 
-def test_what_a_run_was_trained_with_before_is_said(tmp_path):
+def test_earlier_options_of_a_run_are_reported(tmp_path):
     progress = Progress(changes=[{"step": 12, "options": {"lr_steps": [1, 2], "ema": None}}])
     os.makedirs(str(tmp_path / "models" / "new"))
     states.save_state(
@@ -394,10 +394,10 @@ def script(*args):
         ("plan", "plan: no such run in {models}; did you mean plain?"),
         ("{models}/plian", "plian: no such run; did you mean plain?"),
         ("{models}", "models: no such run; "),
-        ("{models}/none/x", "x: no such run; there is no other run either: give the folder of a run, or model_dir"),
+        ("{models}/none/x", "x: no such run; there are no other runs: give the folder of a run, or model_dir"),
     ],
 )
-def test_a_run_that_is_not_there_names_the_nearest(home, run, message):
+def test_a_missing_run_suggests_similar_names(home, run, message):
     with pytest.raises(InputError) as error:
         run_report.collect([run.format(models=home / "models")], options_for(home))
     assert message.format(models=home / "models") in str(error.value) and "\n" not in str(error.value)
@@ -440,7 +440,7 @@ def test_the_page_is_sound_and_needs_nothing_else(text):
     assert len(read.all("svg")) == 4 + 2 and "#000000" not in text
 
 
-def test_a_name_is_text_wherever_it_stands(text):
+def test_names_are_escaped_everywhere(text):
     read = Reader(text)
     assert not read.all("b") and read.text.count(ODD) > 5
     assert "Training of plain and " + ODD in read.text
@@ -471,7 +471,7 @@ def test_numbers_on_the_page(text, records):
     assert "against mixed, smoothed or noisy labels or a teacher" in shown
 
 
-def test_best_and_last_stand_in_their_own_rows():
+def test_best_and_last_have_their_own_rows():
     rows = [
         dict(made_up().rows[0], epoch=epoch, validation_top1=top1) for epoch, top1 in ((1, 0.2), (2, 0.9), (3, 0.6))
     ]
@@ -480,7 +480,7 @@ def test_best_and_last_stand_in_their_own_rows():
 
 
 @pytest.mark.parametrize("name", ["mix_up", "cutmix", "epsilon", "label_noise", "teacher"])
-def test_a_training_loss_that_is_not_of_the_labels_is_said(name, records):
+def test_the_report_notes_a_training_loss_against_soft_labels(name, records):
     odd = records[0]._replace(label="odd", options=dict(records[0].options, **{name: "x"}), result=None)
     shown = Reader(report_page.render([records[0]._replace(result=None), odd], ReportOptions())).text
     assert "The training loss of odd is against" in shown
@@ -519,7 +519,7 @@ def test_other_data_sets_have_other_tables(records):
     assert "10 classes of plain" in shown and "10 classes of " + ODD in shown and "letters, Attention-56" in shown
 
 
-def test_seconds_as_a_person_says_them():
+def test_durations_are_readable():
     assert [report_page.format_duration(seconds) for seconds in (1.25, 59.4, 128, 3599.7, 7325)] == [
         "1.2 s",
         "59.4 s",
@@ -603,7 +603,7 @@ def test_losses_of_many_magnitudes_are_drawn_on_a_log_scale():
 # ---- browser ----
 
 
-def test_a_browser_shows_it(text, browser, tmp_path):
+def test_a_browser_shows_the_report(text, browser, tmp_path):
     (tmp_path / "page.html").write_text(text, encoding="utf-8")
     address = f"file://{tmp_path / 'page.html'}"
     read = Reader(browser.prints("--dump-dom", address))

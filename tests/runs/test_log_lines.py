@@ -75,7 +75,7 @@ def test_scalars_of_an_epoch():
     }
 
 
-def test_the_best_are_the_first_of_their_kind_and_the_end_names_their_files():
+def test_the_best_are_the_first_of_equals_and_their_files_are_named():
     progress = [progress for progress, _ in progress_after([ROWS[0], dict(ROWS[1], **AVERAGE)])][-1]
     assert progress.best == {"epoch": 1, "top1": 0.5} and progress.best_ema == {"epoch": 2, "top1": 0.625}
     lines = logs.summary(progress, 9, "models/r", LOG).splitlines()

@@ -90,7 +90,7 @@ def test_a_full_disk_ends_the_logs_with_a_warning_and_not_the_run(tmp_path):
 @pytest.mark.parametrize(
     "place", ["reader, writer = os.pipe(); os.close(reader)", "writer = os.open('/dev/full', os.O_WRONLY)"]
 )
-def test_a_terminal_that_is_gone_does_not_end_the_run(tmp_path, place, end):
+def test_a_closed_terminal_does_not_end_the_run(tmp_path, place, end):
     """Losing the output changes neither the run nor the run's exit code.
 
     The output is a closed pipe, as with `2>&1 | head`, or is on a full disk.

@@ -38,7 +38,7 @@ def test_state_round_trip_and_previous(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "overwritten", "empty"])
-def test_damaged_state_names_the_last_whole_one(tmp_path, damage):
+def test_a_damaged_state_names_the_newest_intact_one(tmp_path, damage):
     save_states(tmp_path, 1, 2)
     path = str(tmp_path / "last.state")
     if damage == "overwritten":
@@ -73,11 +73,13 @@ def test_any_damaged_byte_is_one_line(tmp_path):
 
 def test_a_state_of_another_version_says_so(tmp_path):
     states.save_state(str(tmp_path), {}, {"epoch": 0, "step": 1, "options": {}, "phase": 2, "depth": 1})
-    with pytest.raises(InputError, match="last.state is of another version of resattnet: depth, phase unknown here"):
+    with pytest.raises(
+        InputError, match="last.state: another version of resattnet saved it: depth, phase unknown here"
+    ):
         states.load_state(str(tmp_path))
 
 
-def test_a_state_has_the_data_facts_and_may_lack_them(tmp_path):
+def test_a_state_has_data_facts_and_older_ones_load_without(tmp_path):
     options = {"options": {}}
     states.save_state(str(tmp_path), {}, dict(dataclasses.asdict(Progress(data={"classes": ["a"]})), **options))
     assert Progress(**states.load_state(str(tmp_path)).progress).data == {"classes": ["a"]}
@@ -87,9 +89,7 @@ def test_a_state_has_the_data_facts_and_may_lack_them(tmp_path):
 
 def test_a_folder_that_exists_or_cannot_be_made_is_refused_with_what_to_do(tmp_path):
     folder = run_folders.make_run_folder(str(tmp_path), "run")
-    with pytest.raises(
-        InputError, match="killed before it had saved a whole state; remove the folder, or give another"
-    ):
+    with pytest.raises(InputError, match="killed before it saved a complete state; remove the folder, or give another"):
         run_folders.make_run_folder(str(tmp_path), "run")
     save_states(folder, 1)
     with pytest.raises(InputError) as error:
@@ -170,7 +170,7 @@ def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path):
 
 
 def test_no_state(tmp_path):
-    with pytest.raises(InputError, match="there is no state of a run to resume"):
+    with pytest.raises(InputError, match="there is no saved state to resume"):
         states.load_state(str(tmp_path))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from helpers.scripts import script
-from resattnet.data import recordio
+from resattnet.data import record_writer
 from resattnet.data.datasets import ImageSet
 
 pytest.importorskip("tensorboard", reason="tensorboard is not installed")
@@ -55,7 +55,7 @@ def home(tmp_path_factory):
         )
         for split, count in (("train", 16 * STEPS), ("test", 20))
     }
-    recordio.write_records(folder, "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
+    record_writer.write_records(folder, "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
     done = script(
         "cifar10_train.py",
         *(

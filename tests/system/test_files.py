@@ -24,7 +24,7 @@ def test_a_parameter_that_names_the_path_is_enough(tmp_path):
     assert message == f"--output {path} cannot be written (No such file or directory); give another one"
 
 
-def test_the_file_that_failed_is_named_where_a_flag_names_a_folder(tmp_path):
+def test_a_failed_file_in_a_given_folder_is_named(tmp_path):
     path = str(tmp_path / "nowhere" / "evaluation.json")
     with pytest.raises(InputError) as error:
         with files.writing("--output assessed"):
@@ -38,7 +38,7 @@ def test_other_errors_pass_unchanged():
             raise ZeroDivisionError
 
 
-def test_a_write_that_fails_leaves_what_was_there(tmp_path):
+def test_a_failed_write_keeps_the_earlier_file(tmp_path):
     path = str(tmp_path / "table.csv")
     files.write_csv(path, [{"a": 1}])
 

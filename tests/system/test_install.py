@@ -142,7 +142,7 @@ def test_the_commands_work_from_the_wheel(installed, tmp_path):
         f"a copy of the installed package's {own}, which is not changed\n"
     )
     line = refused(package("reproduce", "--readme", 1, cwd=str(tmp_path), path=installed))
-    assert "--readme 1: docs/recipes.md is part of a clone of the repository only" in line
+    assert "--readme 1: docs/recipes.md exists only in a clone of the repository" in line
     assert os.listdir(str(tmp_path)) == []
 
 

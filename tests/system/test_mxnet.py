@@ -86,7 +86,7 @@ def test_import_does_not_load_what_it_does_not_need_and_leaves_it_usable(before)
         ".system.cores",
     ],
 )
-def test_what_is_needed_before_the_threads_are_set_does_not_load_mxnet(what):
+def test_modules_used_before_the_threads_are_set_do_not_load_mxnet(what):
     run = python("-c", f"import resattnet{what}, sys; print('mxnet' in sys.modules)")
     assert run.stdout == "False\n", run.stderr
 
@@ -115,7 +115,7 @@ def test_waiting_threads_spin_a_little_unless_the_user_says_otherwise(monkeypatc
     assert python("-c", ask, OMP_WAIT_POLICY="active").stdout == "None\n"
 
 
-def test_aliases_leave_what_is_there():
+def test_aliases_keep_existing_names():
     namespace = {"bool": "NumPy's own"}
     mxnet.add_numpy_aliases(namespace)
     assert namespace["bool"] == "NumPy's own" and namespace["float"] is float
@@ -158,7 +158,7 @@ def test_both_mxnets(tmp_path):
     assert "python -m pip uninstall -y mxnet mxnet-cu112 && python -m pip install -r requirements.txt" in line
 
 
-def test_mxnet_whose_files_went_with_the_other(tmp_path):
+def test_mxnet_whose_files_were_removed_with_another(tmp_path):
     distribution(tmp_path, "mxnet")
     (tmp_path / "mxnet").mkdir()  # pip leaves a folder without __init__.py
     assert "--force-reinstall --no-deps mxnet==1.9.1" in last_line(
@@ -173,7 +173,7 @@ def test_numpy_2(tmp_path):
     assert "NumPy 2.1.0 does not work with MXNet" in line and 'python -m pip install "numpy<2"' in line
 
 
-def test_unavailable_is_an_import_error_and_the_users_to_mend():
+def test_an_unavailable_mxnet_is_an_import_error():
     assert issubclass(MXNetUnavailable, ImportError) and issubclass(MXNetUnavailable, InputError)
 
 
@@ -230,7 +230,7 @@ def test_cuda_libraries_are_loaded_after_those_they_need():
     assert loaded[-1] == "/nvidia/cudnn/lib/libcudnn.so.8" and len(loaded) == 11
 
 
-def test_cuda_libraries_of_the_system_serve():
+def test_cuda_libraries_of_the_system_are_used():
     mxnet.check_cuda("mxnet-cu112", lambda path: "/" not in path, ["/nvidia"])
     mxnet.check_cuda("mxnet-cu112", lambda path: "/" not in path, [])
 

@@ -63,7 +63,7 @@ def teacher(options):
     return os.path.join(train(elsewhere(options, "teacher", epochs=1, seed=5)).folder, "best.params")
 
 
-def test_a_run_learns_from_the_teacher_as_it_answers_in_testing(options, teacher):
+def test_the_teacher_runs_in_inference_mode(options, teacher):
     run = prepare_run(elsewhere(options, "student", teacher=teacher, temperature=3.0, epsilon=0.1), [mx.cpu()])
     plain = build(run.step.net.spec)
     parameters.load_parameters(plain, teacher, [mx.cpu()])
@@ -118,7 +118,7 @@ def ours_only(folder, listdir=os.listdir):
     return listdir(folder)
 
 
-def test_files_that_teach_nothing(options, teacher, monkeypatch):
+def test_unusable_teacher_files(options, teacher, monkeypatch):
     folder = os.path.dirname(teacher)
     line = refused(os.path.join(folder, "bets.params"))
     assert f"bets.params: no such parameter file; did you mean {teacher}?" in line
@@ -143,8 +143,8 @@ def test_files_that_teach_nothing(options, teacher, monkeypatch):
     for other, message in (
         ([], "best.json is damaged (it is not a JSON object with an object network)"),
         (dict(whole, network=[]), "best.json is damaged (it is not a JSON object with an object network)"),
-        (dict(whole, network=dict(whole["network"], depth=3)), "does not say of which network"),
-        (dict(whole, network=dict(classes=10)), "does not say of which network"),
+        (dict(whole, network=dict(whole["network"], depth=3)), "does not name the network"),
+        (dict(whole, network=dict(classes=10)), "does not name the network"),
         (dict(whole, network=dict(whole["network"], num_layers=57)), "57"),
     ):
         write_json(description, dict(other, sha256=digest(teacher)) if other else other)

@@ -38,7 +38,7 @@ def test_average_of_a_parameter(decay):
     assert np.abs(other.weight.data().asnumpy() - expected).max() < 1e-6
 
 
-def test_a_run_averages_measures_and_saves_beside_its_own_parameters(options, monkeypatch):
+def test_a_run_averages_validates_and_saves_its_parameters(options, monkeypatch):
     seen, train_step = [], TrainingStep.__call__
 
     def watched(self, *batch):
@@ -73,6 +73,6 @@ def test_a_run_averages_measures_and_saves_beside_its_own_parameters(options, mo
 
 
 @pytest.mark.parametrize("ema", [0.0, 1.0, -1.0])
-def test_decays_that_are_none(ema):
+def test_invalid_decays(ema):
     with pytest.raises(InputError, match=f"^ema={ema}: give a number (above 0|below 1)$"):
         TrainingOptions(ema=ema)

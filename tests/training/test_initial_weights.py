@@ -64,7 +64,7 @@ def test_a_run_has_the_parameters_that_it_starts_from(options, first, path, num_
     assert average and all((value == theirs[name[len("average/") :]]).all() for name, value in average.items())
 
 
-def test_a_run_says_and_keeps_what_it_started_from(options, path, capsys):
+def test_a_run_logs_and_keeps_its_initial_weights(options, path, capsys):
     run = train(elsewhere(options, "tuned", params=path))
     assert f"note: starts from {path}\n" in capsys.readouterr().out
     told = parameters.read_description(os.path.join(run.folder, "best.params"))
@@ -72,7 +72,7 @@ def test_a_run_says_and_keeps_what_it_started_from(options, path, capsys):
     assert dataclasses.replace(options, params=path).title == "digits_attention56_thin_tuned"
 
 
-def test_it_goes_on_without_the_file(options, path, monkeypatch):
+def test_a_resume_needs_no_initial_weights_file(options, path, monkeypatch):
     options = dataclasses.replace(options, params=path)
     whole = train(elsewhere(options, "whole"))
     again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -117,7 +117,7 @@ def test_the_last_layer_may_have_other_classes(options, first, path, monkeypatch
     ]
 
 
-def test_what_is_not_there_is_said_before_the_data_is_looked_for(options, path, monkeypatch):
+def test_missing_parameters_are_reported_before_missing_data(options, path, monkeypatch):
     monkeypatch.setattr(datasets, "load_images", None)
     assert "lost.params: no such parameter file; did you mean" in refusal(options, path.replace("last", "lost"))
     with open(path, "r+b") as handle:
@@ -128,25 +128,25 @@ def test_what_is_not_there_is_said_before_the_data_is_looked_for(options, path, 
 @pytest.mark.parametrize(
     "change, message",
     [
-        (dict(attention_learning="nal"), "is of a network with attention_learning=arl, this run's has nal"),
-        (dict(num_layers=92), "is of a network with num_layers=56, this run's has 92"),
+        (dict(attention_learning="nal"), "belongs to a network with attention_learning=arl, this run's has nal"),
+        (dict(num_layers=92), "belongs to a network with num_layers=56, this run's has 92"),
     ],
 )
 def test_a_network_of_another_kind_is_refused(options, path, change, message):
     assert message in refusal(options, path, **change)
 
 
-def test_a_description_that_does_not_say_enough_is_refused(options, path):
+def test_an_incomplete_description_is_refused(options, path):
     redescribe(path, network=dict(num_layers=56, widths="thin", classes=10, stage_strides=[1, 1, 1]))
-    assert "is of a network with stage_strides=(1, 1, 1), this run's has (1, 2, 2)" in refusal(options, path)
+    assert "belongs to a network with stage_strides=(1, 1, 1), this run's has (1, 2, 2)" in refusal(options, path)
     redescribe(path, dataset=None)
-    assert "does not say of which network and data set it is" in refusal(options, path)
+    assert "does not name the network and the data set" in refusal(options, path)
     os.remove(path[: -len("params")] + "json")
-    assert "has no description beside it: give parameters as a run has saved them" in refusal(options, path)
+    assert "has no description beside it: give a parameter file that a run saved" in refusal(options, path)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_parameters_that_are_not_finite_are_refused(options, first, path, value):
     first.step.net.output.bias.set_data(mx.nd.full((10,), value))
     parameters.save_parameters(first.step.net, path, parameters.read_description(path))
-    assert refusal(options, path).endswith("last.params: not all of them are finite numbers")
+    assert refusal(options, path).endswith("last.params: not all parameters are finite numbers")

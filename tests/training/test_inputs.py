@@ -6,7 +6,7 @@ Only training has wrong labels, for every data format. The wrong labels are the 
 import numpy as np
 import pytest
 
-from resattnet.data import datasets, recordio
+from resattnet.data import datasets, record_writer
 from resattnet.data.transforms import label_noise
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
@@ -20,7 +20,7 @@ DEVICES = [mx.cpu()]
 def test_label_noise(few_digits, tmp_path, data_format):
     sets = {split: datasets.load_images("digits", None, split) for split in ("train", "test")}
     if data_format == "rec":
-        recordio.write_records(str(tmp_path), "digits", sets, "digits", (0.3,) * 3, (0.3,) * 3, False)
+        record_writer.write_records(str(tmp_path), "digits", sets, "digits", (0.3,) * 3, (0.3,) * 3, False)
     given = dict(dataset="digits", data_format=data_format, data_dir=str(tmp_path), batch_size=64, seed=3)
     plain, noisy, again, other = (
         open_inputs(TrainingOptions(**dict(given, **changes)), DEVICES)
@@ -40,7 +40,7 @@ def test_label_noise(few_digits, tmp_path, data_format):
     assert (np.concatenate([labels for _, labels in noisy.validation_loader]) == sets["test"].labels).all()
 
 
-def test_label_noise_that_cannot_be():
+def test_invalid_label_noise():
     with pytest.raises(InputError, match="^label_noise=1.2: give a number at most 1$"):
         TrainingOptions(label_noise=1.2)
     with pytest.raises(InputError, match="^label_noise=0.2 loader=dali: DALI reads the labels as they are; "):

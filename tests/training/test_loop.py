@@ -83,7 +83,7 @@ def test_three_and_three_epochs_equal_six(options, monkeypatch, signum, step, op
         assert len(handle.readlines()) == 7
 
 
-def test_a_run_that_has_ended_goes_on_with_another_cosine(options):
+def test_a_finished_run_is_extended_with_another_cosine(options):
     """A finished run resumed with a restart equals a run that had the restart from its first epoch.
 
     For this reason, the command of the resumed run reproduces the run.
@@ -96,7 +96,7 @@ def test_a_run_that_has_ended_goes_on_with_another_cosine(options):
     assert run.schedule(8) == pytest.approx(0.5 * run.schedule(4))  # the first steps of the two cosines
 
 
-def test_a_restart_that_fewer_epochs_leave_out_is_said(options, monkeypatch, capsys):
+def test_a_restart_dropped_by_fewer_epochs_is_reported(options, monkeypatch, capsys):
     again = stop_at(monkeypatch, 1, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
         train(elsewhere(options, "run", epochs=4, lr_restarts=(2, 3)))
@@ -106,7 +106,7 @@ def test_a_restart_that_fewer_epochs_leave_out_is_said(options, monkeypatch, cap
 
 
 @pytest.mark.parametrize("save_minutes, last", [(1e-9, 6), (10, 4)])
-def test_a_run_that_died_goes_on_from_its_last_state(options, monkeypatch, save_minutes, last):
+def test_a_killed_run_resumes_from_its_last_state(options, monkeypatch, save_minutes, last):
     """A run that died resumes from its last state.
 
     As after SIGKILL, nothing is saved when the run ends. Earlier states were saved within an epoch or at its end.
@@ -179,7 +179,7 @@ def test_zero_gamma_is_asked_for_by_its_option(options):
         assert len(lasts) > 20 and zeros == (lasts if zero_gamma else set())
 
 
-def test_options_that_a_run_had_before_are_known(options, monkeypatch):
+def test_changed_options_of_a_run_are_known(options, monkeypatch):
     stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Interrupted):
         train(options)
@@ -288,7 +288,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(o
     assert all(np.isfinite(array).all() for array in state.arrays.values())
 
 
-def test_a_disk_that_is_full_for_a_while_does_not_end_the_run(options, monkeypatch, capsys):
+def test_a_temporarily_full_disk_does_not_end_the_run(options, monkeypatch, capsys):
     save_state, calls = states.save_state, []
 
     def full_once(*args):
@@ -302,7 +302,7 @@ def test_a_disk_that_is_full_for_a_while_does_not_end_the_run(options, monkeypat
     assert "warning: step 4 could not be saved" in capsys.readouterr().out
 
 
-def test_a_stop_that_could_not_be_saved_does_not_say_that_it_was(options, monkeypatch):
+def test_a_stop_with_a_failed_save_does_not_claim_success(options, monkeypatch):
     save_state = states.save_state
 
     def full(folder, arrays, progress):
@@ -376,7 +376,7 @@ def test_only_training_is_timed(options, monkeypatch):
     assert 0 < state.progress["totals"]["seconds"] < time.monotonic() - begun - 6
 
 
-def test_a_run_whose_end_could_not_be_saved_says_so(options, monkeypatch):
+def test_a_failed_last_save_is_reported(options, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
@@ -390,7 +390,7 @@ def test_training_accuracy_under_mixup_is_called_what_it_is(options):
     assert "train_accuracy_heavier_label" in row and "train_accuracy" not in row
 
 
-def test_a_run_goes_on_with_mixup_and_its_csv_has_a_column_for_each_accuracy(options):
+def test_a_run_resumed_with_mixup_has_a_csv_column_for_each_accuracy(options):
     train(dataclasses.replace(options, epochs=1))
     resume(options, epochs=2, mix_up=True)
     with open(os.path.join(options.log_dir, "csv", "run.csv")) as handle:
@@ -399,7 +399,7 @@ def test_a_run_goes_on_with_mixup_and_its_csv_has_a_column_for_each_accuracy(opt
     assert [bool(row["train_accuracy_heavier_label"]) for row in rows] == [False, True]
 
 
-def test_a_run_that_goes_on_with_other_batches_says_what_that_means(options, capsys):
+def test_a_resume_with_another_batch_size_explains_itself(options, capsys):
     train(dataclasses.replace(options, epochs=1))
     resume(options, epochs=2)
     assert "images of an update has changed" not in capsys.readouterr().out
@@ -447,7 +447,7 @@ def test_states_hold_their_options(options):
     json.dumps(state.options)
 
 
-def test_devices_demanded_and_not_there(monkeypatch):
+def test_missing_devices_are_refused(monkeypatch):
     from resattnet.system import devices
 
     monkeypatch.setattr(devices, "find_gpus", lambda: ([0], ["GPU 1 (H100) has compute capability 9.0"]))
@@ -459,7 +459,7 @@ def test_devices_demanded_and_not_there(monkeypatch):
         choose_devices(3)
 
 
-def test_a_run_that_another_process_trains_keeps_its_logs(options):
+def test_a_run_in_training_elsewhere_keeps_its_logs(options):
     run = train(dataclasses.replace(options, epochs=1))
     log = os.path.join(options.log_dir, "text", "run.log")
     with open(log) as handle:
@@ -477,7 +477,7 @@ def test_a_run_that_another_process_trains_keeps_its_logs(options):
         assert handle.read() == before
 
 
-def test_an_ended_run_says_so(options, capsys):
+def test_a_finished_run_says_so(options, capsys):
     train(options)
     before = capsys.readouterr().out
     resume(options)
@@ -493,7 +493,7 @@ def test_an_epoch_shorter_than_the_interval_is_reported_once(options, capsys):
 
 
 @pytest.mark.parametrize("place", ["log_dir", "model_dir"])
-def test_a_place_that_is_none(options, tmp_path, place):
+def test_a_file_instead_of_an_output_folder(options, tmp_path, place):
     """An unusable folder gives a one-line error, and no files remain that the corrected command would find."""
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=re.escape(f"{place}={tmp_path / 'file'}")):

@@ -31,7 +31,7 @@ def test_clip_against_numpy(max_norm):
         assert np.allclose(clipped.asnumpy(), array * min(1, max_norm / norm), rtol=1e-5)
 
 
-def test_gradients_of_zero_stay_so_and_what_is_not_finite_is_not_hidden():
+def test_zero_gradients_stay_zero_and_non_finite_ones_show():
     zero, wrong = mx.nd.zeros(3), mx.nd.array([1, np.inf])
     optimizer.clip_by_norm([zero], 1.0)
     optimizer.clip_by_norm([wrong], 1.0)

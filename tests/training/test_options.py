@@ -25,7 +25,7 @@ from resattnet.training.options import TrainingOptions
         ),
     ],
 )
-def test_what_would_do_nothing_is_refused(given, message):
+def test_options_without_effect_are_refused(given, message):
     with pytest.raises(InputError, match=message):
         TrainingOptions(**given)
 
@@ -45,12 +45,12 @@ def test_what_would_do_nothing_is_refused(given, message):
         (dict(lr_steps=(80,), lr_restarts=(90,)), "^lr_steps=80 lr_restarts=90: the step schedule has steps, the cos"),
         (dict(lr_restarts=(90,), lr_schedule="step"), "^lr_restarts=90 lr_schedule=step: the step schedule has no "),
         (dict(epochs=30, warmup_epochs=31), "^warmup_epochs=31: the run has 30 epochs$"),
-        (dict(lr_steps=(120, 80)), "^lr_steps=120,80: give epochs from 1 on, in rising order$"),
+        (dict(lr_steps=(120, 80)), "^lr_steps=120,80: give epochs in increasing order, 1 or later$"),
         (dict(lr_steps=(3, 80)), r"^lr_steps=3,80: give epochs after the warm-up \(warmup_epochs=5\)$"),
         (dict(teacher=""), "^teacher='': give a file$"),
     ],
 )
-def test_what_is_wrong_is_named_as_a_parameter(given, message):
+def test_errors_name_the_parameter(given, message):
     with pytest.raises(InputError, match=message):
         TrainingOptions(**given)
 

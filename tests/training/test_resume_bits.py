@@ -17,7 +17,7 @@ import pytest
 from helpers.runs import CLOCK, assert_equal_runs, elsewhere, resume, stop_at
 from helpers.scripts import ROOT
 from resattnet.commands.training_run import train
-from resattnet.data import recordio
+from resattnet.data import record_writer
 from resattnet.data.datasets import ImageSet
 from resattnet.models import parameters
 from resattnet.models.zoo import get_attention_cifar
@@ -107,7 +107,7 @@ def noise_records(tmp_path):
         )
         for split, count in (("train", 64), ("test", 20))
     }
-    recordio.write_records(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
+    record_writer.write_records(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
     make_teacher(str(tmp_path / "teacher.params"), "noise", 5)
     return str(tmp_path)
 

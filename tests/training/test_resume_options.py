@@ -16,7 +16,7 @@ def after(before, epochs_done=0, **given):
     return options_for_resume(dataclasses.asdict(TrainingOptions(**before)), given, epochs_done)
 
 
-def test_what_is_given_wins_and_the_rest_stays():
+def test_given_options_win_and_the_rest_stays():
     options = after(dict(epochs=30, lr=0.2, mix_up=True), lr=0.1, epochs=60)
     assert (options.epochs, options.lr, options.mix_up) == (60, 0.1, True)
 
@@ -24,18 +24,18 @@ def test_what_is_given_wins_and_the_rest_stays():
 @pytest.mark.parametrize(
     "given, message",
     [
-        (dict(num_layers=92), "^num_layers=92: the run to resume has num_layers=56, and keeps it"),
+        (dict(num_layers=92), "^num_layers=92: the run to resume has num_layers=56, which cannot change"),
         (dict(seed=1), "^seed=1: the run to resume has seed=0"),
         (dict(params="other.params"), "^params=other.params: the run to resume has params=none"),
-        (dict(epochs=9), "^epochs=9: the run to resume has done 10"),
+        (dict(epochs=9), "^epochs=9: the run to resume has already done 10"),
     ],
 )
-def test_what_the_state_depends_on_stays(given, message):
+def test_options_that_the_state_depends_on_are_kept(given, message):
     with pytest.raises(InputError, match=message):
         after({}, 10, **given)
 
 
-def test_restarts_give_way_to_the_step_schedule():
+def test_the_step_schedule_drops_restarts():
     options = after(dict(epochs=60, lr_restarts=(30,), lr_restart_factor=0.3), 35, lr_schedule="step")
     assert (options.lr_restarts, options.lr_restart_factor) == (None, 1)
     options = after(dict(epochs=60, lr_schedule="step", lr_steps=(30,)), 35, lr_schedule="cosine")
@@ -55,7 +55,7 @@ def test_steps_and_restarts_bring_their_schedule():
     assert after(dict(lr_schedule="step"), epochs=300).lr_schedule == "step"
 
 
-def test_a_warm_up_given_leaves_out_the_epochs_within_it():
+def test_a_given_warm_up_drops_restarts_within_it():
     own = TrainingOptions(epochs=60, lr_steps=(10, 40))
     assert merge_options(own, dict(warmup_epochs=20)).lr_steps == (40,)
     assert merge_options(own, dict(warmup_epochs=50)).lr_steps is None
@@ -63,7 +63,7 @@ def test_a_warm_up_given_leaves_out_the_epochs_within_it():
     assert merge_options(own, dict(warmup_epochs=20)).lr_restarts == (40,)
 
 
-def test_parameters_to_start_from_belong_to_their_network():
+def test_initial_weights_must_fit_the_network():
     own = TrainingOptions(params="a.params", num_layers=92)
     assert merge_options(own, dict(num_layers=56)).params is None
     assert merge_options(own, dict(num_layers=92, seed=1)).params == "a.params"
@@ -78,22 +78,20 @@ def test_restarts_after_the_new_end_are_left_out():
     assert (options.lr_restarts, options.lr_restart_factor) == (None, 1)
 
 
-def test_restarts_that_have_been_have_to_be_named():
+def test_past_restarts_have_to_be_given():
     before = dict(epochs=60, lr_restarts=(30,), lr_restart_factor=0.3)
     with pytest.raises(
-        InputError, match="lr_restarts=60: in the 60 epochs done, the cosine has restarted after 30; name those"
+        InputError, match="lr_restarts=60: in the 60 epochs done, the cosine restarted after 30; name those"
     ):
         after(before, 60, epochs=90, lr_restarts=(60,))
-    with pytest.raises(
-        InputError, match="lr_restarts=10,50: in the 35 epochs done, the cosine has restarted after none;"
-    ):
+    with pytest.raises(InputError, match="lr_restarts=10,50: in the 35 epochs done, the cosine restarted after none;"):
         after(dict(epochs=60), 35, lr_restarts=(10, 50))
     assert after(dict(epochs=30), 30, epochs=60, lr_restarts=(30,)).lr_restarts == (30,)
     assert after(before, 60, epochs=90, lr_restarts=(30, 60)).lr_restarts == (30, 60)
     assert after(before, 20, epochs=90, lr_restarts=(60,)).lr_restarts == (60,)  # the run has not reached epoch 30
 
 
-def test_what_excludes_the_other_takes_its_place():
+def test_a_given_option_replaces_one_it_excludes():
     options = after(dict(lr=0.2), lr_per_256=0.1)
     assert (options.lr, options.lr_per_256) == (None, 0.1)
     assert after(dict(lr_per_256=0.1), lr=0.2).lr_per_256 is None
@@ -124,12 +122,12 @@ def test_what_excludes_the_other_takes_its_place():
         (dict(lr_schedule="step"), dict(lr_restarts=(80,))),
     ],
 )
-def test_beside_a_recipe_what_is_given_takes_the_place_of_what_excludes_it(own, given):
+def test_given_flags_replace_conflicting_flags_of_a_recipe(own, given):
     options = merge_options(TrainingOptions(**own), given)
     assert all(getattr(options, name) == value for name, value in given.items())
 
 
-def test_a_type_takes_the_place_of_devices_that_do_not_compute_in_it():
+def test_a_given_type_replaces_unsuitable_devices():
     assert merge_options(TrainingOptions(num_gpus=0), dict(float16=True)).num_gpus is None
     assert merge_options(TrainingOptions(num_gpus=1), dict(dtype="bfloat16")).num_gpus == 0
 
@@ -148,7 +146,7 @@ def test_a_type_takes_the_place_of_devices_that_do_not_compute_in_it():
         (dict(float16=True), dict(dtype="bfloat16"), "^float16=True dtype=bfloat16: give one of them"),
     ],
 )
-def test_what_was_given_is_named(before, given, message):
+def test_the_given_options_are_named(before, given, message):
     with pytest.raises(InputError, match=message):
         after(before, **given)
 
@@ -164,20 +162,20 @@ def test_the_warm_up_keeps_its_length():
     assert after(dict(epochs=40), 1, epochs=4).warmup == 1  # a warm-up of 5 epochs would be longer than the run
 
 
-def test_a_state_of_before_an_option_was_there():
+def test_a_state_saved_before_an_option_existed():
     before = dataclasses.asdict(TrainingOptions(epochs=30))
     del before["lr_restarts"], before["params"]
     assert options_for_resume(before, dict(epochs=60), 30).lr_restarts is None
 
 
-def test_what_goes_with_an_option_goes_with_it():
+def test_dependent_options_are_dropped_with_theirs():
     assert after(dict(mask_images=4, mask_period=3), mask_images=0).mask_period is None
     assert after(dict(teacher="t.params", temperature=2.0), teacher=None).temperature == 4
     assert after(dict(cutmix=True, mix_up=True, alpha=0.2), mix_up=False).alpha == 0.2
     assert after(dict(mix_up=True, alpha=0.2), mix_up=False).alpha == 1
 
 
-def test_a_run_goes_on_from_python_too(tmp_path):
+def test_a_run_resumes_from_python(tmp_path):
     folder = tmp_path / "models" / "run"
     folder.mkdir(parents=True)
     states.save_state(
@@ -192,7 +190,7 @@ def test_a_run_goes_on_from_python_too(tmp_path):
         options, state = load_for_resume(run, given)
         assert (options.epochs, options.lr, state.progress["step"], given["epochs"]) == (6, 0.2, 8, 6)
         assert state.folder == str(folder)
-    with pytest.raises(InputError, match="^epochs=1: the run to resume has done 2"):
+    with pytest.raises(InputError, match="^epochs=1: the run to resume has already done 2"):
         load_for_resume(str(folder), dict(epochs=1))
 
 

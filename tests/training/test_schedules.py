@@ -47,7 +47,7 @@ def test_each_restart_begins_a_lower_cosine_to_zero():
 
 
 @pytest.mark.parametrize("restarts", [(10,), (5,), (60, 40), (40, 100)])
-def test_restarts_that_fit_nowhere_are_refused(restarts):
+def test_restarts_outside_the_schedule_are_refused(restarts):
     with pytest.raises(InputError, match="give rising steps of a cosine schedule, after the warm-up of 10 steps"):
         learning_rate_schedule("cosine", 0.4, 100, 10, restarts=restarts)
 

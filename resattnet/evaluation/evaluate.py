@@ -1,0 +1,138 @@
+"""Evaluate parameter files on the test images of their data set: one file, several, or an ensemble."""
+
+from __future__ import annotations
+
+import os
+from typing import List, Sequence
+
+import numpy as np
+
+from ..data.datasets import ImageSet
+from ..data.loaders import ArrayLoader
+from ..models import pretrained
+from ..system.errors import InputError, reason
+from ..system.files import digest
+from .inference import compute_logits
+from .metrics import Evaluation
+from .model_file import LoadedModel, open_model
+from .options import TestOptions
+from .results import ModelResult, combine_results
+from .robustness import model_robustness
+
+
+def evaluate_file(path: str, options: TestOptions, download: bool = True) -> ModelResult:
+    """Evaluate a parameter file on all test images of its data set.
+
+    Parameters
+    ----------
+    path : str
+        The parameter file, or the name of packaged parameters.
+    options : TestOptions
+    download : bool
+        Whether the data set may be downloaded.
+
+    Returns
+    -------
+    ModelResult
+
+    Raises
+    ------
+    InputError
+        See `open_model` and `LoadedModel.images`.
+    """
+    model = open_model(path, options, download)
+    return evaluate_model(model, model.images("test", download), options)
+
+
+def evaluate_model(model: LoadedModel, test_set: ImageSet, options: TestOptions) -> ModelResult:
+    """Evaluate an open model on test images.
+
+    Parameters
+    ----------
+    model : LoadedModel
+        As `open_model` returns it for `options`.
+    test_set : ImageSet
+    options : TestOptions
+
+    Returns
+    -------
+    ModelResult
+        With `mirrored_logits` if `options.flip`, and `robustness` if corruptions are given.
+    """
+    loader = ArrayLoader(test_set, model.transform, options.batch_size * len(model.devices), workers=options.workers)
+    logits, labels = compute_logits(model.net, loader.epoch(0), model.devices)
+    mirrored = compute_logits(model.net, loader.epoch(0), model.devices, mirror=True)[0] if options.flip else None
+    facts = {
+        "params": model.path,
+        "sha256": digest(pretrained.resolve_path(model.path)),
+        "network": model.network.to_dict(),
+        "dataset": model.source["name"],
+        "data_format": model.source["data_format"],
+        "graph": options.graph,
+    }
+    robustness = model_robustness(model, test_set, options) if options.corruption_names else None
+    return ModelResult(model.path, facts, Evaluation(logits, labels), test_set, mirrored, robustness)
+
+
+def evaluate_files(paths: Sequence[str], options: TestOptions) -> List[ModelResult]:
+    """Evaluate parameter files on the test images of their data set.
+
+    Parameters
+    ----------
+    paths : sequence of str
+    options : TestOptions
+        With `folder`, that folder is made before the evaluation, which takes a long time.
+
+    Returns
+    -------
+    list of ModelResult
+        In the order of the files. With `options.ensemble`, one more follows, for the mean of their probabilities.
+
+    Raises
+    ------
+    InputError
+        See `open_model`. Also if the files have different classes or test images, if an ensemble of one file is asked
+        for, or if the output folder cannot be made.
+    """
+    if options.ensemble and len(paths) == 1:
+        raise InputError(
+            "`ensemble=True`: an ensemble needs several files; give `params` more than one, or leave it out"
+        )
+    models = [open_model(path, options) for path in paths]
+    _check_same_classes(models)
+    if options.folder:
+        _make_folder(options.folder)
+    results: List[ModelResult] = []
+    while models:
+        model = models.pop(0)  # its memory is free again before the next model is evaluated
+        test_set = model.images("test")
+        if results:
+            _check_same_images(results[0].name, results[0].test_set, model.path, test_set)
+            test_set = results[0].test_set  # one copy of the images in memory
+        results.append(evaluate_model(model, test_set, options))
+    return results + [combine_results(results)] if options.ensemble else results
+
+
+def _check_same_classes(models: Sequence[LoadedModel]) -> None:
+    first, *others = [(model.path, model.source["name"], model.network.classes) for model in models]
+    for other in others:
+        if first[1:] != other[1:]:
+            raise InputError(
+                f"`params`: {first[0]} is of {first[1]} with {first[2]} classes, {other[0]} of {other[1]} with "
+                f"{other[2]}; give files of the same data set"
+            )
+
+
+def _check_same_images(first_path: str, first: ImageSet, path: str, other: ImageSet) -> None:
+    if not (np.array_equal(first.labels, other.labels) and np.array_equal(first.images, other.images)):
+        raise InputError(
+            f"`params`: {first_path} and {path} have different test images under the same data set name; "
+            "give one `data_dir`"
+        )
+
+
+def _make_folder(folder: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"`output={folder}` cannot be made ({reason(error)})") from error

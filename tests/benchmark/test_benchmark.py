@@ -308,7 +308,7 @@ def test_input_contenders_say_how_many_images_they_made(contender):
 
 
 def test_an_epoch_of_more_batches_than_there_are_is_refused():
-    with pytest.raises(InputError, match="steps=800: 800 batches of 2 are more than the 1437 images of digits"):
+    with pytest.raises(InputError, match="steps=800: 800 batches of 2 need more than the 1437 images of digits"):
         builders._step_on_data(dataclasses.replace(TINY, steps=800))
 
 

@@ -138,7 +138,7 @@ def test_real_cifar10_gives_the_same_batches(cifar10_dir, tmp_path):
 
 def test_existing_records_are_not_overwritten(tmp_path):
     old = write(tmp_path)
-    assert "small_train.rec is there already" in message(write, tmp_path, splits(seed=7))
+    assert "small_train.rec already exists" in message(write, tmp_path, splits(seed=7))
     assert_same(load(tmp_path), old["train"])
     new = write(tmp_path, splits(seed=7), overwrite=True)
     assert_same(load(tmp_path), new["train"])
@@ -336,7 +336,7 @@ def test_a_last_record_cut_short_is_named(folder):
         ("0\n", "not a complete index"),
         ("zero\t0\n", "not a complete index"),
         ("\n", "not a complete index"),
-        ("".join(f"{number}\t{4 * number}\n" for number in range(9)), "record 1: no record is where"),
+        ("".join(f"{number}\t{4 * number}\n" for number in range(9)), "record 1: there is no record where"),
         ("".join(f"{number}\t0\n" for number in range(9)), "record 1 has the number 0"),
         ("".join(f"{number}\t-4\n" for number in range(9)), "points to byte -4 of"),
     ],
@@ -593,7 +593,7 @@ def test_an_impossible_fraction_is_refused(images, change, text):
         (dict(dataset="digits", size=32), "size=32 has no effect without images"),
         (dict(dataset="digits", flip=False), "flip=False has no effect without images"),
         (dict(images="x", name="a/b"), "name='a/b': give a plain file name"),
-        (dict(images="x/cifar10/"), "name=cifar10: a known data set has this name"),
+        (dict(images="x/cifar10/"), "name=cifar10: the name of a known data set"),
         (dict(images="x", size=0), "size=0: give a number at least 1"),
         (dict(images="x", test_share=1.0), "test_share=1.0: give a number below 1"),
     ],

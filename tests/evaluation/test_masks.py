@@ -278,7 +278,7 @@ def test_the_script_puts_the_sheets_on_a_board(tmp_path):
     "args, message",
     [
         ("", "give images, or --from-test 6"),
-        ("x.png --channels 1,x", "--channels 1,x: give whole numbers with commas between"),
+        ("x.png --channels 1,x", "--channels 1,x: give whole numbers separated by commas"),
         ("x.png --channels=-1", "--channels -1: channels are counted from 0"),
         ("x.png --output sheet.bmp", "--output sheet.bmp: give a name that ends in .png, .svg or .pdf"),
         ("x.png --output a/sheet.png", "--output a/sheet.png: there is no folder"),

@@ -188,7 +188,7 @@ def test_a_folder_is_walked_in_order(tmp_path):
     assert find_images(["x", "-", "y"], ["1\n", "\n", " 2\n", "-\n"]) == ["x", "1", " 2", "-", "y"]
     with pytest.raises(InputError, match="b/c: no images in this folder"):
         find_images([str(tmp_path / "b" / "c")])
-    with pytest.raises(InputError, match="no images are named"):
+    with pytest.raises(InputError, match="no images given: name files"):
         find_images(["-"], [])
 
 

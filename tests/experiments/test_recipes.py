@@ -256,7 +256,7 @@ def test_given_flags_override_the_recipe():
     assert "recipe : no such recipe" in refused(script("cifar10_train.py", "--recipe", ""))
     with pytest.raises(InputError, match="^recipes=x: give recipe beside it"):
         parsed("--recipes", "x")
-    with pytest.raises(InputError, match="^recipe=digits resume=x: a run has its own arguments"):
+    with pytest.raises(InputError, match="^recipe=digits resume=x: a resumed run keeps its own arguments"):
         parsed("--recipe", "digits", "--resume", "x")
 
 
@@ -289,7 +289,9 @@ def test_listing_and_printing(tmp_path):
     assert lines[1 + NAMES.index("gluon-92")].split()[1:3] == ["4.76", "haoxintong/ResidualAttentionNetwork-Gluon"]
     command = script("reproduce.py", "--print", "paper-nal-56", cwd=str(tmp_path)).stdout
     assert shlex.split(command)[2:] == ["--name", "paper-nal-56"] + shlex.split(by_name("paper-nal-56").flags)
-    assert "reproduce.py: --note and --keep are about runs" in refused(script("reproduce.py", "--keep", "data"))
+    assert "reproduce.py: --note and --keep apply to runs of recipes" in refused(
+        script("reproduce.py", "--keep", "data")
+    )
     assert refused(script("reproduce.py", "--write", "1")).endswith(
         "--write 1: name the recipes whose results to write\n"
     )
@@ -496,13 +498,15 @@ def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few, tmp_pa
     assert results.save_result(more, options).ours
     with open(where, "wb") as handle:
         handle.write(b"of another run")
-    with pytest.raises(InputError, match="models.*/more started from other parameters than .*few/last.params has now"):
+    with pytest.raises(
+        InputError, match="models.*/more started from parameters that differ from those in .*few/last.params now"
+    ):
         results.save_result(more, options)
     os.remove(where)
     assert results.save_result(more, options).ours
     other = more._replace(flags=more.flags.replace("few/last", "few/best"))
     with pytest.raises(
-        InputError, match="was not run by recipe more, which has params=.*few/best.params where the run has"
+        InputError, match="is not a run of recipe more, which has params=.*few/best.params where the run has"
     ):
         results.save_result(other, options)
 
@@ -559,7 +563,7 @@ def test_only_a_finished_run_of_the_recipe_is_saved_as_a_result(few):
     run = train(training_options)
     assert reproduce.next_command(FEW, options) is None
     four = FEW._replace(flags=FEW.flags.replace("--epochs 3", "--epochs 4"))
-    assert "was not run by recipe few, which has epochs=4 where the run has 3: move it away" in refusal(four)
+    assert "is not a run of recipe few, which has epochs=4 where the run has 3: move it away" in refusal(four)
     progress = dict(dataclasses.asdict(run.progress), epoch=2, options=dataclasses.asdict(training_options))
     states.save_state(run.folder, {}, progress)
     assert "has 2 of its 3 epochs: python -m resattnet reproduce few resumes it" in refusal()

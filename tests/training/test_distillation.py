@@ -96,7 +96,7 @@ def test_a_distilled_run_resumes_with_its_teacher_only(options, teacher):
     run = train(elsewhere(options, "run", epochs=1, lr_schedule="step", lr_steps=(50,), teacher=teacher))
     assert run.progress.teacher == parameters.read_description(teacher)["sha256"]
     own = os.path.join(run.folder, "last.params")
-    with pytest.raises(InputError, match="is not the network that the run began with"):
+    with pytest.raises(InputError, match="is not the teacher that the run started with"):
         resume(run.options, epochs=2, teacher=own)
     whole = train(elsewhere(run.options, "whole", epochs=2))
     again = resume(run.options, epochs=2)

@@ -100,10 +100,10 @@ def test_images_of_other_classes_than_the_network_has(pets, tmp_path):
     "data, message",
     [
         ({**FACTS, "classes": ["cat", "dog"]}, "dataset=pets has 2 classes, the network of .*net.params has 3"),
-        ({**FACTS, "mean": "x"}, "net.params: in the description beside it .*could not convert string to float"),
+        ({**FACTS, "mean": "x"}, "net.params: its description is invalid .*could not convert string to float"),
         (
             {"classes": FACTS["classes"]},
-            "net.params: its description is invalid (the data facts have no 'mean')",
+            r"net.params: its description is invalid \(the data facts have no 'mean'\)",
         ),
     ],
 )

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Optional, Tuple
 
 from ..data.datasets import DATASETS
+from ..data.geometry import FITS, Geometry
 from ..data.options import DataDirOptions
 from ..options import command_line
 from ..options.fields import assignment, check_name, option, redefine
@@ -45,15 +46,15 @@ class RecordsOptions(DataDirOptions):
     dataset: Optional[str] = option(None, "write the records of this data set", choices=tuple(DATASETS))
     images: Optional[str] = option(
         None,
-        "write the records of a folder of images: it holds train/ and test/ (or val/), and these a folder of images "
-        "for each class",
+        "write the records of a folder of images: it holds train/ and test/ (or val/, valid/, validation/), and these "
+        "a folder of images for each class",
     )
     name: Optional[str] = option(
         None, "with --images: the name of the records, for --dataset in training", unset="the name of the folder"
     )
     size: Optional[int] = option(
         None,
-        "with --images: scale the shorter side to N pixels and keep the square in the middle",
+        "with --images: make squares of N pixels, as --fit says",
         low=1,
         unset="as the images are; all must have one size",
     )
@@ -64,6 +65,13 @@ class RecordsOptions(DataDirOptions):
         above=0,
         below=1,
     )
+    fit: str = option(
+        Geometry.fit,
+        "with --images and --size; crop: scale the shorter side and keep the square in the middle; squash: scale the "
+        "whole image, whatever its proportions; images to classify are then brought to size in the same way",
+        choices=tuple(FITS),
+    )
+    skip_broken: bool = option(False, "with --images; 1: leave out images that cannot be read, and name them")
     flip: Optional[bool] = option(
         None,
         "with --images; 1: a mirrored image still shows its class, and training mirrors at random; 0: it does not",
@@ -73,7 +81,11 @@ class RecordsOptions(DataDirOptions):
     output_dir: Optional[str] = option(None, "folder of the records", unset="--data-dir")
     overwrite: bool = option(False, "1: replace records of the same name")
 
-    rules = tuple(Need(When(name), When("images")) for name in _FROM_IMAGES)
+    rules = (
+        *(Need(When(name), When("images")) for name in _FROM_IMAGES),
+        Need(When("fit", "squash"), When("size")),
+        Need(When("skip_broken"), When("images")),
+    )
 
     def __post_init__(self) -> None:
         if (self.dataset is None) == (self.images is None):
@@ -128,9 +140,18 @@ def _read_images(options: RecordsOptions) -> Tuple[Dict[str, Any], Dict[str, Any
     from ..data import datasets, folders, image_set
 
     if options.images:
-        sets = folders.read_folder(os.path.expanduser(options.images), options.size, options.test_share, options.seed)
+        geometry = Geometry(options.fit)
+        sets = folders.read_folder(
+            os.path.expanduser(options.images),
+            options.size,
+            options.test_share,
+            options.seed,
+            geometry,
+            options.skip_broken,
+        )
         mean, std = image_set.channel_statistics(sets["train"].images)
-        return sets, dict(source="images of " + options.images, mean=mean, std=std, flip=options.flip is not False)
-    facts = datasets.describe_data(options.title)
-    sets = {split: datasets.load_images(options.title, options.data_dir, split) for split in facts.samples}
-    return sets, dict(source=facts.title, mean=facts.mean, std=facts.std, flip=facts.flip)
+        facts = dict(mean=mean, std=std, flip=options.flip is not False, geometry=geometry)
+        return sets, dict(facts, source="images of " + options.images)
+    known = datasets.describe_data(options.title)
+    sets = {split: datasets.load_images(options.title, options.data_dir, split) for split in known.samples}
+    return sets, dict(source=known.title, mean=known.mean, std=known.std, flip=known.flip, geometry=known.geometry)

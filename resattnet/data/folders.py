@@ -3,47 +3,60 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from ..system.errors import InputError
-from .image_files import is_image_name, read_image
+from ..system.errors import InputError, remark
+from .geometry import DEFAULT, Geometry
+from .image_files import find_files, is_image_name, read_image
 from .image_set import ImageSet, image_progress
 
-TEST_NAMES = ("test", "val")
+TEST_NAMES = ("test", "val", "valid", "validation")
+NAMED = 20  # files of a long list that a message names
 
 FilesByClass = Dict[str, List[str]]
 
 
 def read_folder(
-    images: str, size: Optional[int] = None, test_share: Optional[float] = None, seed: int = 0
+    images: str,
+    size: Optional[int] = None,
+    test_share: Optional[float] = None,
+    seed: int = 0,
+    geometry: Geometry = DEFAULT,
+    skip_broken: bool = False,
 ) -> Dict[str, ImageSet]:
     """Read both splits of a folder of images.
+
+    Files that are not images are left out, with a `Remark` on their number.
 
     Parameters
     ----------
     images : str
-        A folder with `train/` and `test/` (or `val/`), and in each of them a sub-folder of images for each class.
-        With `test_share`: a folder with a sub-folder of images for each class.
+        A folder with `train/` and one of `TEST_NAMES`, and in each of them a folder of images for each class, with
+        sub-folders or without. With `test_share`: a folder with a folder of images for each class.
     size : int, optional
-        Scale the shorter side to this number of pixels, and crop the central square. Default: take the images as
-        they are; all must then have one size.
+        Height and width of the images. Default: take the images as they are; all must then have one size.
     test_share : float, optional
         Fraction of the images of each class, in 0..1, that becomes the test split.
     seed : int
         Seed of that choice, and of the order of the training images.
+    geometry : Geometry
+        How images become `size` pixels high and wide.
+    skip_broken : bool
+        Whether images that cannot be read are left out, with a `Remark`.
 
     Returns
     -------
     dict of str to ImageSet
-        'train' and 'test'. Their classes are the sub-folders of train by name.
+        'train' and 'test'. Their classes are the folders in train by name.
 
     Raises
     ------
     InputError
-        If there are no images, a class is in test only, an image cannot be read, or sizes differ.
+        If there are no images, a class is in test only, sizes differ, or, without `skip_broken`, images cannot be
+        read. The message names these images.
     """
     if not os.path.isdir(images):
         raise InputError(f"`images={images}`: no such folder")
@@ -58,29 +71,37 @@ def read_folder(
     }
     # Readers that shuffle only a window of the file would meet one class at a time.
     files["train"] = [files["train"][number] for number in rng.permutation(len(files["train"]))]
-    sets = {split: _read_files(files[split], classes, size, "reading " + split) for split in files}
-    (height, width), (test_height, test_width) = (sets[split].images.shape[1:3] for split in ("train", "test"))
-    if (height, width) != (test_height, test_width):
-        raise InputError(
-            f"{images}: training images have {width}x{height} pixels, test images {test_width}x{test_height}: "
-            "give `size`"
-        )
+    broken: List[InputError] = []
+    sets = {
+        split: _read_files(files[split], classes, (size, size) if size else None, geometry, "reading " + split, broken)
+        for split in files
+    }
+    _report_broken(broken, skip_broken)
+    _check_one_size(images, sets)
+    for label, name in enumerate(classes):
+        if not (sets["train"].labels == label).any():
+            raise InputError(f"{images}: no image of the class {name} could be read for training")
     return sets
 
 
 def _find_splits(images: str) -> Tuple[FilesByClass, FilesByClass]:
-    """Return the files by class of `train`, and those of `test` or `val`."""
+    """Return the files by class of `train`, and those of the first of `TEST_NAMES` that has classes."""
     if not os.path.isdir(os.path.join(images, "train")):
         raise InputError(
             f"`images={images}`: has no train folder; if its sub-folders are the classes, give `test_share=0.2`"
         )
-    test_name = next((name for name in TEST_NAMES if os.path.isdir(os.path.join(images, name))), None)
+    present = [name for name in TEST_NAMES if os.path.isdir(os.path.join(images, name))]
+    test_name = next((name for name in present if _class_names(os.path.join(images, name))), None)
     if test_name is None:
         folder = images.rstrip("/")
+        fault = f"{present[0]}/ has no folder for each class" if present else "has no test or val folder beside train"
         raise InputError(
-            f"`images={folder}`: has no test or val folder beside train; to take test images from train, give "
-            f"`images={folder}/train` `test_share=0.2`"
+            f"`images={folder}`: {fault}; to take test images from train, give `images={folder}/train` `test_share=0.2`"
         )
+    if present[0] != test_name:
+        remark(f"{os.path.join(images, present[0])} has no folder for each class: {test_name}/ is the test split")
+    elif len(present) > 1:
+        remark(f"{images}: {test_name}/ is the test split; {', '.join(name + '/' for name in present[1:])} is not read")
     train, test = (_find_classes(os.path.join(images, name)) for name in ("train", test_name))
     for name, files in train.items():
         if not files:
@@ -112,44 +133,93 @@ def _split_by_fraction(images: str, fraction: float, rng: np.random.Generator) -
     return train, test
 
 
-def _find_classes(folder: str) -> FilesByClass:
-    """Return the image files of each sub-folder, both sorted by name, without hidden ones."""
+def _class_names(folder: str) -> List[str]:
+    """Return the names of the sub-folders, sorted, without hidden ones."""
     try:
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
-        found = {
-            name: [
-                os.path.join(folder, name, file)
-                for file in sorted(os.listdir(os.path.join(folder, name)))
-                if is_image_name(file)
-            ]
-            for name in names
-        }
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    if not found:
+
+
+def _find_classes(folder: str) -> FilesByClass:
+    """Return the image files of each class; a remark gives the number of other files by the end of their names."""
+    names = _class_names(folder)
+    if not names:
         raise InputError(f"{folder}: no images: it has no sub-folder for each class")
+    found: FilesByClass = {}
+    others: Counter[str] = Counter()
+    for name in names:
+        files = find_files(os.path.join(folder, name))
+        found[name] = [path for path in files if is_image_name(os.path.basename(path))]
+        others.update(os.path.splitext(path)[1].lower() for path in files if not is_image_name(os.path.basename(path)))
+    beside = [path for path in os.listdir(folder) if is_image_name(path)]
+    if beside:
+        remark(f"{folder}: {_count(len(beside), 'image')} beside the folders of the classes left out")
+    if others:
+        kinds = ", ".join(f"{number} {ending or 'without extension'}" for ending, number in sorted(others.items()))
+        remark(f"{folder}: {_count(sum(others.values()), 'file')} that cannot be read as images left out: {kinds}")
     return found
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def _read_files(
-    files: Sequence[Tuple[str, int]], classes: Tuple[str, ...], size: Optional[int], label: str
+    files: Sequence[Tuple[str, int]],
+    classes: Tuple[str, ...],
+    size: Optional[Tuple[int, int]],
+    geometry: Geometry,
+    label: str,
+    broken: List[InputError],
 ) -> ImageSet:
-    """Read a list of (path, class) into memory."""
-    images = None
-    for number, (path, _) in enumerate(image_progress(files, label)):
-        image = _read_resized(path, size)
+    """Read a list of (path, class) into memory; add the errors of those that cannot be read to `broken`."""
+    images, first = None, ""
+    labels: List[int] = []
+    for path, number in image_progress(files, label):
+        try:
+            picture = read_image(path)
+        except InputError as error:
+            broken.append(error)
+            continue
+        image = np.asarray(geometry.apply(picture, size) if size else picture)
         if images is None:
-            images = np.empty((len(files),) + image.shape, np.uint8)
+            images, first = np.empty((len(files),) + image.shape, np.uint8), path
         if image.shape != images.shape[1:]:
             (height, width), (first_height, first_width) = image.shape[:2], images.shape[1:3]
             raise InputError(
-                f"{path} has {width}x{height} pixels, {files[0][0]} has {first_width}x{first_height}: give `size`"
+                f"{path} has {width}x{height} pixels, {first} has {first_width}x{first_height}: give `size`"
             )
-        images[number] = image
-    return ImageSet(images, np.array([label for _, label in files], np.int32), classes)
+        images[len(labels)] = image
+        labels.append(number)
+    if images is None:
+        images = np.empty((0, 1, 1, 3), np.uint8)
+    return ImageSet(images[: len(labels)], np.array(labels, np.int32), classes)
 
 
-def _read_resized(path: str, size: Optional[int]) -> np.ndarray:
-    """Read one image as uint8 (H, W, 3), scaled and cropped to a square if a size is given."""
-    image = read_image(path)
-    return np.asarray(ImageOps.fit(image, (size, size), Image.BICUBIC) if size else image)
+def _report_broken(broken: Sequence[InputError], skip: bool) -> None:
+    """Name the images that cannot be read: as a remark if they are skipped, else as an error."""
+    if not broken:
+        return
+    listed = "; ".join(f"{error}" for error in broken[:NAMED])
+    more = f"; and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
+    if skip:
+        remark(f"{_count(len(broken), 'image')} left out: {listed}{more}")
+    elif len(broken) == 1:
+        raise InputError(f"{listed}; repair or remove it, or give `skip_broken=True`")
+    else:
+        raise InputError(
+            f"{len(broken)} images cannot be used: {listed}{more}; repair or remove them, or give `skip_broken=True`"
+        )
+
+
+def _check_one_size(images: str, sets: Dict[str, ImageSet]) -> None:
+    for split, image_set in sets.items():
+        if not len(image_set.labels):
+            raise InputError(f"{images}: no image of the {split} split could be read")
+    (height, width), (test_height, test_width) = (sets[split].images.shape[1:3] for split in ("train", "test"))
+    if (height, width) != (test_height, test_width):
+        raise InputError(
+            f"{images}: training images have {width}x{height} pixels, test images {test_width}x{test_height}: "
+            "give `size`"
+        )

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
 import warnings
-from typing import FrozenSet, Iterable, List, Optional
+from typing import FrozenSet, Iterable, List, Optional, Set, Tuple
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
-from ..system.errors import InputError
+from ..system.errors import InputError, Remark, remark
 
 ALPHA_MODES = ("RGBA", "RGBa", "LA", "PA", "P")  # the colours of a palette (P) may have alpha
 UNREADABLE_FORMATS = ("MPEG",)  # formats that Pillow identifies and cannot decode
 SIXTEEN_BIT_FORMATS = ("PNG", "PPM")  # formats whose 16 bits some versions of Pillow read as 32 bits
+
+_ORIENTATION_TAG = 0x0112
+_ORIENTATIONS = {  # how to turn an image upright, by the EXIF orientation; 1 is upright
+    2: Image.FLIP_LEFT_RIGHT,
+    3: Image.ROTATE_180,
+    4: Image.FLIP_TOP_BOTTOM,
+    5: Image.TRANSPOSE,
+    6: Image.ROTATE_270,
+    7: Image.TRANSVERSE,
+    8: Image.ROTATE_90,
+}
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -29,8 +41,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
         If the pixels have 32 bits, for which the value of white is unknown, or Pillow cannot convert the mode.
     """
     image.load()
+    name = str(getattr(image, "filename", "") or "image")
     sixteen_bits = image.mode.startswith("I;16") or image.mode == "I" and image.format in SIXTEEN_BIT_FORMATS
-    image = ImageOps.exif_transpose(image)
+    image = _upright(image, name)
     if sixteen_bits:
         return _from_sixteen_bits(image)
     if image.mode[0] in "IF":
@@ -39,6 +52,19 @@ def to_rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert("RGB")
+
+
+def _upright(image: Image.Image, name: str) -> Image.Image:
+    """Return an image turned by its EXIF orientation; where the metadata is broken, warn and use what can be read."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # Pillow rewrites all metadata here, and raises what it meets in broken ones
+        method = None
+        with contextlib.suppress(Exception):
+            method = _ORIENTATIONS.get(image.getexif().get(_ORIENTATION_TAG))
+    used = "only the orientation in it is used" if method is not None else "it is ignored"
+    remark(f"{name}: its EXIF metadata is broken: {used}")
+    return image if method is None else image.transpose(method)
 
 
 def _from_sixteen_bits(image: Image.Image) -> Image.Image:
@@ -58,7 +84,9 @@ def read_image(path: str) -> Image.Image:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's warnings about unusual files that it reads anyway
+            # Pillow's warnings about unusual files that it reads anyway.
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", Remark)
             with Image.open(path) as image:
                 return to_rgb(image)
     except Exception as error:  # for damaged files Pillow raises more kinds of errors than it documents
@@ -121,13 +149,38 @@ def find_images(names: Iterable[str], stdin: Optional[Iterable[str]] = None) -> 
 
 
 def _walk(folder: str) -> List[str]:
+    files = [path for path in find_files(folder) if is_image_name(os.path.basename(path))]
+    if not files:
+        raise InputError(f"{folder}: no images in this folder")
+    return files
+
+
+def find_files(folder: str) -> List[str]:
+    """Return the files in a folder and its sub-folders, also in linked ones, each folder once.
+
+    Returns
+    -------
+    list of str
+        In the order of their names, each folder's own files before those of its sub-folders. Hidden files and folders
+        are left out.
+
+    Raises
+    ------
+    InputError
+        If a folder cannot be read.
+    """
+
     def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
     files: List[str] = []
-    for place, folders, names in os.walk(folder, onerror=refuse):
+    seen: Set[Tuple[int, int]] = set()  # folders already read: a link may lead back to one of them
+    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        status = os.stat(place)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if name[0] != ".")
-        files.extend(os.path.join(place, name) for name in sorted(names) if is_image_name(name))
-    if not files:
-        raise InputError(f"{folder}: no images in this folder")
+        files.extend(os.path.join(place, name) for name in sorted(names) if name[0] != ".")
     return files

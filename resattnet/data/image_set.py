@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..system.errors import InputError
+from .geometry import DEFAULT, Geometry
 
 
 class ImageSet(NamedTuple):
@@ -43,6 +44,8 @@ class DataFacts:
         Height and width of the images in pixels. None: unknown until an image is read.
     fingerprint : str, optional
         `fingerprint` of the training split. None: unknown until the split is read.
+    geometry : Geometry
+        How an image of any size becomes one of the data set's size.
     """
 
     title: str
@@ -53,6 +56,7 @@ class DataFacts:
     flip: bool
     image_size: Optional[Tuple[int, int]] = None
     fingerprint: Optional[str] = None
+    geometry: Geometry = DEFAULT
 
     def complete(self, train_set: ImageSet) -> DataFacts:
         """Return the facts with the image size and the fingerprint of a training split in memory.
@@ -95,6 +99,7 @@ class DataFacts:
                 flip=bool(values.get("flip", False)),
                 image_size=_height_and_width(values.get("image_size")),
                 fingerprint=_optional_text(values.get("fingerprint")),
+                geometry=Geometry.from_dict(values.get("geometry")),
             )
             if min(facts.std) <= 0:
                 raise ValueError("std is not above 0")

@@ -94,7 +94,7 @@ def make_description(directory: str, name: str, splits: Dict[str, ImageSet], **f
     splits : dict of str to ImageSet
         What was written.
     **facts
-        `source`, `mean`, `std` and `flip`: see `record_writer.write_records`.
+        `source`, `mean`, `std`, `flip` and `geometry`: see `record_writer.write_records`.
     """
     files = {}
     for split, image_set in splits.items():
@@ -110,6 +110,7 @@ def make_description(directory: str, name: str, splits: Dict[str, ImageSet], **f
         "std": list(facts["std"]),
         "image_size": list(train.images.shape[1:3]),
         "fingerprint": fingerprint(train),
+        "geometry": facts["geometry"].to_dict(),
         "splits": files,
     }
 

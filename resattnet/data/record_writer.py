@@ -16,6 +16,7 @@ from PIL import Image
 
 from ..system.files import writing
 from ..system.mxnet import mx
+from .geometry import DEFAULT, Geometry
 from .image_set import ImageSet, image_progress
 from .record_files import SPLITS, check_output, description_path, make_description, paths, put_in_place
 from .recordio import read_records
@@ -30,6 +31,7 @@ def write_records(
     std: Tuple[float, float, float],
     flip: bool,
     overwrite: bool = False,
+    geometry: Geometry = DEFAULT,
 ) -> None:
     """Write a set, read it back, and put it in place only if every record is right.
 
@@ -49,6 +51,8 @@ def write_records(
         Whether an image mirrored left to right still shows its class.
     overwrite : bool
         Whether a set of that name is replaced.
+    geometry : Geometry
+        How the images were brought to their size, and how other images are to be.
 
     Raises
     ------
@@ -62,7 +66,9 @@ def write_records(
         with tempfile.TemporaryDirectory(prefix=f".{name}_records-", dir=directory) as staging_folder:
             for split in SPLITS:
                 _write_split(staging_folder, name, split, splits[split])
-            description = make_description(staging_folder, name, splits, source=source, mean=mean, std=std, flip=flip)
+            description = make_description(
+                staging_folder, name, splits, source=source, mean=mean, std=std, flip=flip, geometry=geometry
+            )
             with open(description_path(staging_folder, name), "w", encoding="utf-8") as file:
                 json.dump(description, file, indent=1)
             _verify(staging_folder, name, splits)

@@ -21,10 +21,9 @@ from .options import ModelFileOptions
 class Classifier:
     """A trained network that takes images of any size: `Classifier.load(FILE).predict(images)`.
 
-    The whole image is scaled to the size of the data set's images by bilinear interpolation, whatever its proportions.
-    Pillow's interpolation averages the pixels where it makes an image smaller. The pixels are then normalised by the
-    data set's mean and standard deviation. The data set's own images, saved without loss, give the same logits as in
-    its evaluation.
+    An image is brought to the size of the data set's images by the data set's own rule, `facts.geometry`, as its
+    records were: by default the middle is cropped and scaled. The pixels are then normalised by the data set's mean and
+    standard deviation. The data set's own images, saved without loss, give the same logits as in its evaluation.
 
     Parameters
     ----------
@@ -149,8 +148,7 @@ class Classifier:
         name : str
             Name of the image in error messages.
         """
-        height, width = self.size
-        return np.asarray(open_image(image, name).resize((width, height), Image.BILINEAR))
+        return np.asarray(self.model.facts.geometry.apply(open_image(image, name), self.size))
 
     def normalised(self, pixels: np.ndarray) -> np.ndarray:
         """Return the network's input, float32 (N, 3, H, W), for uint8 images (N, H, W, 3)."""

@@ -105,10 +105,15 @@ def _metadata(source: Source) -> Dict[str, Any]:
     """Return the facts that a user of the model needs."""
     model, facts = source.model, source.model.facts
     metadata = dict(
-        preprocessing="RGB bytes / 255, then (x - mean) / std of each channel",
+        preprocessing=(
+            "upright by EXIF, transparent parts on white, 16 bits rounded to 8, RGB; then, by `geometry`, the middle "
+            "cropped or the whole image squashed, and scaled to `image_size`; then bytes / 255, and (x - mean) / std "
+            "of each channel"
+        ),
         range="0..1 before mean and std",
         mean=list(facts.mean),
         std=list(facts.std),
+        geometry=facts.geometry.to_dict(),
         classes=list(source.classes),
         network=model.network.to_dict(),
         dataset=model.source["name"],

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, NoReturn, Optional, Sequence, Type, Type
 
 from ..system import streams
 from ..system.calls import command, fill_in_commands, program
-from ..system.errors import InputError, reason
+from ..system.errors import InputError, handle_remarks, reason
 from ..system.suggestions import nearest_names
 from .fields import Options, flag_name, flag_value
 
@@ -183,7 +183,8 @@ def run(main: Callable[[], Optional[int]]) -> NoReturn:
     write. It is 2 if the output cannot be written for another reason.
     """
     try:
-        code = _exit_code(main)
+        with handle_remarks(lambda remark: _print_error(f"note: {remark.as_flags(_flags)}")):
+            code = _exit_code(main)
     finally:
         lost = streams.flush_or_discard(sys.stdout)
     if lost and not code:

@@ -75,7 +75,8 @@ def _read_rows(classifier: Classifier, names: Sequence[str], from_test: int) -> 
     rows = []
     for name in find_images(names) if names else ():
         picture = open_image(name)
-        rows.append(Row(os.path.basename(name), picture, classifier.pixels(picture)))
+        seen = classifier.model.facts.geometry.part(picture, classifier.size)
+        rows.append(Row(os.path.basename(name), seen, classifier.pixels(picture)))
     if from_test:
         test_set = classifier.model.images("test")
         if from_test > len(test_set.labels):

@@ -1,22 +1,20 @@
-"""Define the error for mistakes that the user can correct, and put the reason for any error on one line."""
+"""Define errors that the user can correct and remarks on input that is used, and put any error's reason on one line."""
 
 from __future__ import annotations
 
+import contextlib
 import re
-from typing import Callable, Mapping
+import warnings
+from typing import Any, Callable, Iterator, Mapping
 
 _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
 
-class InputError(ValueError):
-    """A wrong argument, file or set-up, which the user can correct.
+class _Message(Exception):
+    """A message of one line that names parameters in backquotes: "`lr=-1.0`: give a number above 0".
 
-    The message is one line that names the thing, its value and the way out. The commands print it on stderr and exit
-    with code 2. Any other exception is a bug of this package.
-
-    A message names parameters in backquotes: "`lr=-1.0`: give a number above 0". `str` leaves the backquotes out, and
-    `as_flags` turns the parameters into the flags of a command. To put a message into another one, use an f-string,
-    ``f"{path}: {error}"``, which keeps the backquotes.
+    `str` leaves the backquotes out, and `as_flags` turns the parameters into the flags of a command. To put a message
+    into another one, use an f-string, ``f"{path}: {error}"``, which keeps the backquotes.
     """
 
     def __str__(self) -> str:
@@ -34,6 +32,42 @@ class InputError(ValueError):
             The flag of each parameter of the command.
         """
         return _PARAMETER.sub(_as_flag(flags), super().__str__())
+
+
+class InputError(_Message, ValueError):
+    """A wrong argument, file or set-up, which the user can correct.
+
+    The message names the thing, its value and the way out. The commands print it on stderr and exit with code 2. Any
+    other exception is a bug of this package.
+    """
+
+
+class Remark(_Message, UserWarning):
+    """A warning about input that is used, but perhaps not as the user expects.
+
+    The commands print it on stderr, and a training run in its log.
+    """
+
+
+def remark(text: str) -> None:
+    """Warn with a `Remark`."""
+    warnings.warn(Remark(text), stacklevel=2)
+
+
+@contextlib.contextmanager
+def handle_remarks(handle: Callable[[Remark], Any]) -> Iterator[None]:
+    """Call a function with each `Remark` within the block, instead of showing it as Python shows warnings."""
+
+    def show(message: Any, *rest: Any, **named: Any) -> None:
+        if isinstance(message, Remark):
+            handle(message)
+        else:
+            earlier(message, *rest, **named)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", Remark)
+        earlier, warnings.showwarning = warnings.showwarning, show
+        yield
 
 
 def _as_flag(flags: Mapping[str, str]) -> Callable[[re.Match], str]:

@@ -1,0 +1,97 @@
+"""The rule by which an image of any size becomes one of the network's size.
+
+Records, predictions, masks and exported files follow the same rule. It is one of the facts of a data set, and travels
+with the parameters that were trained on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+
+from PIL import Image
+
+from ..system.errors import InputError
+
+Box = Tuple[float, float, float, float]  # left, top, right, bottom, in pixels
+
+
+def _middle(width: int, height: int, proportion: float) -> Box:
+    """Return the largest box in the middle of an image whose width is `proportion` times its height."""
+    if width > height * proportion:
+        left = (width - height * proportion) / 2
+        return left, 0.0, width - left, float(height)
+    top = (height - width / proportion) / 2
+    return 0.0, top, float(width), height - top
+
+
+def _whole(width: int, height: int, _: float) -> Box:
+    """Return the box of the whole image."""
+    return 0.0, 0.0, float(width), float(height)
+
+
+# The part of an image that is kept, by name: a function of width, height and the proportion width / height to reach.
+FITS: Dict[str, Callable[[int, int, float], Box]] = {"crop": _middle, "squash": _whole}
+INTERPOLATIONS = {"bicubic": Image.BICUBIC, "bilinear": Image.BILINEAR}
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How an image of any size becomes one of the network's size.
+
+    Parameters
+    ----------
+    fit : str
+        'crop': the middle of the image in the network's proportions. 'squash': the whole image, whatever its
+        proportions.
+    interpolation : str
+        'bicubic' or 'bilinear'. Pillow's interpolations average the pixels where they make an image smaller.
+    """
+
+    fit: str = "crop"
+    interpolation: str = "bicubic"
+
+    def box(self, image: Image.Image, size: Tuple[int, int]) -> Box:
+        """Return the part of an image that the network sees: left, top, right and bottom, in pixels.
+
+        Parameters
+        ----------
+        image : PIL.Image.Image
+        size : (int, int)
+            Height and width of the network's input.
+        """
+        height, width = size
+        return FITS[self.fit](image.width, image.height, width / height)
+
+    def apply(self, image: Image.Image, size: Tuple[int, int]) -> Image.Image:
+        """Return an image at the size (height, width) of the network's input. At that size already, it is unchanged."""
+        height, width = size
+        return image.resize((width, height), INTERPOLATIONS[self.interpolation], self.box(image, size))
+
+    def part(self, image: Image.Image, size: Tuple[int, int]) -> Image.Image:
+        """Return the part of an image that the network of input size (height, width) sees, at the image's own scale."""
+        left, top, right, bottom = map(round, self.box(image, size))
+        return image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+
+    def to_dict(self) -> Dict[str, str]:
+        """Return the rule as a dict of JSON types."""
+        return {"fit": self.fit, "interpolation": self.interpolation}
+
+    @classmethod
+    def from_dict(cls, values: Optional[Mapping[str, Any]]) -> Geometry:
+        """Return the rule from a dict that `to_dict` made, or the default rule from None.
+
+        Raises
+        ------
+        InputError
+            If the rule is none that this version knows.
+        """
+        if values is None:
+            return cls()
+        fit, interpolation = values.get("fit"), values.get("interpolation")
+        if fit not in FITS or interpolation not in INTERPOLATIONS or len(values) > 2:
+            raise InputError(f"this version of resattnet does not know the geometry {dict(values)}")
+        return cls(str(fit), str(interpolation))
+
+
+DEFAULT = Geometry()

@@ -10,6 +10,7 @@ from typing import Any, List, Optional, Sequence
 
 import numpy as np
 
+from ..data.image_set import DataFacts
 from ..models.spec import NetworkSpec
 from ..models.units import zero_init_residual
 from ..reports.mask_log import MaskLog
@@ -18,7 +19,7 @@ from ..runs.logs import RunLog
 from ..runs.progress import Progress
 from ..runs.states import State
 from ..system.devices import check_type, choose_devices
-from ..system.errors import InputError
+from ..system.errors import InputError, handle_remarks
 from ..system.mxnet import mx
 from ..system.signals import StopSignals
 from ..training.checkpoints import Checkpointer
@@ -55,13 +56,14 @@ def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
         After SIGINT or SIGTERM, once the state is saved.
     """
     devices, remarks = choose_devices(options.num_gpus, options.num_cpus)
-    run = prepare_run(options, devices, state)
+    with handle_remarks(lambda remark: remarks.append(str(remark))):
+        run = prepare_run(options, devices, state)
     try:
         with run_folders.exclusive(run.folder), RunLog(
             options.log_dir, run.name, dataclasses.asdict(options)
         ) as log, StopSignals() as signals:
-            for remark in [*remarks, *run.remarks]:
-                log.line(f"note: {remark}")
+            for line in [*remarks, *run.remarks]:
+                log.line(f"note: {line}")
             fit(run, log, signals)
     except InputError:
         if not os.listdir(run.folder):  # it was made for this run, and nothing could be saved
@@ -86,6 +88,7 @@ def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optiona
     _seed_generators(options.seed)
     inputs = open_inputs(options, devices)
     progress = _start_progress(options, state, len(inputs.train_loader), remarks)
+    _check_data(state, inputs.facts)
     progress.data = inputs.facts.to_dict()
     hooks = [MaskLog(options, inputs.validation_loader, inputs.facts)] if options.mask_images else []
 
@@ -93,13 +96,13 @@ def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optiona
     if options.zero_gamma:
         zero_init_residual(net)
     if start:
-        remarks.append(start.load_into(net, options.dataset, inputs.classes, devices))
+        remarks.append(start.load_into(net, options.dataset, inputs.facts, devices))
         progress.started_from = start.sha256
     schedule = make_schedule(options, len(devices), len(inputs.train_loader))
     if options.lr_per_256:
         rate = options.learning_rate(len(devices))
         remarks.append(f"--lr-per-256 {options.lr_per_256:g}: the highest learning rate is {rate:g}")
-    teacher = _open_teacher(options, inputs.classes, devices, progress)
+    teacher = _open_teacher(options, inputs.facts, devices, progress)
     step = make_step(net, options, devices, schedule, inputs.transform.soft_labels, teacher)
 
     name = options.name or f"{options.title}_{time.strftime('%Y%m%d-%H%M%S')}"
@@ -108,6 +111,17 @@ def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optiona
     if state:
         checkpointer.restore(state)
     return Run(options, inputs, progress, schedule, step, checkpointer, remarks, hooks)
+
+
+def _check_data(state: Optional[State], facts: DataFacts) -> None:
+    """Raise InputError if a run is resumed on another data set than it was trained on."""
+    before = state.progress.get("data") if state else None
+    differences = DataFacts.from_dict(before).differences(facts) if before else []
+    if state and differences:
+        raise InputError(
+            f"{state.folder}: the data set is not the one that the run was trained on: it has "
+            f"{'; '.join(differences)}; give the data set back to it, or start a new run from the parameters by `params`"
+        )
 
 
 def _seed_generators(seed: int) -> None:
@@ -134,11 +148,11 @@ def _start_progress(options: TrainingOptions, state: Optional[State], epoch_step
 
 
 def _open_teacher(
-    options: TrainingOptions, classes: int, devices: Sequence[Any], progress: Progress
+    options: TrainingOptions, facts: DataFacts, devices: Sequence[Any], progress: Progress
 ) -> Optional[Teacher]:
     if not options.teacher:
         return None
-    teacher = Teacher(options.teacher, options.dataset, classes, devices, array_type(options))
+    teacher = Teacher(options.teacher, options.dataset, facts, devices, array_type(options))
     if progress.teacher not in (None, teacher.sha256):
         raise InputError(f"`teacher={options.teacher}`: this is not the teacher that the run started with")
     progress.teacher = teacher.sha256

@@ -7,11 +7,12 @@ with the parameters that were trained on it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple
-
-from PIL import Image
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Tuple
 
 from ..system.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Box = Tuple[float, float, float, float]  # left, top, right, bottom, in pixels
 
@@ -32,7 +33,7 @@ def _whole(width: int, height: int, _: float) -> Box:
 
 # The part of an image that is kept, by name: a function of width, height and the proportion width / height to reach.
 FITS: Dict[str, Callable[[int, int, float], Box]] = {"crop": _middle, "squash": _whole}
-INTERPOLATIONS = {"bicubic": Image.BICUBIC, "bilinear": Image.BILINEAR}
+INTERPOLATIONS = ("bicubic", "bilinear")
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,10 @@ class Geometry:
 
     def apply(self, image: Image.Image, size: Tuple[int, int]) -> Image.Image:
         """Return an image at the size (height, width) of the network's input. At that size already, it is unchanged."""
+        from PIL import Image  # here, since the facts of a data set do not need it
+
         height, width = size
-        return image.resize((width, height), INTERPOLATIONS[self.interpolation], self.box(image, size))
+        return image.resize((width, height), getattr(Image, self.interpolation.upper()), self.box(image, size))
 
     def part(self, image: Image.Image, size: Tuple[int, int]) -> Image.Image:
         """Return the part of an image that the network of input size (height, width) sees, at the image's own scale."""

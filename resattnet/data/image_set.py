@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -69,6 +69,24 @@ class DataFacts:
         height, width = train_set.images.shape[1:3]
         return dataclasses.replace(self, image_size=(height, width), fingerprint=fingerprint(train_set))
 
+    def differences(self, other: DataFacts) -> List[str]:
+        """Return in words what another description of a data set has in place of these facts.
+
+        Parameters
+        ----------
+        other : DataFacts
+            Facts that are unknown (None, or no number of samples) in either description are not compared.
+        """
+        found = _class_differences(self.classes, other.classes)
+        for name, words in _COMPARED.items():
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine is not None and theirs is not None and mine != theirs:
+                found.append(words.format(_as_text(mine), _as_text(theirs)))
+        for split in sorted(set(self.samples) & set(other.samples)):
+            if self.samples[split] != other.samples[split]:
+                found.append(f"{other.samples[split]} {split} images in place of {self.samples[split]}")
+        return found
+
     def to_dict(self) -> Dict[str, Any]:
         """Return the facts as a dict of JSON types."""
         values = dataclasses.asdict(self)
@@ -110,6 +128,51 @@ class DataFacts:
         except (TypeError, ValueError, AttributeError) as error:
             raise InputError(f"a data fact is invalid ({type(error).__name__}: {error})") from error
         return facts
+
+
+def facts_of(path: str, description: Mapping[str, Any]) -> Optional[DataFacts]:
+    """Return the data facts in the description of a parameter file; None where it has none, as in earlier versions.
+
+    Raises
+    ------
+    InputError
+        If the facts are wrong. The message names the parameter file.
+    """
+    if "data" not in description:
+        return None
+    try:
+        return DataFacts.from_dict(description["data"])
+    except InputError as error:
+        raise InputError(f"{path}: its description is invalid ({error})") from error
+
+
+# What differs between two descriptions of a data set, with the values of the first and the second.
+_COMPARED = {
+    "mean": "mean {1} in place of {0}",
+    "std": "standard deviation {1} in place of {0}",
+    "image_size": "images of {1} in place of {0} pixels (height, width)",
+    "flip": "mirrored images in training: {1} in place of {0}",
+    "geometry": "geometry {1} in place of {0}",
+    "fingerprint": "other training images",
+}
+
+
+def _class_differences(mine: Sequence[str], theirs: Sequence[str]) -> List[str]:
+    if len(mine) != len(theirs):
+        return [f"{len(theirs)} classes in place of {len(mine)}"]
+    changed = [number for number, names in enumerate(zip(mine, theirs)) if names[0] != names[1]]
+    if not changed:
+        return []
+    listed = ", ".join(f"class {number} is {theirs[number]} in place of {mine[number]}" for number in changed[:3])
+    return [listed + (f", and {len(changed) - 3} more" if len(changed) > 3 else "")]
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, Geometry):
+        return f"{value.fit} {value.interpolation}"
+    if isinstance(value, tuple):
+        return "x".join(map(str, value)) if isinstance(value[0], int) else ",".join(f"{number:.4g}" for number in value)
+    return str(value)
 
 
 def _three_numbers(values: Any) -> Tuple[float, float, float]:

@@ -9,14 +9,14 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from ..data import datasets, recordio
-from ..data.image_set import DataFacts, ImageSet
+from ..data.image_set import DataFacts, ImageSet, facts_of
 from ..data.transforms import Transform
 from ..models import parameters, pretrained
 from ..models.graphs import CALIBRATION_IMAGES, fuse, quantize
 from ..models.network import build
 from ..models.spec import NETWORK_OPTIONS, NetworkSpec
 from ..system.devices import choose_devices
-from ..system.errors import InputError, reason
+from ..system.errors import InputError, reason, remark
 from .options import ModelFileOptions, TestOptions
 
 
@@ -38,6 +38,8 @@ class LoadedModel(NamedTuple):
         Contents of the description beside the parameters; empty where there is none.
     devices : list of mx.Context
         Devices that hold `net`.
+    has_own_names : bool
+        Whether the class names were given by `ModelFileOptions.classes`.
     """
 
     path: str
@@ -47,6 +49,7 @@ class LoadedModel(NamedTuple):
     source: Dict[str, str]
     description: Dict[str, Any]
     devices: List[Any]
+    has_own_names: bool = False
 
     @property
     def transform(self) -> Transform:
@@ -80,12 +83,26 @@ class LoadedModel(NamedTuple):
         Raises
         ------
         InputError
-            If the data set is not available, or has another number of classes than the network.
+            If the data set is not available, or has other classes than the network. Other differences from the data
+            set that the network was trained on are a `Remark`.
         """
         known = datasets.describe_data(**self.source)
         _check_classes(self.source["name"], len(known.classes), self.path, self.network.classes)
+        if split == "test":
+            self._compare_data(known)
         image_set = datasets.load_images(split=split, download=download, **self.source)
         return image_set._replace(classes=self.facts.classes)
+
+    def _compare_data(self, known: DataFacts) -> None:
+        """Compare the facts of the data set with those that the network was trained on."""
+        differences = self.facts.differences(known)
+        if not differences:
+            return
+        name, folder = self.source["name"], self.source["data_dir"]
+        words = f"{self.path}: the data set {name} in {folder} differs from the training: {'; '.join(differences)}"
+        if self.facts.classes != known.classes and not self.has_own_names:
+            raise InputError(f"{words}; give `data_dir`, or `classes` if only the names differ")
+        remark(words)
 
     def calibration_images(self, count: Optional[int] = None, download: bool = True) -> np.ndarray:
         """Return random training images, always the same ones, as the network is given them.
@@ -152,7 +169,7 @@ def load_model(path: str, options: ModelFileOptions, devices: List[Any]) -> Load
     net = build(network)
     parameters.load_parameters(net, file, devices)
     net.hybridize(static_alloc=True, static_shape=True)
-    return LoadedModel(path, net, network, facts, source, description, devices)
+    return LoadedModel(path, net, network, facts, source, description, devices, bool(options.classes))
 
 
 def _data_source(description: Dict[str, Any], options: ModelFileOptions) -> Dict[str, Any]:
@@ -178,13 +195,14 @@ def _network_settings(description: Dict[str, Any], options: ModelFileOptions) ->
 
 
 def _data_facts(file: str, description: Dict[str, Any], source: Dict[str, Any], options: ModelFileOptions) -> DataFacts:
-    """Return the data facts of the description, or those of the data set where there are none or options name it."""
-    if "data" not in description or options.dataset or options.data_dir or options.data_format:
-        return datasets.describe_data(**source)
+    """Return the data facts of the description; those of the data set where there are none, or they are wrong."""
     try:
-        return DataFacts.from_dict(description["data"])
+        facts = facts_of(file, description)
     except InputError as error:
-        raise InputError(f"{file}: its description is invalid ({error}); give `dataset`") from error
+        if not options.dataset:
+            raise InputError(f"{error}; give `dataset`") from error
+        facts = None
+    return facts or datasets.describe_data(**source)
 
 
 def _check_classes(dataset: str, found: int, path: str, classes: int) -> None:

@@ -15,7 +15,7 @@ from ..models.descriptions import BEST
 from ..options.fields import flag_name, flag_value
 from ..runs import history
 from ..system.devices import choose_devices
-from ..system.errors import InputError
+from ..system.errors import InputError, handle_remarks
 from ..training.options import TrainingOptions
 from .options import ReportOptions
 
@@ -151,7 +151,8 @@ def _evaluate(
     try:
         if announce and os.path.exists(path):
             announce(f"evaluating {path}")
-        result = evaluate.evaluate_file(path, testing, download=False)
+        with handle_remarks(lambda remark: run.remarks.append(str(remark))):
+            result = evaluate.evaluate_file(path, testing, download=False)
     except InputError as error:
         run.remarks.append(f"the best parameters could not be evaluated: {error!s}")
         return None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Callable, Sequence
 
+from ..data.image_set import DataFacts, facts_of
 from ..models import parameters, pretrained
 from ..models.network import build
 from ..models.spec import NetworkSpec
-from ..system.errors import InputError
+from ..system.errors import InputError, remark
 from ..system.mxnet import mx
 
 
@@ -21,8 +22,8 @@ class Teacher:
         the network.
     dataset : str
         The data set of the run.
-    classes : int
-        Number of classes of that data set.
+    facts : DataFacts
+        The facts of that data set.
     devices : sequence of mx.Context
     dtype : str
         Type of the images on these devices.
@@ -38,15 +39,24 @@ class Teacher:
         If the file is missing, damaged or has no description, or the network was trained on another data set.
     """
 
-    def __init__(self, path: str, dataset: str, classes: int, devices: Sequence[Any], dtype: str = "float32") -> None:
+    def __init__(
+        self, path: str, dataset: str, facts: DataFacts, devices: Sequence[Any], dtype: str = "float32"
+    ) -> None:
         try:
             path, description = pretrained.describe_file(path)
             network, trained_on = NetworkSpec.from_dict(description["network"]), description["dataset"]
+            classes = len(facts.classes)
             if (trained_on, network.classes) != (dataset, classes):
                 raise InputError(
                     f"{path} was trained on {trained_on} ({network.classes} classes), this run is on {dataset} "
                     f"({classes} classes)"
                 )
+            trained = facts_of(path, description)
+            differences = trained.differences(facts) if trained else []
+            if trained and trained.classes != facts.classes:
+                raise InputError(f"{path}: the data set has changed since: it has {'; '.join(differences)}")
+            if differences:
+                remark(f"`teacher={path}`: since it was trained, the data set has {'; '.join(differences)}")
             self._net = build(network)
             parameters.load_parameters(self._net, path, devices)
         except InputError as error:

@@ -6,6 +6,7 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
+from ..data.image_set import DataFacts, facts_of
 from ..models import parameters, pretrained
 from ..models.spec import NetworkSpec
 from ..system.errors import InputError
@@ -48,10 +49,10 @@ class InitialWeights:
             raise InputError(f"`params`: {error}") from error
         self.sha256 = self._description["sha256"]
 
-    def load_into(self, net: Any, dataset: str, classes: int, devices: Sequence[Any]) -> str:
+    def load_into(self, net: Any, dataset: str, facts: DataFacts, devices: Sequence[Any]) -> str:
         """Load the parameters into an initialised network on the devices.
 
-        The last layer keeps its initial parameters if the trained network had another data set or other classes.
+        The last layer keeps its initial parameters if the trained network had a data set of another name or other classes.
 
         Returns
         -------
@@ -64,8 +65,10 @@ class InitialWeights:
             If the parameters do not fit, or are not finite in the network's type.
         """
         source = (self._description["dataset"], self._description["network"]["classes"])
-        with_last_layer = source == (dataset, classes)
         try:
+            trained_on = facts_of(self._path, self._description)
+            known = trained_on if trained_on and source[0] == dataset else facts
+            with_last_layer = source == (dataset, len(facts.classes)) and known.classes == facts.classes
             parameters.load_parameters(net, self._path, devices, with_last_layer)
             if not parameters.all_finite(net):
                 advice = ""
@@ -74,9 +77,8 @@ class InitialWeights:
                 raise InputError(f"{self._path}: not all parameters are finite numbers{advice}")
         except InputError as error:
             raise InputError(f"`params`: {error}") from error
-        if with_last_layer:
-            return f"starts from {self._path}"
-        return (
-            f"starts from {self._path}, trained on {source[0]} with {source[1]} classes: the last layer is newly "
-            "initialised"
-        )
+        words = f"starts from {self._path}"
+        if not with_last_layer:
+            words += f", trained on {source[0]} with {source[1]} classes: the last layer is newly initialised"
+        differences = known.differences(facts)
+        return words + (f"; since then the data set has {'; '.join(differences)}" if differences else "")

@@ -483,7 +483,8 @@ def test_images_of_all_kinds_become_upright_squares(tmp_path):
     sets = folders.read_folder(str(tmp_path), size=10)
     assert sets["train"].images.shape == (9, 10, 10, 3) and sets["test"].images.shape == (6, 10, 10, 3)
     for name in ("turned.jpg", "grey.gif", "clear.PNG"):
-        image = folders._read_resized(str(tmp_path / "train" / "dog" / name), 10).astype(int)
+        picture = read_image(str(tmp_path / "train" / "dog" / name))
+        image = np.asarray(Geometry().apply(picture, (10, 10))).astype(int)
         # The centre square has rows 15 to 45 of the ramp. The values rise from 60 to 180 in ten steps.
         # `clear` is composited on white.
         steps = np.repeat(64 + 12 * np.arange(10)[:, None], 10, axis=1)
@@ -528,7 +529,7 @@ def put(name, data=b""):
         (drop("test"), "pets/train test_share=0.2"),
         (empty("train"), "train: no images"),
         (empty("train/dog"), "train/dog: no images of the class"),
-        (empty("test"), "test: no images"),
+        (empty("test"), "test/ has no folder for each class; to take test images from train, give images="),
         (lambda folder: [empty("test/" + name)(folder) for name in CLASSES], "test: no images"),
         (put("test/emu/1.png"), "test/emu: this class has no folder in train"),
         (
@@ -614,7 +615,11 @@ def test_names_of_own_records_need_their_format():
 def test_the_script_refuses_in_one_line(images):
     (images / "train" / "owl" / "9.png").write_bytes(b"")
     done = script("make_records.py", "--images", "pets", cwd=str(images.parent))
-    assert "pets/train/owl/9.png: not an image" in refused(done)
+    *notes, line = done.stderr.splitlines()
+    assert done.returncode == 2 and "pets/train/owl/9.png: not an image" in line
+    assert [note.split(": note: ")[1] for note in notes] == [
+        "pets/train: 1 file that cannot be read as images left out: 1 .txt"
+    ]
     assert not os.path.exists(str(images.parent / "data"))
     assert "give either --dataset or --images" in refused(script("make_records.py"))
 

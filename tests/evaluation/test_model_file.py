@@ -81,13 +81,24 @@ def test_an_evaluation_normalises_by_the_facts_of_the_file(pets, tmp_path):
 
 
 @pytest.mark.parametrize("option", ["dataset", "data_format", "data_dir"])
-def test_options_win_over_the_facts_of_the_file(option, pets, tmp_path):
+def test_the_facts_of_the_file_stay_where_options_name_other_images(option, pets, tmp_path):
     given = {"dataset": "pets", "data_format": "rec", "data_dir": str(tmp_path / "gone")}[option]
-    with pytest.raises(InputError, match="pets_records.json is not there"):
-        load_model(pets, ModelFileOptions(**{option: given}), [mx.cpu()])
-    write_pets(tmp_path / "gone", mean=(0.1, 0.1, 0.1))
     model = load_model(pets, ModelFileOptions(**{option: given}), [mx.cpu()])
-    assert model.facts.mean == (0.1, 0.1, 0.1) and model.image_size == (20, 24)
+    with pytest.raises(InputError, match="pets_records.json is not there"):
+        model.images("test")
+    write_pets(tmp_path / "gone", mean=(0.1, 0.1, 0.1))
+    with pytest.warns(Remark, match="pets in .* differs from the training: mean 0.1,0.1,0.1 in place of 0.5,0.4,0.3"):
+        model.images("test")
+    assert model.facts.mean == tuple(FACTS["mean"]) and model.image_size == (20, 24)
+
+
+def test_images_of_renamed_classes_are_refused_unless_names_are_given(pets, tmp_path):
+    write_pets(tmp_path / "gone", classes=("cat", "dog", "zebra"))
+    with pytest.raises(InputError, match="differs from the training: class 2 is zebra in place of owl.*; give data_dir"):
+        evaluate_file(pets, TestOptions(num_gpus=0))
+    (tmp_path / "names.txt").write_text("cat\ndog\nzebra\n")
+    result = evaluate_file(pets, TestOptions(num_gpus=0, classes=str(tmp_path / "names.txt")))
+    assert result.classes == ("cat", "dog", "zebra")
 
 
 def test_images_of_other_classes_than_the_network_has(pets, tmp_path):

@@ -120,7 +120,8 @@ def _check_data(state: Optional[State], facts: DataFacts) -> None:
     if state and differences:
         raise InputError(
             f"{state.folder}: the data set is not the one that the run was trained on: it has "
-            f"{'; '.join(differences)}; give the data set back to it, or start a new run from the parameters by `params`"
+            f"{'; '.join(differences)}; "
+            "give it the old data set, or start a new run from its parameters by `params`"
         )
 
 
@@ -133,10 +134,11 @@ def _seed_generators(seed: int) -> None:
 def _start_progress(options: TrainingOptions, state: Optional[State], epoch_steps: int, remarks: List[str]) -> Progress:
     """Return the progress of a new run, or of a run that is resumed with these options; add remarks."""
     progress = Progress(**state.progress) if state else Progress()
-    if progress.rescale_steps(epoch_steps):
+    before_steps = progress.rescale_steps(epoch_steps)
+    if before_steps:
         remarks.append(
-            "the number of images of an update has changed: the place in the epoch and in the schedule stays, and the "
-            "steps are counted as if all of them had had the new number"
+            f"an epoch has {epoch_steps} steps in place of {before_steps}: the place in the epoch and in the schedule "
+            "stays, and the steps are counted as if all epochs had had the new number"
         )
     if state:
         before = options_from_state(state.options)

@@ -62,14 +62,15 @@ class DaliLoader:
         DALI does its geometry and its normalisation; `transform.finish` does the rest.
     batch_size : int
     shuffle_seed : int or None
-        An int draws a new order in every epoch, and leaves out the last batch if it is not full. None keeps the order
-        of the file and yields every sample once.
+        An int draws a new order in every epoch. None keeps the order of the file.
     workers : int
         Number of DALI's threads, at least one.
     device : mx.Context, optional
         Where the images are cropped, mirrored and normalised. Default: the CPU.
     world : World
         Only a process that trains alone is supported.
+    smallest : int
+        See `ArrayLoader`.
 
     Attributes
     ----------
@@ -92,11 +93,12 @@ class DaliLoader:
         workers: int = 0,
         device: Any = None,
         world: World = ALONE,
+        smallest: int = 1,
     ) -> None:
         if world.size > 1:
             raise InputError(f"`loader=dali`: supports one process, not {world.size}: give `loader=array`")
         import_dali()
-        self._sampler = BatchSampler(record_file.samples, batch_size, shuffle_seed)
+        self._sampler = BatchSampler(record_file.samples, batch_size, shuffle_seed, world, smallest)
         self.samples = self._sampler.samples
         self._file, self._transform, self._batch_size = record_file, transform, batch_size
         self._shuffle_seed, self._threads = shuffle_seed, max(1, workers)
@@ -118,12 +120,12 @@ class DaliLoader:
         try:
             pipeline = self._pipeline(epoch)
             pipeline.build()
-            for begin in range(0, self.samples, self._batch_size):
-                # DALI fills the last batch with samples from the beginning of the file.
-                rows = min(self._batch_size, self.samples - begin)
-                images, labels = pipeline.run()
-                images = images if self._gpu is None else images.as_cpu()
-                yield images.as_array()[:rows], labels.as_array()[:rows, 0].astype(np.int32)
+            for step in range(len(self._sampler)):
+                rows = self._sampler.batch_samples(step)
+                parts = [self._run(pipeline) for _ in range(0, rows, self._batch_size)]
+                images, labels = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts))
+                # DALI fills its last batch with samples from the beginning of the file.
+                yield images[:rows], labels[:rows]
         except RuntimeError as error:
             raise InputError(f"{self._file.path}: DALI cannot make batches of it ({_one_line(error)})") from error
         finally:
@@ -131,6 +133,12 @@ class DaliLoader:
             # freed: 140 MB of CIFAR-10 in each of up to eight arenas per core.
             pipeline = None
             ctypes.CDLL(None).malloc_trim(0)
+
+    def _run(self, pipeline: Any) -> Batch:
+        """Return copies of the next batch of a pipeline, which reuses its memory."""
+        images, labels = pipeline.run()
+        images = images if self._gpu is None else images.as_cpu()
+        return images.as_array().copy(), labels.as_array()[:, 0].astype(np.int32)
 
     def _pipeline(self, epoch: int) -> Any:
         dali, transform, record_file = import_dali(), self._transform, self._file

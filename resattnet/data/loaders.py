@@ -23,7 +23,11 @@ class BatchSampler:
     """Rows of a data set for each batch of an epoch, for one process of several.
 
     The batches of an epoch are cut from one order, which is the same for all processes. Of N processes, the one with
-    rank r has the batches r, r + N, r + 2N, and so on. `World(0, 1)` has them all.
+    rank r has the batches r, r + N, r + 2N, and so on. `World(0, 1)` has them all. Each sample is in one batch.
+
+    All processes have the same number of batches of a shuffled epoch. The samples that do not fill a batch of each
+    process are divided among the processes as their last batch or, where these batches would be too small, are added to
+    the batch before.
 
     Parameters
     ----------
@@ -34,6 +38,8 @@ class BatchSampler:
     shuffle_seed : int or None
         See `ArrayLoader`.
     world : World
+    smallest : int
+        Smallest number of samples of the last batch of a shuffled epoch.
 
     Attributes
     ----------
@@ -46,22 +52,35 @@ class BatchSampler:
         If the data set is shuffled and too small for one batch of each process.
     """
 
-    def __init__(self, total: int, batch_size: int, shuffle_seed: Optional[int] = None, world: World = ALONE) -> None:
+    def __init__(
+        self,
+        total: int,
+        batch_size: int,
+        shuffle_seed: Optional[int] = None,
+        world: World = ALONE,
+        smallest: int = 1,
+    ) -> None:
         self._total, self._batch_size, self._seed, self._world = total, batch_size, shuffle_seed, world
         self._shuffled: Optional[int] = None  # the epoch that was shuffled last
         self._order = np.arange(total)  # and its order; without a seed, that of the data set
         if shuffle_seed is None:
-            batches = range(world.rank, -(-total // batch_size), world.size)
-            self._batches = len(batches)
-            self.samples = sum(min(batch_size, total - batch * batch_size) for batch in batches)
-            return
-        if batch_size * world.size > total:
-            needed = f"a batch of {batch_size}"
-            if world.size > 1:
-                needed = f"{needed} for each of {world.size} processes"
-            raise InputError(f"{needed} is larger than the data set of {total} images: give a smaller `batch_size`")
-        self._batches = total // (batch_size * world.size)
-        self.samples = self._batches * batch_size
+            self._batches = len(range(world.rank, -(-total // batch_size), world.size))
+        else:
+            self._batches = self._count_shuffled(smallest)
+        self.samples = sum(len(self._positions(step)) for step in range(self._batches))
+
+    def _count_shuffled(self, smallest: int) -> int:
+        """Return the number of batches that each process gets of a shuffled epoch."""
+        size = self._world.size
+        full, rest = divmod(self._total, self._batch_size * size)
+        if not full:
+            needed = f"a batch of {self._batch_size}"
+            if size > 1:
+                needed = f"{needed} for each of {size} processes"
+            raise InputError(
+                f"{needed} is larger than the data set of {self._total} images: give a smaller `batch_size`"
+            )
+        return full + (rest // size >= smallest)
 
     def __len__(self) -> int:
         return self._batches
@@ -70,10 +89,25 @@ class BatchSampler:
         """Return the number of this process's batch `step` among the batches of all processes."""
         return step * self._world.size + self._world.rank
 
+    def batch_samples(self, step: int) -> int:
+        """Return the number of samples of this process's batch `step`."""
+        return len(self._positions(step))
+
     def rows(self, epoch: int, step: int) -> np.ndarray:
         """Return the rows of this process's batch `step` of an epoch, int64 (N,)."""
+        positions = self._positions(step)
+        return self._epoch_order(epoch)[positions.start : positions.stop]
+
+    def _positions(self, step: int) -> range:
+        """Return the positions of this process's batch `step` in the order of an epoch."""
+        size, rank = self._world.size, self._world.rank
+        if self._seed is not None and step == self._batches - 1:
+            begin = step * size * self._batch_size
+            each, more = divmod(self._total - begin, size)
+            begin += rank * each + min(rank, more)
+            return range(begin, begin + each + (rank < more))
         begin = self.number(step) * self._batch_size
-        return self._epoch_order(epoch)[begin : begin + self._batch_size]
+        return range(begin, min(begin + self._batch_size, self._total))
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
         if self._seed is not None and self._shuffled != epoch:
@@ -118,12 +152,13 @@ class ArrayLoader:
     batch_size : int
         Number of samples of a batch of this process.
     shuffle_seed : int or None
-        An int draws a new order in every epoch, and leaves out the samples at its end that do not fill a batch of
-        every process. None keeps the order of the data set and yields every sample once.
+        An int draws a new order in every epoch. None keeps the order of the data set.
     workers : int
         Number of processes that make batches. 0 makes them in this one.
     world : World
         The part of each epoch that this process gets: see `BatchSampler`.
+    smallest : int
+        Smallest number of samples of the last batch of a shuffled epoch: see `BatchSampler`.
 
     Attributes
     ----------
@@ -144,8 +179,9 @@ class ArrayLoader:
         shuffle_seed: Optional[int] = None,
         workers: int = 0,
         world: World = ALONE,
+        smallest: int = 1,
     ) -> None:
-        self._sampler = BatchSampler(len(image_set.labels), batch_size, shuffle_seed, world)
+        self._sampler = BatchSampler(len(image_set.labels), batch_size, shuffle_seed, world, smallest)
         self.samples = self._sampler.samples
         self._make_batch = _BatchMaker(image_set, transform, self._sampler)
         self._workers = start_workers(workers, self._make_batch)

@@ -96,19 +96,24 @@ class Progress:
         if changed and self.step:
             self.changes.append({"step": self.step, "options": changed})
 
-    def rescale_steps(self, epoch_steps: int) -> bool:
-        """Continue with another number of steps per epoch, as after a change of batch size; return whether it changed.
+    def rescale_steps(self, epoch_steps: int) -> int:
+        """Continue with another number of steps per epoch, as after a change of batch size.
 
         The place in the epoch and in the schedule stays. The steps done are counted as if all epochs had had the new
         number of steps.
+
+        Returns
+        -------
+        int
+            The earlier number of steps per epoch if it differs, else 0.
         """
         before = self.epoch_steps or (self.step - self.batch) // max(self.epoch, 1) or epoch_steps
         self.epoch_steps = epoch_steps
         if before == epoch_steps:
-            return False
+            return 0
         self.batch = min(round(self.batch * epoch_steps / before), epoch_steps)
         self.step = self.epoch * epoch_steps + self.batch
-        return True
+        return before
 
 
 def with_tuples(options: Mapping[str, Any]) -> Dict[str, Any]:

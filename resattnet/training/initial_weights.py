@@ -52,7 +52,7 @@ class InitialWeights:
     def load_into(self, net: Any, dataset: str, facts: DataFacts, devices: Sequence[Any]) -> str:
         """Load the parameters into an initialised network on the devices.
 
-        The last layer keeps its initial parameters if the trained network had a data set of another name or other classes.
+        The last layer keeps its initial parameters if the trained network's data set has another name or other classes.
 
         Returns
         -------

@@ -14,6 +14,9 @@ from ..system.errors import InputError
 from .options import TrainingOptions
 
 SPLITS = ("train", "test")
+# Images of the smallest batch that a device trains on, unless `batch_size` is smaller: batch normalisation takes its
+# statistics from them. What remains of an epoch beside full batches is a batch of its own only if it is larger.
+SMALLEST_PART = 8
 PADDING = 4  # pixels on each side, from which training images are cropped (section 4.1)
 
 
@@ -58,11 +61,14 @@ def open_inputs(options: TrainingOptions, devices: Sequence[Any]) -> Inputs:
     transform, plain = training_transform(options, facts), Transform(facts.mean, facts.std, len(facts.classes))
     size = options.batch_size * len(devices)
     train_batch, seed = size * options.accumulate, options.seed
+    smallest = min(SMALLEST_PART, options.batch_size) * len(devices) * options.accumulate
     if options.loader == "dali":
         train_file, test_file = (recordio.locate(options.dataset, options.data_dir, split) for split in SPLITS)
         image_size = facts.image_size or recordio.image_size(options.dataset, options.data_dir)
         facts = dataclasses.replace(facts, image_size=image_size)
-        train_loader: Any = DaliLoader(train_file, transform, train_batch, seed, options.workers, devices[0])
+        train_loader: Any = DaliLoader(
+            train_file, transform, train_batch, seed, options.workers, devices[0], smallest=smallest
+        )
         test_loader: Any = DaliLoader(test_file, plain, size, None, options.workers, devices[0])
         return Inputs(facts, transform, train_loader, test_loader)
     train_set, test_set = (
@@ -70,7 +76,9 @@ def open_inputs(options: TrainingOptions, devices: Sequence[Any]) -> Inputs:
         for split in SPLITS
     )
     facts = facts.complete(train_set)
-    train_loader = ArrayLoader(_add_noise(train_set, options), transform, train_batch, seed, options.workers)
+    train_loader = ArrayLoader(
+        _add_noise(train_set, options), transform, train_batch, seed, options.workers, smallest=smallest
+    )
     return Inputs(facts, transform, train_loader, ArrayLoader(test_set, plain, size, None, options.workers))
 
 

@@ -32,13 +32,17 @@ def epoch(loader, number, start=0):
     return list(loader.epoch(number, start))
 
 
-def test_shuffled_epochs_have_full_batches_and_no_sample_twice(image_set):
-    loader = ArrayLoader(image_set, TRANSFORM._replace(alpha=0.0), 10, shuffle_seed=1)
-    assert len(loader) == 10 and loader.samples == 100
+@pytest.mark.parametrize(
+    "batch_size, smallest, sizes", [(10, 3, [10] * 10 + [3]), (10, 4, [10] * 9 + [13]), (103, 9, [103])]
+)
+def test_shuffled_epochs_have_every_sample_once(image_set, batch_size, smallest, sizes):
+    """What remains beside full batches is the last batch, or a part of the one before if it would be too small."""
+    loader = ArrayLoader(image_set, TRANSFORM._replace(alpha=0.0), batch_size, shuffle_seed=1, smallest=smallest)
+    assert len(loader) == len(sizes) and loader.samples == 103
     batches = epoch(loader, 0)
-    assert [len(labels) for _, labels in batches] == [10] * 10
+    assert [len(labels) for _, labels in batches] == sizes
     labels = np.concatenate([labels for _, labels in batches])
-    assert len(set(labels)) == 100 and (np.sort(labels) != labels).any()
+    assert sorted(labels) == list(range(103)) and (np.sort(labels) != labels).any()
     assert (np.concatenate([labels for _, labels in epoch(loader, 1)]) != labels).any()
 
 
@@ -59,7 +63,7 @@ def test_workers_make_the_same_batches(image_set):
 def test_an_epoch_can_be_entered_at_any_batch(image_set, workers):
     loader = ArrayLoader(image_set, TRANSFORM, 10, shuffle_seed=1, workers=workers)
     whole, rest = epoch(loader, 2), epoch(loader, 2, start=7)
-    assert len(rest) == 3
+    assert len(rest) == 4
     assert all((a[0] == b[0]).all() and (a[1] == b[1]).all() for a, b in zip(whole[7:], rest))
 
 
@@ -82,14 +86,16 @@ def shards(image_set, size, workers=0, batch_size=10, shuffle_seed=1):
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_shards_of_a_shuffled_epoch_are_the_batches_of_one_process_in_turn(image_set, size, workers):
     parts = shards(image_set, size, workers)
-    steps = 103 // (10 * size)
-    assert [len(part) for part in parts] == [steps] * size and [part.samples for part in parts] == [10 * steps] * size
+    full, rest = divmod(103, 10 * size)
+    steps = full + 1
+    assert [len(part) for part in parts] == [steps] * size and sum(part.samples for part in parts) == 103
+    assert [part.samples - 10 * full for part in parts] == [rest // size + (rank < rest % size) for rank in range(size)]
     for number in (0, 4):
         whole = epoch(ArrayLoader(image_set, TRANSFORM, 10, shuffle_seed=1), number)
         for rank, part in enumerate(parts):
             found = epoch(part, number)
             assert len(found) == steps
-            for (images, labels), (others, other_labels) in zip(found, whole[rank::size]):
+            for (images, labels), (others, other_labels) in zip(found[:full], whole[rank::size]):
                 assert (images == others).all() and (labels == other_labels).all()
             for (images, _), (others, _) in zip(epoch(part, number, start=2), found[2:]):
                 assert (images == others).all()
@@ -104,9 +110,9 @@ def test_shards_of_a_shuffled_epoch_are_disjoint_and_drawn_again_in_each(image_s
         loaders = [ArrayLoader(image_set, plain, 10, 1, workers, World(rank, size)) for rank in range(size)]
         ranks = [np.concatenate([labels for _, labels in epoch(loader, number)]) for loader in loaders]
         orders.append(np.concatenate(ranks))
-        assert len(orders[-1]) == len(set(orders[-1])) == 103 // (10 * size) * 10 * size
+        assert sorted(orders[-1]) == list(range(103))
         # All processes must slice the same permutation.
-        permutation, steps = np.random.default_rng((1, number)).permutation(103), 103 // (10 * size)
+        permutation, steps = np.random.default_rng((1, number)).permutation(103), 103 // (10 * size) + 1
         for step in range(steps):
             piece = np.concatenate([labels[10 * step : 10 * step + 10] for labels in ranks])
             assert (piece == permutation[10 * size * step : 10 * size * (step + 1)]).all()
@@ -133,7 +139,7 @@ def test_a_process_alone_has_the_batches_that_earlier_versions_made(image_set):
         for number in (0, 3):
             order = np.random.default_rng((1, number)).permutation(103)
             batches = epoch(loader, number)
-            assert len(batches) == 10
+            assert len(batches) == 11
             for batch, (images, labels) in enumerate(batches):
                 rows = order[10 * batch : 10 * batch + 10]
                 expected = TRANSFORM(image_set.images[rows], image_set.labels[rows], number, batch)

@@ -18,7 +18,8 @@ from PIL import Image
 from helpers.scripts import ROOT, refused, script
 from resattnet.commands.make_records import RecordsOptions
 from resattnet.data import datasets, folders, record_writer, recordio
-from resattnet.data.image_files import is_image_name
+from resattnet.data.geometry import Geometry
+from resattnet.data.image_files import is_image_name, read_image
 from resattnet.data.image_set import ImageSet, channel_statistics, fingerprint
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform

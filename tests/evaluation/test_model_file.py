@@ -13,7 +13,7 @@ from resattnet.evaluation.evaluate import evaluate_file
 from resattnet.evaluation.model_file import load_model
 from resattnet.evaluation.options import ModelFileOptions, TestOptions
 from resattnet.models import spec
-from resattnet.system.errors import InputError
+from resattnet.system.errors import InputError, Remark
 from resattnet.system.mxnet import mx
 
 FACTS = {
@@ -87,6 +87,7 @@ def test_the_facts_of_the_file_stay_where_options_name_other_images(option, pets
     with pytest.raises(InputError, match="pets_records.json is not there"):
         model.images("test")
     write_pets(tmp_path / "gone", mean=(0.1, 0.1, 0.1))
+    model = load_model(pets, ModelFileOptions(**{option: given}), [mx.cpu()])
     with pytest.warns(Remark, match="pets in .* differs from the training: mean 0.1,0.1,0.1 in place of 0.5,0.4,0.3"):
         model.images("test")
     assert model.facts.mean == tuple(FACTS["mean"]) and model.image_size == (20, 24)
@@ -94,7 +95,9 @@ def test_the_facts_of_the_file_stay_where_options_name_other_images(option, pets
 
 def test_images_of_renamed_classes_are_refused_unless_names_are_given(pets, tmp_path):
     write_pets(tmp_path / "gone", classes=("cat", "dog", "zebra"))
-    with pytest.raises(InputError, match="differs from the training: class 2 is zebra in place of owl.*; give data_dir"):
+    with pytest.raises(
+        InputError, match="differs from the training: class 2 is zebra in place of owl.*; give data_dir"
+    ):
         evaluate_file(pets, TestOptions(num_gpus=0))
     (tmp_path / "names.txt").write_text("cat\ndog\nzebra\n")
     result = evaluate_file(pets, TestOptions(num_gpus=0, classes=str(tmp_path / "names.txt")))

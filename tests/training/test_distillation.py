@@ -13,6 +13,7 @@ import pytest
 
 from helpers.runs import elsewhere, resume, values
 from resattnet.commands.training_run import prepare_run, train
+from resattnet.data import datasets
 from resattnet.data.transforms import smooth
 from resattnet.models import packaged, parameters
 from resattnet.models.network import build
@@ -104,9 +105,10 @@ def test_a_distilled_run_resumes_with_its_teacher_only(options, teacher):
     assert states.load_state(run.folder).progress["teacher"] == run.progress.teacher
 
 
-def refused(path, dataset="digits", classes=10):
+def refused(path, dataset="digits", **changes):
+    facts = dataclasses.replace(datasets.describe_data("digits"), **changes)
     with pytest.raises(InputError) as error:
-        Teacher(path, dataset, classes, [mx.cpu()])
+        Teacher(path, dataset, facts, [mx.cpu()])
     assert "\n" not in str(error.value) and str(error.value).startswith("teacher: ")
     return str(error.value)
 
@@ -131,7 +133,7 @@ def test_unusable_teacher_files(options, teacher, monkeypatch):
     assert refused(wrong).endswith(f"{wrong}: no such parameter file")
     assert refused(os.path.join(folder, "bets.params")).endswith("bets.params: no such parameter file")
     monkeypatch.undo()
-    line = refused(teacher, "cifar100", 100)
+    line = refused(teacher, "cifar100", classes=tuple(map(str, range(100))))
     assert "was trained on digits (10 classes), this run is on cifar100 (100 classes)" in line
     with open(teacher, "r+b") as handle:
         handle.seek(5000)

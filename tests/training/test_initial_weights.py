@@ -113,7 +113,8 @@ def test_the_last_layer_may_have_other_classes(options, first, path, monkeypatch
     assert found.pop("output.weight").shape[0] == found.pop("output.bias").shape[0] == 12
     assert all((value == theirs[name]).all() for name, value in found.items())
     assert run.remarks == [
-        f"starts from {path}, trained on digits with 10 classes: the last layer is newly initialised"
+        f"starts from {path}, trained on digits with 10 classes: the last layer is newly initialised; since then the "
+        "data set has 12 classes in place of 10"
     ]
 
 

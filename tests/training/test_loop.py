@@ -402,9 +402,9 @@ def test_a_run_resumed_with_mixup_has_a_csv_column_for_each_accuracy(options):
 def test_a_resume_with_another_batch_size_explains_itself(options, capsys):
     train(dataclasses.replace(options, epochs=1))
     resume(options, epochs=2)
-    assert "images of an update has changed" not in capsys.readouterr().out
+    assert "in place of" not in capsys.readouterr().out
     resume(options, epochs=3, batch_size=8, num_cpus=4)
-    assert "note: the number of images of an update has changed" in capsys.readouterr().out
+    assert "note: an epoch has 2 steps in place of 4: the place in the epoch" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("step", [2, 6, 8])

@@ -1,0 +1,114 @@
+"""Test that an image becomes the network's input by one rule: in records, predictions, masks and exported files."""
+
+import json
+import os
+import runpy
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from helpers.networks import save_net
+from helpers.scripts import script
+from resattnet.data import datasets
+from resattnet.data.geometry import FITS, INTERPOLATIONS, Geometry
+from resattnet.data.image_set import DataFacts
+from resattnet.evaluation.classifier import Classifier
+from resattnet.evaluation.evaluate import evaluate_file
+from resattnet.evaluation.options import TestOptions
+from resattnet.models import spec
+from resattnet.models.parameters import read_description
+from resattnet.reports import mask_sheet
+from resattnet.system.errors import InputError
+
+SIZES = [(48, 32), (64, 32), (20, 50), (33, 31), (16, 16), (7, 5), (1, 9)]  # width, height
+
+
+def photograph(width, height, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("target", [(16, 16), (12, 20)])
+def test_crop_is_pillows_fit(size, target):
+    height, width = target
+    expected = ImageOps.fit(photograph(*size), (width, height), Image.BICUBIC)
+    assert np.array_equal(np.asarray(Geometry().apply(photograph(*size), target)), np.asarray(expected))
+
+
+def test_squash_takes_the_whole_image():
+    image, rule = photograph(40, 10), Geometry("squash", "bilinear")
+    assert np.array_equal(np.asarray(rule.apply(image, (8, 8))), np.asarray(image.resize((8, 8), Image.BILINEAR)))
+    assert rule.part(image, (8, 8)).size == (40, 10) and Geometry().part(image, (8, 8)).size == (10, 10)
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+def test_an_image_of_the_size_stays_as_it_is(fit, interpolation):
+    image = photograph(24, 20)
+    assert np.array_equal(np.asarray(Geometry(fit, interpolation).apply(image, (20, 24))), np.asarray(image))
+
+
+def test_the_rule_is_a_data_fact_and_earlier_facts_have_the_default():
+    facts = datasets.describe_data("digits")
+    values = json.loads(json.dumps(DataFacts(**{**facts.__dict__, "geometry": Geometry("squash")}).to_dict()))
+    assert DataFacts.from_dict(values).geometry == Geometry("squash", "bicubic")
+    del values["geometry"]
+    assert DataFacts.from_dict(values).geometry == Geometry("crop", "bicubic")
+    with pytest.raises(InputError, match="does not know the geometry {'fit': 'stretch'"):
+        DataFacts.from_dict(dict(values, geometry={"fit": "stretch", "interpolation": "bicubic"}))
+
+
+def write_photographs(folder):
+    """Write photographs of several proportions, for two splits of two classes."""
+    for split, count in (("train", 4), ("test", 6)):
+        for label, name in enumerate(("cat", "dog")):
+            os.makedirs(folder / split / name)
+            for number in range(count):
+                image = photograph(*SIZES[number % 4], seed=100 * label + number)
+                image.save(str(folder / split / name / f"{number}.png"))
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_photographs_give_the_same_logits_everywhere(fit, tmp_path, monkeypatch, capsys):
+    """Records, the classifier, masks, and the ONNX file's own program see the same pixels."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    monkeypatch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
+    write_photographs(tmp_path / "pets")
+    done = script("make_records.py", "--images", "pets", "--size", 32, "--fit", fit, cwd=str(tmp_path))
+    assert done.returncode == 0, done
+    data = str(tmp_path / "data")
+    facts = datasets.describe_data("pets", data, "rec")
+    assert facts.geometry == Geometry(fit)
+    known = dict(dataset="pets", data_format="rec", data_dir=data)
+    path = save_net(tmp_path, classes=2, data=facts.to_dict(), **known)
+    measured = evaluate_file(path, TestOptions(num_gpus=0)).evaluation.logits
+
+    files = sorted(str(file) for file in (tmp_path / "pets" / "test").rglob("*.png"))
+    classifier = Classifier.load(path)
+    pixels = np.stack([classifier.pixels(file) for file in files])
+    assert np.array_equal(pixels, classifier.model.images("test").images)
+    assert classifier.logits(pixels) == pytest.approx(measured, rel=1e-5, abs=1e-6)
+    rows = mask_sheet._read_rows(classifier, files, 0)
+    assert np.array_equal(np.stack([row.pixels for row in rows]), pixels)
+
+    from resattnet.commands import export
+
+    capsys.readouterr()
+    export.main(dict(params=path, to="onnx"))
+    metadata = onnxruntime.InferenceSession(path[: -len(".params")] + ".onnx").get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["geometry"]) == Geometry(fit).to_dict()
+    assert read_description(path)["data"]["geometry"] == Geometry(fit).to_dict()
+    example = tmp_path / "predict_onnx.py"
+    with open(os.path.join(os.path.dirname(__file__), "..", "..", "docs", "export.md"), encoding="utf-8") as page:
+        text = page.read().split("<!-- predict_onnx -->")[1].split("```python\n")[1].split("```")[0]
+    example.write_text(text)
+    capsys.readouterr()
+    for file, row in zip(files, measured.astype(float)):
+        monkeypatch.setattr(sys, "argv", [str(example), path[: -len(".params")] + ".onnx", file])
+        runpy.run_path(str(example), run_name="__main__")
+        first = capsys.readouterr().out.split()
+        shares = np.exp(row - row.max()) / np.exp(row - row.max()).sum()
+        assert first[0] == f"{100 * shares.max():.2f}" and first[2] == facts.classes[row.argmax()], file

@@ -4,8 +4,8 @@
     {command} --params models/RUN/best.params folder --output folder.csv
     find . -name '*.webp' | {command} --params models/RUN/best.params - --format json
 
-Images may have any format that Pillow reads, and any size. Each whole image is scaled to the size of the data set's
-images by bilinear interpolation, whatever its proportions: crop images whose proportions are very different. The EXIF
+Images may have any format that Pillow reads, and any size. Each image is brought to the size of the data set's images
+as its records were: by default the middle is cropped and scaled. The EXIF
 orientation is applied; transparent parts are laid on white; 16 bits are rounded to 8; of a file with several images the
 first is taken; colour profiles are not applied.
 

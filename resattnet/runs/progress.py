@@ -51,6 +51,9 @@ class Progress:
         values of the options that changed.
     data : dict or None
         The facts of the run's data set. States of earlier versions do not have them: None.
+    test : dict or None
+        `epoch`, `loss`, `top1` and `top5` of the best parameters on the test images, where these are not the validation
+        images and the run has ended.
     """
 
     epoch: int = 0
@@ -66,6 +69,7 @@ class Progress:
     machines: List[str] = dataclasses.field(default_factory=list)
     changes: List[Dict[str, Any]] = dataclasses.field(default_factory=list)
     data: Optional[Dict[str, Any]] = None
+    test: Optional[Dict[str, Any]] = None
 
     def end_epoch(self, row: Dict[str, Any]) -> None:
         """Add the row of the completed epoch to the history, and begin the next epoch."""

@@ -100,6 +100,8 @@ class Checkpointer:
             data_dir=self._options.data_dir,
         )
         description.update(("validation_" + name, row[prefix + name]) for name in ("top1", "top5", "loss"))
+        if self._options.val_split:
+            description["val_split"] = self._options.val_split  # the figures are of training images held out
         if self._progress.started_from:
             description["started_from"] = self._progress.started_from
         if self._progress.data:

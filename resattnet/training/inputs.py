@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple, Sequence
+from typing import Any, NamedTuple, Sequence, Tuple
+
+import numpy as np
 
 from ..data import datasets, recordio
 from ..data.dali import DaliLoader
@@ -31,12 +33,16 @@ class Inputs(NamedTuple):
         Transform of the training images.
     train_loader, validation_loader : loader
         Sized iterables of (images, labels); see `data.loaders`.
+    test_loader : loader or None
+        The test images, where `val_split` validates on training images that are held out; else None: they are the
+        validation images.
     """
 
     facts: DataFacts
     transform: Transform
     train_loader: Any
     validation_loader: Any
+    test_loader: Any = None
 
     @property
     def classes(self) -> int:
@@ -76,10 +82,51 @@ def open_inputs(options: TrainingOptions, devices: Sequence[Any]) -> Inputs:
         for split in SPLITS
     )
     facts = facts.complete(train_set)
+
+    def in_order(image_set: ImageSet) -> ArrayLoader:
+        return ArrayLoader(image_set, plain, size, None, options.workers)
+
+    held_out = None
+    if options.val_split:
+        train_set, held_out = hold_out(train_set, options.val_split, options.seed)
     train_loader = ArrayLoader(
         _add_noise(train_set, options), transform, train_batch, seed, options.workers, smallest=smallest
     )
-    return Inputs(facts, transform, train_loader, ArrayLoader(test_set, plain, size, None, options.workers))
+    if held_out:
+        return Inputs(facts, transform, train_loader, in_order(held_out), in_order(test_set))
+    return Inputs(facts, transform, train_loader, in_order(test_set))
+
+
+def hold_out(train_set: ImageSet, fraction: float, seed: int) -> Tuple[ImageSet, ImageSet]:
+    """Return a training set without a fraction of each class, and the images held out.
+
+    Parameters
+    ----------
+    train_set : ImageSet
+    fraction : float
+        Fraction of the images of each class, in 0..1, that is held out: at least one, and not all.
+    seed : int
+        Seed of the choice.
+
+    Raises
+    ------
+    InputError
+        If a class has only one image.
+    """
+    rng = np.random.default_rng((seed, 0, 0, 2))  # differs from the streams of orders, batches and label noise
+    held_out = np.zeros(len(train_set.labels), bool)
+    for label, name in enumerate(train_set.classes):
+        rows = np.flatnonzero(train_set.labels == label)
+        if len(rows) == 1:
+            raise InputError(f"`val_split={fraction:g}`: the class {name} has one training image only")
+        if len(rows):
+            count = min(max(1, round(fraction * len(rows))), len(rows) - 1)
+            held_out[rng.choice(rows, count, replace=False)] = True
+    parts = [
+        train_set._replace(images=train_set.images[rows], labels=train_set.labels[rows])
+        for rows in (~held_out, held_out)
+    ]
+    return parts[0], parts[1]
 
 
 def training_transform(options: TrainingOptions, facts: DataFacts) -> Transform:

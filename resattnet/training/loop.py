@@ -12,6 +12,7 @@ import numpy as np
 
 from ..evaluation.inference import evaluate
 from ..models import parameters
+from ..models.descriptions import BEST
 from ..runs.logs import RunLog, epoch_line, epoch_scalars, summary
 from ..runs.progress import Progress, accuracy_name
 from ..system.devices import average_running_statistics
@@ -104,6 +105,7 @@ class TrainingLoop:
         while self.progress.epoch < self.options.epochs:
             self._train_epoch()
             self._validate()
+        self._test_best()
         if self.checkpointer.failure:
             raise InputError(f"the run is done, but its last state could not be saved ({self.checkpointer.failure})")
         self.log.line(summary(self.progress, self.options.epochs, self.run.folder, self.log))
@@ -176,6 +178,21 @@ class TrainingLoop:
         for hook in self.run.hooks:
             hook(progress.epoch, progress.step, self.log, self.step.copy_for_inference)
         self.log.line(epoch_line(row, progress, self.options.epochs))
+
+    def _test_best(self) -> None:
+        """Measure the best parameters on test images that are not the validation images, and save the result."""
+        progress, loader = self.progress, self.inputs.test_loader
+        if loader is None or not progress.best:
+            return
+        net = self.step.copy_for_inference()
+        parameters.load_parameters(net, os.path.join(self.run.folder, BEST), self.step.devices)
+        result = evaluate(net, loader.epoch(0), self.step.devices, self.step.dtype, self.stop_if_requested)
+        progress.test = dict(epoch=progress.best["epoch"], loss=result.loss, top1=result.top1, top5=result.top5)
+        self._save()
+        self.log.line(
+            f"test  loss {result.loss:.4f}  top-1 {result.top1:.4f}  top-5 {result.top5:.4f}  on {loader.samples} test "
+            f"images: {BEST}, chosen on {self.inputs.validation_loader.samples} training images held out"
+        )
 
     def _measure(self, what: str, averaged: bool = False) -> Dict[str, float]:
         """Return loss, top-1 and top-5 of the network, or of its moving average, over all validation images."""

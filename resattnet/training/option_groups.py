@@ -25,6 +25,14 @@ class TrainingDataOptions(DataOptions):
         "files, on the GPUs if the run uses GPUs",
         choices=("array", "dali"),
     )
+    val_split: float = option(
+        0.0,
+        "hold out this fraction of the training images of each class, for example 0.1, and validate on them: the best "
+        "parameters are chosen without the test images, which are then measured once, at the end; 0: validate on the "
+        "test images",
+        low=0,
+        below=1,
+    )
 
 
 @dataclass(frozen=True)

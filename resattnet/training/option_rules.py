@@ -37,6 +37,7 @@ TRAINING_RULES = DEVICE_RULES + (
     # Data and network
     Conflict(DALI, When("data_format", "bin"), reason=_RECORDS, advice="give `data_format=rec`"),
     Conflict(When("label_noise"), DALI, reason="DALI reads the labels as they are"),
+    Conflict(When("val_split"), DALI, reason="DALI reads whole files"),
     Conflict(When("params"), When("zero_gamma"), reason=_TRAINED),
     Conflict(NO_MASKS, *MASK_SETTINGS, reason="there is no mask to act on", advice="leave out `mask` or the rest"),
     Conflict(When("mask_images"), NO_MASKS, reason="there are no masks to show"),

@@ -17,7 +17,7 @@ from .options import TrainingOptions
 KEPT_ON_RESUME = (
     ("dataset",)
     + NETWORK_OPTIONS
-    + ("optimizer", "float16", "seed", "loader", "label_noise", "zero_gamma", "ema", "params", "name")
+    + ("optimizer", "float16", "seed", "loader", "val_split", "label_noise", "zero_gamma", "ema", "params", "name")
 )
 
 

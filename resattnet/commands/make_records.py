@@ -26,6 +26,7 @@ from ..options import command_line
 from ..options.fields import assignment, check_name, option, redefine
 from ..options.rules import Need, When
 from ..system.errors import InputError
+from .arguments import add_quiet
 
 _FROM_IMAGES = ("name", "size", "test_share", "flip")  # options of records that are made from a folder of images
 
@@ -55,6 +56,8 @@ class RecordsOptions(DataDirOptions):
         None,
         "with --images: scale the shorter side to N pixels and keep the square in the middle",
         low=1,
+        high=4096,
+        why_high="all images are in memory at once",
         unset="as the images are; all must have one size",
     )
     test_share: Optional[float] = option(
@@ -63,6 +66,8 @@ class RecordsOptions(DataDirOptions):
         "is drawn for testing",
         above=0,
         below=1,
+        low=1e-6,
+        why_low="of a million images, none would be drawn",
     )
     flip: Optional[bool] = option(
         None,
@@ -97,6 +102,7 @@ class RecordsOptions(DataDirOptions):
 def add_arguments(parser: command_line.ArgumentParser) -> None:
     """Add the options."""
     command_line.add_options(parser, RecordsOptions)
+    add_quiet(parser)
 
 
 def main(given: Dict[str, Any]) -> None:

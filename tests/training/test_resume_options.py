@@ -81,7 +81,7 @@ def test_restarts_after_the_new_end_are_left_out():
 def test_past_restarts_have_to_be_given():
     before = dict(epochs=60, lr_restarts=(30,), lr_restart_factor=0.3)
     with pytest.raises(
-        InputError, match="lr_restarts=60: in the 60 epochs done, the cosine restarted after 30; name those"
+        InputError, match="lr_restarts=60: in the 60 epochs done, the cosine restarted after 30; give those"
     ):
         after(before, 60, epochs=90, lr_restarts=(60,))
     with pytest.raises(InputError, match="lr_restarts=10,50: in the 35 epochs done, the cosine restarted after none;"):
@@ -152,7 +152,7 @@ def test_the_given_options_are_named(before, given, message):
 
 
 def test_a_run_of_another_version_says_so():
-    with pytest.raises(InputError, match="of another version of resattnet: stochastic_depth is unknown here"):
+    with pytest.raises(InputError, match="another version of resattnet saved the run: stochastic_depth is unknown here"):
         options_for_resume(dict(dataclasses.asdict(TrainingOptions()), stochastic_depth=0.1), {}, 0)
 
 

@@ -44,6 +44,10 @@ def _help_formatter(name: str) -> Type[argparse.HelpFormatter]:
             aliases = action.option_strings[_own_flags(action) :]
             return fill_in_commands(action.help, name) + (f"; also {', '.join(aliases)}" if aliases else "")
 
+        def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+            text = super()._format_args(action, default_metavar)
+            return f"[{text}]" if action.type is switch else text
+
         def _format_action_invocation(self, action: argparse.Action) -> str:
             flags = action.option_strings[: _own_flags(action)]
             if not flags or action.nargs == 0:

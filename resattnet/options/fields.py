@@ -170,7 +170,9 @@ def text_problem(text: str) -> Optional[str]:
     """Return why a name cannot be used in logs, records and files of several encodings; None if it can."""
     if one_line(text) == text:
         return None
-    return "a name with a line break, another control character or bytes that are not UTF-8 cannot be used; choose another"
+    return (
+        "a name with a line break, another control character or bytes that are not UTF-8 cannot be used; choose another"
+    )
 
 
 def _number_problem(value: Any, limits: Mapping[str, Any]) -> Optional[str]:

@@ -2,69 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
-import os
 import time
-from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, Tuple
 
 import numpy as np
 
 from ..evaluation.inference import evaluate
 from ..models import parameters
 from ..runs.logs import RunLog, best_lines, epoch_line, epoch_scalars, summary
-from ..runs.progress import Progress, accuracy_name
+from ..runs.progress import accuracy_name
 from ..system.devices import average_running_statistics
 from ..system.errors import InputError
 from ..system.machine import describe_machine
 from ..system.signals import Interrupted, StopSignals
-from .checkpoints import Checkpointer
-from .inputs import Inputs
 from .meters import Meter
-from .options import TrainingOptions
-from .step import TrainingStep
-
-# Called after each epoch with the epoch (from 1), the step, the log and a function that returns a copy of the network.
-Hook = Callable[[int, int, RunLog, Callable[[], Any]], None]
-
-
-@dataclasses.dataclass
-class Run:
-    """The parts of a training run, ready for `fit`.
-
-    Attributes
-    ----------
-    options : TrainingOptions
-    inputs : Inputs
-    progress : Progress
-    schedule : callable
-        Learning rate at a step, counted from 0.
-    step : TrainingStep
-    checkpointer : Checkpointer
-    remarks : list of str
-        Lines for the run's log before the first step.
-    hooks : list of Hook
-    """
-
-    options: TrainingOptions
-    inputs: Inputs
-    progress: Progress
-    schedule: Callable[[int], float]
-    step: TrainingStep
-    checkpointer: Checkpointer
-    remarks: List[str]
-    hooks: Sequence[Hook] = ()
-
-    @property
-    def folder(self) -> str:
-        """The folder of the run's parameters and states."""
-        return self.checkpointer.folder
-
-    @property
-    def name(self) -> str:
-        """The name of the run."""
-        return os.path.basename(os.path.abspath(self.folder))
+from .run import Run
 
 
 def fit(run: Run, log: RunLog, signals: StopSignals) -> None:
@@ -198,6 +152,7 @@ class TrainingLoop:
         """Return loss, top-1 and top-5 of the network, or of its moving average, over all validation images."""
         net, loader = self.step.copy_for_inference(averaged), self.inputs.validation_loader
         result = evaluate(net, loader.epoch(0), self.step.devices, self.step.dtype, self.stop_if_requested)
+        self._check_finite("the outputs for validation images are", bool(np.isfinite(result.logits).all()))
         return {what + "_loss": result.loss, what + "_top1": result.top1, what + "_top5": result.top5}
 
     def _report(self) -> None:

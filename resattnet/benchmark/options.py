@@ -22,8 +22,16 @@ class BenchmarkOptions(BatchOptions, NetworkSizeOptions, DataDirOptions):
     heading = "measurement"
 
     batch_size: int = redefine(BatchOptions, "batch_size", BatchOptions.batch_size, help="images per batch")
-    steps: int = option(4, "steps of one turn; the epoch of the part `epoch` has as many batches", low=1)
-    repeats: int = option(5, "turns of each contender, after two that are not counted", low=1)
+    steps: int = option(
+        4,
+        "steps of one turn; the epoch of the part `epoch` has as many batches",
+        low=1,
+        high=10_000,
+        why_high="more take days",
+    )
+    repeats: int = option(
+        5, "turns of each contender, after two that are not counted", low=1, high=1000, why_high="more take days"
+    )
     dataset: str = option("digits", "data set that the parts `input` and `epoch` read", choices=tuple(DATASETS))
     json: Optional[str] = option(None, "file for the figures and all their conditions")
     dtype: str = option(

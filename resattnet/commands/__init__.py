@@ -11,9 +11,8 @@ import sys
 from types import ModuleType
 from typing import Any, Dict, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
 
-from .. import __version__
 from ..options import command_line
-from ..system import calls
+from ..system import calls, console
 from ..system.errors import InputError
 from ..system.suggestions import suggest
 
@@ -74,7 +73,9 @@ def _run_command(name: Optional[str], words: Sequence[str]) -> Optional[int]:
     if name not in COMMANDS:
         advice = suggest(name, COMMANDS, count=1, cutoff=0.6) or f"choose from {', '.join(COMMANDS)}"
         raise InputError(f"{name}: no such command; {advice}")
-    return load_command(name).main(parse(name, words))
+    given = parse(name, words)
+    console.set_quiet(given.pop("quiet", False))
+    return load_command(name).main(given)
 
 
 def load_command(name: str) -> ModuleType:
@@ -98,5 +99,4 @@ def _overview_parser() -> command_line.ArgumentParser:
         description="Residual Attention Networks for Apache MXNet Gluon.\n\ncommands:\n" + "\n".join(rows),
         epilog=f"The arguments of a command: {calls.program()} COMMAND --help",
     )
-    parser.add_argument("--version", action="version", version=f"resattnet {__version__}")
     return parser

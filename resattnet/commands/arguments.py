@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
-from ..options.command_line import ArgumentParser
+from ..options.command_line import ArgumentParser, switch, text
+from ..options.spellings import ALIASES
+
+
+def add_quiet(parser: ArgumentParser) -> None:
+    """Give a parser the flag `--quiet`, which takes effect in `commands.run`."""
+    parser.add_argument(
+        "-q",
+        "--quiet",
+        type=switch,
+        metavar="{0,1}",
+        default=argparse.SUPPRESS,
+        help="1: show no progress bars, and print only warnings, errors and the result (default: 0)",
+    )
 
 
 def add_params(parser: ArgumentParser, **kwargs: Any) -> None:
     """Give a parser the flag `--params`; `kwargs` go to its `add_argument`."""
     parser.add_argument(
         "--params",
+        *ALIASES["params"],
+        type=text,
         required=True,
         metavar="FILE",
         help="parameter file that a run has saved, or the name of packaged parameters, which {command tour} lists",

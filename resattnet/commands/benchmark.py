@@ -32,7 +32,11 @@ from ..system.errors import InputError
 def add_arguments(parser: command_line.ArgumentParser) -> None:
     """Add the parts and the options."""
     parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"parts to measure: {', '.join(BENCHMARK_PARTS)} (default: all)"
+        "parts",
+        type=command_line.text,
+        nargs="*",
+        metavar="PART",
+        help=f"parts to measure: {', '.join(BENCHMARK_PARTS)} (default: all)",
     )
     command_line.add_options(parser, BenchmarkOptions)
 

@@ -19,13 +19,15 @@ from typing import Any, Dict
 
 from ..export.options import ExportOptions
 from ..options import command_line
-from .arguments import add_params
+from ..system.console import say
+from .arguments import add_params, add_quiet
 
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:
     """Add the parameter file and the options."""
     add_params(parser)
     command_line.add_options(parser, ExportOptions)
+    add_quiet(parser)
 
 
 def main(given: Dict[str, Any]) -> None:
@@ -39,7 +41,7 @@ def main(given: Dict[str, Any]) -> None:
     paths, comparison, images = export_file(path, options)
     for name in paths:
         print(f"{name}: {os.path.getsize(name) / 1e6:.1f} MB")
-    print(
+    say(
         f"compared with the float32 network on {images}: largest error {comparison.error:.2g} (largest logit "
         f"{comparison.largest:.3g}), same top-1 on {comparison.agreeing} of {comparison.images}"
     )

@@ -27,6 +27,7 @@ from ..options import command_line
 from ..options.fields import assignment, check_name, option, redefine
 from ..options.rules import Need, When
 from ..system.errors import InputError
+from .arguments import add_quiet
 
 _FROM_IMAGES = ("name", "size", "test_share", "flip")  # options of records that are made from a folder of images
 
@@ -56,6 +57,8 @@ class RecordsOptions(DataDirOptions):
         None,
         "with --images: make squares of N pixels, as --fit says",
         low=1,
+        high=4096,
+        why_high="all images are in memory at once",
         unset="as the images are; all must have one size",
     )
     test_share: Optional[float] = option(
@@ -64,6 +67,8 @@ class RecordsOptions(DataDirOptions):
         "is drawn for testing",
         above=0,
         below=1,
+        low=1e-6,
+        why_low="of a million images, none would be drawn",
     )
     fit: str = option(
         Geometry.fit,
@@ -109,6 +114,7 @@ class RecordsOptions(DataDirOptions):
 def add_arguments(parser: command_line.ArgumentParser) -> None:
     """Add the options."""
     command_line.add_options(parser, RecordsOptions)
+    add_quiet(parser)
 
 
 def main(given: Dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Dict
 
 from ..evaluation.options import PredictionOptions
 from ..options import command_line
-from .arguments import add_images, add_params
+from .arguments import add_images, add_params, add_quiet
 
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:
@@ -28,6 +28,7 @@ def add_arguments(parser: command_line.ArgumentParser) -> None:
     add_params(parser)
     add_images(parser, "+")
     command_line.add_options(parser, PredictionOptions)
+    add_quiet(parser)
 
 
 def main(given: Dict[str, Any]) -> int:

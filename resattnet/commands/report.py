@@ -17,12 +17,14 @@ from typing import Any, Dict
 
 from ..options import command_line
 from ..reports.options import ReportOptions
+from .arguments import add_quiet
 
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:
     """Add the runs and the options."""
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a run, or its name")
+    parser.add_argument("runs", type=command_line.text, nargs="+", metavar="RUN", help="folder of a run, or its name")
     command_line.add_options(parser, ReportOptions)
+    add_quiet(parser)
 
 
 def main(given: Dict[str, Any]) -> None:
@@ -32,9 +34,9 @@ def main(given: Dict[str, Any]) -> None:
     options = ReportOptions(**given)
 
     from ..reports import report_page, run_report
-    from ..system import files
+    from ..system import console, files
 
-    records = run_report.collect(runs, options, announce=lambda line: print(line, flush=True))
+    records = run_report.collect(runs, options, announce=console.say)
     for record in records:
         for remark in record.remarks:
             print(f"note: {record.label}: {remark}")

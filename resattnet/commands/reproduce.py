@@ -21,12 +21,14 @@ from ..experiments.options import ReproductionOptions
 from ..options import command_line
 from ..system.errors import InputError
 from ..system.files import write_csv, writing
+from .arguments import add_quiet
 
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:
     """Add the names of recipes and the options."""
-    parser.add_argument("names", nargs="*", metavar="NAME", help="recipes to run")
+    parser.add_argument("names", type=command_line.text, nargs="*", metavar="NAME", help="recipes to run")
     command_line.add_options(parser, ReproductionOptions)
+    add_quiet(parser)
 
 
 def main(given: Dict[str, Any]) -> Optional[int]:

@@ -18,8 +18,9 @@ from typing import Any, Dict
 
 from ..options import command_line
 from ..reports.options import MaskOptions
+from ..system.console import say
 from ..system.errors import InputError
-from .arguments import add_images, add_params
+from .arguments import add_images, add_params, add_quiet
 
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:
@@ -27,6 +28,7 @@ def add_arguments(parser: command_line.ArgumentParser) -> None:
     add_params(parser)
     add_images(parser, "*")
     command_line.add_options(parser, MaskOptions)
+    add_quiet(parser)
 
 
 def main(given: Dict[str, Any]) -> None:
@@ -41,15 +43,15 @@ def main(given: Dict[str, Any]) -> None:
 
     output, predictions, attentions = make_sheet(path, images, options)
     for row, prediction in predictions:
-        print(f"{row.title} -> {prediction.classes[0]} ({100 * prediction.probabilities[0]:.1f} %)")
+        say(f"{row.title} -> {prediction.classes[0]} ({100 * prediction.probabilities[0]:.1f} %)")
     for attention in attentions:
         module, stage, number = attention[:3]
         mask = attention.mask
         _, channels, height, width = mask.shape
-        print(
+        say(
             f"{module}, stage {stage}, module {number}: masks of {channels} channels, {height} x {width}, "
             f"from {mask.min():.3f} to {mask.max():.3f}, mean {mask.mean():.3f}"
         )
     print(f"sheet: {output}")
     if options.board:
-        print(f"board: tensorboard --logdir {options.board}")
+        say(f"board: tensorboard --logdir {options.board}")

@@ -22,9 +22,21 @@ class SummaryOptions(NetworkOptions):
     """Options of a summary; each is set by the flag of the same name of the command `summary`."""
 
     stem: str = option("cifar", "first layers; cifar: for small images; imagenet: for large ones", choices=tuple(STEMS))
-    classes: Optional[int] = option(None, "number of classes", low=1, unset="10, or 1000 with --stem imagenet")
+    classes: Optional[int] = option(
+        None,
+        "number of classes",
+        low=1,
+        high=1_000_000,
+        why_high="no data set has more classes",
+        unset="10, or 1000 with --stem imagenet",
+    )
     image_size: Optional[int] = option(
-        None, "height and width of the images", low=1, unset="32, or 224 with --stem imagenet"
+        None,
+        "height and width of the images",
+        low=1,
+        high=8192,
+        why_high="no network here is for larger images",
+        unset="32, or 224 with --stem imagenet",
     )
 
     @property

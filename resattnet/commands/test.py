@@ -28,13 +28,14 @@ from typing import Any, Dict
 from ..evaluation.options import TestOptions
 from ..options import command_line
 from ..system.cores import split_cores
-from .arguments import add_params
+from .arguments import add_params, add_quiet
 
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:
     """Add the parameter files and the options."""
     add_params(parser, nargs="+")
     command_line.add_options(parser, TestOptions)
+    add_quiet(parser)
 
 
 def main(given: Dict[str, Any]) -> None:

@@ -18,26 +18,32 @@ from ..options import command_line
 from ..runs.states import State
 from ..system.cores import split_cores
 from ..system.errors import InputError
-from ..training.options import TrainingOptions
+from ..training.options import TrainingOptions, meant_options
 from ..training.resume import load_for_resume, merge_options
+from .arguments import add_quiet
 
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:
     """Add the training options, and the flags that take them from a run or a recipe."""
     command_line.add_options(parser, TrainingOptions)
+    add_quiet(parser)
     parser.add_argument(
         "--resume",
+        type=command_line.text,
         metavar="RUN",
         help="folder, state or name of a run to resume with its own arguments; flags given beside it take precedence "
         "where they leave the network and the data unchanged",
     )
     parser.add_argument(
         "--recipe",
+        type=command_line.text,
         metavar="NAME",
         help="take the flags of a recipe, which {command reproduce} lists; flags given beside it take precedence, and "
         "flags of the recipe that exclude them are left out",
     )
-    parser.add_argument("--recipes", metavar="FILE", help="with --recipe: another file of recipes")
+    parser.add_argument(
+        "--recipes", type=command_line.text, metavar="FILE", help="with --recipe: another file of recipes"
+    )
 
 
 def read_options(given: Dict[str, Any]) -> Tuple[TrainingOptions, Optional[State]]:
@@ -48,7 +54,9 @@ def read_options(given: Dict[str, Any]) -> Tuple[TrainingOptions, Optional[State
     InputError
         If a value is wrong, two values exclude each other, or there is no such run or recipe.
     """
-    given = dict(given)
+    if given.get("float16") is False and given.get("dtype") == "float16":
+        raise InputError("`float16=False` `dtype=float16`: give one of them")
+    given = meant_options(given)
     resume, recipe, table = (given.pop(name, None) for name in ("resume", "recipe", "recipes"))
     if table is not None and recipe is None:
         raise InputError(f"`recipes={table}`: give `recipe` beside it")

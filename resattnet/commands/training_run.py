@@ -55,7 +55,7 @@ def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
     Interrupted
         After SIGINT or SIGTERM, once the state is saved.
     """
-    devices, remarks = choose_devices(options.num_gpus, options.num_cpus)
+    devices, remarks = choose_devices(options.num_gpus, options.num_cpus, options.gpus)
     with handle_remarks(lambda remark: remarks.append(str(remark))):
         run = prepare_run(options, devices, state)
     try:
@@ -89,6 +89,8 @@ def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optiona
     inputs = open_inputs(options, devices)
     progress = _start_progress(options, state, len(inputs.train_loader), remarks)
     _check_data(state, inputs.facts)
+    if progress.step > options.steps(len(inputs.train_loader)):
+        raise InputError(f"`max_steps={options.max_steps}`: the run to resume has already done {progress.step}")
     progress.data = inputs.facts.to_dict()
     hooks = [MaskLog(options, inputs.validation_loader, inputs.facts)] if options.mask_images else []
 

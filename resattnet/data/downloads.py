@@ -12,8 +12,7 @@ import urllib.error
 import urllib.request
 from typing import Any, BinaryIO, Iterator, List, Optional, Union
 
-from tqdm import tqdm
-
+from ..system.console import progress_bar, say
 from ..system.errors import InputError
 from ..system.files import digest, writing
 
@@ -124,7 +123,7 @@ def _lock(part: BinaryIO, path: str) -> None:
     try:
         fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        print(f"Waiting for another process that downloads {path}", file=sys.stderr)
+        say(f"Waiting for another process that downloads {path}", sys.stderr)
         fcntl.flock(part, fcntl.LOCK_EX)
     except OSError:
         pass  # a file system without locks: the checksum shows whether all is well
@@ -175,14 +174,14 @@ def _receive(url: str, part: BinaryIO, start: int, size: int, timeout: float) ->
             return f"the server has {start + int(length):,} bytes, expected {size:,}"
         with writing_file(part.name):
             part.truncate(start)
-        print(f"Downloading {url}: {size - start:,} of {size:,} bytes to go", file=sys.stderr)
+        say(f"Downloading {url}: {size - start:,} of {size:,} bytes to go", sys.stderr)
         return _append(response, part, start, size)
 
 
 def _append(response: Any, part: BinaryIO, have: int, size: int) -> str:
     """Append the rest of `size` bytes to `part`. Return '' or why some are missing."""
     name = os.path.basename(part.name)[: -len(".part")]
-    with tqdm(desc=name, total=size, initial=have, unit="B", unit_scale=True, disable=None) as bar:
+    with progress_bar(desc=name, total=size, initial=have, unit="B", unit_scale=True) as bar:
         while have < size:
             try:
                 # read() would discard the bytes received of a chunk if the connection breaks.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import os
 import sys
 import warnings
@@ -136,7 +137,7 @@ def find_images(names: Iterable[str], stdin: Optional[Iterable[str]] = None) -> 
     listed: List[str] = []
     for name in names:
         if name == "-":
-            lines = (line.rstrip("\n") for line in (sys.stdin if stdin is None else stdin))
+            lines = (line.rstrip("\n") for line in (_stdin() if stdin is None else stdin))
             listed.extend(line for line in lines if line)
         else:
             listed.append(name)
@@ -146,6 +147,13 @@ def find_images(names: Iterable[str], stdin: Optional[Iterable[str]] = None) -> 
     if not files:
         raise InputError("no images given: name files or folders, or give - to read names from stdin")
     return files
+
+
+def _stdin() -> Iterable[str]:
+    """Return stdin, for reading file names, which need not be UTF-8."""
+    if isinstance(sys.stdin, io.TextIOWrapper):  # a test may have replaced it
+        sys.stdin.reconfigure(errors="surrogateescape")
+    return sys.stdin
 
 
 def _walk(folder: str) -> List[str]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
-from tqdm import tqdm
 
+from ..system.console import progress_bar
 from ..system.errors import InputError
 from .geometry import DEFAULT, Geometry
 
@@ -245,4 +245,4 @@ def image_progress(items: Iterable[Any], label: str, total: Optional[int] = None
     total : int, optional
         Number of items; default: `len(items)`.
     """
-    return tqdm(items, total=total, desc=label, unit="image", leave=False, delay=1, disable=None)
+    return progress_bar(items, total=total, desc=label, unit="image", leave=False, delay=1)

@@ -12,6 +12,7 @@ from ..data import datasets, recordio
 from ..data.image_set import DataFacts, ImageSet, facts_of
 from ..data.transforms import Transform
 from ..models import parameters, pretrained
+from ..models.descriptions import find_packaged
 from ..models.graphs import CALIBRATION_IMAGES, fuse, quantize
 from ..models.network import build
 from ..models.spec import NETWORK_OPTIONS, NetworkSpec
@@ -137,7 +138,7 @@ def load_model(path: str, options: ModelFileOptions, devices: List[Any]) -> Load
     Parameters
     ----------
     path : str
-        The parameter file, or the name of packaged parameters.
+        The parameter file, the name of packaged parameters, or "packaged": see `descriptions.find_packaged`.
     options : ModelFileOptions
         Values that replace those of the description beside the parameters.
     devices : list of mx.Context
@@ -152,6 +153,7 @@ def load_model(path: str, options: ModelFileOptions, devices: List[Any]) -> Load
         If a file is missing or damaged, the parameters belong to another network, or neither the options nor a
         description specify the network and the data set.
     """
+    path = find_packaged(path, {name: getattr(options, name) for name in NETWORK_OPTIONS})
     file = pretrained.resolve_path(path)
     description = parameters.read_description(file) or {}
     source, settings = _data_source(description, options), _network_settings(description, options)
@@ -247,7 +249,7 @@ def open_model(path: str, options: TestOptions, download: bool = True) -> Loaded
         See `load_model` and `devices.choose_devices`. Also if `flip` is given for a data set whose mirrored images do
         not show their class, or if a number of images is larger than the data set's.
     """
-    devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0, options.num_cpus)
+    devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0, options.num_cpus, options.gpus)
     model = load_model(path, options, devices)
     name, total, count = model.source["name"], model.facts.samples.get("test"), options.corruption_images
     if options.flip and not model.facts.flip:

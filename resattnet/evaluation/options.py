@@ -13,7 +13,7 @@ from ..data.corruptions import CORRUPTIONS, parse_names
 from ..data.options import DataOptions
 from ..models.options import NetworkOptions
 from ..options.fields import Options, assignment, option, redefine, resolve_output
-from ..options.groups import DEVICE_RULES, SEVERAL_CPUS, DeviceOptions, GpuOptions
+from ..options.groups import CHOSEN_GPUS, DEVICE_RULES, SEVERAL_CPUS, DeviceOptions, GpuOptions
 from ..options.rules import Conflict, Need, When
 from ..system.errors import InputError
 
@@ -55,6 +55,8 @@ class CalibrationOptions(Options):
         None,
         "with INT8: number of training images that the ranges of the layers are taken from",
         low=1,
+        high=1_000_000,
+        why_high="they are computed in one batch after another, in memory",
         unset="256, or all if there are fewer",
     )
 
@@ -97,6 +99,8 @@ class TestOptions(CalibrationOptions, DeviceOptions, ModelFileOptions):
         None,
         "with --output or --format json: number of test images with the highest loss to report",
         low=1,
+        high=500,
+        why_high="they are one picture",
         unset="24",
     )
 
@@ -108,6 +112,7 @@ class TestOptions(CalibrationOptions, DeviceOptions, ModelFileOptions):
             reason="this graph runs on the CPU",
             advice="give `num_gpus=0` or leave it out",
         ),
+        Conflict(When("graph"), CHOSEN_GPUS, reason="this graph runs on the CPU", advice="leave `gpus` out"),
         Conflict(When("graph"), SEVERAL_CPUS, reason="this graph runs on one device"),
         Need(When("hardest"), When("output"), When("format", "json"), reason="the images go to files or JSON"),
         Need(When("corruption_images"), When("corruptions")),
@@ -140,7 +145,14 @@ class PredictionOptions(GpuOptions, ModelFileOptions):
 
     heading = "output"
 
-    top: int = option(5, "number of classes to name for each image, the most probable first", low=1, short="-k")
+    top: int = option(
+        5,
+        "number of classes to name for each image, the most probable first",
+        low=1,
+        high=100_000,
+        why_high="no data set has more classes",
+        short="-k",
+    )
     format: Optional[str] = option(
         None,
         "text: one line per image, in columns; csv; json",

@@ -11,8 +11,9 @@ from typing import IO, Callable, Dict, Iterable, List, Sequence, Tuple, cast
 from tqdm import tqdm
 
 from ..data.image_files import find_images
+from ..system.console import progress_bar
 from ..system.devices import choose_devices
-from ..system.errors import InputError
+from ..system.errors import InputError, one_line
 from ..system.files import write_atomically, writing
 from .classifier import Classifier
 from .metrics import Prediction
@@ -37,11 +38,11 @@ def write_text(handle: IO[str], results: Results, names: Sequence[str], classes:
     top : int
         Number of classes in a prediction.
     """
-    name_width, class_width = max(map(len, names)), max(map(len, classes))
+    name_width, class_width = max(len(one_line(name)) for name in names), max(map(len, classes))
     for name, prediction in results:
         pairs = zip(prediction.classes, prediction.probabilities)
         cells = [f"{title:<{class_width}} {100 * probability:6.2f} %" for title, probability in pairs]
-        handle.write(f"{name:<{name_width}}  {'  '.join(cells)}\n")
+        handle.write(f"{one_line(name):<{name_width}}  {'  '.join(cells)}\n")
 
 
 def write_csv(handle: IO[str], results: Results, names: Sequence[str], classes: Sequence[str], top: int) -> None:
@@ -106,24 +107,24 @@ def predict_files(path: str, names: Sequence[str], options: PredictionOptions) -
         See `load_model`, `devices.choose_devices` and `image_files.find_images`. Also if the output cannot be written.
     """
     names = find_images(names)
-    devices, _ = choose_devices(options.num_gpus)
+    devices, _ = choose_devices(options.num_gpus, gpus=options.gpus)
     classifier = Classifier(load_model(path, options, devices), options.batch_size)
     failures: List[InputError] = []
 
     def failed(error: InputError) -> None:
         failures.append(error)
-        tqdm.write(str(error), file=sys.stderr)
+        tqdm.write(one_line(str(error)), file=sys.stderr)
 
     def write(handle: IO[str]) -> None:
         # On a terminal the lines themselves show the progress.
-        quiet = handle.isatty() or not sys.stderr.isatty() or len(names) <= options.batch_size
-        stream = tqdm(
+        hidden = handle.isatty() or not sys.stderr.isatty() or len(names) <= options.batch_size
+        stream = progress_bar(
             classifier.stream(names, options.top, failed),
             total=len(names),
             desc="predicting",
             unit="image",
             leave=False,
-            disable=quiet,
+            disable=hidden,
         )
         results = ((name, prediction) for name, prediction in zip(names, stream) if prediction)
         WRITERS[options.output_format or "text"](handle, results, names, classifier.classes, options.top)

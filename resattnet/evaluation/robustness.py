@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Optional, Sequence
 
 import numpy as np
-from tqdm import tqdm
 
 from ..data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from ..data.datasets import ImageSet
+from ..system.console import progress_bar
 from .inference import compute_logits
 from .model_file import LoadedModel
 from .options import TestOptions
@@ -43,13 +43,12 @@ def measure_robustness(
         JSON types: `images`, the number of images; `clean`, their top-1; `top1`, by corruption a list of the top-1 at
         the five strengths; `mean`, the mean of all values of `top1`.
     """
-    with tqdm(
+    with progress_bar(
         total=len(images) * (1 + len(names) * len(STRENGTHS)),
         desc="corruptions",
         unit="image",
         leave=False,
         delay=1,
-        disable=None,
     ) as bar:
 
         def top1(name: Optional[str] = None, strength: int = 0) -> float:

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from ..options.fields import assignment, flag_value
 from ..runs import states
-from ..runs.progress import with_tuples
+from ..runs.progress import Progress, with_tuples
 from ..system.errors import InputError
 from ..system.files import digest
 from ..training.options import TrainingOptions
@@ -28,7 +28,7 @@ NOT_COMPARED = (
     "mask_images",
     "mask_period",
 )
-COMPARED_IF_GIVEN = ("num_gpus", "seed")
+COMPARED_IF_GIVEN = ("num_gpus", "gpus", "seed")
 MODELS = "models/"  # the prefix of a recipe's `params` if these are the parameters of another recipe's run
 
 
@@ -67,7 +67,11 @@ def load_run(recipe: recipes.Recipe, folder: str) -> Optional[states.State]:
 
 def count_epochs(state: states.State) -> Tuple[int, int]:
     """Return how many epochs of a run are done, and how many it has."""
-    return state.progress["epoch"], state.options["epochs"]
+    options, progress = state.options, state.progress
+    if options.get("max_steps") is None or not progress["epoch_steps"]:
+        return progress["epoch"], options["epochs"]
+    epochs = min(options["epochs"], -(-options["max_steps"] // progress["epoch_steps"]))
+    return epochs if Progress(**progress).is_over(epochs, options["max_steps"]) else progress["epoch"], epochs
 
 
 def locate_params(path: str, model_dir: str) -> str:

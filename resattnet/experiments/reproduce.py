@@ -9,6 +9,7 @@ from typing import List, Optional
 from ..options.command_line import command
 from ..options.fields import flag_name
 from ..runs import run_folders, states
+from ..system import console
 from ..system.errors import InputError
 from ..system.gpus import find_gpus
 from ..system.signals import Interrupted
@@ -39,7 +40,7 @@ def reproduce(recipe: recipes.Recipe, options: ReproductionOptions) -> int:
     if words is None:
         print(f"{recipe.name}: done before", flush=True)
     else:
-        print(f"{recipe.name}: {shlex.join(words)}", flush=True)
+        console.say(f"{recipe.name}: {shlex.join(words)}")
         code, signum = run_passing_signals(words)
     if code == 0:
         entered = save_result(recipe, options)
@@ -71,7 +72,7 @@ def next_command(recipe: recipes.Recipe, options: ReproductionOptions) -> Option
         path = getattr(options, name)
         if path is not None:
             words += [flag_name(name), path]
-    return words
+    return [*words, "--quiet"] if console.is_quiet() else words
 
 
 def _start_command(recipe: recipes.Recipe, options: ReproductionOptions) -> List[str]:
@@ -117,7 +118,7 @@ def _describe_missing(path: str, folder: str) -> Optional[str]:
 def _devices(recipe: recipes.Recipe) -> List[str]:
     """Return the flags that keep a recipe on one device, which its batch is for, where there are several GPUs."""
     own = recipes.read_options(recipe)
-    if own.num_gpus is None and own.num_cpus == 1 and len(find_gpus().usable) > 1:
+    if own.num_gpus is None and own.gpus is None and own.num_cpus == 1 and len(find_gpus().usable) > 1:
         return ["--num-gpus", "1"]
     return []
 

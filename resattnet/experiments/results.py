@@ -95,7 +95,7 @@ def _describe_conditions(state: states.State, best_epoch: int) -> str:
     seconds = sum(row["seconds"] for row in progress["history"])
     duration = f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
     return (
-        f"{options['dataset']}, {options['epochs']} epochs, best after {best_epoch}, seed {options['seed']}, "
+        f"{options['dataset']}, {count_epochs(state)[1]} epochs, best after {best_epoch}, seed {options['seed']}, "
         f"{'float16' if options['float16'] else options['dtype']}, {duration} of training; "
         f"{'; then '.join(progress.get('machines') or ['machine not recorded'])}"
     )

@@ -36,6 +36,8 @@ class ExportOptions(CalibrationOptions, ModelFileOptions):
         None,
         "with --to onnx: height and width of the images",
         low=1,
+        high=2048,
+        why_high="the export is compared on images of this size",
         unset="that of the test images; without them, 32, or 224 with the ImageNet stem",
     )
 

@@ -51,7 +51,7 @@ def open_source(path: str, options: ExportOptions) -> Source:
         As `load_model`.
     """
     model = load_model(path, options, [mx.cpu()])
-    return Source(pretrained.resolve_path(path), model, *_example_images(model, options.image_size), options)
+    return Source(pretrained.resolve_path(model.path), model, *_example_images(model, options.image_size), options)
 
 
 def default_size(net: Any) -> int:

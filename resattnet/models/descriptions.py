@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Mapping, Optional
 
-from ..options.fields import MODEL_DIR
+from ..options.fields import MODEL_DIR, assignment
+from ..options.spellings import BEST_FIT
 from ..system.errors import InputError
 from ..system.files import digest, list_folder
 from ..system.suggestions import suggest
@@ -53,6 +54,34 @@ def read_description(path: str) -> Optional[Dict[str, Any]]:
             f"{path} is damaged: its SHA-256 is not the one in {os.path.basename(beside)}; {intact_parameters(path)}"
         )
     return description
+
+
+def find_packaged(path: str, network: Mapping[str, Any]) -> str:
+    """Return the name of the packaged parameters of a network if `path` is "packaged" and no file; else `path`.
+
+    Parameters
+    ----------
+    path : str
+    network : mapping of str to value
+        Fields of `NetworkSpec`. Those that are None or missing may have any value.
+
+    Raises
+    ------
+    InputError
+        If no packaged parameters fit the network, or several do.
+    """
+    if path != BEST_FIT or os.path.isfile(path):
+        return path
+    fitting, known = [], []
+    for name in packaged.packaged_names():
+        own = (read_description(packaged.packaged_path(name)) or {}).get("network", {})
+        known.append(f"{name} ({' '.join(assignment(field, own.get(field)) for field in ('num_layers', 'widths'))})")
+        if all(value in (None, own.get(field, value)) for field, value in network.items()):
+            fitting.append(name)
+    if len(fitting) == 1:
+        return fitting[0]
+    problem = f"{' and '.join(fitting)} fit the network" if fitting else "no packaged parameters fit the network"
+    raise InputError(f"`params`: {problem}; there are {', '.join(known) or 'none'}")
 
 
 def _check_is_parameter_file(path: str) -> None:

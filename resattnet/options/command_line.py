@@ -5,72 +5,22 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import re
 import select
 import sys
 import typing
-from typing import Any, Callable, Dict, NoReturn, Optional, Sequence, Type, TypeVar
+from typing import Any, Callable, NoReturn, Optional, Sequence, Type, TypeVar
 
 from ..system import streams
-from ..system.calls import command, fill_in_commands, program
-from ..system.errors import InputError, handle_remarks, reason
-from ..system.suggestions import nearest_names
-from .fields import Options, flag_name, flag_value
+from ..system.calls import command, program
+from ..system.errors import InputError, handle_remarks, one_line, reason
+from .argument_parser import ArgumentParser, WordParser, given_flags, switch
+from .fields import Options, flag_name, flag_value, text_problem
+from .spellings import ALIASES
 
 __all__ = ["ArgumentParser", "add_options", "command", "parse_options", "run"]
 
+_GIVE_NUMBERS = "give whole numbers separated by commas, as 80,120"
 _T = TypeVar("_T", bound=Options)
-_flags: Dict[str, str] = {}  # flag of each parameter, from the parsers that have run, for error messages
-
-
-def _help_formatter(name: str) -> Type[argparse.HelpFormatter]:
-    class Formatter(argparse.RawDescriptionHelpFormatter):
-        def _fill_text(self, text: str, width: int, indent: str) -> str:
-            return super()._fill_text(fill_in_commands(text, name), width, indent)
-
-        def _get_help_string(self, action: argparse.Action) -> Optional[str]:
-            return action.help and fill_in_commands(action.help, name)
-
-    return Formatter
-
-
-class ArgumentParser(argparse.ArgumentParser):
-    """Parse a command line; exit with code 2 and one line on stderr, `PROGRAM: --flag value: ...`, if it is wrong.
-
-    Parameters
-    ----------
-    name : str
-        The command. Descriptions and help texts show it for `{command}` as the user called it, and other commands for
-        `{command NAME}`.
-    kwargs
-        Further arguments of `argparse.ArgumentParser`.
-    """
-
-    def __init__(self, name: str = "", **kwargs: Any) -> None:
-        defaults: Dict[str, Any] = {"prog": program(), "formatter_class": _help_formatter(name)}
-        super().__init__(**{**defaults, **kwargs})
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse as argparse does, and note the flags, by which `run` shows the parameters that an error names."""
-        _flags.update((action.dest, action.option_strings[-1]) for action in self._actions if action.option_strings)
-        return super().parse_known_args(args, namespace)
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with code 2 and one line that says what is wrong, with the nearest flag in place of an unknown one."""
-        self.exit(2, f"{self.prog}: {self._explain(message)}\n")
-
-    def _explain(self, message: str) -> str:
-        unknown = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
-        nearest = nearest_names(unknown.group(1), self._option_string_actions, 1, 0.6) if unknown else []
-        suggestion = f"; did you mean {nearest[0]}?" if nearest else ""
-        return re.sub(r"^argument (\S+): ", r"\1 ", message) + suggestion
-
-
-class _WordParser(ArgumentParser):
-    """Parse words that are not this process's command line; a wrong word is an `InputError`."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(self._explain(message))
 
 
 def parse_options(words: Sequence[str], options_class: Type[_T], source: str) -> _T:
@@ -90,7 +40,7 @@ def parse_options(words: Sequence[str], options_class: Type[_T], source: str) ->
     InputError
         If a flag is unknown or a value is wrong.
     """
-    parser = _WordParser(add_help=False)
+    parser = WordParser(add_help=False)
     add_options(parser, options_class)
     try:
         return options_class(**vars(parser.parse_args(list(words))))
@@ -98,38 +48,39 @@ def parse_options(words: Sequence[str], options_class: Type[_T], source: str) ->
         raise InputError(f"{source}: {error}") from error
 
 
-def switch(text: str) -> bool:
-    """Return True for "1" and False for "0"."""
-    if text not in ("0", "1"):
-        raise argparse.ArgumentTypeError(f"{text}: give 0 or 1")
-    return text == "1"
+def text(word: str) -> str:
+    """Return a word that `fields.text_problem` finds nothing wrong with."""
+    problem = text_problem(word)
+    if problem:
+        raise argparse.ArgumentTypeError(f"{word}: {problem}")
+    return word
 
 
-def whole_number(text: str) -> int:
+def whole_number(word: str) -> int:
     """Return a whole number."""
     try:
-        return int(text)
+        return int(word)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: give a whole number") from None
+        raise argparse.ArgumentTypeError(f"{word or repr(word)}: give a whole number") from None
 
 
-def number(text: str) -> float:
+def number(word: str) -> float:
     """Return a number."""
     try:
-        return float(text)
+        return float(word)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: give a number") from None
+        raise argparse.ArgumentTypeError(f"{word or repr(word)}: give a number") from None
 
 
-def number_list(text: str) -> typing.Tuple[int, ...]:
+def number_list(word: str) -> typing.Tuple[int, ...]:
     """Return the whole numbers of a comma-separated list."""
     try:
-        return tuple(int(part) for part in text.split(","))
+        return tuple(int(part) for part in word.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: give whole numbers separated by commas, as 80,120") from None
+        raise argparse.ArgumentTypeError(f"{word or repr(word)}: {_GIVE_NUMBERS}") from None
 
 
-_READERS = {str: str, bool: switch, int: whole_number, float: number, typing.Tuple[int, ...]: number_list}
+_READERS = {str: text, bool: switch, int: whole_number, float: number, typing.Tuple[int, ...]: number_list}
 
 
 def add_options(parser: argparse.ArgumentParser, options_class: typing.Type[Options]) -> None:
@@ -150,6 +101,7 @@ def add_options(parser: argparse.ArgumentParser, options_class: typing.Type[Opti
         groups[heading].add_argument(
             *([short] if short else []),
             flag_name(field.name),
+            *ALIASES.get(field.name, ()),
             dest=field.name,
             type=_READERS[kind],
             metavar=_metavar(field, kind),
@@ -183,7 +135,7 @@ def run(main: Callable[[], Optional[int]]) -> NoReturn:
     write. It is 2 if the output cannot be written for another reason.
     """
     try:
-        with handle_remarks(lambda remark: _print_error(f"note: {remark.as_flags(_flags)}")):
+        with handle_remarks(lambda remark: _print_error(f"note: {remark.as_flags(given_flags)}")):
             code = _exit_code(main)
     finally:
         lost = streams.flush_or_discard(sys.stdout)
@@ -201,7 +153,7 @@ def _exit_code(main: Callable[[], Optional[int]]) -> Any:
     except SystemExit as end:  # argparse's, as after --help
         return end.code
     except InputError as error:
-        _print_error(error.as_flags(_flags))
+        _print_error(error.as_flags(given_flags))
         return 2
     except Interrupted as stop:
         _print_error(stop)
@@ -220,7 +172,7 @@ def _exit_code(main: Callable[[], Optional[int]]) -> Any:
 
 def _print_error(what: object) -> None:
     with contextlib.suppress(OSError):  # the terminal is gone: there is nobody to tell
-        print(f"{program()}: {what}", file=sys.stderr, flush=True)
+        print(f"{program()}: {one_line(str(what))}", file=sys.stderr, flush=True)
 
 
 def _report_lost_output(error: OSError) -> int:

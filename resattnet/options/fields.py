@@ -12,15 +12,17 @@ import operator
 import os
 from typing import Any, ClassVar, Dict, Mapping, Optional, Sequence, Tuple
 
-from ..system.errors import InputError
+from ..system.errors import InputError, one_line
 
 MODEL_DIR = "models"  # the default folder of the runs' parameters and states
 LIMITS = {
-    "low": (operator.ge, "at least"),
     "above": (operator.gt, "above"),
-    "high": (operator.le, "at most"),
     "below": (operator.lt, "below"),
+    "low": (operator.ge, "at least"),
+    "high": (operator.le, "at most"),
 }
+LARGEST_INTEGER = 2**31 - 1  # MXNet's operators count in 32 bits
+SMALLEST, LARGEST = 1e-30, 1e30  # of numbers that stay finite, and normal, in float32 products
 
 
 def option(
@@ -34,6 +36,9 @@ def option(
     short: Optional[str] = None,
     metavar: Optional[str] = None,
     unset: Optional[str] = None,
+    least: Optional[float] = None,
+    why_low: str = "",
+    why_high: str = "",
 ) -> Any:
     """Return a field of an options dataclass.
 
@@ -53,6 +58,10 @@ def option(
         Name of the value in `--help`; default: the last word of the field's name.
     unset : str, optional
         What the default None stands for, if it stands for a value.
+    least : float, optional
+        Lowest value besides 0, which `low=0` allows.
+    why_low, why_high : str
+        Reason of `low` and `least`, and of `high`, for the message.
     """
     return dataclasses.field(
         default=default,
@@ -66,6 +75,9 @@ def option(
             short=short,
             metavar=metavar,
             unset=unset,
+            least=least,
+            why_low=why_low,
+            why_high=why_high,
         ),
     )
 
@@ -87,7 +99,8 @@ def flag_value(value: Any) -> str:
 
 def assignment(name: str, value: Any) -> str:
     """Return an option and its value in backquotes, as an `InputError` names them: "`lr_steps=80,120`"."""
-    return f"`{name}={_value(value)}`"
+    written = _value(value).replace("`", "\\x60")  # a backquote would end the assignment
+    return f"`{name}={written}`"
 
 
 def _value(value: Any) -> str:
@@ -140,16 +153,52 @@ class Options:
 
 
 def _check_value(name: str, value: Any, limits: Mapping[str, Any]) -> None:
-    """Raise InputError if a value is none of the choices, or is out of the limits of its field."""
+    """Raise InputError if a value is none of the choices, is out of the limits of its field, or is no usable name."""
     if limits["choices"] and value is not None and value not in limits["choices"]:
         raise InputError(f"{assignment(name, value)}: choose from {', '.join(map(str, limits['choices']))}")
+    if isinstance(value, str):
+        problem = text_problem(value)
+        if problem:
+            raise InputError(f"{assignment(name, value)}: {problem}")
+    for one in value if isinstance(value, (tuple, list)) else [value]:
+        problem = _number_problem(one, limits)
+        if problem:
+            raise InputError(f"{assignment(name, value)}: {problem}")
+
+
+def text_problem(text: str) -> Optional[str]:
+    """Return why a name cannot be used in logs, records and files of several encodings; None if it can."""
+    if one_line(text) == text:
+        return None
+    return (
+        "a name with a line break, another control character or bytes that are not UTF-8 cannot be used; choose another"
+    )
+
+
+def _number_problem(value: Any, limits: Mapping[str, Any]) -> Optional[str]:
+    """Return why a number is out of the limits of its field; None for other values."""
     if not isinstance(value, (int, float)):
-        return
-    if not math.isfinite(value):
-        raise InputError(f"{assignment(name, value)}: give a finite number")
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return "give a finite number"
     for limit, (is_within, words) in LIMITS.items():
         if limits[limit] is not None and not is_within(value, limits[limit]):
-            raise InputError(f"{assignment(name, value)}: give a number {words} {limits[limit]:g}")
+            return f"give a number {words} {_exact(limits[limit])}{_reason(limits.get('why_' + limit))}"
+    if limits["least"] and 0 < value < limits["least"]:
+        return f"give 0 or a number at least {_exact(limits['least'])}{_reason(limits['why_low'])}"
+    if isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+        return f"give a whole number of at most {LARGEST_INTEGER}"
+    if isinstance(value, float) and value and not SMALLEST <= abs(value) <= LARGEST:
+        return f"give 0 or a number from {SMALLEST:g} to {LARGEST:g} (others have no float32 products)"
+    return None
+
+
+def _reason(why: Optional[str]) -> str:
+    return f" ({why})" if why else ""
+
+
+def _exact(limit: float) -> str:
+    return str(limit) if isinstance(limit, int) else f"{limit:g}"
 
 
 def resolve_output(options: Options, name: str, must_be_file: bool = True) -> None:

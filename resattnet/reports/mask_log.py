@@ -105,7 +105,7 @@ class MaskLog:
         make_net : callable
             Returns a new copy of the network in training, for inference.
         """
-        if self._options.shows_masks(epoch):
+        if self._options.shows_masks(epoch, step):
             log.pictures(step, self.pictures(make_net()))
 
     def pictures(self, net: Any) -> Dict[str, np.ndarray]:

@@ -17,12 +17,13 @@ from ..evaluation.model_file import load_model
 from ..models.packaged import packaged_names
 from ..runs.board import open_board, put_pictures
 from ..system.devices import choose_devices
-from ..system.errors import InputError
+from ..system.errors import InputError, one_line
 from ..system.files import write_atomically, writing
 from .mask_figures import Row, Sheet, draw_sheet, module_pictures
 from .options import MaskOptions
 
 DPI = 150
+MOST_LINES = 300  # a picture of 2**16 pixels, which is as high as matplotlib draws, holds no more
 
 
 def make_sheet(
@@ -55,6 +56,9 @@ def make_sheet(
     model = load_model(path, options, devices)
     classifier = Classifier(model)
     rows = _read_rows(classifier, names, options.from_test)
+    lines = len(rows) * len(options.channels or [None])
+    if lines > MOST_LINES:
+        raise InputError(f"{lines} lines, one for each image and channel: a sheet has at most {MOST_LINES}")
     images = classifier.normalised(np.stack([row.pixels for row in rows]))
     maps = soft_masks(model.net, images)
     _check_channels(maps, options.channels)
@@ -63,7 +67,7 @@ def make_sheet(
     sheet = Sheet(rows, predictions, maps, model.network, options.channels, cams)
     figure = draw_sheet(sheet)
     if options.board:
-        _write_to_board(options.board, path, model.description, module_pictures(sheet))
+        _write_to_board(options.board, model.path, model.description, module_pictures(sheet))
     kind = os.path.splitext(options.output)[1][1:].lower()
     with writing(f"`output={options.output}`"):
         write_atomically(options.output, lambda temporary: figure.savefig(temporary, format=kind, dpi=DPI))
@@ -76,7 +80,7 @@ def _read_rows(classifier: Classifier, names: Sequence[str], from_test: int) -> 
     for name in find_images(names) if names else ():
         picture = open_image(name)
         seen = classifier.model.facts.geometry.part(picture, classifier.size)
-        rows.append(Row(os.path.basename(name), seen, classifier.pixels(picture)))
+        rows.append(Row(one_line(os.path.basename(name)), seen, classifier.pixels(picture)))
     if from_test:
         test_set = classifier.model.images("test")
         if from_test > len(test_set.labels):

@@ -23,7 +23,9 @@ class MaskOptions(ModelFileOptions):
 
     heading = "sheet"
 
-    from_test: int = option(0, "also show the first N test images of the data set", low=0)
+    from_test: int = option(
+        0, "also show the first N test images of the data set", low=0, high=100, why_high="the sheet has a row for each"
+    )
     channels: Optional[Tuple[int, ...]] = option(
         None, "channels to show, one row each, for example 0,5,9", unset="the mean over all channels"
     )
@@ -75,7 +77,9 @@ class ReportOptions(GpuOptions, RunFolderOptions, DataDirOptions):
     evaluate: bool = option(
         True, "0: leave out what needs an evaluation: confusion matrices, accuracy by class and hardest images"
     )
-    hardest: int = option(24, "number of test images with the highest loss to show", low=0)
+    hardest: int = option(
+        24, "number of test images with the highest loss to show", low=0, high=500, why_high="they are on one page"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

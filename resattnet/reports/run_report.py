@@ -89,7 +89,7 @@ def collect(
         name, folder = history.find_run(given, options.log_dir, options.model_dir)
         found.setdefault(os.path.realpath(folder) if folder else name, (name, folder))
     if options.evaluate:
-        choose_devices(options.num_gpus)
+        choose_devices(options.num_gpus, gpus=options.gpus)
     found_names = [name for name, _ in found.values()]
     runs = []
     for name, folder in found.values():
@@ -147,7 +147,9 @@ def _evaluate(
 ) -> Optional[ModelResult]:
     """Evaluate the best parameters of a run; where that is impossible, add a remark to the run and return None."""
     path = os.path.join(folder, BEST)
-    testing = TestOptions(data_dir=options.data_dir, batch_size=options.batch_size, num_gpus=options.num_gpus)
+    testing = TestOptions(
+        data_dir=options.data_dir, batch_size=options.batch_size, num_gpus=options.num_gpus, gpus=options.gpus
+    )
     try:
         if announce and os.path.exists(path):
             announce(f"evaluating {path}")

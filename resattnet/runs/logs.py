@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, TextIO
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, TextIO, Tuple
 
 from tqdm import tqdm
 
 from ..options.command_line import command
-from ..system import streams
+from ..system import console, streams
 from ..system.errors import InputError
 from ..system.files import write_csv, writing
 from ..system.signals import Interrupted
@@ -90,12 +90,25 @@ class RunLog:
             action(*args)
         except OSError as error:
             self._failed.add(what)
-            self.line(f"warning: the {what} cannot be written ({error}); the run continues without it")
+            self.warn(f"the {what} cannot be written ({error}); the run continues without it")
 
-    def line(self, text: str) -> None:
-        """Write one line to the terminal and the text log."""
-        self._attempt("output", self._print, text)
+    def line(self, text: str, brief: Optional[str] = None) -> None:
+        """Write one line to the terminal and the text log.
+
+        Parameters
+        ----------
+        text : str
+        brief : str, optional
+            What a quiet terminal gets instead: see `system.console`. Default: nothing.
+        """
+        shown = brief if console.is_quiet() else text
+        if shown is not None:
+            self._attempt("output", self._print, shown)
         self._attempt("text log", self._write, text)
+
+    def warn(self, text: str) -> None:
+        """Write a line that begins with "warning: ", also to a quiet terminal."""
+        self.line(f"warning: {text}", brief=f"warning: {text}")
 
     def _print(self, text: str) -> None:
         stream = sys.stderr if self._bar else sys.stdout
@@ -130,8 +143,8 @@ class RunLog:
             self._attempt("CSV log", write_csv, self.csv_path, rows)
 
     def start_bar(self, label: str, total: int, done: int = 0) -> None:
-        """Show a progress bar of `total` steps, of which `done` are done, if stderr is a terminal."""
-        if sys.stderr.isatty():
+        """Show a progress bar of `total` steps, of which `done` are done, if stderr is a terminal and not quiet."""
+        if not console.is_quiet() and sys.stderr.isatty():
             self._bar = tqdm(total=total, initial=done, desc=label, unit="step", dynamic_ncols=True, leave=False)
 
     def advance(self) -> None:
@@ -190,6 +203,16 @@ def epoch_line(row: Mapping[str, Any], progress: Progress, epochs: int) -> str:
     return "  ".join(parts + [f"{row['samples_per_second']:.1f} images/s"] + marks)
 
 
+def best_lines(progress: Progress, epochs: int) -> List[Tuple[str, str]]:
+    """Return lines for the best epochs, of the network and of its moving average, each with its parameters' name."""
+    bests = (("", progress.best, "best"), (" of the moving average", progress.best_ema, "best-ema"))
+    return [
+        (f"done: best top-1{what} {best['top1']:.4f}, at epoch {best['epoch']} of {epochs}", name)
+        for what, best, name in bests
+        if best
+    ]
+
+
 def summary(progress: Progress, epochs: int, folder: str, log: RunLog) -> str:
     """Return the lines at the end of a run: its best figures, where its files are, and how to test its parameters.
 
@@ -203,10 +226,8 @@ def summary(progress: Progress, epochs: int, folder: str, log: RunLog) -> str:
     log : RunLog
     """
     lines: List[str] = []
-    for what, best, name in (("", progress.best, "best"), (" of the moving average", progress.best_ema, "best-ema")):
-        if best:
-            lines.append(f"done: best top-1{what} {best['top1']:.4f}, at epoch {best['epoch']} of {epochs}")
-            lines.append(f"  model  {os.path.join(folder, name + '.params')}")
+    for line, name in best_lines(progress, epochs):
+        lines += [line, f"  model  {os.path.join(folder, name + '.params')}"]
     tested = os.path.join(folder, "best.params" if progress.best else "last.params")
     lines.append(f"  log    {log.text_path} and {log.csv_path}")
     lines.append(f"  board  tensorboard --logdir {os.path.dirname(log.board_dir)}")

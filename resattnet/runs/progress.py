@@ -73,8 +73,21 @@ class Progress:
 
     def end_epoch(self, row: Dict[str, Any]) -> None:
         """Add the row of the completed epoch to the history, and begin the next epoch."""
-        self.history.append(row)
+        self.add_row(row)
         self.epoch, self.batch = row["epoch"], 0
+
+    def add_row(self, row: Dict[str, Any]) -> None:
+        """Add the row of an epoch, whole or not, to the history, in place of an earlier row of that epoch."""
+        self.history = [*(other for other in self.history if other["epoch"] < row["epoch"]), row]
+
+    def is_over(self, epochs: int, steps: int) -> bool:
+        """Return whether a run of so many epochs and steps is trained and validated; it may end within an epoch."""
+        if self.epoch >= epochs or self.step < steps:
+            return self.epoch >= epochs
+        return bool(self.history) and (self.history[-1]["epoch"], self.history[-1]["step"]) == (
+            self.epoch + 1,
+            self.step,
+        )
 
     def surpasses(self, which: str, row: Mapping[str, Any]) -> bool:
         """Return whether an epoch's row is better than the best so far; `which` is a key of `BEST`."""

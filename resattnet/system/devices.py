@@ -10,7 +10,9 @@ from .machine import usable_instructions
 from .mxnet import mx
 
 
-def choose_devices(num_gpus: Optional[int] = None, num_cpus: int = 1) -> Tuple[List[Any], List[str]]:
+def choose_devices(
+    num_gpus: Optional[int] = None, num_cpus: int = 1, gpus: Optional[Sequence[int]] = None
+) -> Tuple[List[Any], List[str]]:
     """Choose the devices of a run: all GPUs that MXNet can use, else the CPU.
 
     Parameters
@@ -20,6 +22,8 @@ def choose_devices(num_gpus: Optional[int] = None, num_cpus: int = 1) -> Tuple[L
     num_cpus : int
         Number of devices that the CPU is divided into; above 1 it selects the CPU. The devices share the cores only if
         `cores.split_cores` was called before MXNet was imported, as the commands do; otherwise each takes all of them.
+    gpus : sequence of int, optional
+        Numbers of the GPUs to use, in this order, instead of `num_gpus`.
 
     Returns
     -------
@@ -30,8 +34,10 @@ def choose_devices(num_gpus: Optional[int] = None, num_cpus: int = 1) -> Tuple[L
     Raises
     ------
     InputError
-        If MXNet can use fewer than `num_gpus` GPUs.
+        If MXNet can use fewer than `num_gpus` GPUs, or not all of `gpus`.
     """
+    if gpus is not None:
+        return _numbered_gpus(gpus), []
     cpus = [mx.cpu(index) for index in range(num_cpus)]
     if num_gpus == 0 or (num_gpus is None and num_cpus > 1):
         return cpus, []
@@ -42,6 +48,17 @@ def choose_devices(num_gpus: Optional[int] = None, num_cpus: int = 1) -> Tuple[L
     if num_gpus > len(usable):
         raise InputError(_too_many_gpus(num_gpus, Gpus(usable, reasons)))
     return [mx.gpu(index) for index in usable[:num_gpus]], []
+
+
+def _numbered_gpus(numbers: Sequence[int]) -> List[Any]:
+    usable, reasons = find_gpus()
+    missing = ", ".join(str(number) for number in numbers if number not in usable)
+    if missing:
+        why = f" ({'; '.join(reasons)})" if reasons else ""
+        known = ",".join(map(str, usable))
+        advice = f"give some of `gpus={known}`" if usable else "leave it out or give `num_gpus=0` to use the CPU"
+        raise InputError(f"`gpus={','.join(map(str, numbers))}`: MXNet cannot use GPU {missing} here{why}; {advice}")
+    return [mx.gpu(number) for number in numbers]
 
 
 def _too_many_gpus(wanted: int, gpus: Gpus) -> str:

@@ -7,6 +7,8 @@ import re
 import warnings
 from typing import Any, Callable, Iterator, Mapping
 
+# Control characters, surrogates, separators of lines, and characters that turn the direction of writing.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _PARAMETER = re.compile(r"`([a-z][a-z0-9_]*)(?:=([^`]*))?`")
 
 
@@ -29,7 +31,8 @@ class _Message(Exception):
         Parameters
         ----------
         flags : mapping of str to str
-            The flag of each parameter of the command.
+            The flag of each parameter of the command; also of a parameter with a value, "--dtype float16" for
+            "float16=True", if another flag gives it.
         """
         return _PARAMETER.sub(_as_flag(flags), super().__str__())
 
@@ -73,6 +76,8 @@ def handle_remarks(handle: Callable[[Remark], Any]) -> Iterator[None]:
 def _as_flag(flags: Mapping[str, str]) -> Callable[[re.Match], str]:
     def replace(found: re.Match) -> str:
         name, value = found.groups()
+        if found.group(0)[1:-1] in flags:
+            return flags[found.group(0)[1:-1]]
         if name not in flags:
             return found.group(0)[1:-1]
         return flags[name] if value is None else f"{flags[name]} {_SWITCHES.get(value, value)}"
@@ -81,6 +86,18 @@ def _as_flag(flags: Mapping[str, str]) -> Callable[[re.Match], str]:
 
 
 _SWITCHES = {"True": "1", "False": "0"}
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line of a terminal, with escapes for control characters and bytes that are not UTF-8."""
+    return _UNPRINTABLE.sub(lambda found: _escape(found.group()), text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
 
 
 def reason(error: BaseException) -> str:

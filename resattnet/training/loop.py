@@ -2,69 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 import math
 import os
 import time
-from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
+from typing import Any, Dict, Iterator, Tuple
 
 import numpy as np
 
 from ..evaluation.inference import evaluate
 from ..models import parameters
 from ..models.descriptions import BEST
-from ..runs.logs import RunLog, epoch_line, epoch_scalars, summary
-from ..runs.progress import Progress, accuracy_name
+from ..runs.logs import RunLog, best_lines, epoch_line, epoch_scalars, summary
+from ..runs.progress import accuracy_name
 from ..system.devices import average_running_statistics
 from ..system.errors import InputError
 from ..system.machine import describe_machine
 from ..system.signals import Interrupted, StopSignals
-from .checkpoints import Checkpointer
-from .inputs import Inputs
 from .meters import Meter
-from .options import TrainingOptions
-from .step import TrainingStep
-
-# Called after each epoch with the epoch (from 1), the step, the log and a function that returns a copy of the network.
-Hook = Callable[[int, int, RunLog, Callable[[], Any]], None]
-
-
-@dataclasses.dataclass
-class Run:
-    """The parts of a training run, ready for `fit`.
-
-    Attributes
-    ----------
-    options : TrainingOptions
-    inputs : Inputs
-    progress : Progress
-    schedule : callable
-        Learning rate at a step, counted from 0.
-    step : TrainingStep
-    checkpointer : Checkpointer
-    remarks : list of str
-        Lines for the run's log before the first step.
-    hooks : list of Hook
-    """
-
-    options: TrainingOptions
-    inputs: Inputs
-    progress: Progress
-    schedule: Callable[[int], float]
-    step: TrainingStep
-    checkpointer: Checkpointer
-    remarks: List[str]
-    hooks: Sequence[Hook] = ()
-
-    @property
-    def folder(self) -> str:
-        """The folder of the run's parameters and states."""
-        return self.checkpointer.folder
-
-    @property
-    def name(self) -> str:
-        """The name of the run."""
-        return os.path.basename(os.path.abspath(self.folder))
+from .run import Run
 
 
 def fit(run: Run, log: RunLog, signals: StopSignals) -> None:
@@ -96,19 +52,27 @@ class TrainingLoop:
         self.options, self.progress, self.step, self.inputs = run.options, run.progress, run.step, run.inputs
         self.checkpointer = run.checkpointer
         self.step.meter = Meter(**self.progress.totals)
+        self.steps = self.options.steps(len(self.inputs.train_loader))
+        self.epochs = -(-self.steps // len(self.inputs.train_loader))  # the last one may end before its last batch
         self.accuracy_name = accuracy_name(self.inputs.transform.has_mixing)
 
     def fit(self) -> None:
         """Train to the last epoch."""
         self._say_what_begins()
         self._save()
-        while self.progress.epoch < self.options.epochs:
+        while not self._is_over():
             self._train_epoch()
             self._validate()
         self._test_best()
         if self.checkpointer.failure:
             raise InputError(f"the run is done, but its last state could not be saved ({self.checkpointer.failure})")
-        self.log.line(summary(self.progress, self.options.epochs, self.run.folder, self.log))
+        self.log.line(
+            summary(self.progress, self.epochs, self.run.folder, self.log),
+            brief="\n".join(line for line, _ in best_lines(self.progress, self.epochs)),
+        )
+
+    def _is_over(self) -> bool:
+        return self.progress.is_over(self.epochs, self.steps)
 
     def _say_what_begins(self) -> None:
         options, progress, inputs = self.options, self.progress, self.inputs
@@ -118,22 +82,27 @@ class TrainingLoop:
             f"{inputs.train_loader.samples} training and {inputs.validation_loader.samples} validation images, on "
             f"{', '.join(map(str, self.step.devices))}"
         )
-        if progress.epoch >= options.epochs:
-            self.log.line(f"all epochs of the run ({progress.epoch}) are done; a larger --epochs continues it")
+        if self._is_over():
+            by_steps = progress.step == options.max_steps
+            what, done, flag = (
+                ("steps", progress.step, "max-steps") if by_steps else ("epochs", progress.epoch, "epochs")
+            )
+            self.log.line(f"all {what} of the run ({done}) are done; a larger --{flag} continues it")
         elif progress.step:
             self.log.line(f"resumed in epoch {progress.epoch + 1}, after step {progress.step}")
         self.log.table(progress.history)
 
     def _train_epoch(self) -> None:
         """Train on the rest of the current epoch."""
-        progress, meter, steps = self.progress, self.step.meter, len(self.inputs.train_loader)
+        progress, meter = self.progress, self.step.meter
+        steps = min(len(self.inputs.train_loader), self.steps - progress.step + progress.batch)
         interval = min(self.options.log_interval, steps)
         machine = describe_machine(self.step.devices)
         if machine not in progress.machines:
             progress.machines.append(machine)
-        self.log.start_bar(f"epoch {progress.epoch + 1}/{self.options.epochs}", steps, progress.batch)
+        self.log.start_bar(f"epoch {progress.epoch + 1}/{self.epochs}", steps, progress.batch)
         meter.start()
-        for images, labels in self._batches():
+        for images, labels in itertools.islice(self._batches(), steps - progress.batch):
             self.step(images, labels)
             progress.batch += 1
             progress.step += 1
@@ -159,7 +128,7 @@ class TrainingLoop:
         """Measure the epoch just trained, save its parameters, log its figures, and begin the next epoch."""
         progress, meter = self.progress, self.step.meter
         average_running_statistics(self.step.net)
-        row = {
+        row: Dict[str, Any] = {
             "epoch": progress.epoch + 1,
             "step": progress.step,
             "learning_rate": self.run.schedule(progress.step - 1),
@@ -170,14 +139,17 @@ class TrainingLoop:
         if self.step.average:
             row.update(self._measure("validation_ema", averaged=True))
         row.update(samples_per_second=meter.speed, seconds=meter.seconds)
-        progress.end_epoch(row)
-        self.step.meter = Meter()
+        if progress.batch < len(self.inputs.train_loader):  # the run ends within the epoch
+            progress.add_row(row)
+        else:
+            progress.end_epoch(row)
+            self.step.meter = Meter()
         self._save(row)
         self.log.table(progress.history)
         self.log.scalars(progress.step, epoch_scalars(row))
         for hook in self.run.hooks:
-            hook(progress.epoch, progress.step, self.log, self.step.copy_for_inference)
-        self.log.line(epoch_line(row, progress, self.options.epochs))
+            hook(row["epoch"], progress.step, self.log, self.step.copy_for_inference)
+        self.log.line(epoch_line(row, progress, self.epochs))
 
     def _test_best(self) -> None:
         """Measure the best parameters on test images that are not the validation images, and save the result."""
@@ -198,6 +170,7 @@ class TrainingLoop:
         """Return loss, top-1 and top-5 of the network, or of its moving average, over all validation images."""
         net, loader = self.step.copy_for_inference(averaged), self.inputs.validation_loader
         result = evaluate(net, loader.epoch(0), self.step.devices, self.step.dtype, self.stop_if_requested)
+        self._check_finite("the outputs for validation images are", bool(np.isfinite(result.logits).all()))
         return {what + "_loss": result.loss, what + "_top1": result.top1, what + "_top5": result.top5}
 
     def _report(self) -> None:
@@ -245,7 +218,7 @@ class TrainingLoop:
         self._check_finite("the parameters are", parameters.all_finite(self.step.net))
         self.checkpointer.save(row)
         if self.checkpointer.failure:
-            self.log.line(f"warning: step {self.progress.step} could not be saved ({self.checkpointer.failure})")
+            self.log.warn(f"step {self.progress.step} could not be saved ({self.checkpointer.failure})")
 
     def stop_if_requested(self) -> None:
         """After a signal, save and raise Interrupted, or InputError if the state could not be saved."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import Optional
 
 from ..data.datasets import SIDE
 from ..data.options import DataOptions
@@ -12,7 +12,7 @@ from ..options.fields import Options, option, redefine
 from ..options.groups import DeviceOptions
 from ..runs.options import RunFolderOptions
 
-LEARNING_RATE = 0.1  # the highest learning rate, if none is given
+_NO_EFFECT = "a smaller one has no effect in float32"
 
 
 @dataclass(frozen=True)
@@ -55,80 +55,6 @@ class InitialWeightsOptions(NetworkOptions):
 
 
 @dataclass(frozen=True)
-class OptimizerOptions(Options):
-    """The update of the parameters."""
-
-    heading = "optimizer"
-
-    optimizer: str = option("nag", "nag: Nesterov momentum; sgd: plain momentum", choices=("nag", "sgd"))
-    momentum: float = option(0.9, "momentum of the optimizer", low=0, below=1)
-    wd: float = option(1e-4, "weight decay", low=0)
-    no_wd: bool = option(False, "1: no weight decay for gamma and beta of batch normalisation, and for biases")
-    clip_gradient: Optional[float] = option(
-        None,
-        "scale the gradient down to this norm if its own norm is larger; the norm is that of all parameters together, "
-        "and the gradient that of the mean loss over all images of the update, without weight decay",
-        above=0,
-        metavar="NORM",
-    )
-    accumulate: int = option(
-        1,
-        "batches whose gradients are summed for one update: the result of a larger batch, apart from the statistics of "
-        "batch normalisation, with the memory of one",
-        low=1,
-    )
-    ema: Optional[float] = option(
-        None,
-        "keep an exponential moving average of the learned parameters, for example with 0.999; update n moves it "
-        "towards the new parameters by 1 - DECAY, or by 9 / (n + 10) while that is more; the average is validated too, "
-        "with the running statistics of batch normalisation, which are not averaged, and saved as ema.params and "
-        "best-ema.params",
-        above=0,
-        below=1,
-        metavar="DECAY",
-    )
-
-
-@dataclass(frozen=True)
-class ScheduleOptions(Options):
-    """The length of the run and its learning rate."""
-
-    heading = "length and learning rate"
-
-    epochs: int = option(200, "epochs of the run; the schedule ends with the last one", low=1)
-    lr: Optional[float] = option(None, "highest learning rate", above=0, unset=f"{LEARNING_RATE:g}")
-    lr_per_256: Optional[float] = option(
-        None,
-        "instead of --lr: the learning rate for 256 images per update; the highest learning rate is RATE times the "
-        "images per update / 256 (arXiv 1812.01187)",
-        above=0,
-        metavar="RATE",
-    )
-    lr_schedule: Optional[str] = option(
-        None,
-        "schedule after the warm-up; cosine: to 0; step: divide by ten at each of --lr-steps",
-        choices=("cosine", "step"),
-        unset="cosine, or step with --lr-steps",
-    )
-    lr_steps: Optional[Tuple[int, ...]] = option(
-        None,
-        "epochs at which the step schedule divides the learning rate by ten, for example 80,120",
-        unset="40 % and 60 % of --epochs",
-    )
-    lr_restarts: Optional[Tuple[int, ...]] = option(
-        None,
-        "epochs after which the cosine starts again, for example 30,90 (SGDR, arXiv 1608.03983); with --resume, name "
-        "the past ones too: --lr-restart-factor counts them",
-    )
-    lr_restart_factor: float = option(
-        1.0, "with --lr-restarts: highest learning rate of each cosine relative to the one before", above=0, high=1
-    )
-    warmup_epochs: Optional[int] = option(
-        None, "epochs of linear warm-up from 0 to --lr", low=0, unset="5, or a quarter of a run below 20 epochs"
-    )
-
-
-@dataclass(frozen=True)
 class AugmentationOptions(Options):
     """Changes of the training images and their labels."""
 
@@ -143,10 +69,23 @@ class AugmentationOptions(Options):
         "1: paste a box of another image into each image, and blend the labels by its area (CutMix, arXiv "
         "1905.04899); with --mix-up 1 each batch has one of the two, at random",
     )
-    alpha: float = option(1.0, "the weight of mixup and CutMix is drawn from Beta(alpha, alpha)", above=0)
+    alpha: float = option(
+        1.0,
+        "the weight of mixup and CutMix is drawn from Beta(alpha, alpha)",
+        above=0,
+        low=0.01,
+        high=1000,
+        why_low="below, the weight is always 0 or 1, and its draw may not end",
+        why_high="above, the weight is always 1/2",
+    )
     mixup_off_epochs: int = option(0, "train the last N epochs without mixup and CutMix", low=0)
     epsilon: float = option(
-        0.0, "label smoothing: 1 - epsilon for the label, the rest shared by the other classes", low=0, below=1
+        0.0,
+        "label smoothing: 1 - epsilon for the label, the rest shared by the other classes",
+        low=0,
+        below=1,
+        least=1e-6,
+        why_low=_NO_EFFECT,
     )
     label_noise: float = option(
         0.0,
@@ -154,6 +93,8 @@ class AugmentationOptions(Options):
         "once for the whole run (section 4.1 of the paper)",
         low=0,
         high=1,
+        least=1e-6,
+        why_low="of a million labels, none would be wrong",
     )
 
 
@@ -170,9 +111,22 @@ class DistillationOptions(Options):
         metavar="FILE",
     )
     teacher_weight: float = option(
-        0.5, "w of the loss (1 - w) * cross-entropy + w * T^2 * KL(teacher || student)", above=0, high=1
+        0.5,
+        "w of the loss (1 - w) * cross-entropy + w * T^2 * KL(teacher || student)",
+        above=0,
+        low=1e-6,
+        high=1,
+        why_low="a smaller weight has no effect in float32",
     )
-    temperature: float = option(4.0, "T, which divides the logits of both networks in that KL", above=0)
+    temperature: float = option(
+        4.0,
+        "T, which divides the logits of both networks in that KL",
+        above=0,
+        low=0.01,
+        high=1000,
+        why_low="below, the teacher's outputs are plain labels",
+        why_high="above, the teacher's outputs are equal for all classes",
+    )
 
 
 @dataclass(frozen=True)
@@ -187,8 +141,9 @@ class TrainingDeviceOptions(DeviceOptions):
     )
     dtype: str = option(
         "float32",
-        "type that the network computes in during training; bfloat16: with float32 weights, only on CPUs with AVX-512",
-        choices=("float32", "bfloat16"),
+        "type that the network computes in during training; bfloat16: with float32 weights, only on CPUs with AVX-512; "
+        "float16: as --float16 1",
+        choices=("float32", "bfloat16", "float16"),
     )
     float16: bool = option(False, "1: compute in float16, with float32 master weights; only on GPUs")
 
@@ -212,13 +167,20 @@ class OutputOptions(RunFolderOptions):
     save_period: int = option(
         0, "keep the parameters of every Nth epoch too; 0: keep only the best and the last ones", low=0
     )
-    save_minutes: float = option(10.0, "minutes after which the state is also saved within an epoch", above=0)
+    save_minutes: float = option(
+        10.0,
+        "minutes after which the state is also saved within an epoch; 0: after each step",
+        low=0,
+        high=1e6,
+        why_high="1e6 minutes are two years",
+    )
     mask_images: int = option(
         0,
         "number of test images whose masks are shown on TensorBoard during training, one picture for each attention "
         "module; the first images are of different classes; 0: none",
         low=0,
         high=32,
+        why_high="more images make a picture that no browser shows",
     )
     mask_period: Optional[int] = option(
         None,

@@ -6,17 +6,26 @@ top to bottom: a rule sees what the rules before it have changed.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Mapping
 
 from ..models.spec import NETWORK_OPTIONS
-from ..options.groups import DEVICE_RULES, GPUS, SEVERAL_CPUS
+from ..options.groups import CHOSEN_GPUS, DEVICE_RULES, GPUS, SEVERAL_CPUS
 from ..options.rules import BelongsTo, Conflict, Need, When, Within
+from .optimizer_options import LEARNING_RATE
 
 
 def warmup_length(values: Mapping[str, Any]) -> int:
     """Return the epochs of warm-up: as given, else 5, or a quarter of a run of fewer than 20 epochs."""
     given = values["warmup_epochs"]
     return min(5, values["epochs"] // 4) if given is None else given
+
+
+def highest_rate(values: Mapping[str, Any]) -> float:
+    """Return the highest learning rate; infinity if it depends on the number of devices (`lr_per_256`)."""
+    if values["lr_per_256"] is not None:
+        return math.inf
+    return LEARNING_RATE if values["lr"] is None else values["lr"]
 
 
 DALI = When("loader", "dali")
@@ -26,6 +35,7 @@ BFLOAT16 = When("dtype", "bfloat16")
 CPUS = (When("num_gpus", 0), SEVERAL_CPUS)
 MIXING = (When("mix_up"), When("cutmix"))
 
+_NO_END = "the step schedule divides by ten, and has no lowest rate"
 _NO_FLOAT16 = "MXNet has no float16 matrix product on the CPU"
 _NO_BFLOAT16 = "MXNet computes in bfloat16 on the CPU only"
 _RECORDS = "DALI reads RecordIO files, which make-records writes"
@@ -45,12 +55,15 @@ TRAINING_RULES = DEVICE_RULES + (
     # Devices and types
     Conflict(When("float16"), When("dtype")),
     Conflict(When("float16"), *CPUS, reason=_NO_FLOAT16, advice="leave `float16` out, or run on a GPU"),
-    Conflict(BFLOAT16, GPUS, reason=_NO_BFLOAT16, advice="give `float16=True` instead, or `num_gpus=0`"),
+    Conflict(BFLOAT16, GPUS, CHOSEN_GPUS, reason=_NO_BFLOAT16, advice="give `float16=True` instead, or `num_gpus=0`"),
     # Learning rate
     Conflict(When("lr"), When("lr_per_256")),
     Conflict(When("lr_steps"), When("lr_restarts"), reason="the step schedule has steps, the cosine has restarts"),
     Conflict(When("lr_steps"), When("lr_schedule", "cosine"), reason="the cosine schedule has no steps"),
     Conflict(When("lr_restarts"), When("lr_schedule", "step"), reason="the step schedule has no restarts"),
+    Conflict(When("min_lr"), When("lr_steps"), reason=_NO_END),
+    Conflict(When("min_lr"), When("lr_schedule", "step"), reason=_NO_END),
+    Within("min_lr", below=highest_rate, reason="the highest learning rate is {below:g}; give a lower one"),
     Within("warmup_epochs", high="epochs", reason="the run has {high} epochs"),
     Within("lr_steps", low=warmup_length, reason=_AFTER_WARMUP),
     Within("lr_restarts", above=warmup_length, below="epochs", reason=_BETWEEN),
@@ -58,6 +71,7 @@ TRAINING_RULES = DEVICE_RULES + (
     # Augmentation
     Within("mixup_off_epochs", below="epochs", reason="the run has {below} epochs, and none would be mixed"),
     Need(When("mixup_off_epochs"), *MIXING),
+    Conflict(When("max_steps"), When("mixup_off_epochs"), reason="these are the last of all `epochs`"),
     Need(When("alpha"), *MIXING),
     # Distillation
     Need(When("teacher_weight"), When("teacher")),

@@ -5,20 +5,20 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from ..data.datasets import DATASETS
+from ..models.descriptions import find_packaged
 from ..models.spec import NETWORK_OPTIONS
 from ..options.fields import assignment, check_name
+from ..options.spellings import VALUES
 from ..system.errors import InputError
+from .optimizer_options import LEARNING_RATE, OptimizerOptions, ScheduleOptions
 from .option_groups import (
-    LEARNING_RATE,
     AugmentationOptions,
     DistillationOptions,
     InitialWeightsOptions,
-    OptimizerOptions,
     OutputOptions,
-    ScheduleOptions,
     TrainingDataOptions,
     TrainingDeviceOptions,
 )
@@ -38,7 +38,8 @@ class TrainingOptions(  # dataclasses takes the fields of the last base first: -
 ):
     """Options of a training run; each is set by the flag of the same name of the command `train`.
 
-    `lr_schedule` is 'cosine' or 'step' after construction: None becomes 'step' if `lr_steps` is given, else 'cosine'.
+    After construction, `dtype="float16"` is `float16=True`, `params="packaged"` is the name of the packaged parameters
+    of the network, and `lr_schedule` is 'cosine' or 'step': None becomes 'step' if `lr_steps` is given, else 'cosine'.
 
     Raises
     ------
@@ -49,6 +50,8 @@ class TrainingOptions(  # dataclasses takes the fields of the last base first: -
     rules = TRAINING_RULES
 
     def __post_init__(self) -> None:
+        for name, value in meant_options(vars(self)).items():
+            object.__setattr__(self, name, value)
         for name in ("lr_steps", "lr_restarts"):
             object.__setattr__(self, name, _rising_epochs(name, getattr(self, name)))
         if self.lr_schedule is None:
@@ -56,6 +59,8 @@ class TrainingOptions(  # dataclasses takes the fields of the last base first: -
         for name in ("params", "teacher"):
             if getattr(self, name) == "":
                 raise InputError(f"{assignment(name, '')}: give a file")
+        if self.params is not None:
+            object.__setattr__(self, "params", find_packaged(self.params, self.network))
         super().__post_init__()
         if self.data_format == "bin" and self.dataset not in DATASETS:
             raise InputError(
@@ -118,10 +123,16 @@ class TrainingOptions(  # dataclasses takes the fields of the last base first: -
         shares = {self.epochs * 2 // 5, self.epochs * 3 // 5}
         return tuple(sorted(epoch for epoch in shares if epoch >= max(1, self.warmup)))
 
-    def shows_masks(self, epoch: int) -> bool:
-        """Return whether the masks are shown on TensorBoard after an epoch, counted from 1."""
+    def steps(self, epoch_steps: int) -> int:
+        """Return the number of updates of the run, whose epochs have `epoch_steps` updates."""
+        steps = self.epochs * epoch_steps
+        return steps if self.max_steps is None else min(steps, self.max_steps)
+
+    def shows_masks(self, epoch: int, step: int = 0) -> bool:
+        """Return whether the masks are shown on TensorBoard after an epoch, counted from 1, which ends with a step."""
         period = self.mask_period or math.ceil(self.epochs / 9)
-        return self.mask_images > 0 and (epoch in (1, self.epochs) or epoch % period == 0)
+        is_last = self.max_steps is not None and step >= self.max_steps
+        return self.mask_images > 0 and (is_last or epoch in (1, self.epochs) or epoch % period == 0)
 
     @property
     def effective(self) -> Dict[str, Any]:
@@ -132,6 +143,18 @@ class TrainingOptions(  # dataclasses takes the fields of the last base first: -
             lr=self.lr or (None if self.lr_per_256 else LEARNING_RATE),
             lr_steps=self.decay_epochs if self.lr_schedule == "step" else None,
         )
+
+
+def meant_options(given: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return options with those that stand for others replaced: `float16=True` for `dtype="float16"`.
+
+    Call this before options are merged into older ones: the merge compares options one by one.
+    """
+    changed = dict(given)
+    for (name, value), (meant, setting) in VALUES.items():
+        if changed.get(name) == value:
+            changed.update({name: TrainingOptions.defaults()[name], meant: setting})
+    return changed
 
 
 def _rising_epochs(name: str, epochs: Optional[Sequence[int]]) -> Optional[Tuple[int, ...]]:

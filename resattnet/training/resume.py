@@ -11,7 +11,7 @@ from ..options.fields import assignment
 from ..options.rules import merge_values
 from ..runs import history, states
 from ..system.errors import InputError
-from .options import TrainingOptions
+from .options import TrainingOptions, meant_options
 
 # Options that a resumed run keeps. The arrays of a state and its place within an epoch depend on most of them.
 KEPT_ON_RESUME = (
@@ -38,7 +38,7 @@ def merge_options(own: TrainingOptions, given: Mapping[str, Any]) -> TrainingOpt
     InputError
         If a value is wrong, or the given options break a rule among themselves.
     """
-    return TrainingOptions(**merge_values(dataclasses.asdict(own), given, own.rules, own.defaults()))
+    return TrainingOptions(**merge_values(dataclasses.asdict(own), meant_options(given), own.rules, own.defaults()))
 
 
 def options_from_state(before: Mapping[str, Any]) -> TrainingOptions:
@@ -77,7 +77,7 @@ def options_for_resume(before: Mapping[str, Any], given: Mapping[str, Any], epoc
         `lr_restarts` is given and differs from the run's restarts within the epochs done; or if
         `options_from_state` raises.
     """
-    own = options_from_state(before)
+    own, given = options_from_state(before), meant_options(given)
     kept = {name: getattr(own, name) for name in KEPT_ON_RESUME}
     for name, value in kept.items():
         if given.get(name, value) != value:

@@ -25,8 +25,9 @@ def learning_rate_schedule(
     decay_steps: Sequence[int] = (),
     restarts: Sequence[int] = (),
     restart_factor: float = 1.0,
+    min_lr: float = 0.0,
 ) -> Callable[[int], float]:
-    """Return the learning rate as a function of the step: linear warm-up, then cosines to zero or division by ten.
+    """Return the learning rate as a function of the step: linear warm-up, then cosines or division by ten.
 
     Parameters
     ----------
@@ -44,6 +45,8 @@ def learning_rate_schedule(
         arXiv 1608.03983).
     restart_factor : float
         Ratio of the highest learning rate of each cosine to that of the cosine before.
+    min_lr : float
+        For 'cosine': the learning rate that each cosine ends at.
 
     Returns
     -------
@@ -53,7 +56,8 @@ def learning_rate_schedule(
     Raises
     ------
     InputError
-        If the restarts do not rise, a restart is not between the warm-up and the end, or the schedule is not 'cosine'.
+        If the restarts do not rise, a restart is not between the warm-up and the end, or the schedule is not 'cosine';
+        if a cosine would begin at `min_lr` or below.
     """
     schedulers = gluoncv_schedulers()
     LRScheduler, LRSequential = schedulers.LRScheduler, schedulers.LRSequential
@@ -65,9 +69,13 @@ def learning_rate_schedule(
             f"{warmup_steps} steps and before step {steps}"
         )
 
+    lowest = lr * restart_factor ** len(restarts)
+    if min_lr and min_lr >= lowest:
+        raise InputError(f"`min_lr={min_lr:g}`: the highest learning rate of a cosine is {lowest:g}; give a lower one")
+
     def cosine(highest: float, length: int) -> Any:
         return (
-            LRScheduler("cosine", base_lr=highest, target_lr=0, niters=length)
+            LRScheduler("cosine", base_lr=highest, target_lr=min_lr, niters=length)
             if length > 1
             else LRScheduler("constant", base_lr=highest, niters=1)
         )
@@ -92,6 +100,9 @@ def learning_rate_schedule(
 def make_schedule(options: TrainingOptions, devices: int, epoch_steps: int) -> Callable[[int], float]:
     """Return the schedule that the options of a run describe.
 
+    Where `max_steps` ends the run, the warm-up takes at most a quarter of its steps, and the default places of the step
+    schedule's divisions are shares of its steps.
+
     Parameters
     ----------
     options : TrainingOptions
@@ -100,14 +111,21 @@ def make_schedule(options: TrainingOptions, devices: int, epoch_steps: int) -> C
     epoch_steps : int
         Steps of an epoch.
     """
+    steps = options.steps(epoch_steps)
+    warmup_steps, decay_steps = options.warmup * epoch_steps, [epoch * epoch_steps for epoch in options.decay_epochs]
+    if steps < options.epochs * epoch_steps:
+        warmup_steps = min(warmup_steps, steps // 4)
+        if not options.lr_steps:
+            decay_steps = sorted({steps * 2 // 5, steps * 3 // 5} - {0})
     return learning_rate_schedule(
         options.lr_schedule or "cosine",
         options.learning_rate(devices),
-        options.epochs * epoch_steps,
-        options.warmup * epoch_steps,
-        [epoch * epoch_steps for epoch in options.decay_epochs],
+        steps,
+        warmup_steps,
+        decay_steps,
         [epoch * epoch_steps for epoch in options.lr_restarts or ()],
         options.lr_restart_factor,
+        options.min_lr,
     )
 
 

@@ -65,7 +65,7 @@ def test_the_overview_lists_all_commands(call, program, tmp_path):
     assert done.returncode == 0 and done.stdout.startswith(f"usage: {program} [COMMAND")
     for name, row in COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(row.help)}$", done.stdout, re.MULTILINE)
-    assert call("--version", cwd=str(tmp_path)).stdout == f"resattnet {resattnet.__version__}\n"
+    assert call("--version", cwd=str(tmp_path)).stdout.startswith(f"resattnet {resattnet.__version__}, Python ")
 
 
 @pytest.mark.parametrize("call, program", [(package, "python -m resattnet"), (console, "resattnet")])

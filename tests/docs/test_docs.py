@@ -20,7 +20,9 @@ import pytest
 from helpers.scripts import ROOT
 from resattnet.data import datasets
 from resattnet.experiments import recipes
+from resattnet.options.command_line import switch
 from resattnet.options.fields import flag_name
+from resattnet.options.spellings import ALIASES
 
 SCRIPTS = {
     "cifar10_train": "train",
@@ -58,7 +60,7 @@ DOCUMENTED = {
 }
 TRAINING_PAGE = "docs/training.md"
 # Flags that are read before the options are made.
-NO_OPTION = {"--params", "--resume", "--recipe", "--recipes", "--help"}
+NO_OPTION = {"--params", "--resume", "--recipe", "--recipes", "--help", "--quiet", "--version"}
 OTHER_PROGRAMS = (
     "make",
     ".",
@@ -210,6 +212,8 @@ def find_flags(name):
     while parsers:
         for action in parsers.pop()._actions:
             flags.update(action.option_strings)
+            if action.type is switch:
+                flags.update("--no" + flag[1:] for flag in action.option_strings if flag.startswith("--"))
             if not action.option_strings and isinstance(action.choices, dict):
                 parsers.extend(action.choices.values())
     return flags
@@ -455,6 +459,13 @@ def test_all_flags_of_the_training_are_documented_once_with_their_defaults():
                 group = getattr(options_class(OPTIONS["train"]), "heading_of", None)
                 assert group is None or group(flags[flag].name) == heading.lower(), f"{flag} under {heading}"
     assert sorted(documented) == sorted({*flags, *find_flags("train") & NO_OPTION} - {"--help"})
+
+
+def test_all_aliases_are_documented():
+    (table,) = re.findall(r"^\| our flag \| also \|\n(?:\|.*\n)+", read(TRAINING_PAGE), re.MULTILINE)
+    rows = [line.split("|")[1:3] for line in table.splitlines() if re.match(r"\| `--\S+` \|", line)]
+    documented = {flags_in(ours)[0]: tuple(flags_in(others)) for ours, others in rows}
+    assert documented == {flag_name(name): aliases for name, aliases in ALIASES.items()}
 
 
 @pytest.mark.parametrize("place", DOCUMENTED, ids=" ".join)

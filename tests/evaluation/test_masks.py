@@ -17,7 +17,8 @@ from resattnet.models import spec
 from resattnet.models.network import build
 from resattnet.models.spec import NetworkSpec
 from resattnet.models.zoo import get_attention_cifar, get_attention_net
-from resattnet.reports import mask_figures
+from resattnet.reports import mask_figures, mask_sheet
+from resattnet.reports.options import MaskOptions
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 
@@ -205,6 +206,13 @@ def test_the_sheet_shows_the_masks(channels, small):
         scales = [panels[lines * (2 + 3 * number + offset)].get_images()[0].get_clim() for offset in (1, 2)]
         assert scales[0] == scales[1]
     np.testing.assert_allclose(shown(panels[lines]), mask_figures.upsample(cams[0], 120, 160))
+
+
+def test_a_sheet_has_no_more_lines_than_can_be_drawn(tmp_path):
+    options = MaskOptions(from_test=100, channels=(0, 1, 2, 3), output=str(tmp_path / "sheet.png"))
+    save_net(tmp_path)
+    with pytest.raises(InputError, match="^400 lines, one for each image and channel: a sheet has at most 300$"):
+        mask_sheet.make_sheet(str(tmp_path / "net.params"), [], options)
 
 
 def test_upsampling_keeps_positions():

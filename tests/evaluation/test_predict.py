@@ -399,6 +399,25 @@ def test_an_unreadable_file_among_good_ones(thin, tmp_path):
     assert errors[2].startswith(f"{names[3]}: not an image that can be read (cannot identify")
 
 
+@pytest.mark.parametrize("from_stdin", [False, True])
+def test_each_image_is_one_line_whatever_its_name(thin, tmp_path, from_stdin):
+    names = [b"\xe9t\xe9.png", b"\x1b[31m.png", "\u00e9`.png".encode()] + [b"a\nb.png"] * (not from_stdin)
+    for name in names:
+        with open(os.path.join(os.fsencode(str(tmp_path)), name), "wb") as handle:
+            handle.write((thin / "0.png").read_bytes())
+    program = [sys.executable, os.path.join(ROOT, "scripts", "predict.py"), "-k1", "--params", str(thin / "net.params")]
+    done = subprocess.run(
+        [*program, *(["-"] if from_stdin else [*names, b"no\nimage"])],
+        input=b"\n".join(names) if from_stdin else None,
+        capture_output=True,
+        cwd=str(tmp_path),
+        timeout=280,
+    )
+    shown = ["\\xe9t\\xe9.png", "\\x1b[31m.png", "\u00e9`.png"] + ["a\\nb.png"] * (not from_stdin)
+    assert [line.split("  ")[0] for line in done.stdout.decode().splitlines()] == shown
+    assert done.stderr == (b"" if from_stdin else b"no\\nimage: cannot be read (No such file or directory)\n")
+
+
 def test_the_script_from_stdin_to_a_file(thin, tmp_path):
     command = [
         sys.executable,

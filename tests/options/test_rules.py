@@ -91,6 +91,6 @@ def test_the_help_has_a_field_under_the_heading_of_the_class_that_declares_it_fi
     command_line.add_options(parser, Kitchen)
     text = parser.format_help()
     oven, kitchen = text.split("\noven:\n")[1].split("\nkitchen:\n")
-    assert "--heat HEAT" in oven and "degrees (default: 50 % of the highest)" in oven and "--gas {0,1}" in oven
+    assert "--heat HEAT" in oven and "degrees (default: 50 % of the highest)" in oven and "--gas [{0,1}]" in oven
     assert "--cake {plain,cheese,none}" in kitchen and "time (default: 30)" in kitchen
     assert vars(parser.parse_args(["--turns", "4,20", "--gas", "1"])) == dict(turns=(4, 20), gas=True)

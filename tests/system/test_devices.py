@@ -30,6 +30,24 @@ def test_gpus_that_are_not_there_are_refused_with_what_to_do(monkeypatch, found,
     assert error.value.as_flags({"num_gpus": "--num-gpus"}) == message
 
 
+def test_gpus_are_chosen_by_number(monkeypatch):
+    monkeypatch.setattr(devices, "find_gpus", lambda: Gpus([0, 2, 3], ["GPU 1 (K80) is too old"]))
+    assert devices.choose_devices(gpus=(0, 2)) == ([mx.gpu(0), mx.gpu(2)], [])
+    assert devices.choose_devices(gpus=[3, 0])[0] == [mx.gpu(3), mx.gpu(0)]
+    assert devices.choose_devices(num_gpus=2)[0] == [mx.gpu(0), mx.gpu(2)]
+    with pytest.raises(InputError) as error:
+        devices.choose_devices(gpus=(0, 1, 7))
+    assert error.value.as_flags({"gpus": "--gpus"}) == (
+        "--gpus 0,1,7: MXNet cannot use GPU 1, 7 here (GPU 1 (K80) is too old); give some of --gpus 0,2,3"
+    )
+    monkeypatch.setattr(devices, "find_gpus", lambda: Gpus([], ["no driver"]))
+    with pytest.raises(InputError) as error:
+        devices.choose_devices(gpus=(0,))
+    assert error.value.as_flags({"gpus": "--gpus", "num_gpus": "--num-gpus"}) == (
+        "--gpus 0: MXNet cannot use GPU 0 here (no driver); leave it out or give --num-gpus 0 to use the CPU"
+    )
+
+
 @pytest.mark.parametrize(
     "contexts, threads, expected",
     [

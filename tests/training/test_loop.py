@@ -280,7 +280,8 @@ def test_running_statistics_are_averaged_over_devices():
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_state(options):
-    options = dataclasses.replace(options, lr=1e30, warmup_epochs=0, log_interval=1)
+    options = dataclasses.replace(options, warmup_epochs=0, log_interval=1)
+    object.__setattr__(options, "lr", 1e30)  # above the bound of the option: the loss is infinite after the first step
     with pytest.raises(InputError, match="the loss is not finite at .*lower lr.*last good state is of step 0") as error:
         train(options)
     assert "\n" not in str(error.value)

@@ -81,7 +81,7 @@ def test_restarts_after_the_new_end_are_left_out():
 def test_past_restarts_have_to_be_given():
     before = dict(epochs=60, lr_restarts=(30,), lr_restart_factor=0.3)
     with pytest.raises(
-        InputError, match="lr_restarts=60: in the 60 epochs done, the cosine restarted after 30; name those"
+        InputError, match="lr_restarts=60: in the 60 epochs done, the cosine restarted after 30; give those"
     ):
         after(before, 60, epochs=90, lr_restarts=(60,))
     with pytest.raises(InputError, match="lr_restarts=10,50: in the 35 epochs done, the cosine restarted after none;"):
@@ -151,8 +151,26 @@ def test_the_given_options_are_named(before, given, message):
         after(before, **given)
 
 
+def test_float16_is_one_option_of_two_names():
+    assert TrainingOptions(dtype="float16") == TrainingOptions(float16=True)
+    for given in (dict(dtype="float16"), dict(float16=True)):
+        with pytest.raises(InputError, match="^float16=True: the run to resume has float16=False, which cannot change"):
+            after({}, **given)
+        assert after(dict(float16=True), epochs=300, **given) == TrainingOptions(
+            float16=True, epochs=300, warmup_epochs=5
+        )
+
+
+def test_gpus_given_now_replace_a_number_of_gpus():
+    assert (after(dict(num_gpus=1), gpus=(2,)).num_gpus, after(dict(num_gpus=1), gpus=(2,)).gpus) == (None, (2,))
+    assert (after(dict(gpus=(2,)), num_gpus=0).num_gpus, after(dict(gpus=(2,)), num_gpus=0).gpus) == (0, None)
+    assert after(dict(gpus=(2,)), num_cpus=2).gpus is None
+
+
 def test_a_run_of_another_version_says_so():
-    with pytest.raises(InputError, match="of another version of resattnet: stochastic_depth is unknown here"):
+    with pytest.raises(
+        InputError, match="another version of resattnet saved the run: stochastic_depth is unknown here"
+    ):
         options_for_resume(dict(dataclasses.asdict(TrainingOptions()), stochastic_depth=0.1), {}, 0)
 
 

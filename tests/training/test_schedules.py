@@ -46,6 +46,30 @@ def test_each_restart_begins_a_lower_cosine_to_zero():
         assert schedule(step) == pytest.approx(expected, abs=1e-12), step
 
 
+@pytest.mark.parametrize("restarts", [(), (40,)])
+def test_each_cosine_ends_at_the_lowest_rate(restarts):
+    schedule = learning_rate_schedule("cosine", 0.4, 100, 10, restarts=restarts, min_lr=0.05)
+    begins = [10, *restarts, 100]
+    for begin, end in zip(begins, begins[1:]):
+        for step in range(begin, end):
+            expected = 0.05 + 0.35 * (1 + math.cos(math.pi * (step - begin) / (end - begin - 1))) / 2
+            assert schedule(step) == pytest.approx(expected, abs=1e-12), step
+    assert schedule(9) == 0.4 and schedule(99) == 0.05
+
+
+def test_a_lowest_rate_above_the_highest_is_refused():
+    with pytest.raises(
+        InputError, match="^min_lr=0.1: the highest learning rate of a cosine is 0.1; give a lower one$"
+    ):
+        learning_rate_schedule("cosine", 0.4, 100, 10, restarts=(40, 60), restart_factor=0.5, min_lr=0.1)
+    with pytest.raises(InputError, match="^min_lr=0.4: the highest learning rate is 0.4; give a lower one$"):
+        TrainingOptions(lr=0.4, min_lr=0.4)
+    with pytest.raises(InputError, match="^min_lr=0.01 lr_steps=80: the step schedule divides by ten, and has no"):
+        TrainingOptions(min_lr=0.01, lr_steps=(80,))
+    with pytest.raises(InputError, match="^min_lr=0.01 lr_schedule=step: the step schedule divides by ten"):
+        TrainingOptions(min_lr=0.01, lr_schedule="step")
+
+
 @pytest.mark.parametrize("restarts", [(10,), (5,), (60, 40), (40, 100)])
 def test_restarts_outside_the_schedule_are_refused(restarts):
     with pytest.raises(InputError, match="give rising steps of a cosine schedule, after the warm-up of 10 steps"):

@@ -1,0 +1,148 @@
+"""Group the options of the optimizer, and those of the length of a run and its learning rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional, Tuple
+
+from ..options.fields import Options, option
+
+LEARNING_RATE = 0.1  # the highest learning rate, if none is given
+
+_NO_EFFECT = "a smaller one has no effect in float32"
+_LOW_RATE = "a lower rate does not change float32 weights"
+_HIGH_RATE = "a higher rate makes the weights infinite"
+
+
+@dataclass(frozen=True)
+class OptimizerOptions(Options):
+    """The update of the parameters."""
+
+    heading = "optimizer"
+
+    optimizer: str = option("nag", "nag: Nesterov momentum; sgd: plain momentum", choices=("nag", "sgd"))
+    momentum: float = option(0.9, "momentum of the optimizer", low=0, below=1, least=1e-6, why_low=_NO_EFFECT)
+    wd: float = option(
+        1e-4,
+        "weight decay",
+        low=0,
+        high=10,
+        least=1e-10,
+        why_low="a smaller decay is lost in float32",
+        why_high="a larger decay erases the weights",
+    )
+    no_wd: bool = option(False, "1: no weight decay for gamma and beta of batch normalisation, and for biases")
+    clip_gradient: Optional[float] = option(
+        None,
+        "scale the gradient down to this norm if its own norm is larger; the norm is that of all parameters together, "
+        "and the gradient that of the mean loss over all images of the update, without weight decay",
+        above=0,
+        low=1e-6,
+        high=1e6,
+        why_low="a lower norm stops the training",
+        why_high="no gradient has a higher norm",
+        metavar="NORM",
+    )
+    accumulate: int = option(
+        1,
+        "batches whose gradients are summed for one update: the result of a larger batch, apart from the statistics of "
+        "batch normalisation, with the memory of one",
+        low=1,
+        high=65536,
+        why_high="no data set here has batches for one such update",
+    )
+    ema: Optional[float] = option(
+        None,
+        "keep an exponential moving average of the learned parameters, for example with 0.999; update n moves it "
+        "towards the new parameters by 1 - DECAY, or by 9 / (n + 10) while that is more; the average is validated too, "
+        "with the running statistics of batch normalisation, which are not averaged, and saved as ema.params and "
+        "best-ema.params",
+        above=0,
+        below=1,
+        low=0.001,
+        high=0.9999999,
+        why_low="a lower decay makes no average",
+        why_high="a higher decay keeps the average where it begins",
+        metavar="DECAY",
+    )
+
+
+@dataclass(frozen=True)
+class ScheduleOptions(Options):
+    """The length of the run and its learning rate."""
+
+    heading = "length and learning rate"
+
+    epochs: int = option(
+        200,
+        "epochs of the run; the schedule ends with the last one",
+        low=1,
+        high=100_000,
+        why_high="no schedule in the literature is longer than some thousands",
+    )
+    max_steps: Optional[int] = option(
+        None,
+        "end the run and its schedule after N updates, for trying things out; the epoch that they end in is validated "
+        "and saved like a whole one, and the warm-up takes at most a quarter of the updates",
+        low=1,
+        metavar="N",
+        unset="all updates of --epochs",
+    )
+    lr: Optional[float] = option(
+        None,
+        "highest learning rate",
+        above=0,
+        low=1e-10,
+        high=1e4,
+        why_low=_LOW_RATE,
+        why_high=_HIGH_RATE,
+        unset=f"{LEARNING_RATE:g}",
+    )
+    min_lr: float = option(
+        0.0,
+        "learning rate at the end of the cosine; with --lr-restarts, of each cosine",
+        low=0,
+        high=1e4,
+        least=1e-12,
+        why_low=_LOW_RATE,
+        why_high=_HIGH_RATE,
+    )
+    lr_per_256: Optional[float] = option(
+        None,
+        "instead of --lr: the learning rate for 256 images per update; the highest learning rate is RATE times the "
+        "images per update / 256 (arXiv 1812.01187)",
+        above=0,
+        low=1e-10,
+        high=1e4,
+        why_low=_LOW_RATE,
+        why_high=_HIGH_RATE,
+        metavar="RATE",
+    )
+    lr_schedule: Optional[str] = option(
+        None,
+        "schedule after the warm-up; cosine: to --min-lr; step: divide by ten at each of --lr-steps",
+        choices=("cosine", "step"),
+        unset="cosine, or step with --lr-steps",
+    )
+    lr_steps: Optional[Tuple[int, ...]] = option(
+        None,
+        "epochs at which the step schedule divides the learning rate by ten, for example 80,120",
+        unset="40 % and 60 % of --epochs",
+    )
+    lr_restarts: Optional[Tuple[int, ...]] = option(
+        None,
+        "epochs after which the cosine starts again, for example 30,90 (SGDR, arXiv 1608.03983); with --resume, name "
+        "the past ones too: --lr-restart-factor counts them",
+    )
+    lr_restart_factor: float = option(
+        1.0,
+        "with --lr-restarts: highest learning rate of each cosine relative to the one before",
+        above=0,
+        low=1e-6,
+        high=1,
+        why_low="a lower cosine does not change float32 weights",
+        why_high="no cosine is higher than the one before",
+    )
+    warmup_epochs: Optional[int] = option(
+        None, "epochs of linear warm-up from 0 to --lr", low=0, unset="5, or a quarter of a run below 20 epochs"
+    )

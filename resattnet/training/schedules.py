@@ -46,7 +46,8 @@ def learning_rate_schedule(
     restart_factor : float
         Ratio of the highest learning rate of each cosine to that of the cosine before.
     min_lr : float
-        For 'cosine': the learning rate that each cosine ends at.
+        For 'cosine': the learning rate of the last step of each cosine. A cosine to 0 would reach it one step later, so
+        that no step has the learning rate 0.
 
     Returns
     -------
@@ -75,7 +76,7 @@ def learning_rate_schedule(
 
     def cosine(highest: float, length: int) -> Any:
         return (
-            LRScheduler("cosine", base_lr=highest, target_lr=min_lr, niters=length)
+            LRScheduler("cosine", base_lr=highest, target_lr=min_lr, niters=length if min_lr else length + 1)
             if length > 1
             else LRScheduler("constant", base_lr=highest, niters=1)
         )

@@ -20,16 +20,16 @@ def test_warmup_and_cosine(steps, warmup):
     for step in range(steps):
         if step < warmup:
             expected = 0.4 * (step + 1) / warmup
-        elif rest == 1:
-            expected = 0.4
         else:
-            expected = 0.4 * (1 + math.cos(math.pi * (step - warmup) / (rest - 1))) / 2
+            expected = 0.4 * (1 + math.cos(math.pi * (step - warmup) / rest)) / 2
         assert schedule(step) == pytest.approx(expected, abs=1e-12), step
 
 
-def test_cosine_ends_at_zero_with_the_last_step():
-    schedule = learning_rate_schedule("cosine", 0.4, 50, 5)
-    assert schedule(48) > 0 and schedule(49) == pytest.approx(0, abs=1e-15)
+@pytest.mark.parametrize("kind, restarts", [("cosine", ()), ("cosine", (20, 49)), ("step", ())])
+@pytest.mark.parametrize("warmup", [0, 1, 5])
+def test_no_step_has_learning_rate_zero(kind, restarts, warmup):
+    schedule = learning_rate_schedule(kind, 0.4, 50, warmup, decay_steps=(20, 30), restarts=restarts)
+    assert min(map(schedule, range(50))) > 1e-5
 
 
 def test_each_restart_begins_a_lower_cosine_to_zero():
@@ -38,9 +38,9 @@ def test_each_restart_begins_a_lower_cosine_to_zero():
         if step < 10:
             expected = 0.4 * (step + 1) / 10
         elif step < 40:
-            expected = 0.4 * (1 + math.cos(math.pi * (step - 10) / 29)) / 2
+            expected = 0.4 * (1 + math.cos(math.pi * (step - 10) / 30)) / 2
         elif step < 99:
-            expected = 0.2 * (1 + math.cos(math.pi * (step - 40) / 58)) / 2
+            expected = 0.2 * (1 + math.cos(math.pi * (step - 40) / 59)) / 2
         else:
             expected = 0.1
         assert schedule(step) == pytest.approx(expected, abs=1e-12), step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from typing import Any, Callable, Sequence
 
 from ..system.errors import InputError
@@ -46,8 +47,8 @@ def learning_rate_schedule(
     restart_factor : float
         Ratio of the highest learning rate of each cosine to that of the cosine before.
     min_lr : float
-        For 'cosine': the learning rate of the last step of each cosine. A cosine to 0 would reach it one step later, so
-        that no step has the learning rate 0.
+        For 'cosine': the learning rate of the last step of each cosine. 0: the last but one value of a cosine that is a
+        step longer and ends at 0, so that no step has the learning rate 0.
 
     Returns
     -------
@@ -75,11 +76,10 @@ def learning_rate_schedule(
         raise InputError(f"`min_lr={min_lr:g}`: the highest learning rate of a cosine is {lowest:g}; give a lower one")
 
     def cosine(highest: float, length: int) -> Any:
-        return (
-            LRScheduler("cosine", base_lr=highest, target_lr=min_lr, niters=length if min_lr else length + 1)
-            if length > 1
-            else LRScheduler("constant", base_lr=highest, niters=1)
-        )
+        if length == 1:
+            return LRScheduler("constant", base_lr=highest, niters=1)
+        end = min_lr or highest * (1 - math.cos(math.pi / length)) / 2
+        return LRScheduler("cosine", base_lr=highest, target_lr=end, niters=length)
 
     if warmup_steps > 1:
         parts.append(LRScheduler("linear", base_lr=lr / warmup_steps, target_lr=lr, niters=warmup_steps))

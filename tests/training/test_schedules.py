@@ -12,6 +12,12 @@ from resattnet.training.options import TrainingOptions
 from resattnet.training.schedules import OptimizerSchedule, learning_rate_schedule
 
 
+def cosine(step, length, highest, end=None):
+    """Return the rate of a step of a cosine to `end`; by default to what one of `length` + 1 steps to 0 has there."""
+    end = highest * (1 + math.cos(math.pi * (length - 1) / length)) / 2 if end is None else end
+    return end + (highest - end) * (1 + math.cos(math.pi * step / max(length - 1, 1))) / 2
+
+
 @pytest.mark.parametrize("steps, warmup", [(100, 10), (100, 0), (7, 1), (2, 1), (1, 0), (5, 5), (1, 3)])
 def test_warmup_and_cosine(steps, warmup):
     schedule = learning_rate_schedule("cosine", 0.4, steps, warmup)
@@ -21,7 +27,7 @@ def test_warmup_and_cosine(steps, warmup):
         if step < warmup:
             expected = 0.4 * (step + 1) / warmup
         else:
-            expected = 0.4 * (1 + math.cos(math.pi * (step - warmup) / rest)) / 2
+            expected = cosine(step - warmup, rest, 0.4)
         assert schedule(step) == pytest.approx(expected, abs=1e-12), step
 
 
@@ -38,9 +44,9 @@ def test_each_restart_begins_a_lower_cosine_to_zero():
         if step < 10:
             expected = 0.4 * (step + 1) / 10
         elif step < 40:
-            expected = 0.4 * (1 + math.cos(math.pi * (step - 10) / 30)) / 2
+            expected = cosine(step - 10, 30, 0.4)
         elif step < 99:
-            expected = 0.2 * (1 + math.cos(math.pi * (step - 40) / 59)) / 2
+            expected = cosine(step - 40, 59, 0.2)
         else:
             expected = 0.1
         assert schedule(step) == pytest.approx(expected, abs=1e-12), step
@@ -52,7 +58,7 @@ def test_each_cosine_ends_at_the_lowest_rate(restarts):
     begins = [10, *restarts, 100]
     for begin, end in zip(begins, begins[1:]):
         for step in range(begin, end):
-            expected = 0.05 + 0.35 * (1 + math.cos(math.pi * (step - begin) / (end - begin - 1))) / 2
+            expected = cosine(step - begin, end - begin, 0.4, 0.05)
             assert schedule(step) == pytest.approx(expected, abs=1e-12), step
     assert schedule(9) == 0.4 and schedule(99) == 0.05
 

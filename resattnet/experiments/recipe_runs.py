@@ -67,7 +67,7 @@ def load_run(recipe: recipes.Recipe, folder: str) -> Optional[states.State]:
 
 def count_epochs(state: states.State) -> Tuple[int, int]:
     """Return how many epochs of a run are done, and how many it has."""
-    return state.progress["epoch"], state.options["epochs"]
+    return state.progress.get("epoch", 0), options_from_state(state.options).epochs
 
 
 def locate_params(path: str, model_dir: str) -> str:

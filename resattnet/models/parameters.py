@@ -9,7 +9,7 @@ from typing import Any, Dict, Mapping, Tuple
 from ..system.errors import InputError
 from ..system.files import digest, json_writer, write_together
 from ..system.mxnet import mx
-from .descriptions import description_path, intact_parameters, read_description
+from .descriptions import description_path, finish_save, intact_parameters, read_description
 from .network import build
 from .spec import STEMS, NetworkSpec, attention_net_spec
 
@@ -45,7 +45,9 @@ def save_parameters(net: Any, path: str, description: Mapping[str, Any]) -> None
             raise OSError(errno.EIO, "it cannot be written completely: is the disk full?", path) from error
         described["sha256"] = digest(temporary)
 
-    # The parameters come first: the description needs their digest.
+    finish_save(path)
+    # The parameters come first: the description needs their digest. `read_description` finds the description under its
+    # temporary name if the process is killed before the second rename.
     write_together({path: write, description_path(path): json_writer(described)})
 
 

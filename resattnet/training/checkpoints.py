@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from typing import Any, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional
 
 from ..models import parameters
 from ..runs import states
@@ -34,7 +34,9 @@ class Checkpointer:
     saved_at : float
         Time of the last attempt, by `time.monotonic`.
     failure : OSError or None
-        Why the last attempt failed.
+        Why the last attempt to save a state failed.
+    lost : dict of str to OSError
+        The parameter files that could not be written in the last attempt, and why.
     """
 
     def __init__(self, folder: str, step: TrainingStep, progress: Progress, options: TrainingOptions) -> None:
@@ -42,6 +44,7 @@ class Checkpointer:
         self.saved_step: Optional[int] = None
         self.saved_at = time.monotonic()
         self.failure: Optional[OSError] = None
+        self.lost: Dict[str, OSError] = {}
         self._step, self._progress, self._options = step, progress, options
 
     def restore(self, state: states.State) -> None:
@@ -64,13 +67,15 @@ class Checkpointer:
     def save(self, row: Optional[Mapping[str, Any]] = None) -> None:
         """Write the state and, after an epoch (`row` holds its figures), first the parameters.
 
-        A full disk does not end the run: `failure` says what happened, and the next call tries again. If the parameters
-        of a best epoch cannot be written, they are lost. The best epoch is then the best one whose parameters are kept.
+        A full disk does not end the run: `failure` and `lost` say what happened, and each file is tried whatever became
+        of the others. The next call tries the state again. If the parameters of a best epoch cannot be written, they
+        are lost. The best epoch is then the best one whose parameters are kept.
         """
         self.saved_at = time.monotonic()
+        self.lost = {}
+        if row:
+            self._save_parameters(row)
         try:
-            if row:
-                self._save_parameters(row)
             arrays = state_arrays(self._step.net, self._step.trainer)
             if self._step.average:
                 arrays.update(self._step.average.state_arrays())
@@ -115,6 +120,11 @@ class Checkpointer:
         if is_best:
             names = [*names, best.replace("_", "-")]
         for name in names:
-            parameters.save_parameters(net, os.path.join(self.folder, name + ".params"), description)
-        if is_best:
-            self._progress.set_best(best, row)
+            path = os.path.join(self.folder, name + ".params")
+            try:
+                parameters.save_parameters(net, path, description)
+            except OSError as error:
+                self.lost[path] = error
+            else:
+                if is_best and name == names[-1]:
+                    self._progress.set_best(best, row)

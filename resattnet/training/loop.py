@@ -15,7 +15,7 @@ from ..models import parameters
 from ..runs.logs import RunLog, epoch_line, epoch_scalars, summary
 from ..runs.progress import Progress, accuracy_name
 from ..system.devices import average_running_statistics
-from ..system.errors import InputError
+from ..system.errors import InputError, reason
 from ..system.machine import describe_machine
 from ..system.signals import Interrupted, StopSignals
 from .checkpoints import Checkpointer
@@ -106,6 +106,8 @@ class TrainingLoop:
             self._validate()
         if self.checkpointer.failure:
             raise InputError(f"the run is done, but its last state could not be saved ({self.checkpointer.failure})")
+        for path, error in self.checkpointer.lost.items():
+            raise InputError(f"the run is done, but {path} could not be saved ({reason(error)})")
         self.log.line(summary(self.progress, self.options.epochs, self.run.folder, self.log))
 
     def _say_what_begins(self) -> None:
@@ -227,6 +229,8 @@ class TrainingLoop:
         self._collect()
         self._check_finite("the parameters are", parameters.all_finite(self.step.net))
         self.checkpointer.save(row)
+        for path, error in self.checkpointer.lost.items():
+            self.log.line(f"warning: {path} of epoch {self.progress.epoch} could not be saved ({reason(error)})")
         if self.checkpointer.failure:
             self.log.line(f"warning: step {self.progress.step} could not be saved ({self.checkpointer.failure})")
 

@@ -1,8 +1,11 @@
 """Test that this package and Gluon read parameter files, and that damaged or mismatched files are rejected."""
 
+import builtins
+import itertools
 import json
 import os
 import resource
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -103,3 +106,100 @@ def test_description_is_json_for_others(tmp_path, net):
     parameters.save_parameters(net, str(tmp_path / "best.params"), DESCRIPTION)
     with open(str(tmp_path / "best.json")) as handle:
         assert set(json.load(handle)) == {"network", "dataset", "sha256"}
+
+
+DONE, KILLED = 0, 9  # how the process that saves has ended
+
+
+def save_and_die(path, epoch, call):
+    """Save parameters that are all equal to `epoch` in a child process, which ends just before a system call.
+
+    Parameters
+    ----------
+    call : int
+        Number of the call, from 0. The calls are those that open, flush, rename or remove a file.
+    """
+    child = os.fork()
+    if child:
+        return os.WEXITSTATUS(os.waitpid(child, 0)[1])
+    calls = itertools.count()
+
+    def dying(function):
+        def counted(*args, **kwargs):
+            if next(calls) == call:
+                os._exit(KILLED)
+            return function(*args, **kwargs)
+
+        return counted
+
+    for module, names in ((os, ("replace", "fsync", "remove", "stat")), (builtins, ("open",))):
+        for name in names:
+            setattr(module, name, dying(getattr(module, name)))
+    parameters.save_parameters(Constant(epoch), path, dict(DESCRIPTION, epoch=epoch))
+    os._exit(DONE)
+
+
+class Constant(NamedTuple):
+    """A stand-in for a network: one array with one value."""
+
+    value: int
+
+    def save_parameters(self, path):
+        mx.nd.save(path, {"a": mx.nd.full((8,), self.value)})
+
+
+def saved_epoch(path):
+    """Return the epoch of the parameters, after checking that description and parameters belong together."""
+    epoch = parameters.read_description(path)["epoch"]
+    assert (mx.nd.load(path)["a"].asnumpy() == epoch).all()
+    return epoch
+
+
+def test_a_save_killed_at_any_moment_leaves_a_pair_that_is_read(tmp_path):
+    """The process is killed before each system call of a save, and again before each call of the save after that."""
+    found = set()
+    for first in itertools.count():
+        for second in itertools.count():
+            folder = tmp_path / f"{first}-{second}"
+            folder.mkdir()
+            path = str(folder / "best.params")
+            parameters.save_parameters(Constant(1), path, dict(DESCRIPTION, epoch=1))
+            one = save_and_die(path, 2, first)
+            before = saved_epoch(path)
+            other = save_and_die(path, 3, second)
+            found.add((before, saved_epoch(path)))
+            if other == DONE:
+                break
+            assert other == KILLED
+        if one == DONE:
+            break
+        assert one == KILLED
+    assert first > 5 and found == {(1, 1), (1, 3), (2, 2), (2, 3)}
+
+
+def test_a_first_save_killed_at_any_moment_is_whole_or_absent(tmp_path):
+    for call in itertools.count():
+        path = str(tmp_path / f"{call}.params")
+        code = save_and_die(path, 2, call)
+        assert not os.path.exists(path) or saved_epoch(path) == 2
+        if code == DONE:
+            break
+        assert code == KILLED
+
+
+def test_a_description_that_cannot_get_its_name_is_still_found(tmp_path, monkeypatch):
+    path, replace = str(tmp_path / "best.params"), os.replace
+    parameters.save_parameters(Constant(1), path, dict(DESCRIPTION, epoch=1))
+
+    def fail(source, target):
+        if target.endswith(".json"):
+            raise OSError(5, "Input/output error")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError):
+        parameters.save_parameters(Constant(2), path, dict(DESCRIPTION, epoch=2))
+    monkeypatch.setattr(os, "replace", replace)
+    assert saved_epoch(path) == 2
+    parameters.save_parameters(Constant(3), path, dict(DESCRIPTION, epoch=3))
+    assert saved_epoch(path) == 3 and sorted(os.listdir(str(tmp_path))) == ["best.json", "best.params"]

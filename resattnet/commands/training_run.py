@@ -10,6 +10,7 @@ from typing import Any, List, Optional, Sequence
 
 import numpy as np
 
+from ..data.datasets import data_remarks
 from ..models.spec import NetworkSpec
 from ..models.units import zero_init_residual
 from ..reports.mask_log import MaskLog
@@ -85,7 +86,11 @@ def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optiona
     start = InitialWeights(options.params, options.network) if options.params and not state else None
     _seed_generators(options.seed)
     inputs = open_inputs(options, devices)
+    remarks += data_remarks(options.dataset, options.data_dir, options.data_format)
     progress = _start_progress(options, state, len(inputs.train_loader), remarks)
+    trained_on, read_now = (facts.get("fingerprint") for facts in (progress.data or {}, inputs.facts.to_dict()))
+    if None not in (trained_on, read_now) and trained_on != read_now:
+        remarks.append("the training images are not those that the run had until now: a pixel or a label differs")
     progress.data = inputs.facts.to_dict()
     hooks = [MaskLog(options, inputs.validation_loader, inputs.facts)] if options.mask_images else []
 

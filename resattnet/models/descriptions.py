@@ -99,6 +99,8 @@ def _parse_description(path: str) -> Dict[str, Any]:
     if not isinstance(description, dict):
         raise ValueError("it is not a JSON object")
     for name, kind in _TYPES.items():
+        if description.get(name, kind) is None:
+            del description[name]
         if not isinstance(description.get(name, kind()), kind):
             raise ValueError(f"its {name} is {reprlib.repr(description[name])}")
     description.setdefault("sha256", "")

@@ -9,13 +9,15 @@ from typing import Any, Dict, Mapping, Tuple
 from ..system.errors import InputError
 from ..system.files import digest, json_writer, write_together
 from ..system.mxnet import mx
-from .descriptions import description_path, finish_save, intact_parameters, read_description
+from .descriptions import description_path, finish_save, read_description
 from .network import build
+from .parameter_files import match_names, read_arrays
 from .spec import STEMS, NetworkSpec, attention_net_spec
 
 __all__ = ["all_finite", "copy_parameters", "load_parameters", "read_description", "save_parameters"]
 
 _HEAD = ("output.weight", "output.bias")
+_BIASES = ("output.bias", "dense0_bias")  # ends of the name of the last layer's bias
 
 
 def save_parameters(net: Any, path: str, description: Mapping[str, Any]) -> None:
@@ -69,23 +71,18 @@ def load_parameters(net: Any, path: str, devices: Any, head: bool = True) -> Non
     InputError
         If the file cannot be read, or belongs to another network; the message names the network that it fits.
     """
-    try:
-        arrays = mx.nd.load(path)
-    except (mx.base.MXNetError, ValueError) as error:
-        reason = str(error).strip().splitlines()[-1][:120]
-        raise InputError(f"{path} is not a complete parameter file ({reason}): {intact_parameters(path)}") from error
-    found = {name: array.shape for name, array in arrays.items()} if isinstance(arrays, dict) else {}
-    wanted = _shapes(net)
-    if not head:
-        wanted.update((name, shape) for name, shape in found.items() if name in _HEAD)
-    if found != wanted:
-        raise InputError(f"{path} holds the parameters of another network: {_fitting_network(found)}")
-    if head:
-        net.load_parameters(path, ctx=devices, cast_dtype=True)
-        return
+    arrays = read_arrays(path)
+    names = match_names(arrays, net)
     own = net._collect_params_with_prefix()
-    for name in set(own) - set(_HEAD):
-        own[name].set_data(arrays[name].astype(own[name].dtype))
+    loaded = [name for name in own if head or name not in _HEAD]
+    if names is None or any(arrays[names[name]].shape != own[name].shape for name in loaded):
+        fitting = _fitting_network({name: array.shape for name, array in arrays.items()})
+        raise InputError(f"{path} holds the parameters of another network: {fitting}")
+    for name in loaded:
+        if head:
+            own[name]._load_init(arrays[names[name]], devices, cast_dtype=True)
+        else:
+            own[name].set_data(arrays[names[name]].astype(own[name].dtype))
 
 
 def _shapes(net: Any) -> Dict[str, Tuple[int, ...]]:
@@ -97,11 +94,13 @@ def _fitting_network(found: Mapping[str, Tuple[int, ...]]) -> str:
 
     The local mask and the attention types have the parameters of the hourglass, so only two masks are tried.
     """
-    classes = found.get("output.bias", (0,))[0]
+    classes = next((shape[0] for name, shape in found.items() if name.endswith(_BIASES)), 0)
     if classes:
         for stem, row in STEMS.items():
             for mask, num_layers, widths in itertools.product(("hourglass", "none"), attention_net_spec, row.widths):
-                if _shapes(build(NetworkSpec(classes, num_layers, stem, widths, mask=mask))) == found:
+                net = build(NetworkSpec(classes, num_layers, stem, widths, mask=mask))
+                names = match_names(found, net)
+                if names and all(found[names[name]] == shape for name, shape in _shapes(net).items()):
                     mask_option = "" if mask == "hourglass" else f" `mask={mask}`"
                     return f"it fits `num_layers={num_layers}` `widths={widths}`{mask_option} and {classes} classes"
     return "no network of this package fits it"

@@ -10,7 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from resattnet.export import symbol
 from resattnet.models import parameters
+from resattnet.models.spec import NetworkSpec
 from resattnet.models.zoo import get_attention_cifar
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
@@ -72,6 +74,99 @@ def test_damaged_parameters_are_named_with_the_newest_intact_file(tmp_path, net)
         handle.write(b"damage")
     with pytest.raises(InputError, match="last.params is damaged.*the newest intact file is .*epoch-0001.params"):
         parameters.read_description(str(tmp_path / "last.params"))
+
+
+def test_files_of_other_writers_are_read(tmp_path, net):
+    """Names as in an exported symbol, and as Gluon's `collect_params().save()` writes them, also without a prefix."""
+    images = np.random.default_rng(0).normal(size=(2, 3, 32, 32)).astype(np.float32)
+    symbol.export_symbol(net, str(tmp_path / "exported"), images)
+    net.collect_params().save(str(tmp_path / "collected.params"))
+    net.collect_params().save(str(tmp_path / "stripped.params"), strip_prefix=net.prefix)
+    for name in ("exported-0000.params", "collected.params", "stripped.params"):
+        again = get_attention_cifar(10, 56, "thin")
+        parameters.load_parameters(again, str(tmp_path / name), [mx.cpu()])
+        assert all((value == values(net)[key]).all() for key, value in values(again).items())
+        other = get_attention_cifar(5, 56, "thin")
+        other.initialize()
+        parameters.load_parameters(other, str(tmp_path / name), [mx.cpu()], head=False)
+        assert (values(other)["features.0.weight"] == values(net)["features.0.weight"]).all()
+        with pytest.raises(InputError, match="it fits num_layers=56 widths=thin and 10 classes"):
+            parameters.load_parameters(get_attention_cifar(10, 92, "thin"), str(tmp_path / name), [mx.cpu()])
+
+
+@pytest.mark.parametrize(
+    "arrays, fault",
+    [
+        ([mx.nd.ones(2)], "holds 1 arrays without names: give a parameter file that a run saved"),
+        ({"a": mx.nd.ones(2, dtype="int8")}, "holds a network in INT8, which is loaded by mxnet.gluon.SymbolBlock"),
+        ({"a": mx.nd.ones(2)}, "holds the parameters of another network: no network of this package fits it"),
+        ({"a": mx.nd.ones((2, 2)).tostype("row_sparse")}, "an array in it is damaged, or sparse"),
+    ],
+)
+def test_what_is_no_parameter_file_says_what_it_is(tmp_path, net, arrays, fault):
+    path = str(tmp_path / "some.params")
+    mx.nd.save(path, arrays)
+    with pytest.raises(InputError) as error:
+        parameters.load_parameters(net, path, [mx.cpu()])
+    assert str(error.value).startswith(path) and fault in str(error.value)
+
+
+def test_a_size_larger_than_the_file_is_not_believed(tmp_path, net):
+    path = str(tmp_path / "large.params")
+    mx.nd.save(path, {"a": mx.nd.ones(2)})
+    with open(path, "r+b") as handle:
+        handle.seek(24 + 12)  # of the dimension
+        handle.write((10**12).to_bytes(8, "little"))
+    with pytest.raises(InputError, match="it is cut short, or a number in it is wrong"):
+        parameters.load_parameters(net, path, [mx.cpu()])
+
+
+def test_a_pipe_in_place_of_parameters_is_refused(tmp_path):
+    path = str(tmp_path / "some.params")
+    os.mkfifo(path)
+    with pytest.raises(InputError, match=r"some.params cannot be read \(it is a named pipe, not a file\)"):
+        parameters.read_description(path)
+
+
+@pytest.mark.parametrize(
+    "changed, fault",
+    [
+        ({"network": 1}, "its network is 1"),
+        ({"dataset": ["digits"]}, "its dataset is ['digits']"),
+        ({"data_dir": {}}, "its data_dir is {}"),
+        ({"data": []}, "its data is []"),
+        ([], "it is not a JSON object"),
+    ],
+)
+def test_a_description_of_wrong_types_is_named(tmp_path, net, changed, fault):
+    path = str(tmp_path / "best.params")
+    parameters.save_parameters(net, path, DESCRIPTION)
+    with open(str(tmp_path / "best.json"), "r+") as handle:
+        text = json.dumps(dict(json.load(handle), **changed) if changed else changed)
+        handle.seek(0)
+        handle.truncate()
+        handle.write(text)
+    with pytest.raises(InputError) as error:
+        parameters.read_description(path)
+    assert str(error.value).startswith(f"{tmp_path / 'best.json'} is damaged ({fault})")
+
+
+@pytest.mark.parametrize(
+    "changed, fault",
+    [
+        ({"num_layers": [56]}, "the network has the wrong value [56] of num_layers"),
+        ({"classes": "ten"}, "the network has the wrong value 'ten' of classes"),
+        ({"classes": True}, "the network has the wrong value True of classes"),
+        ({"widths": None}, "the network has the wrong value None of widths"),
+        ({"stage_strides": [1, 2]}, "the network has the wrong value [1, 2] of stage_strides"),
+        ({"stage_strides": [1, 2, 0]}, "the network has the wrong value [1, 2, 0] of stage_strides"),
+        ({"depth": 3}, "the network has depth, which this version of resattnet does not know"),
+    ],
+)
+def test_a_specification_of_wrong_types_is_named(changed, fault):
+    with pytest.raises(InputError) as error:
+        NetworkSpec.from_dict(dict(DESCRIPTION["network"], **changed))
+    assert str(error.value) == fault
 
 
 @pytest.mark.parametrize("size", [0, 10, 100000])

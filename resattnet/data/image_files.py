@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
 from ..system.errors import InputError
+from ..system.input_files import check_regular
 
 ALPHA_MODES = ("RGBA", "RGBa", "LA", "PA", "P")  # the colours of a palette (P) may have alpha
 UNREADABLE_FORMATS = ("MPEG",)  # formats that Pillow identifies and cannot decode
@@ -59,6 +60,7 @@ def read_image(path: str) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's warnings about unusual files that it reads anyway
+            check_regular(path)
             with Image.open(path) as image:
                 return to_rgb(image)
     except Exception as error:  # for damaged files Pillow raises more kinds of errors than it documents

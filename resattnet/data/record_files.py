@@ -8,15 +8,13 @@ Nothing here needs MXNet.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ..options.command_line import command
 from ..system.errors import InputError, reason
-from ..system.files import digest
+from ..system.files import digest, digest_values
 from ..system.input_files import read_json
 from .image_set import DataFacts, ImageSet, fingerprint
 
@@ -116,13 +114,7 @@ def make_description(directory: str, name: str, splits: Dict[str, ImageSet], **f
         "fingerprint": fingerprint(train),
         "splits": files,
     }
-    return dict(description, **{_OWN: _own_digest(description)})
-
-
-def _own_digest(description: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of the values of a description, without the digest itself."""
-    values = {name: value for name, value in description.items() if name != _OWN}
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return dict(description, **{_OWN: digest_values(description, _OWN)})
 
 
 def read_description(name: str, data_dir: str, known: Optional[str] = None) -> Description:
@@ -161,7 +153,7 @@ def read_description(name: str, data_dir: str, known: Optional[str] = None) -> D
 
 
 def _parse(values: Dict[str, Any]) -> Description:
-    if _OWN in values and values[_OWN] != _own_digest(values):
+    if _OWN in values and values[_OWN] != digest_values(values, _OWN):
         raise ValueError("a value was changed: its SHA-256 is another one")
     if not isinstance(values["classes"], list) or not all(isinstance(name, str) for name in values["classes"]):
         raise ValueError("classes is not a list of names")

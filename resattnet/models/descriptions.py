@@ -1,6 +1,7 @@
 """Read the description beside a parameter file, and suggest another file where it is missing or damaged.
 
-`net.params` has its description in `net.json`: the network, the data set, figures, and the SHA-256 of `net.params`.
+`net.params` has its description in `net.json`: the network, the data set, figures, the SHA-256 of `net.params`, and that
+of the description itself.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from typing import Any, Dict, Optional, Tuple
 
 from ..options.fields import MODEL_DIR
 from ..system.errors import InputError, reason
-from ..system.files import TEMPORARY, digest, list_folder
+from ..system.files import TEMPORARY, digest, digest_values, list_folder
 from ..system.input_files import check_regular, read_json
 from ..system.suggestions import suggest
 from . import packaged
 
 BEST = "best.params"  # the file of a run that holds the parameters of the epoch with the highest top-1
+OWN_DIGEST = "description_sha256"  # of the description without it; descriptions of earlier versions have none
 _TYPES = {"network": dict, "data": dict, "dataset": str, "data_format": str, "data_dir": str, "sha256": str}
 
 
@@ -96,8 +98,10 @@ def finish_save(path: str) -> None:
 def _parse_description(path: str) -> Dict[str, Any]:
     """Return the description in a JSON file; raise ValueError if a value that commands use has another type."""
     description = read_json(path, finite=False)  # the loss of a run that diverges may be infinite
-    if not isinstance(description, dict):
-        raise ValueError("it is not a JSON object")
+    if not isinstance(description, dict) or not isinstance(description.get("network", {}), dict):
+        raise ValueError("it is not a JSON object with an object `network`")
+    if OWN_DIGEST in description and description[OWN_DIGEST] != digest_values(description, OWN_DIGEST):
+        raise ValueError(f"a value was changed; to keep the change, remove {OWN_DIGEST}")
     for name, kind in _TYPES.items():
         if description.get(name, kind) is None:
             del description[name]

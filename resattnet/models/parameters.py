@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import itertools
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Callable, Dict, Mapping, Tuple
 
 from ..system.errors import InputError
-from ..system.files import digest, json_writer, write_together
+from ..system.files import digest, digest_values, json_writer, write_together
 from ..system.mxnet import mx
-from .descriptions import description_path, finish_save, read_description
+from .descriptions import OWN_DIGEST, description_path, finish_save, read_description
 from .network import build
 from .parameter_files import match_names, read_arrays
 from .spec import STEMS, NetworkSpec, attention_net_spec
@@ -29,7 +29,7 @@ def save_parameters(net: Any, path: str, description: Mapping[str, Any]) -> None
     path : str
         Ends in `.params`; the description has the same name with `.json`.
     description : mapping of str to JSON type
-        `network` (`NetworkSpec.to_dict`), `dataset`, figures.
+        `network` (`NetworkSpec.to_dict`), `dataset`, figures. Two digests are added.
 
     Raises
     ------
@@ -39,18 +39,30 @@ def save_parameters(net: Any, path: str, description: Mapping[str, Any]) -> None
     described = dict(description)
 
     def write(temporary: str) -> None:
-        open(temporary, "wb").close()  # an OSError raised here states its reason; MXNet's error does not
-        try:
-            net.save_parameters(temporary)
-            mx.nd.load(temporary)  # MXNet reports no error if the disk is full at the end of the file
-        except mx.base.MXNetError as error:
-            raise OSError(errno.EIO, "it cannot be written completely: is the disk full?", path) from error
+        write_whole(temporary, net.save_parameters)
         described["sha256"] = digest(temporary)
+        described[OWN_DIGEST] = digest_values(described, OWN_DIGEST)
 
     finish_save(path)
     # The parameters come first: the description needs their digest. `read_description` finds the description under its
     # temporary name if the process is killed before the second rename.
     write_together({path: write, description_path(path): json_writer(described)})
+
+
+def write_whole(path: str, save: Callable[[str], None]) -> None:
+    """Write a file of arrays by a function of MXNet, which is called with the path.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written, or not completely.
+    """
+    open(path, "wb").close()  # an OSError raised here states its reason; MXNet's error does not
+    try:
+        save(path)
+        mx.nd.load(path)  # MXNet reports no error if the disk is full at the end of the file
+    except mx.base.MXNetError as error:
+        raise OSError(errno.EIO, "it cannot be written completely: is the disk full?", path) from error
 
 
 def load_parameters(net: Any, path: str, devices: Any, head: bool = True) -> None:

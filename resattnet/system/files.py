@@ -109,6 +109,15 @@ def json_writer(value: Any) -> Writer:
     return write
 
 
+def digest_values(values: Mapping[str, Any], without: str) -> str:
+    """Return the SHA-256 of an object of JSON types, in hexadecimal, that the object holds itself by the name `without`.
+
+    It depends neither on the order of the names nor on the layout of the file.
+    """
+    others = {name: value for name, value in values.items() if name != without}
+    return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
+
+
 def write_json(path: str, value: Any) -> None:
     """Write a value of JSON types atomically."""
     write_atomically(path, json_writer(value))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from helpers.networks import change_description
 from resattnet.export import symbol
 from resattnet.models import parameters
 from resattnet.models.spec import NetworkSpec
@@ -128,21 +129,39 @@ def test_a_pipe_in_place_of_parameters_is_refused(tmp_path):
         parameters.read_description(path)
 
 
+@pytest.mark.parametrize("changed", [{"dataset": "cifar10"}, {"epoch": 9}, {"data": {"mean": [0.5, 0.5, 0.5]}}])
+def test_a_changed_description_is_noticed(tmp_path, net, changed):
+    path = str(tmp_path / "best.params")
+    parameters.save_parameters(net, path, dict(DESCRIPTION, epoch=1))
+    with open(str(tmp_path / "best.json")) as handle:
+        whole = json.load(handle)
+    (tmp_path / "best.json").write_text(json.dumps(dict(whole, **changed)))
+    with pytest.raises(InputError) as error:
+        parameters.read_description(path)
+    assert str(error.value).startswith(
+        f"{tmp_path / 'best.json'} is damaged (a value was changed; to keep the change, remove description_sha256): "
+    )
+    change_description(path, **changed)  # as earlier versions wrote it
+    assert parameters.read_description(path)["sha256"] == whole["sha256"]
+
+
 @pytest.mark.parametrize(
     "changed, fault",
     [
-        ({"network": 1}, "its network is 1"),
+        ({"network": 1}, "it is not a JSON object with an object network"),
         ({"dataset": ["digits"]}, "its dataset is ['digits']"),
         ({"data_dir": {}}, "its data_dir is {}"),
         ({"data": []}, "its data is []"),
-        ([], "it is not a JSON object"),
+        ([], "it is not a JSON object with an object network"),
     ],
 )
 def test_a_description_of_wrong_types_is_named(tmp_path, net, changed, fault):
     path = str(tmp_path / "best.params")
     parameters.save_parameters(net, path, DESCRIPTION)
     with open(str(tmp_path / "best.json"), "r+") as handle:
-        text = json.dumps(dict(json.load(handle), **changed) if changed else changed)
+        description = json.load(handle)
+        del description["description_sha256"]
+        text = json.dumps(dict(description, **changed) if changed else changed)
         handle.seek(0)
         handle.truncate()
         handle.write(text)
@@ -200,7 +219,7 @@ def test_all_finite_sees_every_parameter(dtype):
 def test_description_is_json_for_others(tmp_path, net):
     parameters.save_parameters(net, str(tmp_path / "best.params"), DESCRIPTION)
     with open(str(tmp_path / "best.json")) as handle:
-        assert set(json.load(handle)) == {"network", "dataset", "sha256"}
+        assert set(json.load(handle)) == {"network", "dataset", "sha256", "description_sha256"}
 
 
 DONE, KILLED = 0, 9  # how the process that saves has ended

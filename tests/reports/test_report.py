@@ -9,7 +9,6 @@ import csv
 import dataclasses
 import html.parser
 import io
-import json
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ import pytest
 from PIL import Image
 
 from helpers import small_digits
+from helpers.networks import change_description
 from helpers.scripts import ROOT
 from resattnet.commands.training_run import train
 from resattnet.data import datasets
@@ -285,8 +285,7 @@ def test_a_page_without_evaluation_says_why(copied, damage, why, monkeypatch):
 
 def describe(folder, **changes):
     """Change the JSON description of the best parameters."""
-    path = folder / "best.json"
-    path.write_text(json.dumps(dict(json.loads(path.read_text()), **changes)))
+    change_description(str(folder / "best.params"), **changes)
 
 
 def test_other_images_than_in_training_are_noticed(copied, monkeypatch):

@@ -1,0 +1,24 @@
+"""Limit a number of images to the images that there are."""
+
+from __future__ import annotations
+
+import sys
+
+from .fields import flag_name
+
+
+def limit_count(name: str, count: int, available: int, what: str) -> int:
+    """Return `count`, or the number of images that there are if that is smaller; one line on stderr then says so.
+
+    Parameters
+    ----------
+    name : str
+        The option that asks for `count` images.
+    count, available : int
+    what : str
+        The images that there are, such as "test images".
+    """
+    if count <= available:
+        return count
+    print(f"note: {flag_name(name)} {count}: all {available} {what} are taken", file=sys.stderr, flush=True)
+    return available

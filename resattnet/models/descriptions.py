@@ -1,6 +1,6 @@
 """Read the description beside a parameter file, and suggest another file where it is missing or damaged.
 
-`net.params` has its description in `net.json`: the network, the data set, figures, the SHA-256 of `net.params`, and that
+`net.params` has its description in `net.json`: the network, the data set, figures, and the SHA-256 of `net.params` and
 of the description itself.
 """
 

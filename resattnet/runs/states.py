@@ -9,6 +9,7 @@ import dataclasses
 import json
 import math
 import os
+import struct
 import zipfile
 from typing import IO, Any, Dict, List, Mapping, NamedTuple, Tuple
 
@@ -122,10 +123,8 @@ def _read_state(path: str, with_arrays: bool = True) -> Tuple[Dict[str, Any], Di
     check_regular(path)
     arrays: Dict[str, Any] = {}
     with open(path, "rb") as handle, zipfile.ZipFile(handle) as archive:
-        members = archive.infolist()
-        if sum(member.file_size for member in members) > os.fstat(handle.fileno()).st_size:
-            raise ValueError("its arrays are larger than the file")
-        for member in members:
+        _check_members(handle, archive)
+        for member in archive.infolist():
             name = member.filename[: -len(".npy")]
             if name in arrays or not member.filename.endswith(".npy"):
                 raise ValueError(f"it has {member.filename} twice, or as a file that is not an array")
@@ -138,6 +137,24 @@ def _read_state(path: str, with_arrays: bool = True) -> Tuple[Dict[str, Any], Di
         raise ValueError("it has no options")
     check_progress(progress)
     return arrays, progress, options
+
+
+def _check_members(handle: IO[bytes], archive: zipfile.ZipFile) -> None:
+    """Raise ValueError unless the members of an archive follow one another without compression up to its directory.
+
+    `zipfile` does not notice a member that is missing from a damaged directory, or members that overlap.
+    """
+    place = 0
+    for member in sorted(archive.infolist(), key=lambda one: one.header_offset):
+        if member.header_offset != place or member.compress_type != zipfile.ZIP_STORED:
+            raise ValueError("an array is missing, or is compressed")
+        handle.seek(place + 26)
+        name_length, extra_length = struct.unpack("<HH", handle.read(4))
+        place += 30 + name_length + extra_length + member.compress_size
+        if member.file_size != member.compress_size:
+            raise ValueError("an array has a wrong size")
+    if place != archive.start_dir:
+        raise ValueError("an array is missing")
 
 
 def _read_array(stream: IO[bytes], size: int) -> np.ndarray:

@@ -110,7 +110,7 @@ def json_writer(value: Any) -> Writer:
 
 
 def digest_values(values: Mapping[str, Any], without: str) -> str:
-    """Return the SHA-256 of an object of JSON types, in hexadecimal, that the object holds itself by the name `without`.
+    """Return the SHA-256 of an object of JSON types, in hexadecimal, leaving out the name `without` that holds it.
 
     It depends neither on the order of the names nor on the layout of the file.
     """

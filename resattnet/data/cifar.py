@@ -12,15 +12,14 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from ..system.errors import InputError, reason
-from ..system.input_files import check_regular, read_bytes
+from ..system.input_files import read_bytes
 from .archives import extract
+from .cifar_records import AGAIN, SIDE, read_records
 from .downloads import DownloadError, fetch
 from .image_set import DataFacts, ImageSet
 from .unpacked import Unpacked, check_digest, keep_digests, read_digests, remarks
 
-SIDE = 32  # pixels: height and width of an image
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
-AGAIN = "delete it and run again to unpack or download it again"
 
 
 @dataclass(frozen=True)
@@ -178,46 +177,6 @@ class CifarSource:
 
 def _missing(folder: str, names: Sequence[str]) -> List[str]:
     return [name for name in names if not os.path.exists(os.path.join(folder, name))]
-
-
-def read_records(path: str, label_bytes: Sequence[int], count: int) -> np.ndarray:
-    """Read and check the records of one binary file.
-
-    Parameters
-    ----------
-    path : str
-    label_bytes : sequence of int
-        Number of values of each of a record's leading label bytes.
-    count : int
-        Number of records that there must be.
-
-    Returns
-    -------
-    uint8 array (count, record length)
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, has another length, or has a label out of range.
-    """
-    length = len(label_bytes) + 3 * SIDE * SIDE
-    try:
-        check_regular(path)
-        found, expected = os.path.getsize(path), count * length
-        if found != expected:
-            fault = "truncated" if found < expected else "too long"
-            raise InputError(f"{path}: {found:,} bytes, expected {expected:,}: {fault}; {AGAIN}")
-        records = np.fromfile(path, np.uint8).reshape(count, length)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    for column, values in enumerate(label_bytes):
-        wrong = np.flatnonzero(records[:, column] >= values)
-        if len(wrong):
-            raise InputError(
-                f"{path}: record {wrong[0]:,} has label {records[wrong[0], column]}, expected 0 to {values - 1}: "
-                f"the file is damaged or belongs to another set; {AGAIN}"
-            )
-    return records
 
 
 CIFAR10 = CifarSource(

@@ -10,7 +10,7 @@ from typing import Dict, List, Protocol, Union
 
 from ..system.errors import InputError
 from .cifar import CIFAR10, CIFAR100
-from .cifar import SIDE as SIDE  # height and width of the images of every set of the table
+from .cifar_records import SIDE as SIDE  # height and width of the images of every set of the table
 from .digits import DIGITS
 from .image_set import DataFacts, ImageSet
 from .record_files import describe_records, record_remarks

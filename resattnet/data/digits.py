@@ -12,7 +12,7 @@ from typing import List
 
 import numpy as np
 
-from .cifar import SIDE
+from .cifar_records import SIDE
 from .image_set import DataFacts, ImageSet
 
 

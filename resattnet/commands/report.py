@@ -16,6 +16,7 @@ import os
 from typing import Any, Dict
 
 from ..options import command_line
+from ..options.counts import limit_count
 from ..reports.options import ReportOptions
 from .arguments import add_quiet
 
@@ -40,6 +41,9 @@ def main(given: Dict[str, Any]) -> None:
     for record in records:
         for remark in record.remarks:
             print(f"note: {record.label}: {remark}")
+    tested = [record.result.evaluation.samples for record in records if record.result]
+    if options.hardest != ReportOptions.hardest and tested:
+        limit_count("hardest", options.hardest, max(tested), "test images")
     files.write_text(options.output, report_page.render(records, options))
     runs_written = "1 run" if len(records) == 1 else f"{len(records)} runs"
     print(f"{options.output}: {runs_written}, {os.path.getsize(options.output) / 1000.0:.0f} kB")

@@ -27,6 +27,7 @@ from typing import Any, Dict
 
 from ..evaluation.options import TestOptions
 from ..options import command_line
+from ..options.counts import limit_count
 from ..system.cores import split_cores
 from .arguments import add_params, add_quiet
 
@@ -51,6 +52,8 @@ def main(given: Dict[str, Any]) -> None:
     from ..reports.evaluation_files import write_results
 
     results, folder = evaluate_files(paths, options), options.folder
+    if options.hardest:
+        limit_count("hardest", options.hardest, max(result.evaluation.samples for result in results), "test images")
     document = results_to_json(results, options.hardest) if folder or options.format == "json" else {}
     written = write_results(results, document, folder, options.hardest) if folder else []
     if options.format == "json":

@@ -10,6 +10,7 @@ from typing import Any, List, Optional, Sequence
 
 import numpy as np
 
+from ..data.datasets import data_remarks
 from ..data.image_set import DataFacts
 from ..models.spec import NetworkSpec
 from ..models.units import zero_init_residual
@@ -87,6 +88,7 @@ def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optiona
     start = InitialWeights(options.params, options.network) if options.params and not state else None
     _seed_generators(options.seed)
     inputs = open_inputs(options, devices)
+    remarks += data_remarks(options.dataset, options.data_dir, options.data_format)
     progress = _start_progress(options, state, len(inputs.train_loader), remarks)
     _check_data(state, inputs.facts)
     if progress.step > options.steps(len(inputs.train_loader)):

@@ -6,18 +6,26 @@ import contextlib
 import os
 import tarfile
 import uuid
-import zlib
-from typing import Any, Iterator, List, Union
+from typing import Any, Iterator, List, Optional, Union
 
 from ..system.errors import InputError
+from ..system.input_files import check_regular
 from .downloads import CHUNK, one_line_reason, write_all, writing_file
 
+_REFUSED = "refused, delete this archive and take the official one"
 
-def extract(archive: str, folder: Union[str, os.PathLike]) -> List[str]:
+
+def extract(archive: str, folder: Union[str, os.PathLike], limit: Optional[int] = None) -> List[str]:
     """Unpack the regular files of a tar archive, plain or compressed, into `folder`.
 
     All members are checked before the first is written. Each file appears whole or not at all. A file that exists
     already is kept.
+
+    Parameters
+    ----------
+    archive, folder : str
+    limit : int, optional
+        Largest number of bytes of all members together.
 
     Returns
     -------
@@ -27,13 +35,17 @@ def extract(archive: str, folder: Union[str, os.PathLike]) -> List[str]:
     Raises
     ------
     InputError
-        If the archive is damaged, a member has an absolute path or `..`, a member is a link or a device, or the disk
-        is full.
+        If the archive is damaged, a member has an absolute path or `..`, a member is a link or a device or has holes,
+        the members have more than `limit` bytes, or the disk is full.
     """
-    with _reading(archive), tarfile.open(archive) as tar:
-        members = tar.getmembers()
-        for member in members:
+    with _reading(archive), _open(archive) as tar:
+        members, size = [], 0
+        for member in tar:
             _check_member(archive, member)
+            members.append(member)
+            size += member.size
+            if limit is not None and size > limit:
+                raise InputError(f"{archive}: its files have more than {limit:,} bytes: {_REFUSED}")
         # A gzip file ends with its checksum, and tarfile does not read that far.
         while tar.fileobj.read(CHUNK):
             pass
@@ -46,11 +58,18 @@ def extract(archive: str, folder: Union[str, os.PathLike]) -> List[str]:
     return written
 
 
+def _open(archive: str) -> tarfile.TarFile:
+    check_regular(archive)
+    return tarfile.open(archive)
+
+
 @contextlib.contextmanager
 def _reading(archive: str) -> Iterator[None]:
     try:
         yield
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except InputError:
+        raise
+    except Exception as error:  # for damaged bytes tarfile raises more kinds of errors than it documents
         raise InputError(
             f"{archive}: not a complete tar archive ({one_line_reason(error)}): delete it and run again"
         ) from error
@@ -62,11 +81,13 @@ def _check_member(archive: str, member: tarfile.TarInfo) -> None:
         fault = "leads out of the folder"
     elif not (member.isreg() or member.isdir()):
         fault = "is a link or a device"
+    elif member.issparse():
+        fault = "is a sparse file"
+    elif not 0 <= member.size:
+        fault = f"has {member.size} bytes"
     else:
         return
-    raise InputError(
-        f"{archive}: member {member.name!r} {fault}: refused, delete this archive and take the official one"
-    )
+    raise InputError(f"{archive}: member {member.name!r} {fault}: {_REFUSED}")
 
 
 def _write_whole(path: str, source: Any) -> None:

@@ -11,14 +11,15 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ..system.errors import InputError
+from ..system.errors import InputError, reason
+from ..system.input_files import read_bytes
 from .archives import extract
+from .cifar_records import AGAIN, SIDE, read_records
 from .downloads import DownloadError, fetch
 from .image_set import DataFacts, ImageSet
+from .unpacked import Unpacked, check_digest, keep_digests, read_digests, remarks
 
-SIDE = 32  # pixels: height and width of an image
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
-AGAIN = "delete it and run again to unpack or download it again"
 
 
 @dataclass(frozen=True)
@@ -76,19 +77,33 @@ class CifarSource:
         Raises
         ------
         InputError
-            If files are missing and cannot be obtained, or one has a wrong length or a label out of range.
+            If files are missing and cannot be obtained, or one has a wrong length, a label out of range, or other
+            contents than when it was unpacked.
         """
         folder = self._find(data_dir, split) or self._obtain(data_dir, split, download)
-        names = self.splits[split]
+        names, known = self.splits[split], read_digests(folder)
         count = self.facts.samples[split] // len(names)
         images = np.empty((count * len(names), SIDE, SIDE, 3), np.uint8)
         labels = np.empty(count * len(names), np.int32)
         for number, name in enumerate(names):
-            records = read_records(os.path.join(folder, name), self.labels, count)
+            path = os.path.join(folder, name)
+            records = read_records(path, self.labels, count)
+            check_digest(path, records, known, AGAIN)
             rows = slice(number * count, (number + 1) * count)
             labels[rows] = records[:, len(self.labels) - 1]
             images[rows] = records[:, len(self.labels) :].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
-        return ImageSet(images, labels, self._class_names(folder))
+        return ImageSet(images, labels, self._class_names(folder, known))
+
+    def remarks(self, data_dir: str) -> List[str]:
+        """Return what cannot be said of the files, as lines for the log of a run; the files have been read before."""
+        found = {split: self._find(data_dir, split) for split in self.splits}
+        lines = [
+            line
+            for split, folder in found.items()
+            if folder
+            for line in remarks(self.facts.title, folder, self.splits[split], self.sha256)
+        ]
+        return list(dict.fromkeys(lines))
 
     def _places(self, data_dir: str) -> Tuple[str, List[str]]:
         """Return the folder that the archive belongs in, and the folders where the files may be."""
@@ -114,13 +129,19 @@ class CifarSource:
             except DownloadError as error:
                 fault = f" and could not be downloaded ({error.reason})"
                 raise InputError(self._way_out(data_dir, split, fault)) from error
-        extract(archive, home)
+        written = extract(archive, home, 2 * self._bytes)
         missing = _missing(folders[0], self.splits[split])
         if missing:
             raise InputError(
                 f"{archive}: contains no {self.folder}/{missing[0]}: replace it with the binary version from {PAGE}"
             )
+        keep_digests(folders[0], written, archive)
         return folders[0]
+
+    @property
+    def _bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(self.facts.samples.values()) * (len(self.labels) + 3 * SIDE * SIDE)
 
     def _way_out(self, data_dir: str, split: str, fault: str = "") -> str:
         """Return one line that says what is missing, then `fault`, and which file to put where."""
@@ -135,13 +156,18 @@ class CifarSource:
             f"or its {number} .bin files in {folders[0]}"
         )
 
-    def _class_names(self, folder: str) -> Tuple[str, ...]:
+    def _class_names(self, folder: str, known: Dict[str, Unpacked]) -> Tuple[str, ...]:
         """Return the names in the set's own file if the file is there, else the built-in ones."""
         path = os.path.join(folder, self.names)
         if not os.path.exists(path):
             return self.facts.classes
-        with open(path, encoding="utf-8", errors="replace") as file:
-            names = tuple(line.strip() for line in file if line.strip())
+        try:
+            contents = read_bytes(path)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({reason(error)})") from error
+        check_digest(path, contents, known, AGAIN)
+        lines = contents.decode("utf-8", errors="replace").splitlines()
+        names = tuple(line.strip() for line in lines if line.strip())
         if len(names) != len(self.facts.classes):
             raise InputError(
                 f"{path}: {len(names)} class names, expected {len(self.facts.classes)}: correct or delete it"
@@ -151,45 +177,6 @@ class CifarSource:
 
 def _missing(folder: str, names: Sequence[str]) -> List[str]:
     return [name for name in names if not os.path.exists(os.path.join(folder, name))]
-
-
-def read_records(path: str, label_bytes: Sequence[int], count: int) -> np.ndarray:
-    """Read and check the records of one binary file.
-
-    Parameters
-    ----------
-    path : str
-    label_bytes : sequence of int
-        Number of values of each of a record's leading label bytes.
-    count : int
-        Number of records that there must be.
-
-    Returns
-    -------
-    uint8 array (count, record length)
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, has another length, or has a label out of range.
-    """
-    length = len(label_bytes) + 3 * SIDE * SIDE
-    try:
-        found, expected = os.path.getsize(path), count * length
-        if found != expected:
-            fault = "truncated" if found < expected else "too long"
-            raise InputError(f"{path}: {found:,} bytes, expected {expected:,}: {fault}; {AGAIN}")
-        records = np.fromfile(path, np.uint8).reshape(count, length)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    for column, values in enumerate(label_bytes):
-        wrong = np.flatnonzero(records[:, column] >= values)
-        if len(wrong):
-            raise InputError(
-                f"{path}: record {wrong[0]:,} has label {records[wrong[0], column]}, expected 0 to {values - 1}: "
-                f"the file is damaged or belongs to another set; {AGAIN}"
-            )
-    return records
 
 
 CIFAR10 = CifarSource(

@@ -6,14 +6,14 @@ Images are uint8 and labels int32. Nothing here augments or normalises. A new da
 from __future__ import annotations
 
 import os
-from typing import Dict, Protocol, Union
+from typing import Dict, List, Protocol, Union
 
 from ..system.errors import InputError
 from .cifar import CIFAR10, CIFAR100
-from .cifar import SIDE as SIDE  # height and width of the images of every set of the table
+from .cifar_records import SIDE as SIDE  # height and width of the images of every set of the table
 from .digits import DIGITS
 from .image_set import DataFacts, ImageSet
-from .record_files import describe_records
+from .record_files import describe_records, record_remarks
 
 
 class Source(Protocol):
@@ -25,6 +25,9 @@ class Source(Protocol):
 
     def read(self, data_dir: str, split: str, download: bool = True) -> ImageSet:
         """Read a split, downloading what is missing if `download` is true."""
+
+    def remarks(self, data_dir: str) -> List[str]:
+        """Return what cannot be said of the files that were read, as lines for the log of a run."""
 
 
 SETS: Dict[str, Source] = {"digits": DIGITS, "cifar10": CIFAR10, "cifar100": CIFAR100}
@@ -99,3 +102,15 @@ def describe_data(name: str, data_dir: Union[str, os.PathLike, None] = None, dat
     if name not in SETS:
         raise InputError(f"`dataset={name}`: choose from {', '.join(SETS)}")
     return SETS[name].facts
+
+
+def data_remarks(name: str, data_dir: Union[str, os.PathLike, None], data_format: str = "bin") -> List[str]:
+    """Return what nothing confirms about the files of a data set that was read, as lines for the log of a run.
+
+    Parameters
+    ----------
+    name, data_dir, data_format
+        As for `load_images`.
+    """
+    folder = os.path.expanduser(str(data_dir))
+    return record_remarks(name, folder) if data_format == "rec" else SETS[name].remarks(folder)

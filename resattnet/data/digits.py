@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import List
 
 import numpy as np
 
-from .cifar import SIDE
+from .cifar_records import SIDE
 from .image_set import DataFacts, ImageSet
 
 
@@ -41,6 +42,10 @@ class DigitsSource:
         part = slice(None, first) if split == "train" else slice(first, None)
         grey = magnify(images[part], SIDE)
         return ImageSet(np.repeat(grey[..., None], 3, axis=3), labels[part].astype(np.int32), self.facts.classes)
+
+    def remarks(self, data_dir: str) -> List[str]:
+        """Return no remarks: the images come with the package."""
+        return []
 
 
 def magnify(images: np.ndarray, side: int) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
 from ..system.errors import InputError, Remark, remark
+from ..system.input_files import check_regular
 
 ALPHA_MODES = ("RGBA", "RGBa", "LA", "PA", "P")  # the colours of a palette (P) may have alpha
 UNREADABLE_FORMATS = ("MPEG",)  # formats that Pillow identifies and cannot decode
@@ -88,6 +89,7 @@ def read_image(path: str) -> Image.Image:
             # Pillow's warnings about unusual files that it reads anyway.
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", Remark)
+            check_regular(path)
             with Image.open(path) as image:
                 return to_rgb(image)
     except Exception as error:  # for damaged files Pillow raises more kinds of errors than it documents

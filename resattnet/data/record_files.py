@@ -8,18 +8,20 @@ Nothing here needs MXNet.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ..options.command_line import command
-from ..system.errors import InputError
-from ..system.files import digest
+from ..system.errors import InputError, reason
+from ..system.files import digest, digest_values
+from ..system.input_files import read_json
 from .image_set import DataFacts, ImageSet, fingerprint
 
 SPLITS = ("train", "test")
 VERSION = 1
+_OWN = "sha256"  # the digest of the description itself; descriptions of earlier versions have none
+_RECORD_BYTES = 32  # at least: the frame and the header of a record
 MAKE_AGAIN = "make the records again, with --overwrite 1"
 
 
@@ -101,7 +103,7 @@ def make_description(directory: str, name: str, splits: Dict[str, ImageSet], **f
         path, _ = paths(directory, name, split)
         files[split] = KnownFile(len(image_set.labels), os.path.getsize(path), digest(path))._asdict()
     train = splits["train"]
-    return {
+    description = {
         "version": VERSION,
         "source": facts["source"],
         "classes": list(train.classes),
@@ -113,6 +115,7 @@ def make_description(directory: str, name: str, splits: Dict[str, ImageSet], **f
         "geometry": facts["geometry"].to_dict(),
         "splits": files,
     }
+    return dict(description, **{_OWN: digest_values(description, _OWN)})
 
 
 def read_description(name: str, data_dir: str, known: Optional[str] = None) -> Description:
@@ -131,8 +134,7 @@ def read_description(name: str, data_dir: str, known: Optional[str] = None) -> D
     """
     path = description_path(data_dir, name)
     try:
-        with open(path, encoding="utf-8") as file:
-            values = json.load(file)
+        values = read_json(path)
         version = values["version"]
         description = _parse(values) if version == VERSION else None
     except FileNotFoundError as error:
@@ -142,9 +144,9 @@ def read_description(name: str, data_dir: str, known: Optional[str] = None) -> D
         ) from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except InputError as error:
-        raise InputError(f"{path} is damaged ({error}): {MAKE_AGAIN}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({reason(error)}): {MAKE_AGAIN}") from error
+    except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({type(error).__name__}: {error}): {MAKE_AGAIN}") from error
     if description is None:
         raise InputError(f"{path}: version {version}, expected {VERSION}: {MAKE_AGAIN}")
@@ -152,14 +154,19 @@ def read_description(name: str, data_dir: str, known: Optional[str] = None) -> D
 
 
 def _parse(values: Dict[str, Any]) -> Description:
-    entries = {split: values["splits"][split] for split in SPLITS}
-    files = {
-        split: KnownFile(int(entry["samples"]), int(entry["bytes"]), str(entry["sha256"]))
-        for split, entry in entries.items()
-    }
+    if _OWN in values and values[_OWN] != digest_values(values, _OWN):
+        raise ValueError("a value was changed: its SHA-256 is another one")
+    if not isinstance(values["classes"], list) or not all(isinstance(name, str) for name in values["classes"]):
+        raise ValueError("classes is not a list of names")
+    if not isinstance(values["flip"], bool):
+        raise ValueError("flip is neither true nor false")
+    files = {split: KnownFile(**values["splits"][split]) for split in SPLITS}
+    for file in files.values():
+        if type(file.samples) is not int or type(file.bytes) is not int or not isinstance(file.sha256, str):
+            raise ValueError("the size of a split is not a whole number")
+        if not 1 <= file.samples <= file.bytes // _RECORD_BYTES:
+            raise ValueError(f"{file.samples} samples in {file.bytes} bytes")
     samples = {split: file.samples for split, file in files.items()}
-    if min(samples.values()) < 1:
-        raise ValueError("samples")
     # Only older facts may lack these keys; a description has had them from its first version on.
     facts = DataFacts.from_dict(dict(values, title=values["source"], flip=values["flip"], samples=samples))
     return Description(facts, files)
@@ -168,3 +175,14 @@ def _parse(values: Dict[str, Any]) -> Description:
 def describe_records(name: str, data_dir: str, known: Optional[str] = None) -> DataFacts:
     """Return the facts of the records called `name` in a folder; see `read_description`."""
     return read_description(name, data_dir, known).facts
+
+
+def record_remarks(name: str, data_dir: str) -> List[str]:
+    """Return what nothing confirms about the records called `name` in a folder, as lines for the log of a run."""
+    path = description_path(data_dir, name)
+    if _OWN in read_json(path):
+        return []
+    return [
+        f"{path}: an earlier version wrote it, without a digest: nothing confirms its class names, mean and standard "
+        "deviation"
+    ]

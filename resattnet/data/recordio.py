@@ -36,11 +36,12 @@ def read_records(name: str, data_dir: str, split: str) -> ImageSet:
         If a file is missing, truncated or damaged, or the images have several sizes.
     """
     files = _find_files(name, data_dir, split)
-    images, labels = None, np.empty(files.known.samples, np.int32)
+    images, labels = None, []
     for number, (where, label, png) in enumerate(_records(files, f"reading {split}")):
-        image, labels[number] = _decode(png, where), label
+        image = _decode(png, where)
+        labels.append(label)
         if images is None:
-            images = np.empty((len(labels),) + image.shape, np.uint8)
+            images = _reserve(files, image)
         if image.shape != images.shape[1:]:
             (height, width), (first_height, first_width) = image.shape[:2], images.shape[1:3]
             raise InputError(
@@ -48,7 +49,18 @@ def read_records(name: str, data_dir: str, split: str) -> ImageSet:
                 "training reads images of one size; make the records again, with --size"
             )
         images[number] = image
-    return ImageSet(images, labels, files.classes)
+    return ImageSet(images, np.array(labels, np.int32), files.classes)
+
+
+def _reserve(files: _SplitFiles, image: np.ndarray) -> np.ndarray:
+    """Return an array for as many images like `image` as a split has."""
+    try:
+        return np.empty((files.known.samples,) + image.shape, np.uint8)
+    except MemoryError as error:
+        height, width = image.shape[:2]
+        raise InputError(
+            f"{files.path}: there is no memory for {files.known.samples:,} images of {width}x{height} pixels"
+        ) from error
 
 
 def locate(name: str, data_dir: str, split: str) -> RecordFile:

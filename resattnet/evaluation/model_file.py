@@ -16,8 +16,10 @@ from ..models.descriptions import find_packaged
 from ..models.graphs import CALIBRATION_IMAGES, fuse, quantize
 from ..models.network import build
 from ..models.spec import NETWORK_OPTIONS, NetworkSpec
+from ..options.counts import limit_count
 from ..system.devices import choose_devices
 from ..system.errors import InputError, reason, remark
+from ..system.input_files import read_text
 from .options import ModelFileOptions, TestOptions
 
 
@@ -111,7 +113,7 @@ class LoadedModel(NamedTuple):
         Parameters
         ----------
         count : int, optional
-            Number of images. Default: `graphs.CALIBRATION_IMAGES`, or all images where there are fewer.
+            Number of images, or all images where there are fewer. Default: `graphs.CALIBRATION_IMAGES`.
         download : bool
             Whether the data set may be downloaded.
 
@@ -122,12 +124,12 @@ class LoadedModel(NamedTuple):
         Raises
         ------
         InputError
-            If the data set is not available, or has fewer than `count` training images.
+            If the data set is not available.
         """
         train_set = self.images("train", download)
         total = len(train_set.labels)
-        if count and count > total:
-            raise InputError(f"`calibration_images={count}`: the data set has {total} training images")
+        if count:
+            count = limit_count("calibration_images", count, total, "training images")
         rows = np.random.default_rng(0).permutation(total)[: count or CALIBRATION_IMAGES]
         return self.transform(train_set.images[rows], train_set.labels[rows])[0]
 
@@ -215,8 +217,8 @@ def _check_classes(dataset: str, found: int, path: str, classes: int) -> None:
 def _read_class_names(names_path: str, path: str, classes: int) -> Tuple[str, ...]:
     """Return the names of the classes of a parameter file from a text file with one name on each line."""
     try:
-        with open(os.path.expanduser(names_path), encoding="utf-8-sig") as handle:
-            names = tuple(line.strip() for line in handle.read().strip().splitlines())
+        text = read_text(os.path.expanduser(names_path), "utf-8-sig")
+        names = tuple(line.strip() for line in text.strip().splitlines())
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"`classes={names_path}` cannot be read ({reason(error)})") from error
     if len(names) != classes:
@@ -247,15 +249,13 @@ def open_model(path: str, options: TestOptions, download: bool = True) -> Loaded
     ------
     InputError
         See `load_model` and `devices.choose_devices`. Also if `flip` is given for a data set whose mirrored images do
-        not show their class, or if a number of images is larger than the data set's.
+        not show their class.
     """
     devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0, options.num_cpus, options.gpus)
     model = load_model(path, options, devices)
-    name, total, count = model.source["name"], model.facts.samples.get("test"), options.corruption_images
+    name = model.source["name"]
     if options.flip and not model.facts.flip:
         raise InputError(f"`flip=True`: a mirrored image of {name} does not show its class; leave it out")
-    if count and total and count > total:
-        raise InputError(f"`corruption_images={count}`: {name} has {total} test images")
     if options.graph == "fused":
         return model._replace(net=fuse(model.net))
     if options.graph == "int8":

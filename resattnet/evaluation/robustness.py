@@ -8,6 +8,7 @@ import numpy as np
 
 from ..data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from ..data.datasets import ImageSet
+from ..options.counts import limit_count
 from ..system.console import progress_bar
 from .inference import compute_logits
 from .model_file import LoadedModel
@@ -82,6 +83,8 @@ def model_robustness(model: LoadedModel, test_set: ImageSet, options: TestOption
         return compute_logits(model.net, [batch], model.devices)[0]
 
     count = options.corruption_images
+    if count:
+        count = limit_count("corruption_images", count, len(test_set.labels), "test images")
     return measure_robustness(
         logits_of,
         test_set.images[:count],

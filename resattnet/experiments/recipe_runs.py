@@ -67,11 +67,11 @@ def load_run(recipe: recipes.Recipe, folder: str) -> Optional[states.State]:
 
 def count_epochs(state: states.State) -> Tuple[int, int]:
     """Return how many epochs of a run are done, and how many it has."""
-    options, progress = state.options, state.progress
-    if options.get("max_steps") is None or not progress["epoch_steps"]:
-        return progress["epoch"], options["epochs"]
-    epochs = min(options["epochs"], -(-options["max_steps"] // progress["epoch_steps"]))
-    return epochs if Progress(**progress).is_over(epochs, options["max_steps"]) else progress["epoch"], epochs
+    options, progress = options_from_state(state.options), Progress(**state.progress)
+    if options.max_steps is None or not progress.epoch_steps:
+        return progress.epoch, options.epochs
+    epochs = min(options.epochs, -(-options.max_steps // progress.epoch_steps))
+    return epochs if progress.is_over(epochs, options.max_steps) else progress.epoch, epochs
 
 
 def locate_params(path: str, model_dir: str) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import shlex
 from typing import List, NamedTuple, Optional, Sequence
 
 from ..options.command_line import command, parse_options
-from ..system.errors import InputError
+from ..system.errors import InputError, reason
 from ..system.files import write_csv, write_text, writing
+from ..system.input_files import read_text
 from ..system.suggestions import suggest
 from ..system.text_table import align_columns
 from ..training.options import TrainingOptions
@@ -55,9 +57,8 @@ def read_recipes(path: str = PATH) -> List[Recipe]:
         a duplicate name.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as handle:
-            lines = csv.reader(handle, strict=True)
-            numbered = [(lines.line_num, cells) for cells in lines if cells]
+        lines = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+        numbered = [(lines.line_num, cells) for cells in lines if cells]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file of recipes; the package's own is {PATH}") from error
     except (OSError, ValueError, csv.Error) as error:
@@ -178,10 +179,9 @@ def update_page(path: str, table: Sequence[Recipe]) -> None:
         If the page does not exist, cannot be read or written, or lacks its markers.
     """
     try:
-        with open(path, encoding="utf-8") as handle:
-            text = handle.read()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror})") from error
+        text = read_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({reason(error)})") from error
     try:
         text = replace_table(text, table)
     except InputError as error:

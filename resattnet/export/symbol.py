@@ -7,6 +7,7 @@ from typing import Any, Tuple
 
 import numpy as np
 
+from ..models.parameters import write_whole
 from ..system.mxnet import mx
 from .comparison import Export, compare, compute_logits, write_checked
 from .network_graph import compose_graph, load_graph
@@ -43,9 +44,7 @@ def export_symbol(net: Any, prefix: str, images: np.ndarray, tolerance: float = 
     symbol, arrays = _compose(net)
 
     def write(symbol_path: str, params_path: str) -> None:
-        with open(params_path, "wb"):
-            pass  # raises OSError where the file cannot be written; MXNet would raise its own error
-        mx.nd.save(params_path, arrays)
+        write_whole(params_path, lambda path: mx.nd.save(path, arrays))
         with open(symbol_path, "w", encoding="utf-8") as handle:
             handle.write(symbol.tojson())
 

@@ -1,22 +1,27 @@
 """Read the description beside a parameter file, and suggest another file where it is missing or damaged.
 
-`net.params` has its description in `net.json`: the network, the data set, figures, and the SHA-256 of `net.params`.
+`net.params` has its description in `net.json`: the network, the data set, figures, and the SHA-256 of `net.params` and
+of the description itself.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
-from typing import Any, Dict, Mapping, Optional
+import reprlib
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from ..options.fields import MODEL_DIR, assignment
 from ..options.spellings import BEST_FIT
-from ..system.errors import InputError
-from ..system.files import digest, list_folder
+from ..system.errors import InputError, reason
+from ..system.files import TEMPORARY, digest, digest_values, list_folder
+from ..system.input_files import check_regular, read_json
 from ..system.suggestions import suggest
 from . import packaged
 
 BEST = "best.params"  # the file of a run that holds the parameters of the epoch with the highest top-1
+OWN_DIGEST = "description_sha256"  # of the description without it; descriptions of earlier versions have none
+_TYPES = {"network": dict, "data": dict, "dataset": str, "data_format": str, "data_dir": str, "sha256": str}
 
 
 def description_path(path: str) -> str:
@@ -41,18 +46,69 @@ def read_description(path: str) -> Optional[Dict[str, Any]]:
     _check_is_parameter_file(path)
     beside = description_path(path)
     try:
-        with open(beside, encoding="utf-8") as handle:
-            description = json.load(handle)
-        if not isinstance(description, dict) or not isinstance(description.get("network", {}), dict):
-            raise ValueError("it is not a JSON object with an object `network`")
+        found = digest(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({reason(error)})") from error
+    try:
+        description = _parse_description(beside)
     except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise InputError(f"{beside} is damaged ({error}): {intact_parameters(path)}") from error
-    if description.get("sha256") != digest(path):
+        return _unfinished_description(path, found)
+    except (OSError, ValueError) as error:
+        unfinished = _unfinished_description(path, found)
+        if unfinished is None:
+            raise InputError(f"{beside} is damaged ({reason(error)}): {intact_parameters(path)}") from error
+        return unfinished
+    if description["sha256"] == found:
+        return description
+    unfinished = _unfinished_description(path, found)
+    if unfinished is None:
         raise InputError(
             f"{path} is damaged: its SHA-256 is not the one in {os.path.basename(beside)}; {intact_parameters(path)}"
         )
+    return unfinished
+
+
+def _unfinished_paths(path: str) -> Tuple[str, ...]:
+    """Return where a save or an export that was killed between its two renames leaves the description of a file."""
+    return description_path(path) + TEMPORARY, description_path(os.path.splitext(path)[0] + TEMPORARY + ".params")
+
+
+def _unfinished_description(path: str, found: str) -> Optional[Dict[str, Any]]:
+    """Return the description that a killed save left under its temporary name, if it has the SHA-256 `found`."""
+    for beside in _unfinished_paths(path):
+        with contextlib.suppress(OSError, ValueError):
+            description = _parse_description(beside)
+            if description["sha256"] == found:
+                return description
+    return None
+
+
+def finish_save(path: str) -> None:
+    """Put the description in place that belongs to a parameter file, if a save was killed between its two renames.
+
+    A save calls this first: it writes its own description to the temporary name that is read here.
+    """
+    if os.path.isfile(path) and any(map(os.path.isfile, _unfinished_paths(path))):
+        found = digest(path)
+        for beside in _unfinished_paths(path):
+            with contextlib.suppress(ValueError, FileNotFoundError):
+                if _parse_description(beside)["sha256"] == found:
+                    os.replace(beside, description_path(path))
+
+
+def _parse_description(path: str) -> Dict[str, Any]:
+    """Return the description in a JSON file; raise ValueError if a value that commands use has another type."""
+    description = read_json(path, finite=False)  # the loss of a run that diverges may be infinite
+    if not isinstance(description, dict) or not isinstance(description.get("network", {}), dict):
+        raise ValueError("it is not a JSON object with an object `network`")
+    if OWN_DIGEST in description and description[OWN_DIGEST] != digest_values(description, OWN_DIGEST):
+        raise ValueError(f"a value was changed; to keep the change, remove {OWN_DIGEST}")
+    for name, kind in _TYPES.items():
+        if description.get(name, kind) is None:
+            del description[name]
+        if not isinstance(description.get(name, kind()), kind):
+            raise ValueError(f"its {name} is {reprlib.repr(description[name])}")
+    description.setdefault("sha256", "")
     return description
 
 
@@ -93,6 +149,10 @@ def _check_is_parameter_file(path: str) -> None:
         example = f", as {best}" if os.path.isfile(best) else ""
         raise InputError(f"{path} is a {kind}: give a parameter file{example}")
     if not os.path.isfile(path):
+        try:
+            check_regular(path)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read ({reason(error)})") from error
         suggestion = _suggest_path(path)
         raise InputError(f"{path}: no such parameter file{'; ' if suggestion else ''}{suggestion}")
 
@@ -129,10 +189,9 @@ def intact_parameters(path: str) -> str:
     if packaged.is_packaged(path):
         return packaged.INSTALL_AGAIN
     others = [os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".params")]
-    for other in sorted(others, key=os.path.getmtime, reverse=True):
-        if os.path.abspath(other) != os.path.abspath(path) and os.path.exists(description_path(other)):
-            with open(description_path(other), encoding="utf-8", errors="replace") as handle:
-                text = handle.read()
-            if digest(other) in text:
-                return f"the newest intact file is {other}"
+    for other in sorted(filter(os.path.isfile, others), key=os.path.getmtime, reverse=True):
+        if os.path.abspath(other) != os.path.abspath(path):
+            with contextlib.suppress(OSError, ValueError):
+                if _parse_description(description_path(other))["sha256"] == digest(other):
+                    return f"the newest intact file is {other}"
     return f"there is no other intact file in {folder}"

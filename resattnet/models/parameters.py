@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import errno
 import itertools
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Callable, Dict, Mapping, Tuple
 
 from ..system.errors import InputError
-from ..system.files import digest, json_writer, write_together
+from ..system.files import digest, digest_values, json_writer, write_together
 from ..system.mxnet import mx
-from .descriptions import description_path, intact_parameters, read_description
+from .descriptions import OWN_DIGEST, description_path, finish_save, read_description
 from .network import build
+from .parameter_files import match_names, read_arrays
 from .spec import STEMS, NetworkSpec, attention_net_spec
 
 __all__ = ["all_finite", "copy_parameters", "load_parameters", "read_description", "save_parameters"]
 
 _HEAD = ("output.weight", "output.bias")
+_BIASES = ("output.bias", "dense0_bias")  # ends of the name of the last layer's bias
 
 
 def save_parameters(net: Any, path: str, description: Mapping[str, Any]) -> None:
@@ -27,7 +29,7 @@ def save_parameters(net: Any, path: str, description: Mapping[str, Any]) -> None
     path : str
         Ends in `.params`; the description has the same name with `.json`.
     description : mapping of str to JSON type
-        `network` (`NetworkSpec.to_dict`), `dataset`, figures.
+        `network` (`NetworkSpec.to_dict`), `dataset`, figures. Two digests are added.
 
     Raises
     ------
@@ -37,16 +39,30 @@ def save_parameters(net: Any, path: str, description: Mapping[str, Any]) -> None
     described = dict(description)
 
     def write(temporary: str) -> None:
-        open(temporary, "wb").close()  # an OSError raised here states its reason; MXNet's error does not
-        try:
-            net.save_parameters(temporary)
-            mx.nd.load(temporary)  # MXNet reports no error if the disk is full at the end of the file
-        except mx.base.MXNetError as error:
-            raise OSError(errno.EIO, "it cannot be written completely: is the disk full?", path) from error
+        write_whole(temporary, net.save_parameters)
         described["sha256"] = digest(temporary)
+        described[OWN_DIGEST] = digest_values(described, OWN_DIGEST)
 
-    # The parameters come first: the description needs their digest.
+    finish_save(path)
+    # The parameters come first: the description needs their digest. `read_description` finds the description under its
+    # temporary name if the process is killed before the second rename.
     write_together({path: write, description_path(path): json_writer(described)})
+
+
+def write_whole(path: str, save: Callable[[str], None]) -> None:
+    """Write a file of arrays by a function of MXNet, which is called with the path.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written, or not completely.
+    """
+    open(path, "wb").close()  # an OSError raised here states its reason; MXNet's error does not
+    try:
+        save(path)
+        mx.nd.load(path)  # MXNet reports no error if the disk is full at the end of the file
+    except mx.base.MXNetError as error:
+        raise OSError(errno.EIO, "it cannot be written completely: is the disk full?", path) from error
 
 
 def load_parameters(net: Any, path: str, devices: Any, head: bool = True) -> None:
@@ -67,23 +83,18 @@ def load_parameters(net: Any, path: str, devices: Any, head: bool = True) -> Non
     InputError
         If the file cannot be read, or belongs to another network; the message names the network that it fits.
     """
-    try:
-        arrays = mx.nd.load(path)
-    except (mx.base.MXNetError, ValueError) as error:
-        reason = str(error).strip().splitlines()[-1][:120]
-        raise InputError(f"{path} is not a complete parameter file ({reason}): {intact_parameters(path)}") from error
-    found = {name: array.shape for name, array in arrays.items()} if isinstance(arrays, dict) else {}
-    wanted = _shapes(net)
-    if not head:
-        wanted.update((name, shape) for name, shape in found.items() if name in _HEAD)
-    if found != wanted:
-        raise InputError(f"{path} holds the parameters of another network: {_fitting_network(found)}")
-    if head:
-        net.load_parameters(path, ctx=devices, cast_dtype=True)
-        return
+    arrays = read_arrays(path)
+    names = match_names(arrays, net)
     own = net._collect_params_with_prefix()
-    for name in set(own) - set(_HEAD):
-        own[name].set_data(arrays[name].astype(own[name].dtype))
+    loaded = [name for name in own if head or name not in _HEAD]
+    if names is None or any(arrays[names[name]].shape != own[name].shape for name in loaded):
+        fitting = _fitting_network({name: array.shape for name, array in arrays.items()})
+        raise InputError(f"{path} holds the parameters of another network: {fitting}")
+    for name in loaded:
+        if head:
+            own[name]._load_init(arrays[names[name]], devices, cast_dtype=True)
+        else:
+            own[name].set_data(arrays[names[name]].astype(own[name].dtype))
 
 
 def _shapes(net: Any) -> Dict[str, Tuple[int, ...]]:
@@ -95,11 +106,13 @@ def _fitting_network(found: Mapping[str, Tuple[int, ...]]) -> str:
 
     The local mask and the attention types have the parameters of the hourglass, so only two masks are tried.
     """
-    classes = found.get("output.bias", (0,))[0]
+    classes = next((shape[0] for name, shape in found.items() if name.endswith(_BIASES)), 0)
     if classes:
         for stem, row in STEMS.items():
             for mask, num_layers, widths in itertools.product(("hourglass", "none"), attention_net_spec, row.widths):
-                if _shapes(build(NetworkSpec(classes, num_layers, stem, widths, mask=mask))) == found:
+                net = build(NetworkSpec(classes, num_layers, stem, widths, mask=mask))
+                names = match_names(found, net)
+                if names and all(found[names[name]] == shape for name, shape in _shapes(net).items()):
                     mask_option = "" if mask == "hourglass" else f" `mask={mask}`"
                     return f"it fits `num_layers={num_layers}` `widths={widths}`{mask_option} and {classes} classes"
     return "no network of this package fits it"

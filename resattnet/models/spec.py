@@ -7,6 +7,7 @@ function or class that the row names. Attention types are in `attention_types.AT
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from collections import namedtuple
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Tuple
 
@@ -144,6 +145,14 @@ class NetworkSpec:
             raise InputError(f"the network has {', '.join(unknown)}, which this version of resattnet does not know")
         if "classes" not in network:
             raise InputError("the network has no number of classes")
+        for name, value in network.items():
+            if name == "stage_strides":
+                is_right = isinstance(value, (list, tuple)) and all(type(stride) is int for stride in value)
+                is_right = is_right and len(value) == len(STAGE_STRIDES) and all(1 <= stride <= 16 for stride in value)
+            else:
+                is_right = type(value) is (int if name in ("classes", "num_layers") else str)
+            if not is_right:
+                raise InputError(f"the network has the wrong value {reprlib.repr(value)} of `{name}`")
         return cls(**network)
 
     def to_dict(self) -> Dict[str, Any]:

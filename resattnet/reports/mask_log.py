@@ -12,9 +12,9 @@ from ..data.image_set import DataFacts
 from ..evaluation.inference import compute_logits
 from ..evaluation.masks import soft_masks
 from ..evaluation.metrics import top_predictions
+from ..options.counts import limit_count
 from ..runs.logs import RunLog
 from ..system.devices import device_of
-from ..system.errors import InputError
 from ..training.options import TrainingOptions
 from .mask_figures import Row, Sheet, module_pictures
 
@@ -62,7 +62,7 @@ class MaskLog:
     Parameters
     ----------
     options : TrainingOptions
-        `mask_images`, and the epochs to log by `shows_masks`.
+        `mask_images` (all test images where there are fewer), and the epochs to log by `shows_masks`.
     loader : iterable loader
         The loader of validation.
     facts : DataFacts
@@ -72,17 +72,11 @@ class MaskLog:
     ----------
     rows : list of Row
         The images.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than `options.mask_images` test images.
     """
 
     def __init__(self, options: TrainingOptions, loader: Any, facts: DataFacts) -> None:
         chosen = one_of_each_class(loader.epoch(0), options.mask_images, len(facts.classes))
-        if len(chosen) < options.mask_images:
-            raise InputError(f"`mask_images={options.mask_images}`: the data set has {len(chosen)} test images")
+        limit_count("mask_images", options.mask_images, len(chosen), "test images")
         self._options, self._classes = options, facts.classes
         numbers, images, labels = zip(*chosen)
         self._images, self._labels = np.stack(images), np.array(labels)

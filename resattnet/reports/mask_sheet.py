@@ -15,6 +15,7 @@ from ..evaluation.masks import AttentionMaps, grad_cam, soft_masks
 from ..evaluation.metrics import Prediction
 from ..evaluation.model_file import load_model
 from ..models.packaged import packaged_names
+from ..options.counts import limit_count
 from ..runs.board import open_board, put_pictures
 from ..system.devices import choose_devices
 from ..system.errors import InputError, one_line
@@ -83,8 +84,7 @@ def _read_rows(classifier: Classifier, names: Sequence[str], from_test: int) -> 
         rows.append(Row(one_line(os.path.basename(name)), seen, classifier.pixels(picture)))
     if from_test:
         test_set = classifier.model.images("test")
-        if from_test > len(test_set.labels):
-            raise InputError(f"`from_test={from_test}`: the data set has {len(test_set.labels)} test images")
+        from_test = limit_count("from_test", from_test, len(test_set.labels), "test images")
         for number, (image, label) in enumerate(zip(test_set.images[:from_test], test_set.labels)):
             title = f"test image {number}: {test_set.classes[label]}"
             rows.append(Row(title, Image.fromarray(image), image))

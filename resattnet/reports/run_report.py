@@ -17,6 +17,7 @@ from ..runs import history
 from ..system.devices import choose_devices
 from ..system.errors import InputError, handle_remarks
 from ..training.options import TrainingOptions
+from ..training.resume import options_from_state
 from .options import ReportOptions
 
 UNKNOWN = "unknown"
@@ -129,8 +130,8 @@ def compare_arguments(runs: Sequence[ReportedRun]) -> Tuple[Dict[str, List[str]]
 def _effective_options(options: Dict[str, Any]) -> Dict[str, Any]:
     """Return all arguments of a run's state, with defaults for those that the state lacks."""
     try:
-        return TrainingOptions(**options).effective
-    except (InputError, TypeError):  # written by a version with other options or other limits
+        return options_from_state(options).effective
+    except InputError:  # written by a version with other options or other limits
         return dict(TrainingOptions.defaults(), **options)
 
 

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from ..options.fields import flag_name, flag_value
 from ..system.errors import InputError, reason
 from ..system.files import list_folder
+from ..system.input_files import read_text
 from ..system.suggestions import suggest
 from . import states
 from .options import RunFolderOptions
+from .state_checks import FIGURES, check_row
 
 LOG_DIR = RunFolderOptions.log_dir
-# Columns that the CSV of every run has; there may be others.
-FIGURES = (
-    "epoch",
-    "learning_rate",
-    "train_loss",
-    "validation_loss",
-    "validation_top1",
-    "validation_top5",
-    "samples_per_second",
-    "seconds",
-)
-
 Row = Dict[str, Any]  # the figures of an epoch by column
 
 
@@ -135,7 +126,7 @@ def read_history(name: str, folder: Optional[str], log_dir: Optional[str] = None
     if log_dir:
         log_dirs = [log_dir]
     elif state:
-        log_dirs.insert(0, state.options["log_dir"])
+        log_dirs.insert(0, str(state.options.get("log_dir", LOG_DIR)))
     paths = [_csv_path(name, log_dir) for log_dir in log_dirs]
     path = next(filter(os.path.exists, paths), paths[0])
     rows = _choose_rows(path, state, saved_at, remarks)
@@ -153,23 +144,28 @@ def _choose_rows(path: str, state: Optional[states.State], saved_at: float, rema
     """Return the rows of the CSV at `path`, or those of the state if the CSV is missing or of other training."""
     rows = read_csv(path) if os.path.exists(path) else []
     if not state:
+        if rows:
+            remarks.append(f"no state confirms the figures of {path}")
         return rows
-    history = state.progress["history"]
+    history = state.progress.get("history", [])
     if not rows:
         if history:
             remarks.append(f"{path} is not there: the figures are those of the run's state")
         return history
-    # The disk of the CSV may have been full, or another run of the same name may have overwritten it. The state has the
-    # rows of what was trained.
-    of_this_run = _same_losses(rows[: len(history)], history) if history else os.path.getmtime(path) >= saved_at
-    if of_this_run:
-        return rows
-    remarks.append(f"{path} has other rows than the run's state: the figures are the state's")
-    return history
+    # The disk of the CSV may have been full, another run of the same name may have overwritten it, or a figure may have
+    # been changed. The state has the rows of what was trained.
+    confirmed, later = rows[: len(history)], rows[len(history) :]
+    if not history and os.path.getmtime(path) < saved_at or _as_text(confirmed) != _as_text(history):
+        remarks.append(f"{path} has other rows than the run's state: the figures are the state's")
+        return history
+    if later:
+        remarks.append(f"{path}: no state confirms the figures from epoch {len(history) + 1} on")
+    return rows
 
 
-def _same_losses(rows: List[Row], others: List[Row]) -> bool:
-    return [row["validation_loss"] for row in rows] == [row["validation_loss"] for row in others]
+def _as_text(rows: List[Row]) -> List[Dict[str, str]]:
+    """Return rows that can be compared: NaN differs from itself."""
+    return [{name: repr(float(value)) for name, value in row.items()} for row in rows]
 
 
 def _read_newest_state(folder: Optional[str], remarks: List[str]) -> Tuple[Optional[states.State], float]:
@@ -195,8 +191,8 @@ def read_csv(path: str) -> List[Row]:
         If the file is damaged.
     """
     try:
-        with open(path, newline="", encoding="utf-8") as handle:
-            rows = [_numbers(row) for row in csv.DictReader(handle, strict=True)]
+        lines = io.StringIO(read_text(path), newline="")
+        rows = [_numbers(row) for row in csv.DictReader(lines, strict=True)]
         if not rows:
             raise ValueError("it has no rows")
         if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
@@ -215,4 +211,6 @@ def _numbers(row: Mapping[Any, Any]) -> Row:
         raise ValueError(f"a row has no {', '.join(missing)}")
     if None in row:  # csv's key for the cells beyond the last column
         raise ValueError("a row has too many cells")
-    return {name: int(text) if name in ("epoch", "step") else float(text) for name, text in row.items() if text}
+    numbers = {name: int(text) if name in ("epoch", "step") else float(text) for name, text in row.items() if text}
+    check_row(numbers)
+    return numbers

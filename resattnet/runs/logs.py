@@ -137,10 +137,19 @@ class RunLog:
     def table(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the CSV table, one row for each epoch so far.
 
-        The whole table is written each time, so that a resumed run repeats no row.
+        The whole table is written each time, so that a resumed run repeats no row. After a disk error, which is said
+        once, the next call writes it whole again.
         """
-        if rows:
-            self._attempt("CSV log", write_csv, self.csv_path, rows)
+        if not rows:
+            return
+        try:
+            write_csv(self.csv_path, rows)
+        except OSError as error:
+            if "CSV log" not in self._failed:
+                self._failed.add("CSV log")
+                self.line(f"warning: the CSV log cannot be written ({error}); the next epoch tries again")
+        else:
+            self._failed.discard("CSV log")
 
     def start_bar(self, label: str, total: int, done: int = 0) -> None:
         """Show a progress bar of `total` steps, of which `done` are done, if stderr is a terminal and not quiet."""

@@ -72,6 +72,9 @@ def write_together(writers: Mapping[str, Writer], keep: Optional[str] = None) ->
 def replacing(temporaries: Mapping[str, str], keep: Optional[str] = None) -> Iterator[None]:
     """Context that writes temporary files: at its end they are flushed and renamed; after an error they are removed.
 
+    If the process is killed or a rename fails between two renames, the files that were not renamed keep their temporary
+    names, so that a reader can complete the set.
+
     Parameters
     ----------
     temporaries : mapping of str to str
@@ -79,6 +82,7 @@ def replacing(temporaries: Mapping[str, str], keep: Optional[str] = None) -> Ite
     keep : str, optional
         See `write_atomically`.
     """
+    renamed = False
     try:
         yield
         for temporary in temporaries.values():
@@ -88,9 +92,10 @@ def replacing(temporaries: Mapping[str, str], keep: Optional[str] = None) -> Ite
             if keep and os.path.exists(path):
                 os.replace(path, keep)
             os.replace(temporary, path)
+            renamed = True
     finally:
         for temporary in temporaries.values():
-            if os.path.exists(temporary):
+            if not renamed and os.path.exists(temporary):
                 os.remove(temporary)
 
 
@@ -102,6 +107,15 @@ def json_writer(value: Any) -> Writer:
             json.dump(value, handle, indent=1)
 
     return write
+
+
+def digest_values(values: Mapping[str, Any], without: str) -> str:
+    """Return the SHA-256 of an object of JSON types, in hexadecimal, leaving out the name `without` that holds it.
+
+    It depends neither on the order of the names nor on the layout of the file.
+    """
+    others = {name: value for name, value in values.items() if name != without}
+    return hashlib.sha256(json.dumps(others, sort_keys=True).encode()).hexdigest()
 
 
 def write_json(path: str, value: Any) -> None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
-
-import numpy as np
+from typing import Any, Dict, Mapping, Optional
 
 from ..models import parameters
 from ..runs import states
 from ..runs.progress import Progress
-from ..system.devices import wait_for_running_statistics
-from ..system.mxnet import mx
 from .options import TrainingOptions
+from .state_arrays import check_arrays, restore_arrays, state_arrays
 from .step import TrainingStep
 
 
@@ -37,7 +34,9 @@ class Checkpointer:
     saved_at : float
         Time of the last attempt, by `time.monotonic`.
     failure : OSError or None
-        Why the last attempt failed.
+        Why the last attempt to save a state failed.
+    lost : dict of str to OSError
+        The parameter files that could not be written in the last attempt, and why.
     """
 
     def __init__(self, folder: str, step: TrainingStep, progress: Progress, options: TrainingOptions) -> None:
@@ -45,10 +44,21 @@ class Checkpointer:
         self.saved_step: Optional[int] = None
         self.saved_at = time.monotonic()
         self.failure: Optional[OSError] = None
+        self.lost: Dict[str, OSError] = {}
         self._step, self._progress, self._options = step, progress, options
 
     def restore(self, state: states.State) -> None:
-        """Put the arrays of a state into network, optimizer and moving average."""
+        """Put the arrays of a state into network, optimizer and moving average.
+
+        Raises
+        ------
+        InputError
+            If an array is missing, unknown, or has another shape or type than the run needs.
+        """
+        try:
+            check_arrays(state, self._step)
+        except ValueError as error:
+            raise state.damaged(str(error)) from error
         restore_arrays(state.arrays, self._step.net, self._step.trainer, self._progress.step)
         if self._step.average:
             self._step.average.restore(state.arrays)
@@ -57,13 +67,15 @@ class Checkpointer:
     def save(self, row: Optional[Mapping[str, Any]] = None) -> None:
         """Write the state and, after an epoch (`row` holds its figures), first the parameters.
 
-        A full disk does not end the run: `failure` says what happened, and the next call tries again. If the parameters
-        of a best epoch cannot be written, they are lost. The best epoch is then the best one whose parameters are kept.
+        A full disk does not end the run: `failure` and `lost` say what happened, and each file is tried whatever became
+        of the others. The next call tries the state again. If the parameters of a best epoch cannot be written, they
+        are lost. The best epoch is then the best one whose parameters are kept.
         """
         self.saved_at = time.monotonic()
+        self.lost = {}
+        if row:
+            self._save_parameters(row)
         try:
-            if row:
-                self._save_parameters(row)
             arrays = state_arrays(self._step.net, self._step.trainer)
             if self._step.average:
                 arrays.update(self._step.average.state_arrays())
@@ -110,53 +122,11 @@ class Checkpointer:
         if is_best:
             names = [*names, best.replace("_", "-")]
         for name in names:
-            parameters.save_parameters(net, os.path.join(self.folder, name + ".params"), description)
-        if is_best:
-            self._progress.set_best(best, row)
-
-
-def state_arrays(net: Any, trainer: Any) -> Dict[str, np.ndarray]:
-    """Return parameters, running statistics of each device and optimizer state as NumPy arrays by name."""
-    wait_for_running_statistics()
-    arrays = {}
-    for name, parameter in net._collect_params_with_prefix().items():
-        trained = parameter.grad_req != "null"
-        for device, data in enumerate(parameter.list_data()[:1] if trained else parameter.list_data()):
-            arrays[f"parameter/{name}/{device}"] = data.asnumpy()
-        # The updaters of all devices hold the same values: each device applies the same summed gradients.
-        state = trainer._updaters[0].states.get(trainer._param2idx[parameter.name]) if trained else None
-        arrays.update((f"optimizer/{name}/{number}", part.asnumpy()) for number, part in _parts(state))
-    return arrays
-
-
-def _parts(state: Any) -> Iterator[Tuple[int, Any]]:
-    """Yield the arrays of an optimizer's state with their places: momentum 0, master weights 1; each may be absent."""
-    for number, part in enumerate(state if isinstance(state, (tuple, list)) else [state]):
-        if part is not None:
-            yield number, part
-
-
-def restore_arrays(arrays: Mapping[str, np.ndarray], net: Any, trainer: Any, step: int) -> None:
-    """Put the arrays of `state_arrays` back, onto any number of devices, and set the optimizer to `step` updates."""
-    for name, parameter in net._collect_params_with_prefix().items():
-        copies: List[np.ndarray] = []
-        while f"parameter/{name}/{len(copies)}" in arrays:
-            copies.append(arrays[f"parameter/{name}/{len(copies)}"])
-        targets = parameter.list_data()
-        if len(copies) not in (1, len(targets)):
-            copies = [np.mean(copies, axis=0)]
-        for device, target in enumerate(targets):
-            target[:] = mx.nd.array(copies[device % len(copies)], ctx=target.context, dtype=target.dtype)
-        saved = {
-            number: arrays[f"optimizer/{name}/{number}"] for number in (0, 1) if f"optimizer/{name}/{number}" in arrays
-        }
-        if not saved:  # a running statistic, or a state from before the first step
-            continue
-        index = trainer._param2idx[parameter.name]
-        for updater, target in zip(trainer._updaters, targets):
-            updater.states[index] = trainer._optimizer.create_state_multi_precision(index, target)
-            updater.states_synced[index] = True
-            for number, part in _parts(updater.states[index]):
-                if number in saved:  # a momentum that the state does not have begins at zero
-                    part[:] = mx.nd.array(saved[number], ctx=part.context, dtype=part.dtype)
-    trainer._optimizer.begin_num_update = trainer._optimizer.num_update = step
+            path = os.path.join(self.folder, name + ".params")
+            try:
+                parameters.save_parameters(net, path, description)
+            except OSError as error:
+                self.lost[path] = error
+            else:
+                if is_best and name == names[-1]:
+                    self._progress.set_best(best, row)

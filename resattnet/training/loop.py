@@ -16,7 +16,7 @@ from ..models.descriptions import BEST
 from ..runs.logs import RunLog, best_lines, epoch_line, epoch_scalars, summary
 from ..runs.progress import accuracy_name
 from ..system.devices import average_running_statistics
-from ..system.errors import InputError
+from ..system.errors import InputError, reason
 from ..system.machine import describe_machine
 from ..system.signals import Interrupted, StopSignals
 from .meters import Meter
@@ -66,6 +66,8 @@ class TrainingLoop:
         self._test_best()
         if self.checkpointer.failure:
             raise InputError(f"the run is done, but its last state could not be saved ({self.checkpointer.failure})")
+        for path, error in self.checkpointer.lost.items():
+            raise InputError(f"the run is done, but {path} could not be saved ({reason(error)})")
         self.log.line(
             summary(self.progress, self.epochs, self.run.folder, self.log),
             brief="\n".join(line for line, _ in best_lines(self.progress, self.epochs)),
@@ -217,6 +219,8 @@ class TrainingLoop:
         self._collect()
         self._check_finite("the parameters are", parameters.all_finite(self.step.net))
         self.checkpointer.save(row)
+        for path, error in self.checkpointer.lost.items():
+            self.log.line(f"warning: {path} of epoch {self.progress.epoch} could not be saved ({reason(error)})")
         if self.checkpointer.failure:
             self.log.warn(f"step {self.progress.step} could not be saved ({self.checkpointer.failure})")
 

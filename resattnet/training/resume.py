@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import reprlib
+import typing
 from typing import Any, Mapping, Sequence, Tuple
 
 from ..models.spec import NETWORK_OPTIONS
@@ -47,13 +49,31 @@ def options_from_state(before: Mapping[str, Any]) -> TrainingOptions:
     Raises
     ------
     InputError
-        If an option is unknown: another version of this package wrote the state.
+        If an option is unknown: another version of this package wrote the state. Also if a value is wrong.
     """
     unknown = sorted(set(before) - set(TrainingOptions.defaults()))
     if unknown:
         names = ", ".join(f"`{name}`" for name in unknown)
         raise InputError(f"another version of resattnet saved the run: {names} is unknown here")
-    return TrainingOptions(**before)
+    hints = typing.get_type_hints(TrainingOptions)
+    for name, value in before.items():
+        if not _is_of_type(value, hints[name]):
+            raise InputError(f"the state of the run has the wrong value {reprlib.repr(value)} of `{name}`")
+    try:
+        return TrainingOptions(**before)
+    except InputError as error:
+        raise InputError(f"the state of the run has a wrong value: {error}") from error
+
+
+def _is_of_type(value: Any, hint: Any) -> bool:
+    """Return whether a value, as JSON gives it, has the type of an option."""
+    if typing.get_origin(hint) is typing.Union:
+        return any(_is_of_type(value, one) for one in typing.get_args(hint))
+    if typing.get_origin(hint) is tuple:
+        return isinstance(value, (list, tuple)) and all(_is_of_type(one, int) for one in value)
+    if isinstance(value, bool):
+        return hint is bool
+    return isinstance(value, (int, float) if hint is float else hint)
 
 
 def options_for_resume(before: Mapping[str, Any], given: Mapping[str, Any], epochs_done: int) -> TrainingOptions:

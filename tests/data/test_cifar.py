@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from resattnet.data import cifar, datasets, downloads
+from resattnet.system import files
 from resattnet.system.errors import InputError
 
 COUNT = 4  # records per file of the small sets below
@@ -185,7 +186,7 @@ def test_an_archive_placed_by_hand_is_used(small, tmp_path, data_dir):
     (tmp_path / "data").mkdir()
     pack(tmp_path / "data" / "cifar-10-binary.tar.gz", write_cifar10(tmp_path / "cifar-10-batches-bin"))
     assert len(datasets.load_images("cifar10", tmp_path / data_dir, "train", False).labels) == 5 * COUNT
-    assert len(os.listdir(str(tmp_path / "data" / "cifar-10-batches-bin"))) == 6
+    assert len(os.listdir(str(tmp_path / "data" / "cifar-10-batches-bin"))) == 7  # with the digests
 
 
 def test_archive_mends_a_lost_file_and_keeps_the_others(small, tmp_path):
@@ -230,6 +231,72 @@ def test_absent_set_is_downloaded_and_unpacked(small, tmp_path, monkeypatch):
             "c32a1d4ab5d03f1284b67883e8d87530",
         )
     ]
+
+
+# Changed files
+
+
+@pytest.fixture
+def unpacked(small, tmp_path):
+    """Return the folder of files that were unpacked from an archive put there by hand."""
+    folder = write_cifar10(tmp_path / "made" / "cifar-10-batches-bin")
+    (folder / "batches.meta.txt").write_text("\n".join("abcdefghij"))
+    pack(tmp_path / "cifar-10-binary.tar.gz", folder)
+    datasets.load_images("cifar10", tmp_path, "train")
+    return tmp_path / "cifar-10-batches-bin"
+
+
+@pytest.mark.parametrize("name", ["data_batch_3.bin", "test_batch.bin", "batches.meta.txt"])
+def test_a_changed_byte_of_an_unpacked_file_is_noticed(unpacked, name):
+    path = unpacked / name
+    contents = bytearray(path.read_bytes())
+    contents[-1] ^= 1
+    path.write_bytes(contents)
+    split = "test" if name == "test_batch.bin" else "train"
+    assert message("cifar10", unpacked, split) == (
+        f"{path}: its SHA-256 is not that of the file that was unpacked: it was damaged or changed; delete it and run "
+        "again to unpack or download it again"
+    )
+    path.unlink()
+    (unpacked / "data_batch_1.bin").unlink()  # so that the archive is unpacked again
+    assert len(datasets.load_images("cifar10", unpacked, "train").labels) == 5 * COUNT
+
+
+def test_an_archive_that_is_not_the_official_one_is_remarked(unpacked, tmp_path, monkeypatch):
+    sha256 = files.digest(str(tmp_path / "cifar-10-binary.tar.gz"))
+    assert datasets.data_remarks("cifar10", tmp_path) == [
+        f"CIFAR-10 in {unpacked}: unpacked from an archive that is not the official one (SHA-256 {sha256})"
+    ]
+    monkeypatch.setitem(datasets.SETS, "cifar10", dataclasses.replace(datasets.SETS["cifar10"], sha256=sha256))
+    assert datasets.data_remarks("cifar10", tmp_path) == []
+
+
+def test_files_that_were_not_unpacked_here_are_remarked(small, tmp_path):
+    folder = write_cifar10(tmp_path / "cifar-10-batches-bin")
+    assert datasets.data_remarks("cifar10", tmp_path) == [
+        f"CIFAR-10 in {folder}: its files cannot be checked, since resattnet did not unpack them"
+    ]
+    pack(tmp_path / "cifar-10-binary.tar.gz", folder)
+    (folder / "data_batch_2.bin").unlink()
+    datasets.load_images("cifar10", tmp_path, "train")
+    assert datasets.data_remarks("cifar10", tmp_path)[0] == (
+        f"CIFAR-10 in {folder}: data_batch_1.bin, data_batch_3.bin, data_batch_4.bin, data_batch_5.bin cannot be "
+        "checked, since resattnet did not unpack them"
+    )
+    assert datasets.data_remarks("digits", None) == []
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"a": ["b"]}', "[" * 10**5])
+def test_a_damaged_list_of_digests_is_named(unpacked, text):
+    (unpacked / "unpacked.json").write_text(text)
+    assert "unpacked.json is damaged (" in message("cifar10", unpacked, "test")
+
+
+def test_a_pipe_in_place_of_a_file_is_refused(small, tmp_path):
+    path = write_cifar10(tmp_path / "cifar-10-batches-bin") / "test_batch.bin"
+    path.unlink()
+    os.mkfifo(str(path))
+    assert message("cifar10", tmp_path, "test") == f"{path}: cannot be read (it is a named pipe, not a file)"
 
 
 # The real data set

@@ -382,6 +382,47 @@ def test_damaged_archive(tmp_path, damage):
     assert os.listdir(str(tmp_path)) == ["a.tar.gz"]
 
 
+@pytest.mark.parametrize(
+    "headers, fault",
+    [
+        ({"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9" * 14}, ""),
+        ({"GNU.sparse.map": "0,1,99999999999999,1", "GNU.sparse.size": "9" * 15}, "is a sparse file: refused"),
+        ({"GNU.sparse.map": "a,b", "GNU.sparse.size": "1"}, ""),
+        ({"size": "many"}, ""),
+        ({"size": "9" * 5000}, ""),
+        ({"path": "../evil"}, "leads out of the folder: refused"),
+        ({"mtime": "inf"}, ""),
+    ],
+)
+def test_an_archive_with_odd_extended_headers_is_refused(tmp_path, headers, fault):
+    """None of them writes more than the archive holds, or raises another error."""
+    archive = str(tmp_path / "a.tar.gz")
+    with tarfile.open(archive, "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("one")
+        info.size, info.pax_headers = 1024, headers
+        tar.addfile(info, io.BytesIO(b"5\n" + b"0\n1\n" * 511))
+    try:
+        written = archives.extract(archive, str(tmp_path / "out"), 1 << 20)
+        assert sum(map(os.path.getsize, written)) <= 1024
+    except InputError as error:
+        assert str(error).startswith(archive + ": ") and fault in str(error) and "\n" not in str(error)
+    else:
+        assert not fault
+
+
+def test_an_archive_of_too_many_bytes_is_refused(tmp_path):
+    archive = make_archive(tmp_path / "a.tar.gz", ("one", tarfile.REGTYPE, DATA), ("two", tarfile.REGTYPE, DATA))
+    with pytest.raises(InputError, match="its files have more than 100 bytes: refused"):
+        archives.extract(archive, str(tmp_path / "out"), 100)
+    assert os.listdir(str(tmp_path)) == ["a.tar.gz"]
+
+
+def test_a_pipe_in_place_of_an_archive_is_refused(tmp_path):
+    os.mkfifo(str(tmp_path / "a.tar.gz"))
+    with pytest.raises(InputError, match="it is a named pipe, not a file"):
+        archives.extract(str(tmp_path / "a.tar.gz"), str(tmp_path / "out"))
+
+
 def test_extract_on_a_full_disk(tmp_path, full_disk):
     with pytest.raises(InputError, match="one cannot be written"):
         info = tarfile.TarInfo("one")

@@ -249,6 +249,7 @@ def describe_again(folder):
     path = folder / "small_records.json"
     known = json.loads(path.read_text())
     known["splits"]["train"]["bytes"] = os.path.getsize(str(folder / "small_train.rec"))
+    del known["sha256"]
     path.write_text(json.dumps(known))
 
 
@@ -299,6 +300,71 @@ def test_an_invalid_description_is_named(folder, key, value, text):
     path = folder / "small_records.json"
     path.write_text(json.dumps(dict(json.loads(path.read_text()), **{key: value})))
     assert text in message(load, folder)
+
+
+def replaced(description, key, value):
+    """Return a description with another value of a key; `a.b.c` is a key of a key of a key."""
+    *outer, last = key.split(".")
+    place = description
+    for name in outer:
+        place = place[name]
+    place[last] = value
+    return description
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("std", [0.1, 0.2, 0.3]),
+        ("mean", [0.1, 0.2, 0.3]),
+        ("classes", ["owl", "dog", "cat"]),
+        ("flip", True),
+        ("source", "elsewhere"),
+        ("image_size", [5, 6]),
+        ("fingerprint", "0" * 64),
+        ("splits.test.samples", 3),
+    ],
+)
+def test_a_changed_description_is_noticed(folder, key, value):
+    path = folder / "small_records.json"
+    path.write_text(json.dumps(replaced(json.loads(path.read_text()), key, value)))
+    for call in (load, lambda folder: datasets.describe_data("small", str(folder), "rec")):
+        assert message(call, folder) == (
+            f"{path} is damaged (a value was changed: its SHA-256 is another one): make the records again, with "
+            "--overwrite 1"
+        )
+
+
+@pytest.mark.parametrize(
+    "key, value, fault",
+    [
+        ("classes", "abcde", "classes is not a list of names"),
+        ("classes", ["a", None], "classes is not a list of names"),
+        ("flip", "no", "flip is neither true nor false"),
+        ("splits.train.samples", 10**12, "1000000000000 samples in"),
+        ("splits.train.samples", 9.5, "the size of a split is not a whole number"),
+        ("splits.train.sha256", None, "the size of a split is not a whole number"),
+        ("splits.train.more", 1, "TypeError: "),
+        ("mean", [float("nan")] * 3, "it has a number that is not finite"),
+        ("std", [float("inf")] * 3, "it has a number that is not finite"),
+    ],
+)
+def test_a_description_without_a_digest_is_checked_too(folder, key, value, fault):
+    path = folder / "small_records.json"
+    older = json.loads(path.read_text())
+    del older["sha256"]
+    path.write_text(json.dumps(replaced(older, key, value)))
+    assert f"{path} is damaged ({fault}" in message(load, folder)
+
+
+def test_a_description_that_is_nested_too_deeply_or_a_pipe_is_refused(folder):
+    path = folder / "small_records.json"
+    for levels in (60, 10**5):
+        path.write_text("[" * levels + "]" * levels)
+        assert f"{path} is damaged (it is nested too deeply)" in message(load, folder)
+    path.unlink()
+    os.mkfifo(str(path))
+    assert f"{path}: cannot be read (it is a named pipe, not a file)" in message(load, folder)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100, -1])
@@ -400,8 +466,13 @@ def test_other_pixels_are_noticed(folder):
 def test_a_description_of_an_earlier_version_is_read(folder):
     path = folder / "small_records.json"
     older = json.loads(path.read_text())
-    del older["image_size"], older["fingerprint"]
+    del older["image_size"], older["fingerprint"], older["sha256"]
+    assert datasets.data_remarks("small", str(folder), "rec") == []
     path.write_text(json.dumps(older))
+    assert datasets.data_remarks("small", str(folder), "rec") == [
+        f"{path}: an earlier version wrote it, without a digest: nothing confirms its class names, mean and standard "
+        "deviation"
+    ]
     facts = datasets.describe_data("small", str(folder), "rec")
     assert facts.image_size is None and facts.fingerprint is None and facts.classes == CLASSES
     assert recordio.image_size("small", str(folder)) == (6, 5)

@@ -1,12 +1,9 @@
 """Test that a parameter file whose description holds the data facts is usable without other files."""
 
-import json
-import os
-
 import numpy as np
 import pytest
 
-from helpers.networks import save_net
+from helpers.networks import change_description, save_net
 from resattnet.data import datasets, record_files, record_writer
 from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_file
@@ -33,15 +30,6 @@ def pets(tmp_path, monkeypatch):
     """Return a parameter file for a RecordIO data set whose folder does not exist."""
     monkeypatch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
     return save_net(tmp_path, classes=3, dataset="pets", data_format="rec", data_dir=str(tmp_path / "gone"), data=FACTS)
-
-
-def change(path, **changes):
-    """Update the description of a parameter file."""
-    path = os.path.splitext(path)[0] + ".json"
-    with open(path) as handle:
-        description = json.load(handle)
-    with open(path, "w") as handle:
-        json.dump(dict(description, **changes), handle)
 
 
 def write_pets(folder, classes=("cat", "dog", "owl"), mean=(0.5, 0.4, 0.3)):
@@ -76,7 +64,7 @@ def test_an_evaluation_normalises_by_the_facts_of_the_file(pets, tmp_path):
     result = evaluate_file(pets, TestOptions(num_gpus=0, flip=True))
     assert result.evaluation.logits == pytest.approx(Classifier.load(pets).logits(test_set.images), rel=1e-4, abs=1e-5)
     with pytest.raises(InputError, match="flip=True: a mirrored image of pets does not show its class"):
-        change(pets, data=dict(FACTS, flip=False))
+        change_description(pets, data=dict(FACTS, flip=False))
         evaluate_file(pets, TestOptions(num_gpus=0, flip=True))
 
 
@@ -122,12 +110,12 @@ def test_images_of_other_classes_than_the_network_has(pets, tmp_path):
     ],
 )
 def test_invalid_facts(data, message, pets):
-    change(pets, data=data)
+    change_description(pets, data=data)
     with pytest.raises(InputError, match=message):
         load_model(pets, ModelFileOptions(), [mx.cpu()])
 
 
 def test_an_incomplete_description(pets):
-    change(pets, network={"classes": 3, "num_layers": 56}, dataset=None)
+    change_description(pets, network={"classes": 3, "num_layers": 56}, dataset=None)
     with pytest.raises(InputError, match="beside it is incomplete: give dataset, widths, attention_learning$"):
         load_model(pets, ModelFileOptions(), [mx.cpu()])

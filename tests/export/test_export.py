@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import resource
 import subprocess
 import sys
 import types
@@ -407,3 +408,23 @@ def test_the_example_of_the_docs_needs_no_mxnet(saved, tmp_path):
         assert done.stdout.splitlines() == expected
         answers.add(done.stdout)
     assert len(answers) == 3 and len([line for line in example().splitlines() if line]) <= 20
+
+
+@pytest.mark.parametrize("limit", [10, 100000, 4 << 20])
+def test_a_full_disk_at_the_export_of_a_symbol_is_one_line(tmp_path, limit):
+    """The files that were there stay. MXNet reports no error if only the end of a file does not fit."""
+    net, prefix = initialised(get_attention_cifar(10, 56, "thin")), str(tmp_path / "net")
+    export_symbol(net, prefix, images(2, 3, 32, 32).asnumpy())
+    whole = {name: (tmp_path / name).read_bytes() for name in os.listdir(str(tmp_path))}
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole["net-0000.params"]) - limit, before[1]))
+    try:
+        with pytest.raises(InputError) as error:
+            export_symbol(net, prefix, images(2, 3, 32, 32).asnumpy())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert re.fullmatch(
+        f"{prefix} cannot be written \\(it cannot be written completely: is the disk full\\?: {prefix}-0000.params\\)",
+        str(error.value),
+    )
+    assert whole == {name: (tmp_path / name).read_bytes() for name in os.listdir(str(tmp_path))}

@@ -2,6 +2,7 @@
 
 import collections
 import json
+import os
 from collections import Counter
 
 import numpy as np
@@ -59,6 +60,18 @@ def save_net(folder, widths="thin", classes=10, **description):
     path = str(folder / "net.params")
     parameters.save_parameters(net, path, dict(DESCRIPTION, network=network, **description))
     return path
+
+
+def change_description(path, **changes):
+    """Change entries of the description beside a parameter file; None removes an entry.
+
+    The description is then without the digest of itself, as those of earlier versions.
+    """
+    name = os.path.splitext(path)[0] + ".json"
+    with open(name) as handle:
+        description = dict(json.load(handle), description_sha256=None, **changes)
+    with open(name, "w") as handle:
+        json.dump({key: value for key, value in description.items() if value is not None}, handle)
 
 
 def operators(block):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import resattnet
-from helpers.networks import difference, graph_types, images, initialised, needs_avx512, trainable
+from helpers.networks import change_description, difference, graph_types, images, initialised, needs_avx512, trainable
 from helpers.runs import resume
 from resattnet.commands.training_run import train
 from resattnet.evaluation.evaluate import evaluate_files
@@ -248,8 +248,7 @@ def test_networks_described_before_there_were_variants(options):
         description = json.load(handle)
     for name in ("attention", "mask"):
         assert description["network"].pop(name) == getattr(options, name)
-    with open(run.folder + "/best.json", "w") as handle:
-        json.dump(description, handle)
+    change_description(run.folder + "/best.json", network=description["network"])
     evaluation = evaluate_files([run.folder + "/best.params"], Testing(num_gpus=0))[0].evaluation
     assert evaluation.top1 == description["validation_top1"]
     before = {name: value for name, value in dataclasses.asdict(options).items() if name not in ("attention", "mask")}

@@ -14,6 +14,7 @@ from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
 from resattnet.evaluation.evaluate import evaluate_files
 from resattnet.evaluation.inference import evaluate
+from resattnet.evaluation.model_file import load_model
 from resattnet.evaluation.options import TestOptions
 from resattnet.models import parameters
 from resattnet.models.graphs import fuse, quantize
@@ -187,6 +188,8 @@ def test_options_that_do_not_go_together(given, message):
         TestOptions(**given)
 
 
-def test_more_calibration_images_than_there_are(trained):
-    with pytest.raises(InputError, match="calibration_images=2000: the data set has 1437 training images"):
-        evaluate_files([trained], TestOptions(graph="int8", calibration_images=2000))
+def test_more_calibration_images_than_there_are(trained, capsys):
+    model = load_model(trained, TestOptions(), [mx.cpu()])
+    assert len(model.calibration_images(2000)) == 1437
+    assert capsys.readouterr().err == "note: --calibration-images 2000: all 1437 training images are taken\n"
+    assert len(model.calibration_images(9)) == 9 and capsys.readouterr().err == ""

@@ -9,7 +9,6 @@ import csv
 import dataclasses
 import html.parser
 import io
-import json
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ import pytest
 from PIL import Image
 
 from helpers import small_digits
+from helpers.networks import change_description
 from helpers.scripts import ROOT
 from resattnet.commands.training_run import train
 from resattnet.data import datasets
@@ -285,8 +285,7 @@ def test_a_page_without_evaluation_says_why(copied, damage, why, monkeypatch):
 
 def describe(folder, **changes):
     """Change the JSON description of the best parameters."""
-    path = folder / "best.json"
-    path.write_text(json.dumps(dict(json.loads(path.read_text()), **changes)))
+    change_description(str(folder / "best.params"), **changes)
 
 
 def test_other_images_than_in_training_are_noticed(copied, monkeypatch):
@@ -353,7 +352,19 @@ def test_the_csv_of_an_earlier_run_of_the_name_is_not_this_runs(copied):
     # A CSV that is at least as new as the state is from this run: the later states could not be saved.
     os.utime(path)
     (record,) = run_report.collect(["new"], options_for(copied))
-    assert len(record.rows) == 2 and not any("new.csv" in remark for remark in record.remarks)
+    assert len(record.rows) == 2
+    assert record.remarks[0] == f"{path}: no state confirms the figures from epoch 1 on"
+
+
+@pytest.mark.parametrize("column", ["train_loss", "learning_rate", "samples_per_second", "validation_top5"])
+def test_a_changed_figure_of_the_csv_is_noticed(copied, records, column):
+    path = copied / "log" / "csv" / "plain.csv"
+    head, first, *rest = path.read_text().splitlines()
+    cells = first.split(",")
+    cells[head.split(",").index(column)] = "0.0625"
+    path.write_text("\n".join([head, ",".join(cells), *rest]) + "\n")
+    record = collect_one(copied, evaluate=False)
+    assert record.rows == records[0].rows and "other rows than the run's state" in record.remarks[0]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from helpers.boards import read_board
+from resattnet.runs import logs
 from resattnet.runs.logs import RunLog
 from resattnet.system.errors import InputError
 
@@ -84,6 +85,23 @@ def test_a_full_disk_ends_the_logs_with_a_warning_and_not_the_run(tmp_path):
     assert done.returncode == 0 and done.stdout.endswith("trained on\n"), done.stderr
     for what in ("board", "text log", "CSV log"):
         assert done.stdout.count(f"warning: the {what} cannot be written") == 1
+
+
+def test_a_csv_that_could_not_be_written_is_whole_after_the_next_epoch(tmp_path, monkeypatch, capsys):
+    write, rows = logs.write_csv, [{"epoch": epoch} for epoch in (1, 2, 3, 4)]
+
+    def full_for_two(path, table):
+        if len(table) in (2, 3):
+            raise OSError(28, "No space left on device")
+        write(path, table)
+
+    monkeypatch.setattr(logs, "write_csv", full_for_two)
+    with logs.RunLog(str(tmp_path), "run", {}) as log:
+        for count in (1, 2, 3, 4):
+            log.table(rows[:count])
+    with open(log.csv_path) as handle:
+        assert handle.read() == "epoch\n1\n2\n3\n4\n"
+    assert capsys.readouterr().out.count("warning: the CSV log cannot be written") == 1
 
 
 @pytest.mark.parametrize("end", ["return 0", "raise Interrupted('stopped', 15)"])

@@ -1,17 +1,21 @@
 """Tests for the states of a run: a state is read whole or refused as damaged, and is never half written."""
 
 import dataclasses
+import io
+import math
 import os
 import re
 import signal
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 
 from resattnet.runs import run_folders, states
 from resattnet.runs.progress import Progress
+from resattnet.runs.state_checks import FIGURES
 from resattnet.system import files
 from resattnet.system.errors import InputError
 
@@ -178,4 +182,61 @@ def test_a_state_with_a_pickle_is_refused(tmp_path):
     np.savez(str(tmp_path / "x.npz"), a=np.array([object()]), progress=np.zeros(2, np.uint8))
     os.rename(str(tmp_path / "x.npz"), str(tmp_path / "last.state"))
     with pytest.raises(InputError, match="last.state is damaged"):
+        states.load_state(str(tmp_path))
+
+
+ROW = dict(dict.fromkeys(FIGURES, 0.5), epoch=1)
+
+
+@pytest.mark.parametrize(
+    "wrong, fault",
+    [
+        (dict(step=-5), "step is -5"),
+        (dict(step="9"), "step is '9'"),
+        (dict(step=True), "step is True"),
+        (dict(step=10**12, epoch_steps=4), "step is 1000000000000"),
+        (dict(epoch=None), "epoch is None"),
+        (dict(batch=3), "batch is 3"),
+        (dict(batch=5, epoch_steps=4, step=5), "batch is 5"),
+        (dict(totals={"loss": 1.0, "hits": 3, "samples": 2}), "totals is {'hits': 3, 'loss': 1.0, 'samples': 2}"),
+        (dict(totals={"words": 1}), "totals is {'words': 1}"),
+        (dict(best={"epoch": 2, "top1": 0.5}), "best is {'epoch': 2, 'top1': 0.5}"),
+        (dict(best={"epoch": 1, "top1": 1.5}), "best is {'epoch': 1, 'top1': 1.5}"),
+        (dict(history=[]), None),
+        (dict(history=[ROW]), None),
+        (dict(history=[dict(ROW, validation_loss=math.inf)]), None),  # a network that diverges
+        (dict(history=[ROW, ROW]), "the epochs of history is [1, 1]"),
+        (dict(history=[dict(ROW, validation_top1=1.5)]), "validation_top1 of epoch 1 is 1.5"),
+        (dict(history=[dict(ROW, validation_loss=1e308)]), "validation_loss of epoch 1 is 1e+308"),
+        (dict(history=[{"epoch": 1}]), "epoch 1 has no learning_rate, train_loss"),
+        (dict(history={"epoch": 1}), "history is {'epoch': 1}"),
+        (dict(changes=[{"step": 1}]), "changes is [{'step': 1}]"),
+        (dict(machines="one"), "machines is 'one'"),
+        (dict(options=[]), "it has no options"),
+    ],
+)
+def test_a_field_out_of_range_is_named(tmp_path, wrong, fault):
+    states.save_state(str(tmp_path), {}, dict(dict(epoch=1, step=2, options={}), **wrong))
+    if fault is None:
+        assert states.load_state(str(tmp_path)).progress["step"] == 2
+        return
+    with pytest.raises(InputError) as error:
+        states.load_state(str(tmp_path))
+    assert str(error.value).startswith(f"{tmp_path / 'last.state'} is damaged ({fault}")
+
+
+def test_an_array_that_says_it_is_larger_than_the_file_is_refused(tmp_path):
+    """The memory for an array is not reserved before the size of the file allows it."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**12,)})
+    with zipfile.ZipFile(str(tmp_path / "last.state"), "w") as archive:
+        archive.writestr("a.npy", header.getvalue())
+        archive.writestr("progress.npy", header.getvalue())
+    with pytest.raises(InputError, match="an array has a wrong size or type"):
+        states.load_state(str(tmp_path))
+
+
+def test_a_pipe_in_place_of_a_state_is_refused(tmp_path):
+    os.mkfifo(str(tmp_path / "last.state"))
+    with pytest.raises(InputError, match=r"last.state is damaged \(it is a named pipe, not a file\)"):
         states.load_state(str(tmp_path))

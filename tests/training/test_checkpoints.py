@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from resattnet.system.mxnet import mx
-from resattnet.training import checkpoints
+from resattnet.training import state_arrays
 
 
 def test_running_statistics_go_back_to_their_devices():
@@ -20,7 +20,7 @@ def test_running_statistics_go_back_to_their_devices():
         trainers.append(mx.gluon.Trainer([net.gamma, net.beta], "nag", dict(learning_rate=0.1, momentum=0.9)))
     for index, data in enumerate(nets[0].running_mean.list_data()):
         data[:] = index
-    checkpoints.restore_arrays(checkpoints.state_arrays(nets[0], trainers[0]), nets[1], trainers[1], 0)
+    state_arrays.restore_arrays(state_arrays.state_arrays(nets[0], trainers[0]), nets[1], trainers[1], 0)
     for index, data in enumerate(nets[1].running_mean.list_data()):
         assert (data.asnumpy() == np.full(2, index)).all()
 
@@ -49,7 +49,7 @@ def test_master_weights_go_back_whether_there_is_momentum_or_not(before, after):
         master[:] = 1.0001
         if momentum is not None:
             momentum[:] = 5
-    checkpoints.restore_arrays(checkpoints.state_arrays(nets[0], trainers[0]), nets[1], trainers[1], 7)
+    state_arrays.restore_arrays(state_arrays.state_arrays(nets[0], trainers[0]), nets[1], trainers[1], 7)
     for momentum, master in trainers[1]._updaters[0].states.values():
         assert master.dtype == np.float32 and (master.asnumpy() == np.float32(1.0001)).all()
         assert (momentum is None) == (after == 0)

@@ -1,13 +1,13 @@
 """Tests for fine-tuning: a run starts from a file's parameters, bit for bit, or a one-line error says why it cannot."""
 
 import dataclasses
-import json
 import os
 import signal
 
 import numpy as np
 import pytest
 
+from helpers.networks import change_description
 from helpers.runs import assert_equal_runs, elsewhere, resume, stop_at, values
 from resattnet.commands.training_run import prepare_run, train
 from resattnet.data import datasets
@@ -32,15 +32,6 @@ def first(options):
 def path(first):
     """Return the path of the parameters of the finished run."""
     return os.path.join(first.folder, "last.params")
-
-
-def redescribe(path, **changes):
-    """Change entries of the description beside a parameter file. A value of None removes the entry."""
-    name = path[: -len("params")] + "json"
-    with open(name) as handle:
-        told = dict(json.load(handle), **changes)
-    with open(name, "w") as handle:
-        json.dump({key: value for key, value in told.items() if value is not None}, handle)
 
 
 def refusal(options, path, **changes):
@@ -93,7 +84,7 @@ def test_parameters_stored_in_float16_are_trained_in_float32(options, path):
 
 
 def test_the_last_layer_of_another_data_set_is_initialised_anew(options, first, path):
-    redescribe(path, dataset="cifar10")
+    change_description(path, dataset="cifar10")
     drawn, theirs = values(prepare_run(elsewhere(options, "drawn"), CPU)), values(first)
     run = prepare_run(elsewhere(options, "tuned", params=path), CPU)
     assert run.remarks == [
@@ -138,9 +129,9 @@ def test_a_network_of_another_kind_is_refused(options, path, change, message):
 
 
 def test_an_incomplete_description_is_refused(options, path):
-    redescribe(path, network=dict(num_layers=56, widths="thin", classes=10, stage_strides=[1, 1, 1]))
+    change_description(path, network=dict(num_layers=56, widths="thin", classes=10, stage_strides=[1, 1, 1]))
     assert "belongs to a network with stage_strides=(1, 1, 1), this run's has (1, 2, 2)" in refusal(options, path)
-    redescribe(path, dataset=None)
+    change_description(path, dataset=None)
     assert "does not name the network and the data set" in refusal(options, path)
     os.remove(path[: -len("params")] + "json")
     assert "has no description beside it: give a parameter file that a run saved" in refusal(options, path)

@@ -349,7 +349,28 @@ def test_the_best_is_one_whose_parameters_are_kept(options, monkeypatch, capsys)
     assert run.progress.best == {"epoch": 3, "top1": 0.7}
     assert parameters.read_description(path)["epoch"] == 3
     said = capsys.readouterr().out
-    assert "warning: step 8 could not be saved" in said and "best top-1 0.7000, at epoch 3" in said
+    assert f"warning: {path} of epoch 2 could not be saved (No space left on device)" in said
+    assert "best top-1 0.7000, at epoch 3" in said
+
+
+def test_an_error_of_one_file_of_an_epoch_does_not_lose_the_others(options, monkeypatch):
+    """`last.params` comes first; `epoch-0001.params`, `best.params` and the state are written after its error."""
+    save_parameters = parameters.save_parameters
+
+    def full_for_last(net, path, description):
+        if path.endswith("last.params"):
+            raise OSError(28, "No space left on device")
+        save_parameters(net, path, description)
+
+    monkeypatch.setattr(parameters, "save_parameters", full_for_last)
+    folder = os.path.join(options.model_dir, "run")
+    with pytest.raises(InputError) as error:
+        train(dataclasses.replace(options, epochs=1, save_period=1))
+    path = os.path.join(folder, "last.params")
+    assert str(error.value) == f"the run is done, but {path} could not be saved (No space left on device)"
+    assert states.load_state(folder).progress["best"]["epoch"] == 1
+    for name in ("epoch-0001.params", "best.params"):
+        assert parameters.read_description(os.path.join(folder, name))["epoch"] == 1
 
 
 def test_only_training_is_timed(options, monkeypatch):

@@ -1,0 +1,115 @@
+"""The arrays of a state: take them from a network and its optimizer, check them, and put them back."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterator, List, Mapping, Tuple
+
+import numpy as np
+
+from ..runs.states import State
+from ..system.devices import wait_for_running_statistics
+from ..system.mxnet import mx
+from .options import TrainingOptions
+from .step import TrainingStep
+
+
+def state_arrays(net: Any, trainer: Any) -> Dict[str, np.ndarray]:
+    """Return parameters, running statistics of each device and optimizer state as NumPy arrays by name."""
+    wait_for_running_statistics()
+    arrays = {}
+    for name, parameter in net._collect_params_with_prefix().items():
+        trained = parameter.grad_req != "null"
+        for device, data in enumerate(parameter.list_data()[:1] if trained else parameter.list_data()):
+            arrays[f"parameter/{name}/{device}"] = data.asnumpy()
+        # The updaters of all devices hold the same values: each device applies the same summed gradients.
+        state = trainer._updaters[0].states.get(trainer._param2idx[parameter.name]) if trained else None
+        arrays.update((f"optimizer/{name}/{number}", part.asnumpy()) for number, part in _parts(state))
+    return arrays
+
+
+def _parts(state: Any) -> Iterator[Tuple[int, Any]]:
+    """Yield the arrays of an optimizer's state with their places: momentum 0, master weights 1; each may be absent."""
+    for number, part in enumerate(state if isinstance(state, (tuple, list)) else [state]):
+        if part is not None:
+            yield number, part
+
+
+def check_arrays(state: State, step: TrainingStep) -> None:
+    """Raise ValueError unless a state has exactly the arrays that a run needs, with their shapes, types and numbers.
+
+    Parameters
+    ----------
+    state : State
+    step : TrainingStep
+        The step of the run that is resumed.
+    """
+    left = dict(state.arrays)
+    statistics = set()
+    for name, parameter in step.net._collect_params_with_prefix().items():
+        copies = 0
+        while f"parameter/{name}/{copies}" in left:
+            _check_array(left, f"parameter/{name}/{copies}", parameter, parameter.dtype)
+            copies += 1
+        if parameter.grad_req == "null":
+            statistics.add(copies)
+        elif copies == 1:
+            for number in _optimizer_parts(state, parameter):
+                _check_array(left, f"optimizer/{name}/{number}", parameter, "float32")
+            if step.average:
+                _check_array(left, f"average/{name}", parameter, "float32")
+        if not copies or copies > 1 and parameter.grad_req != "null":
+            raise ValueError(f"it has {copies} arrays parameter/{name}")
+    if len(statistics) > 1:
+        raise ValueError("it has the running statistics of different numbers of devices")
+    if left:
+        raise ValueError(f"its array {min(left)} is not one of this run")
+
+
+def _optimizer_parts(state: State, parameter: Any) -> List[int]:
+    """Return the places of the optimizer's arrays of a parameter that a state must have; see `_parts`."""
+    progress, momentum = state.progress, state.options.get("momentum", TrainingOptions.momentum)
+    if not any(name.startswith("optimizer/") for name in state.arrays):
+        # There is none before the first step, and none before the first step with a momentum that was 0 until then.
+        changed = [change["options"] for change in progress.get("changes", ()) if change["step"] == progress["step"]]
+        if not progress.get("step") or any(options.get("momentum") == 0 for options in changed):
+            return []
+    return ([0] if momentum else []) + ([1] if np.dtype(parameter.dtype) == np.float16 else [])
+
+
+def _check_array(left: Dict[str, Any], name: str, parameter: Any, dtype: Any) -> None:
+    """Take the array of a name out of those `left`, and raise ValueError unless it is like the parameter."""
+    if name not in left:
+        raise ValueError(f"it has no array {name}")
+    array = left.pop(name)
+    if array.shape != tuple(parameter.shape):
+        raise ValueError(f"its array {name} has the shape {array.shape}, the network's {tuple(parameter.shape)}")
+    if array.dtype != np.dtype(dtype):
+        raise ValueError(f"its array {name} has the type {array.dtype}, the network's {np.dtype(dtype)}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"its array {name} has numbers that are not finite")
+
+
+def restore_arrays(arrays: Mapping[str, np.ndarray], net: Any, trainer: Any, step: int) -> None:
+    """Put the arrays of `state_arrays` back, onto any number of devices, and set the optimizer to `step` updates."""
+    for name, parameter in net._collect_params_with_prefix().items():
+        copies: List[np.ndarray] = []
+        while f"parameter/{name}/{len(copies)}" in arrays:
+            copies.append(arrays[f"parameter/{name}/{len(copies)}"])
+        targets = parameter.list_data()
+        if len(copies) not in (1, len(targets)):
+            copies = [np.mean(copies, axis=0)]
+        for device, target in enumerate(targets):
+            target[:] = mx.nd.array(copies[device % len(copies)], ctx=target.context, dtype=target.dtype)
+        saved = {
+            number: arrays[f"optimizer/{name}/{number}"] for number in (0, 1) if f"optimizer/{name}/{number}" in arrays
+        }
+        if not saved:  # a running statistic, or a state from before the first step
+            continue
+        index = trainer._param2idx[parameter.name]
+        for updater, target in zip(trainer._updaters, targets):
+            updater.states[index] = trainer._optimizer.create_state_multi_precision(index, target)
+            updater.states_synced[index] = True
+            for number, part in _parts(updater.states[index]):
+                if number in saved:  # a momentum that the state does not have begins at zero
+                    part[:] = mx.nd.array(saved[number], ctx=part.context, dtype=part.dtype)
+    trainer._optimizer.begin_num_update = trainer._optimizer.num_update = step

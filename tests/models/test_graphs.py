@@ -1,6 +1,7 @@
 """Test that the fused graph gives the network's logits and that the INT8 graph approximates them in INT8."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from resattnet.evaluation.model_file import load_model
 from resattnet.evaluation.options import TestOptions
 from resattnet.models import parameters
 from resattnet.models.graphs import fuse, quantize
-from resattnet.system.errors import InputError
+from resattnet.system.errors import InputError, Remark
 from resattnet.system.mxnet import mx
 from resattnet.training import options
 
@@ -188,8 +189,10 @@ def test_options_that_do_not_go_together(given, message):
         TestOptions(**given)
 
 
-def test_more_calibration_images_than_there_are(trained, capsys):
+def test_more_calibration_images_than_there_are(trained):
     model = load_model(trained, TestOptions(), [mx.cpu()])
-    assert len(model.calibration_images(2000)) == 1437
-    assert capsys.readouterr().err == "note: --calibration-images 2000: all 1437 training images are taken\n"
-    assert len(model.calibration_images(9)) == 9 and capsys.readouterr().err == ""
+    with pytest.warns(Remark, match="^calibration_images=2000: all 1437 training images are taken$"):
+        assert len(model.calibration_images(2000)) == 1437
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(model.calibration_images(9)) == 9

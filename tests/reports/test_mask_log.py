@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import types
+from typing import List
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from resattnet.data.transforms import Transform
 from resattnet.evaluation.masks import soft_masks
 from resattnet.reports import mask_figures, mask_log
 from resattnet.system.devices import check_type
-from resattnet.system.errors import InputError
+from resattnet.system.errors import InputError, Remark, handle_remarks
 from resattnet.system.mxnet import mx
 from resattnet.system.signals import Interrupted
 from resattnet.training.options import TrainingOptions
@@ -168,13 +169,15 @@ def test_a_float16_net_is_shown_too(options):
         assert np.abs(picture.astype(int) - run.hooks[0].pictures(half)[name]).mean() < 3
 
 
-def test_more_images_than_there_are(capsys):
+def test_more_images_than_there_are():
     facts, test_set = datasets.describe_data("digits"), datasets.load_images("digits", None, "test")
     few = test_set._replace(images=test_set.images[:9], labels=test_set.labels[:9])
     loader = ArrayLoader(few, Transform(facts.mean, facts.std, 10), 4)
-    for count, note in ((10, "note: --mask-images 10: all 9 test images are taken\n"), (9, "")):
-        assert len(mask_log.MaskLog(TrainingOptions(dataset="digits", mask_images=count), loader, facts).rows) == 9
-        assert capsys.readouterr().err == note
+    for count, notes in ((10, ["mask_images=10: all 9 test images are taken"]), (9, [])):
+        found: List[Remark] = []
+        with handle_remarks(found.append):
+            rows = mask_log.MaskLog(TrainingOptions(dataset="digits", mask_images=count), loader, facts).rows
+        assert len(rows) == 9 and [str(remark) for remark in found] == notes
 
 
 def test_the_hook_builds_a_net_only_for_epochs_it_draws(monkeypatch):

@@ -207,7 +207,7 @@ def epoch_line(row: Mapping[str, Any], progress: Progress, epochs: int) -> str:
         if what + "_loss" in row:
             parts.append(f"{what.replace('_', ' ')} loss {row[what + '_loss']:.4f}")
             parts += [f"top-{k} {row[f'{what}_top{k}']:.4f}" for k in (1, 5)]
-            if best is not None and best["epoch"] == row["epoch"]:
+            if best == {"epoch": row["epoch"], "top1": row[what + "_top1"]}:
                 marks.append(mark)
     return "  ".join(parts + [f"{row['samples_per_second']:.1f} images/s"] + marks)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from helpers.words import options_class, outcome
-from resattnet.commands import COMMANDS
+from resattnet.commands import COMMANDS, load_command
 from resattnet.commands.training_run import train
 from resattnet.data import transforms
 from resattnet.options.fields import flag_name
@@ -129,3 +129,9 @@ def test_training_at_the_bounds_ends_with_a_result_or_one_line(options, changes)
         assert "not finite" in str(error) and "\n" not in str(error)
     else:
         assert run.progress.epoch == 3
+
+
+@pytest.mark.parametrize("given", [dict(image_size=1), dict(image_size=8192), dict(classes=1), dict(classes=1_000_000)])
+def test_a_summary_at_the_bounds_is_printed(given, capsys):
+    load_command("summary").main(dict(given, widths="thin"))
+    assert capsys.readouterr().out.splitlines()[-1].startswith("total")

@@ -86,7 +86,7 @@ def test_a_script_is_short(name):
             "--lr-steps 3: give epochs after the warm-up (--warmup-epo",
         ),
         ("--batch-size 5000 --dataset digits", "a batch of 5000 is larger than the data set of 1437 images"),
-        ("--resume nowhere", "nowhere: no such run in models; there is no other"),
+        ("--resume nowhere", "nowhere: no such run in models; there are no other runs"),
         ("--name a/b", "--name 'a/b': give a plain folder name"),
         ("--frobnicate", "unrecognized arguments: --frobnicate"),
         ("--datset digits", "unrecognized arguments: --datset digits; did you mean --dataset?"),
@@ -184,7 +184,7 @@ def test_a_run_is_found_where_its_models_are_said_to_be(trained, tmp_path):
             "cifar10_train.py", "--resume", trained / "models" / "run", "--model-dir", "elsewhere", cwd=str(tmp_path)
         )
     )
-    assert f"--model-dir elsewhere: the run to resume is in {trained}/models, and cannot move" in line
+    assert f"--model-dir elsewhere: the run to resume is in {trained}/models and cannot move" in line
 
 
 def test_files_that_are_not_parameters_are_named(trained):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import os
 import random
-import time
 from typing import Any, List, Optional, Sequence
 
 import numpy as np
@@ -56,17 +55,12 @@ def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
     """
     devices, remarks = choose_devices(options.num_gpus, options.num_cpus)
     run = prepare_run(options, devices, state)
-    try:
-        with run_folders.exclusive(run.folder), RunLog(
-            options.log_dir, run.name, dataclasses.asdict(options)
-        ) as log, StopSignals() as signals:
-            for remark in [*remarks, *run.remarks]:
-                log.line(f"note: {remark}")
-            fit(run, log, signals)
-    except InputError:
-        if not os.listdir(run.folder):  # it was made for this run, and nothing could be saved
-            os.rmdir(run.folder)
-        raise
+    with StopSignals() as signals, run.checkpointer.lock, RunLog(
+        options.log_dir, run.name, dataclasses.asdict(options)
+    ) as log:
+        for remark in [*remarks, *run.remarks]:
+            log.line(f"note: {remark}")
+        fit(run, log, signals)
     return run
 
 
@@ -102,12 +96,22 @@ def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optiona
     teacher = _open_teacher(options, inputs.classes, devices, progress)
     step = make_step(net, options, devices, schedule, inputs.transform.soft_labels, teacher)
 
-    name = options.name or f"{options.title}_{time.strftime('%Y%m%d-%H%M%S')}"
-    folder = state.folder if state else run_folders.make_run_folder(options.model_dir, name)
-    checkpointer = Checkpointer(folder, step, progress, options)
-    if state:
-        checkpointer.restore(state)
+    with contextlib.ExitStack() as stack:
+        lock = stack.enter_context(_lock_folder(options, state))
+        checkpointer = Checkpointer(lock, step, progress, options)
+        if state:
+            checkpointer.restore(state)
+        stack.pop_all()  # the run keeps the lock
     return Run(options, inputs, progress, schedule, step, checkpointer, remarks, hooks)
+
+
+def _lock_folder(options: TrainingOptions, state: Optional[State]) -> run_folders.RunLock:
+    """Return the lock of the folder of a new run, which is made, or of a run that is resumed."""
+    if state:
+        return run_folders.exclusive(state.folder)
+    if options.name:
+        return run_folders.make_run_folder(options.model_dir, options.name)
+    return run_folders.make_unnamed_run_folder(options.model_dir, options.title)
 
 
 def _seed_generators(seed: int) -> None:

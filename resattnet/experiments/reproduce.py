@@ -128,4 +128,4 @@ def _remove_unsaved(folder: str) -> None:
         with run_folders.exclusive(folder):
             for name in os.listdir(folder):
                 os.remove(os.path.join(folder, name))
-        os.rmdir(folder)
+            os.rmdir(folder)

@@ -12,6 +12,7 @@ import numpy as np
 from ..models import parameters
 from ..runs import states
 from ..runs.progress import Progress
+from ..runs.run_folders import RunLock
 from ..system.devices import wait_for_running_statistics
 from ..system.mxnet import mx
 from .options import TrainingOptions
@@ -23,8 +24,8 @@ class Checkpointer:
 
     Parameters
     ----------
-    folder : str
-        The run's folder; it exists.
+    lock : RunLock
+        The lock of the run's folder.
     step : TrainingStep
     progress : Progress
         Saved with the state. `best` and `best_ema` are set once their parameters are on the disk.
@@ -32,6 +33,7 @@ class Checkpointer:
 
     Attributes
     ----------
+    lock : RunLock
     saved_step : int or None
         Step of the last state that was saved; None before the first.
     saved_at : float
@@ -40,12 +42,17 @@ class Checkpointer:
         Why the last attempt failed.
     """
 
-    def __init__(self, folder: str, step: TrainingStep, progress: Progress, options: TrainingOptions) -> None:
-        self.folder = folder
+    def __init__(self, lock: RunLock, step: TrainingStep, progress: Progress, options: TrainingOptions) -> None:
+        self.lock = lock
         self.saved_step: Optional[int] = None
         self.saved_at = time.monotonic()
         self.failure: Optional[OSError] = None
         self._step, self._progress, self._options = step, progress, options
+
+    @property
+    def folder(self) -> str:
+        """The run's folder."""
+        return self.lock.folder
 
     def restore(self, state: states.State) -> None:
         """Put the arrays of a state into network, optimizer and moving average."""
@@ -59,9 +66,15 @@ class Checkpointer:
 
         A full disk does not end the run: `failure` says what happened, and the next call tries again. If the parameters
         of a best epoch cannot be written, they are lost. The best epoch is then the best one whose parameters are kept.
+
+        Raises
+        ------
+        InputError
+            If the folder was removed or replaced: nothing is written then.
         """
         self.saved_at = time.monotonic()
         try:
+            self.lock.check()
             if row:
                 self._save_parameters(row)
             arrays = state_arrays(self._step.net, self._step.trainer)

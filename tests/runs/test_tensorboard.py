@@ -42,10 +42,13 @@ ALL = """(() => {
 })()"""
 TEXTS = ALL % "all.filter(e => e.children.length == 0).map(e => e.textContent.trim())"
 LINES = ALL % "all.filter(e => e.matches('path.line') && e.getTotalLength() > 50).length"
-CHARTS = ALL % """all.filter(e => e.tagName == 'LINE-CHART').map(e => {
+CHARTS = (
+    ALL
+    % """all.filter(e => e.tagName == 'LINE-CHART').map(e => {
   const box = e.getBoundingClientRect();
   return [box.right - 10, (box.top + box.bottom) / 2];
 })"""
+)
 IMAGES = ALL % "all.filter(e => e.tagName == 'IMG' && e.complete).map(e => [e.naturalWidth, e.naturalHeight])"
 
 

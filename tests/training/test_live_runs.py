@@ -1,0 +1,73 @@
+"""Tests for runs in processes of their own: what others do to a run while it trains, and how it ends."""
+
+import os
+import shutil
+
+import pytest
+
+from helpers import live_runs
+from helpers.live_runs import FLAGS, begin, said, start
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with noise records."""
+    live_runs.write_noise_records(tmp_path)
+    return tmp_path
+
+
+def ended(process, seconds=60):
+    """Return the exit code of a process; it is killed if it does not end."""
+    try:
+        return process.wait(seconds)
+    finally:
+        process.kill()
+
+
+@pytest.mark.slow
+def test_two_runs_started_at_once_do_not_share_a_folder(folder):
+    """With one name the later is told who trains; without a name each gets a folder of its own."""
+    flags = [*FLAGS, "--epochs", 1]
+    named = [start(folder, *flags, "--name", "run") for _ in range(2)]
+    codes = [ended(process) for process in named]
+    assert sorted(codes) == [0, 2], said(folder)
+    winner = named[codes.index(0)].pid
+    assert (
+        f"models/run exists already: another process ({winner}) trains this run; give another --name" in said(folder)
+    ) or "models/run exists already: continue that run by --resume" in said(folder)
+    assert "Traceback" not in said(folder) and "killed" not in said(folder)
+
+    environment = dict(os.environ, PYTHONPATH=str(folder), OMP_NUM_THREADS="1")
+    (folder / "sitecustomize.py").write_text(
+        "import time\nstrftime = time.strftime\n"
+        "time.strftime = lambda form, *args: '20260101-120000' if '-%H' in form else strftime(form, *args)\n"
+    )
+    unnamed = [start(folder, *flags, env=environment) for _ in range(2)]
+    assert [ended(process) for process in unnamed] == [0, 0], said(folder)
+    names = sorted(os.listdir(str(folder / "models")))
+    assert len(names) == 3 and names[1] == names[0] + "-2", names
+    for kind, suffix in (("csv", ".csv"), ("text", ".log"), ("board", "")):
+        assert set(os.listdir(str(folder / "log" / kind))) == {name + suffix for name in names}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_run_whose_folder_is_removed_ends_and_writes_over_nothing(folder, replaced):
+    process = begin(folder)
+    run = folder / "models" / "run"
+    shutil.rmtree(str(run), ignore_errors=True)
+    if replaced:  # another run of that name
+        os.makedirs(str(run), exist_ok=True)
+        for name in ("last.state", "training.tmp", "best.params"):
+            (run / name).write_text("another run's")
+    assert ended(process) == 2
+    lines = said(folder).splitlines()
+    assert lines[-1] == (
+        "cifar10_train.py: models/run: the folder, or training.tmp in it, was removed or replaced while the run "
+        "trained; the run ends here, and writes nothing more to the folder"
+    )
+    assert "Traceback" not in said(folder)
+    if replaced:
+        assert {path.read_text() for path in run.iterdir()} == {"another run's"}
+    else:
+        assert not run.exists()

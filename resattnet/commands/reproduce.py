@@ -7,7 +7,7 @@
 The run of a recipe has the recipe's name: log/csv/NAME.csv, models/NAME. A run that was stopped or killed is resumed,
 and a finished run is not run again. The result of a finished run is entered in the file of recipes, from the log of the
 epochs in the run's state. An installed package keeps its own file of recipes: give a copy of it by --recipes FILE.
-Ctrl-C saves and leaves. Exit codes: 0 done; 2 wrong arguments or input; 130, 143 stopped after saving.
+Ctrl-C saves and leaves. Exit codes: 0 done; 2 wrong arguments or input; 129, 130, 143 stopped after saving.
 """
 
 from __future__ import annotations

@@ -34,6 +34,9 @@ from ..training.step import array_type, make_net, make_step
 def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
     """Train a network as the options specify, from the start or from a state.
 
+    SIGINT, SIGTERM and SIGHUP save the state and end the run; SIGUSR1 saves it. In a thread other than the main one,
+    where Python handles no signals, the run is trained without this.
+
     Parameters
     ----------
     options : TrainingOptions
@@ -51,7 +54,7 @@ def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
     InputError
         If an option or a file is wrong, or the loss is not finite.
     Interrupted
-        After SIGINT or SIGTERM, once the state is saved.
+        After SIGINT, SIGTERM or SIGHUP, once the state is saved.
     """
     devices, remarks = choose_devices(options.num_gpus, options.num_cpus)
     run = prepare_run(options, devices, state)

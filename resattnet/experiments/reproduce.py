@@ -32,7 +32,7 @@ def reproduce(recipe: recipes.Recipe, options: ReproductionOptions) -> int:
     InputError
         If the recipe has no flags, or the run with its name has other options.
     Interrupted
-        After SIGINT or SIGTERM, once the training has saved and left.
+        After SIGINT, SIGTERM or SIGHUP, once the training has saved and left.
     """
     words = next_command(recipe, options)
     code, signum = 0, None

@@ -177,7 +177,8 @@ def _help_text(field: dataclasses.Field) -> str:
 
 
 def run(main: Callable[[], Optional[int]]) -> NoReturn:
-    """Call a command's `main` and exit with its exit code: 0, 2 for an `InputError`, 130 or 143 when interrupted.
+    """Call a command's `main` and exit with its exit code: 0, 2 for an `InputError`, 129, 130 or 143 when
+    interrupted.
 
     The exit code is 141, as for a program that SIGPIPE ends, if nobody reads the output any more and there was more to
     write. It is 2 if the output cannot be written for another reason.

@@ -203,7 +203,7 @@ def test_a_full_disk_is_one_line(tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_script_leaves_no_files(tmp_path, number):
     for _ in range(5):  # on a busy machine the script may finish before the signal
         process = subprocess.Popen(

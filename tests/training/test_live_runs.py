@@ -1,12 +1,16 @@
 """Tests for runs in processes of their own: what others do to a run while it trains, and how it ends."""
 
 import os
+import re
 import shutil
+import signal
+import time
 
 import pytest
 
 from helpers import live_runs
-from helpers.live_runs import FLAGS, begin, said, start
+from helpers.live_runs import FLAGS, begin, said, start, wait_until
+from resattnet.runs import states
 
 
 @pytest.fixture
@@ -71,3 +75,65 @@ def test_a_run_whose_folder_is_removed_ends_and_writes_over_nothing(folder, repl
         assert {path.read_text() for path in run.iterdir()} == {"another run's"}
     else:
         assert not run.exists()
+
+
+def saved_step(folder):
+    return states.load_state(str(folder / "models" / "run"), with_arrays=False).progress["step"]
+
+
+def children(process):
+    with open(f"/proc/{process.pid}/task/{process.pid}/children") as handle:
+        return [int(number) for number in handle.read().split()]
+
+
+def assert_stopped_and_saved(folder):
+    """Check that the last line says that all is saved, and that it is."""
+    last = said(folder).splitlines()[-1]
+    found = re.fullmatch(
+        r"cifar10_train.py: stopped after step (\d+), all saved; resume with: --resume models/run", last
+    )
+    assert found, said(folder)
+    assert int(found.group(1)) == saved_step(folder)
+
+
+@pytest.mark.slow
+def test_a_warning_of_the_end_saves_and_a_lost_terminal_saves_and_ends(folder):
+    process = begin(folder)
+    process.send_signal(signal.SIGUSR1)
+    wait_until(lambda: "as SIGUSR1 asks" in said(folder), process, folder)
+    step = int(re.search(r"saved after step (\d+), as SIGUSR1 asks; the run goes on", said(folder)).group(1))
+    assert saved_step(folder) >= step
+    wait_until(lambda: saved_step(folder) > step, process, folder)
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGHUP)
+    assert ended(process) == 129
+    assert_stopped_and_saved(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="the workers are found in /proc")
+def test_a_stopped_worker_does_not_hold_up_the_end(folder):
+    process = begin(folder, "--workers", 2)
+    os.kill(children(process)[0], signal.SIGSTOP)
+    time.sleep(1)  # the run now waits for its batch
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == 143
+    assert time.monotonic() - begun < 20
+    assert_stopped_and_saved(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_to_the_workers_too_is_one_to_the_run(folder, number):
+    """A terminal and a cluster send their signals to all processes of a job."""
+    process = begin(folder, "--workers", 2, start_new_session=True)
+    os.killpg(process.pid, number)
+    if number == signal.SIGUSR1:
+        wait_until(lambda: "as SIGUSR1 asks" in said(folder), process, folder)
+        step = saved_step(folder)
+        wait_until(lambda: saved_step(folder) > step, process, folder)
+        number = signal.SIGTERM
+        os.killpg(process.pid, number)
+    assert ended(process) == 128 + number
+    assert_stopped_and_saved(folder)

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from typing import Any, Dict, List, Optional
 
 from ..experiments import recipes
 from ..experiments.options import ReproductionOptions
 from ..options import command_line
+from ..system import streams
 from ..system.errors import InputError
 from ..system.files import write_csv, writing
 
@@ -49,6 +51,8 @@ def main(given: Dict[str, Any]) -> Optional[int]:
         recipes.read_options(recipe)  # a recipe that cannot be run is an error before the first one is run
     if chosen:
         recipes.check_writable(path)
+    if chosen and not options.write:
+        streams.go_on_without(sys.stdout)  # the result is a run, not what is printed
     codes = [_run_or_enter(recipe, options) for recipe in chosen]
     if options.readme:
         recipes.update_page(_page_path(), recipes.read_recipes(path))

@@ -11,7 +11,7 @@ from typing import FrozenSet, Iterable, List, Optional
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
-from ..system.errors import InputError
+from ..system.errors import InputError, reason
 
 ALPHA_MODES = ("RGBA", "RGBa", "LA", "PA", "P")  # the colours of a palette (P) may have alpha
 UNREADABLE_FORMATS = ("MPEG",)  # formats that Pillow identifies and cannot decode
@@ -108,8 +108,7 @@ def find_images(names: Iterable[str], stdin: Optional[Iterable[str]] = None) -> 
     listed: List[str] = []
     for name in names:
         if name == "-":
-            lines = (line.rstrip("\n") for line in (sys.stdin if stdin is None else stdin))
-            listed.extend(line for line in lines if line)
+            listed.extend(_read_lines(sys.stdin if stdin is None else stdin))
         else:
             listed.append(name)
     files: List[str] = []
@@ -118,6 +117,14 @@ def find_images(names: Iterable[str], stdin: Optional[Iterable[str]] = None) -> 
     if not files:
         raise InputError("no images given: name files or folders, or give - to read names from stdin")
     return files
+
+
+def _read_lines(stdin: Optional[Iterable[str]]) -> List[str]:
+    """Return the lines of stdin that are not empty. A stdin that was closed when the process began is None."""
+    try:
+        return [line.rstrip("\n") for line in stdin or () if line != "\n"]
+    except OSError as error:
+        raise InputError(f"-: stdin cannot be read ({reason(error)})") from error
 
 
 def _walk(folder: str) -> List[str]:

@@ -14,6 +14,7 @@ from ..data.image_files import find_images
 from ..system.devices import choose_devices
 from ..system.errors import InputError
 from ..system.files import write_atomically, writing
+from ..system.streams import is_terminal
 from .classifier import Classifier
 from .metrics import Prediction
 from .model_file import load_model
@@ -116,7 +117,7 @@ def predict_files(path: str, names: Sequence[str], options: PredictionOptions) -
 
     def write(handle: IO[str]) -> None:
         # On a terminal the lines themselves show the progress.
-        quiet = handle.isatty() or not sys.stderr.isatty() or len(names) <= options.batch_size
+        quiet = handle.isatty() or not is_terminal(sys.stderr) or len(names) <= options.batch_size
         stream = tqdm(
             classifier.stream(names, options.top, failed),
             total=len(names),

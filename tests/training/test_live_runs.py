@@ -1,15 +1,19 @@
 """Tests for runs in processes of their own: what others do to a run while it trains, and how it ends."""
 
 import os
+import pty
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
 from helpers import live_runs
 from helpers.live_runs import FLAGS, begin, said, start, wait_until
+from helpers.scripts import ROOT
 from resattnet.runs import states
 
 
@@ -137,3 +141,29 @@ def test_a_signal_to_the_workers_too_is_one_to_the_run(folder, number):
         os.killpg(process.pid, number)
     assert ended(process) == 128 + number
     assert_stopped_and_saved(folder)
+
+
+@pytest.mark.slow
+def test_a_run_whose_terminal_is_closed_saves_and_ends(folder):
+    """With the terminal go its streams, with the bar in the middle of an epoch."""
+    ours, theirs = pty.openpty()
+    own_terminal = "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    script = os.path.join(ROOT, "scripts", "cifar10_train.py")
+    words = [*FLAGS, "--epochs", "10000", "--name", "run", "--workers", "2"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", own_terminal + "os.execv(sys.executable, [sys.executable] + sys.argv[1:])", script]
+        + words,
+        cwd=str(folder),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    while b"epoch 2/10000  " not in shown:
+        shown += os.read(ours, 4096)
+    os.close(ours)
+    assert ended(process) == 129
+    log = (folder / "log" / "text" / "run.log").read_text()
+    step = int(re.search(r"stopped after step (\d+), all saved; resume with: --resume models/run\n$", log).group(1))
+    assert saved_step(folder) == step

@@ -9,7 +9,7 @@
 
 Class names, source, mean and standard deviation of the training images are written to data/NAME_records.json. The
 records are read back and compared, pixel by pixel, before they are put in place; an interrupted command leaves nothing.
-Exit codes: 0 done; 2 wrong arguments or input; 130, 143 interrupted.
+Exit codes: 0 done; 2 wrong arguments or input; 129, 130, 143 interrupted.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from ..options import command_line
 from ..options.fields import assignment, check_name, option, redefine
 from ..options.rules import Need, When
 from ..system.errors import InputError
+from ..system.signals import install
 from .arguments import add_quiet
 
 _FROM_IMAGES = ("name", "size", "test_share", "flip")  # options of records that are made from a folder of images
@@ -120,7 +121,7 @@ def add_arguments(parser: command_line.ArgumentParser) -> None:
 def main(given: Dict[str, Any]) -> None:
     """Write the records, and print each file with its contents."""
     options = RecordsOptions(**given)
-    signal.signal(signal.SIGTERM, _exit_on_signal)
+    install(_exit_on_signal, (signal.SIGTERM, signal.SIGHUP))
 
     from ..data import record_files, record_writer
 

@@ -7,18 +7,20 @@
 The run of a recipe has the recipe's name: log/csv/NAME.csv, models/NAME. A run that was stopped or killed is resumed,
 and a finished run is not run again. The result of a finished run is entered in the file of recipes, from the log of the
 epochs in the run's state. An installed package keeps its own file of recipes: give a copy of it by --recipes FILE.
-Ctrl-C saves and leaves. Exit codes: 0 done; 2 wrong arguments or input; 130, 143 stopped after saving.
+Ctrl-C saves and leaves. Exit codes: 0 done; 2 wrong arguments or input; 129, 130, 143 stopped after saving.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
+import sys
 from typing import Any, Dict, List, Optional
 
 from ..experiments import recipes
 from ..experiments.options import ReproductionOptions
 from ..options import command_line
+from ..system import streams
 from ..system.errors import InputError
 from ..system.files import write_csv, writing
 from .arguments import add_quiet
@@ -51,6 +53,8 @@ def main(given: Dict[str, Any]) -> Optional[int]:
         recipes.read_options(recipe)  # a recipe that cannot be run is an error before the first one is run
     if chosen:
         recipes.check_writable(path)
+    if chosen and not options.write:
+        streams.go_on_without(sys.stdout)  # the result is a run, not what is printed
     codes = [_run_or_enter(recipe, options) for recipe in chosen]
     if options.readme:
         recipes.update_page(_page_path(), recipes.read_recipes(path))

@@ -5,8 +5,9 @@
     {command} --resume models/RUN                # resume a run that was stopped
     {command} --recipe paper-56 --seed 1         # the flags of a recipe, with another seed
 
-A run writes log/board/RUN (TensorBoard), log/text/RUN.log, log/csv/RUN.csv and models/RUN. Ctrl-C saves
-and leaves. Exit codes: 0 done; 2 wrong arguments or input; 130, 143 stopped after saving.
+A run writes log/board/RUN (TensorBoard), log/text/RUN.log, log/csv/RUN.csv and models/RUN. Ctrl-C, SIGTERM and
+SIGHUP (a closed terminal) save and leave; SIGUSR1 saves. Exit codes: 0 done; 2 wrong arguments or input; 129, 130, 143
+stopped after saving.
 """
 
 from __future__ import annotations

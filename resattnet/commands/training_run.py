@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import os
 import random
-import time
 from typing import Any, List, Optional, Sequence
 
 import numpy as np
@@ -37,6 +36,9 @@ from ..training.step import array_type, make_net, make_step
 def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
     """Train a network as the options specify, from the start or from a state.
 
+    SIGINT, SIGTERM and SIGHUP save the state and end the run; SIGUSR1 saves it. In a thread other than the main one,
+    where Python handles no signals, the run is trained without this.
+
     Parameters
     ----------
     options : TrainingOptions
@@ -54,22 +56,17 @@ def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
     InputError
         If an option or a file is wrong, or the loss is not finite.
     Interrupted
-        After SIGINT or SIGTERM, once the state is saved.
+        After SIGINT, SIGTERM or SIGHUP, once the state is saved.
     """
     devices, remarks = choose_devices(options.num_gpus, options.num_cpus, options.gpus)
     with handle_remarks(lambda remark: remarks.append(str(remark))):
         run = prepare_run(options, devices, state)
-    try:
-        with run_folders.exclusive(run.folder), RunLog(
-            options.log_dir, run.name, dataclasses.asdict(options)
-        ) as log, StopSignals() as signals:
-            for line in [*remarks, *run.remarks]:
-                log.line(f"note: {line}")
-            fit(run, log, signals)
-    except InputError:
-        if not os.listdir(run.folder):  # it was made for this run, and nothing could be saved
-            os.rmdir(run.folder)
-        raise
+    with StopSignals() as signals, run.checkpointer.lock, RunLog(
+        options.log_dir, run.name, dataclasses.asdict(options)
+    ) as log:
+        for line in [*remarks, *run.remarks]:
+            log.line(f"note: {line}")
+        fit(run, log, signals)
     return run
 
 
@@ -109,11 +106,12 @@ def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optiona
     teacher = _open_teacher(options, inputs.facts, devices, progress)
     step = make_step(net, options, devices, schedule, inputs.transform.soft_labels, teacher)
 
-    name = options.name or f"{options.title}_{time.strftime('%Y%m%d-%H%M%S')}"
-    folder = state.folder if state else run_folders.make_run_folder(options.model_dir, name)
-    checkpointer = Checkpointer(folder, step, progress, options)
-    if state:
-        checkpointer.restore(state)
+    with contextlib.ExitStack() as stack:
+        lock = stack.enter_context(_lock_folder(options, state))
+        checkpointer = Checkpointer(lock, step, progress, options)
+        if state:
+            checkpointer.restore(state)
+        stack.pop_all()  # the run keeps the lock
     return Run(options, inputs, progress, schedule, step, checkpointer, remarks, hooks)
 
 
@@ -124,9 +122,17 @@ def _check_data(state: Optional[State], facts: DataFacts) -> None:
     if state and differences:
         raise InputError(
             f"{state.folder}: the data set is not the one that the run was trained on: it has "
-            f"{'; '.join(differences)}; "
-            "give it the old data set, or start a new run from its parameters by `params`"
+            f"{'; '.join(differences)}; give it the old data set, or start a new run from its parameters by `params`"
         )
+
+
+def _lock_folder(options: TrainingOptions, state: Optional[State]) -> run_folders.RunLock:
+    """Return the lock of the folder of a new run, which is made, or of a run that is resumed."""
+    if state:
+        return run_folders.exclusive(state.folder)
+    if options.name:
+        return run_folders.make_run_folder(options.model_dir, options.name)
+    return run_folders.make_unnamed_run_folder(options.model_dir, options.title)
 
 
 def _seed_generators(seed: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Iterator, List, Optional, Union
 
 from ..system.console import progress_bar, say
 from ..system.errors import InputError
-from ..system.files import digest, writing
+from ..system.files import digest, is_open_at, writing
 
 CHUNK = 1 << 20
 TIMEOUT = 30  # seconds to wait for a byte
@@ -94,7 +94,7 @@ def _locked_part(path: str) -> Iterator[Optional[BinaryIO]]:
             part = open(path + ".part", "ab", buffering=0)
         with part:
             _lock(part, path)
-            if not _is_at(part, path + ".part"):
+            if not is_open_at(part, path + ".part"):
                 continue  # the process that had it has renamed or removed it
             if not os.path.exists(path):
                 yield part
@@ -127,13 +127,6 @@ def _lock(part: BinaryIO, path: str) -> None:
         fcntl.flock(part, fcntl.LOCK_EX)
     except OSError:
         pass  # a file system without locks: the checksum shows whether all is well
-
-
-def _is_at(part: BinaryIO, path: str) -> bool:
-    try:
-        return os.path.samestat(os.fstat(part.fileno()), os.stat(path))
-    except FileNotFoundError:
-        return False
 
 
 def _complete(url: str, part: BinaryIO, size: int, timeout: float) -> str:

@@ -13,7 +13,7 @@ from typing import FrozenSet, Iterable, List, Optional, Set, Tuple
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
-from ..system.errors import InputError, Remark, remark
+from ..system.errors import InputError, Remark, reason, remark
 from ..system.input_files import check_regular
 
 ALPHA_MODES = ("RGBA", "RGBa", "LA", "PA", "P")  # the colours of a palette (P) may have alpha
@@ -139,8 +139,7 @@ def find_images(names: Iterable[str], stdin: Optional[Iterable[str]] = None) -> 
     listed: List[str] = []
     for name in names:
         if name == "-":
-            lines = (line.rstrip("\n") for line in (_stdin() if stdin is None else stdin))
-            listed.extend(line for line in lines if line)
+            listed.extend(_read_lines(_stdin() if stdin is None else stdin))
         else:
             listed.append(name)
     files: List[str] = []
@@ -156,6 +155,14 @@ def _stdin() -> Iterable[str]:
     if isinstance(sys.stdin, io.TextIOWrapper):  # a test may have replaced it
         sys.stdin.reconfigure(errors="surrogateescape")
     return sys.stdin
+
+
+def _read_lines(stdin: Optional[Iterable[str]]) -> List[str]:
+    """Return the lines of stdin that are not empty. A stdin that was closed when the process began is None."""
+    try:
+        return [line.rstrip("\n") for line in stdin or () if line != "\n"]
+    except OSError as error:
+        raise InputError(f"-: stdin cannot be read ({reason(error)})") from error
 
 
 def _walk(folder: str) -> List[str]:

@@ -8,9 +8,11 @@ Nothing here needs MXNet.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 from dataclasses import dataclass
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ..options.command_line import command
 from ..system.errors import InputError, reason
@@ -72,16 +74,36 @@ def check_output(directory: str, name: str, overwrite: bool = False) -> None:
         raise InputError(f"{existing} already exists: give another folder or name, or `overwrite=True`")
 
 
-def put_in_place(staging_folder: str, directory: str, name: str) -> None:
-    """Move all files of the set `name` from one folder to another of the same file system."""
+def put_in_place(staging_folder: str, directory: str, name: str, overwrite: bool = False) -> None:
+    """Move all files of the set `name` from one folder to another of the same file system.
+
+    Raises
+    ------
+    InputError
+        If a file of the set exists by now, as another process has written it, and may not be overwritten.
+    """
     last = description_path(directory, name)
-    # From here until the new description is in place, there is none, so old and new files never pass for one set.
-    if os.path.lexists(last):
-        os.remove(last)
-    for path in all_paths(staging_folder, name):
-        with open(path, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(path, os.path.join(directory, os.path.basename(path)))
+    with _one_writer(directory):
+        check_output(directory, name, overwrite)
+        # From here until the new description is in place, there is none, so old and new files never pass for one set.
+        if os.path.lexists(last):
+            os.remove(last)
+        for path in all_paths(staging_folder, name):
+            with open(path, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(path, os.path.join(directory, os.path.basename(path)))
+
+
+@contextlib.contextmanager
+def _one_writer(directory: str) -> Iterator[None]:
+    """Context in which no other process puts records in place in a folder. The lock leaves no file behind."""
+    folder = os.open(directory, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def make_description(directory: str, name: str, splits: Dict[str, ImageSet], **facts: Any) -> Dict[str, Any]:

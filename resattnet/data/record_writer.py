@@ -72,7 +72,7 @@ def write_records(
             with open(description_path(staging_folder, name), "w", encoding="utf-8") as file:
                 json.dump(description, file, indent=1)
             _verify(staging_folder, name, splits)
-            put_in_place(staging_folder, directory, name)
+            put_in_place(staging_folder, directory, name, overwrite)
 
 
 def _write_split(directory: str, name: str, split: str, image_set: ImageSet) -> None:

@@ -11,15 +11,20 @@ from __future__ import annotations
 import collections
 import itertools
 import multiprocessing
+import multiprocessing.util
 import signal
+import time
 import traceback
+import weakref
 from multiprocessing.connection import Connection
 from typing import Any, Callable, Deque, Dict, Iterable, Iterator, NamedTuple, NoReturn, Sequence, Tuple
 
 from ..system.errors import InputError
+from ..system.signals import stop_requested
 
 BATCHES_AHEAD = 2  # batches that each worker is asked for before they are needed
 PATIENCE = 120  # seconds that a worker may take for a batch
+STOP_PATIENCE = 2  # seconds that a worker may take for a batch, or to end, once the run is to stop
 
 
 class _Failure(NamedTuple):
@@ -31,7 +36,8 @@ class _Failure(NamedTuple):
 
 def _work(connection: Connection, parent_connection: Connection, make_batch: Callable[[Any], Any]) -> None:
     """Answer each request on a connection until its other end is closed, however the parent process ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent process decides
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)  # these reach the whole group; the parent process decides
     for number in (signal.SIGTERM, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE):
         signal.signal(number, signal.SIG_DFL)  # MXNet's own handlers may deadlock in a fork: the worker would not die
     parent_connection.close()
@@ -45,6 +51,24 @@ def _work(connection: Connection, parent_connection: Connection, make_batch: Cal
             connection.send((ticket, answer))
     except (EOFError, OSError):
         pass
+
+
+_processes: weakref.WeakSet[multiprocessing.Process] = weakref.WeakSet()  # those that this process has started
+
+
+def _end_processes() -> None:
+    """End all workers when this process ends. A stopped worker (SIGSTOP) takes SIGKILL only."""
+    for process in _processes:
+        process.terminate()
+    deadline = time.monotonic() + STOP_PATIENCE
+    for process in _processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+
+
+# Before multiprocessing's own function, which waits for each worker without end.
+multiprocessing.util.Finalize(None, _end_processes, exitpriority=10)
 
 
 class Worker:
@@ -66,6 +90,7 @@ class Worker:
             target=_work, name=name, daemon=True, args=(its_end, self._connection, make_batch)
         )
         self._process.start()
+        _processes.add(self._process)
         its_end.close()
         self._name = f"{name} (process {self._process.pid})"
         self._tickets = itertools.count()
@@ -93,16 +118,14 @@ class Worker:
         Raises
         ------
         InputError
-            If the worker is dead, or makes no batch for `PATIENCE` seconds.
+            If the worker is dead, or makes no batch for `PATIENCE` seconds, or for `STOP_PATIENCE` seconds once the
+            process has received a signal to stop.
         Exception
             What `make_batch` raised.
         """
         while self._answers[ticket] is None:
             try:
-                if not self._connection.poll(PATIENCE):
-                    raise InputError(
-                        f"{self._name} has made no batch for {PATIENCE} s: `workers=0` makes them in the main process"
-                    )
+                self._wait()
                 number, answer = self._connection.recv()
             except (EOFError, OSError):
                 self._raise_how_it_ended()
@@ -112,6 +135,17 @@ class Worker:
         if isinstance(answer, _Failure):
             raise answer.error from RuntimeError(f"in {self._name}:\n{answer.trace}")
         return answer
+
+    def _wait(self) -> None:
+        """Wait until there is an answer to receive, or the worker is dead."""
+        deadline = time.monotonic() + PATIENCE
+        while not self._connection.poll(min(PATIENCE, STOP_PATIENCE)):
+            if stop_requested():
+                raise InputError(f"{self._name} has made no batch since the signal to stop")
+            if time.monotonic() > deadline:
+                raise InputError(
+                    f"{self._name} has made no batch for {PATIENCE} s: `workers=0` makes them in the main process"
+                )
 
     def forget(self, ticket: int) -> None:
         """Drop a batch that was asked for, when it comes."""

@@ -15,6 +15,7 @@ from ..system.console import progress_bar
 from ..system.devices import choose_devices
 from ..system.errors import InputError, one_line
 from ..system.files import write_atomically, writing
+from ..system.streams import is_terminal
 from .classifier import Classifier
 from .metrics import Prediction
 from .model_file import load_model
@@ -117,7 +118,7 @@ def predict_files(path: str, names: Sequence[str], options: PredictionOptions) -
 
     def write(handle: IO[str]) -> None:
         # On a terminal the lines themselves show the progress.
-        hidden = handle.isatty() or not sys.stderr.isatty() or len(names) <= options.batch_size
+        hidden = handle.isatty() or not is_terminal(sys.stderr) or len(names) <= options.batch_size
         stream = progress_bar(
             classifier.stream(names, options.top, failed),
             total=len(names),

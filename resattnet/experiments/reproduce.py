@@ -33,7 +33,7 @@ def reproduce(recipe: recipes.Recipe, options: ReproductionOptions) -> int:
     InputError
         If the recipe has no flags, or the run with its name has other options.
     Interrupted
-        After SIGINT or SIGTERM, once the training has saved and left.
+        After SIGINT, SIGTERM or SIGHUP, once the training has saved and left.
     """
     words = next_command(recipe, options)
     code, signum = 0, None
@@ -129,4 +129,4 @@ def _remove_unsaved(folder: str) -> None:
         with run_folders.exclusive(folder):
             for name in os.listdir(folder):
                 os.remove(os.path.join(folder, name))
-        os.rmdir(folder)
+            os.rmdir(folder)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from ..system.signals import StopSignals
+from ..system.signals import install, restore
 
 _PR_SET_PDEATHSIG = 1
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -30,7 +30,7 @@ def package_environment() -> Dict[str, str]:
 
 
 def run_passing_signals(words: Sequence[str]) -> Tuple[int, Optional[int]]:
-    """Run a command to its end, and pass on each SIGINT and SIGTERM that this process receives meanwhile.
+    """Run a command to its end, and pass on each of `signals.SIGNALS` that this process receives meanwhile.
 
     The command runs in a session of its own, so that Ctrl-C, which a terminal sends to all processes, reaches it once:
     training takes a second one as an order to leave at once. If this process is killed, the command receives SIGTERM.
@@ -40,21 +40,21 @@ def run_passing_signals(words: Sequence[str]) -> Tuple[int, Optional[int]]:
     code : int
         As `subprocess.Popen.returncode`.
     signum : int or None
-        The first signal that this process received.
+        The first signal to stop that this process received.
     """
     received: List[int] = []
 
     def pass_on(number: int, _frame: Any) -> None:
-        received.append(number)
+        if number != signal.SIGUSR1:
+            received.append(number)
         child.send_signal(number)
 
     child = subprocess.Popen(words, env=package_environment(), start_new_session=True, preexec_fn=_end_with_parent())
-    previous = {number: signal.signal(number, pass_on) for number in StopSignals.SIGNALS}
+    previous = install(pass_on)
     try:
         code = child.wait()
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        restore(previous)
     return code, received[0] if received else None
 
 

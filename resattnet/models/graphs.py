@@ -13,6 +13,7 @@ import warnings
 from typing import Any, Iterator, List
 
 from ..system.mxnet import mx
+from ..system.streams import fill_descriptors
 
 CALIBRATION_IMAGES = 256
 BATCH_SIZE = 64  # images per batch of the calibration
@@ -96,7 +97,9 @@ def _layers_before_first_unit(symbol: Any) -> List[str]:
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
     """Discard what MXNet's library writes to stderr while it quantises; its errors are exceptions."""
-    sys.stderr.flush()
+    fill_descriptors()
+    if sys.stderr:
+        sys.stderr.flush()
     stderr = os.dup(2)
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
-import select
+import errno
 import sys
 import typing
 from typing import Any, Callable, NoReturn, Optional, Sequence, Type, TypeVar
@@ -129,19 +128,21 @@ def _help_text(field: dataclasses.Field) -> str:
 
 
 def run(main: Callable[[], Optional[int]]) -> NoReturn:
-    """Call a command's `main` and exit with its exit code: 0, 2 for an `InputError`, 130 or 143 when interrupted.
+    """Call a command's `main` and exit with its exit code: 0, 2 for an `InputError`, 129, 130 or 143 when
+    interrupted.
 
     The exit code is 141, as for a program that SIGPIPE ends, if nobody reads the output any more and there was more to
     write. It is 2 if the output cannot be written for another reason.
     """
-    try:
-        with handle_remarks(lambda remark: _print_error(f"note: {remark.as_flags(given_flags)}")):
-            code = _exit_code(main)
-    finally:
-        lost = streams.flush_or_discard(sys.stdout)
-    if lost and not code:
-        code = _report_lost_output(lost)
-    streams.flush_or_discard(sys.stderr)
+    with streams.guarded():
+        try:
+            with handle_remarks(lambda remark: _print_error(f"note: {remark.as_flags(given_flags)}")):
+                code = _exit_code(main)
+        finally:
+            lost = streams.flush_or_discard(sys.stdout)
+        if lost and not code:
+            code = _report_lost_output(lost)
+        streams.flush_or_discard(sys.stderr)
     sys.exit(code)
 
 
@@ -161,29 +162,16 @@ def _exit_code(main: Callable[[], Optional[int]]) -> Any:
     except KeyboardInterrupt:
         _print_error("interrupted")
         return 130
-    except OSError as error:
-        if isinstance(error, BrokenPipeError) and _is_closed(sys.stdout):
-            return 141
-        lost = streams.flush_or_discard(sys.stdout)
-        if not lost:
-            raise  # another file failed: that is a bug
+    except streams.LostStream as lost:
         return _report_lost_output(lost)
 
 
 def _print_error(what: object) -> None:
-    with contextlib.suppress(OSError):  # the terminal is gone: there is nobody to tell
-        print(f"{program()}: {one_line(str(what))}", file=sys.stderr, flush=True)
+    print(f"{program()}: {one_line(str(what))}", file=sys.stderr, flush=True)
 
 
 def _report_lost_output(error: OSError) -> int:
-    if isinstance(error, BrokenPipeError):
+    if error.errno == errno.EPIPE:
         return 141
     _print_error(f"the output cannot be written ({reason(error)})")
     return 2
-
-
-def _is_closed(stream: Any) -> bool:
-    """Return whether the other end of a pipe that this process writes to is closed."""
-    poll = select.poll()
-    poll.register(stream, 0)
-    return any(event & select.POLLERR for _, event in poll.poll(0))

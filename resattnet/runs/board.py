@@ -26,7 +26,10 @@ class DirectEvents:
         self._logdir = logdir
         os.makedirs(logdir, exist_ok=True)
         self._events = EventsWriter(os.path.join(logdir, "events"), verbose=False)
-        self._events.init_with_suffix(suffix)
+        try:
+            self._events.init_with_suffix(suffix)
+        except ValueError as error:  # what MXBoard makes of the OSError of a file that cannot be opened
+            raise OSError(str(error)) from error
 
     def get_logdir(self) -> str:
         """Return the folder of the event file."""

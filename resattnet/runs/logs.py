@@ -17,6 +17,8 @@ from ..system.signals import Interrupted
 from .board import open_board, put_pictures, put_text
 from .progress import Progress, row_accuracy_name
 
+_BAR = "progress bar"
+
 
 class RunLog:
     """The logs of a run: `board/<run>/`, `text/<run>.log` and `csv/<run>.csv` in the log folder, and the terminal.
@@ -90,6 +92,8 @@ class RunLog:
             action(*args)
         except OSError as error:
             self._failed.add(what)
+            if what == _BAR and self._bar:
+                self._bar.disable, self._bar = True, None
             self.warn(f"the {what} cannot be written ({error}); the run continues without it")
 
     def line(self, text: str, brief: Optional[str] = None) -> None:
@@ -111,13 +115,10 @@ class RunLog:
         self.line(f"warning: {text}", brief=f"warning: {text}")
 
     def _print(self, text: str) -> None:
-        stream = sys.stderr if self._bar else sys.stdout
-        try:
-            tqdm.write(text, file=stream)
-            stream.flush()
-        except OSError:
-            streams.flush_or_discard(stream)
-            raise
+        if self._bar:
+            self._attempt(_BAR, _write_line, text, sys.stderr)
+        if not self._bar:
+            _write_line(text, sys.stdout)
 
     def scalars(self, step: int, values: Mapping[str, Any]) -> None:
         """Write named numbers to the board at a step. They are in the file of the board when this method returns."""
@@ -153,13 +154,16 @@ class RunLog:
 
     def start_bar(self, label: str, total: int, done: int = 0) -> None:
         """Show a progress bar of `total` steps, of which `done` are done, if stderr is a terminal and not quiet."""
-        if not console.is_quiet() and sys.stderr.isatty():
-            self._bar = tqdm(total=total, initial=done, desc=label, unit="step", dynamic_ncols=True, leave=False)
+        if not console.is_quiet() and streams.is_terminal(sys.stderr):
+            self._attempt(_BAR, self._open_bar, label, total, done)
+
+    def _open_bar(self, label: str, total: int, done: int) -> None:
+        self._bar = tqdm(total=total, initial=done, desc=label, unit="step", dynamic_ncols=True, leave=False)
 
     def advance(self) -> None:
         """Advance the bar by one step."""
         if self._bar:
-            self._bar.update()
+            self._attempt(_BAR, self._bar.update)
 
     def interim(self, figures: str) -> None:
         """Show figures of the current epoch, one line of text, after the bar; without a bar, write them as a line."""
@@ -171,8 +175,20 @@ class RunLog:
     def end_bar(self) -> None:
         """Remove the bar."""
         if self._bar:
-            self._bar.close()
+            self._attempt(_BAR, self._bar.close)
             self._bar = None
+
+
+def _write_line(text: str, stream: Optional[TextIO]) -> None:
+    """Write a line to a standard stream above the bar; nothing if the stream was closed when the process began."""
+    if stream is None:
+        return
+    try:
+        tqdm.write(text, file=stream)
+        stream.flush()
+    except OSError:
+        streams.flush_or_discard(stream)
+        raise
 
 
 def epoch_scalars(row: Mapping[str, Any]) -> Dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import hashlib
 import json
 import os
-from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence
+from typing import IO, Any, Callable, Iterator, List, Mapping, Optional, Sequence
 
 from .errors import InputError, reason
 
@@ -158,6 +159,16 @@ def write_csv(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
             writer.writerows(rows)
 
     write_atomically(path, write)
+
+
+def is_open_at(handle: IO[Any], path: str) -> bool:
+    """Return whether an open file is the one at `path`: False once that was removed, renamed or replaced."""
+    try:
+        return os.path.samestat(os.fstat(handle.fileno()), os.stat(path))
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE):
+            return False
+        raise
 
 
 def list_folder(folder: str) -> List[str]:

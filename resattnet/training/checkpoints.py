@@ -10,6 +10,7 @@ from typing import Any, Dict, Mapping, Optional
 from ..models import parameters
 from ..runs import states
 from ..runs.progress import Progress
+from ..runs.run_folders import RunLock
 from .options import TrainingOptions
 from .state_arrays import check_arrays, restore_arrays, state_arrays
 from .step import TrainingStep
@@ -20,8 +21,8 @@ class Checkpointer:
 
     Parameters
     ----------
-    folder : str
-        The run's folder; it exists.
+    lock : RunLock
+        The lock of the run's folder.
     step : TrainingStep
     progress : Progress
         Saved with the state. `best` and `best_ema` are set once their parameters are on the disk.
@@ -29,6 +30,7 @@ class Checkpointer:
 
     Attributes
     ----------
+    lock : RunLock
     saved_step : int or None
         Step of the last state that was saved; None before the first.
     saved_at : float
@@ -39,13 +41,18 @@ class Checkpointer:
         The parameter files that could not be written in the last attempt, and why.
     """
 
-    def __init__(self, folder: str, step: TrainingStep, progress: Progress, options: TrainingOptions) -> None:
-        self.folder = folder
+    def __init__(self, lock: RunLock, step: TrainingStep, progress: Progress, options: TrainingOptions) -> None:
+        self.lock = lock
         self.saved_step: Optional[int] = None
         self.saved_at = time.monotonic()
         self.failure: Optional[OSError] = None
         self.lost: Dict[str, OSError] = {}
         self._step, self._progress, self._options = step, progress, options
+
+    @property
+    def folder(self) -> str:
+        """The run's folder."""
+        return self.lock.folder
 
     def restore(self, state: states.State) -> None:
         """Put the arrays of a state into network, optimizer and moving average.
@@ -70,9 +77,15 @@ class Checkpointer:
         A full disk does not end the run: `failure` and `lost` say what happened, and each file is tried whatever became
         of the others. The next call tries the state again. If the parameters of a best epoch cannot be written, they
         are lost. The best epoch is then the best one whose parameters are kept.
+
+        Raises
+        ------
+        InputError
+            If the folder was removed or replaced: nothing is written then.
         """
         self.saved_at = time.monotonic()
         self.lost = {}
+        self.lock.check()
         if row:
             self._save_parameters(row)
         try:

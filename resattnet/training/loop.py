@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 import time
-from typing import Any, Dict, Iterator, Tuple
+from typing import Any, Dict, Iterable, Iterator, Tuple
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from ..system.signals import Interrupted, StopSignals
 from .meters import Meter
 from .run import Run
 
+Batch = Tuple[np.ndarray, np.ndarray]  # images and labels
+
 
 def fit(run: Run, log: RunLog, signals: StopSignals) -> None:
     """Train a run to the last epoch of its options.
@@ -31,7 +33,7 @@ def fit(run: Run, log: RunLog, signals: StopSignals) -> None:
     run : Run
     log : RunLog
     signals : StopSignals
-        After a signal the state is saved, and the loop ends.
+        After a signal to stop the state is saved, and the loop ends. SIGUSR1 saves only.
 
     Raises
     ------
@@ -104,7 +106,8 @@ class TrainingLoop:
             progress.machines.append(machine)
         self.log.start_bar(f"epoch {progress.epoch + 1}/{self.epochs}", steps, progress.batch)
         meter.start()
-        for images, labels in itertools.islice(self._batches(), steps - progress.batch):
+        batches = self._saving(self.inputs.train_loader.epoch(progress.epoch, start=progress.batch))
+        for images, labels in itertools.islice(batches, steps - progress.batch):
             self.step(images, labels)
             progress.batch += 1
             progress.step += 1
@@ -113,16 +116,17 @@ class TrainingLoop:
                 self._report()
             if time.monotonic() - self.checkpointer.saved_at > 60 * self.options.save_minutes:
                 self._save()
-            self.stop_if_requested()
+            self.obey_signals()
         self._collect()
         meter.stop()
         self.log.end_bar()
 
-    def _batches(self) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
-        """Yield the rest of the epoch's batches; if the loader fails, save before raising."""
+    def _saving(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Yield batches; if the loader fails, save before raising. A signal may be why it fails."""
         try:
-            yield from self.inputs.train_loader.epoch(self.progress.epoch, start=self.progress.batch)
+            yield from batches
         except InputError as error:
+            self.obey_signals()
             self._save()
             raise InputError(f"{error}; {self.checkpointer.resume_hint()}") from error
 
@@ -160,7 +164,7 @@ class TrainingLoop:
             return
         net = self.step.copy_for_inference()
         parameters.load_parameters(net, os.path.join(self.run.folder, BEST), self.step.devices)
-        result = evaluate(net, loader.epoch(0), self.step.devices, self.step.dtype, self.stop_if_requested)
+        result = evaluate(net, self._saving(loader.epoch(0)), self.step.devices, self.step.dtype, self.obey_signals)
         progress.test = dict(epoch=progress.best["epoch"], loss=result.loss, top1=result.top1, top5=result.top5)
         self._save()
         self.log.line(
@@ -171,7 +175,7 @@ class TrainingLoop:
     def _measure(self, what: str, averaged: bool = False) -> Dict[str, float]:
         """Return loss, top-1 and top-5 of the network, or of its moving average, over all validation images."""
         net, loader = self.step.copy_for_inference(averaged), self.inputs.validation_loader
-        result = evaluate(net, loader.epoch(0), self.step.devices, self.step.dtype, self.stop_if_requested)
+        result = evaluate(net, self._saving(loader.epoch(0)), self.step.devices, self.step.dtype, self.obey_signals)
         self._check_finite("the outputs for validation images are", bool(np.isfinite(result.logits).all()))
         return {what + "_loss": result.loss, what + "_top1": result.top1, what + "_top5": result.top5}
 
@@ -224,8 +228,8 @@ class TrainingLoop:
         if self.checkpointer.failure:
             self.log.warn(f"step {self.progress.step} could not be saved ({self.checkpointer.failure})")
 
-    def stop_if_requested(self) -> None:
-        """After a signal, save and raise Interrupted, or InputError if the state could not be saved."""
+    def obey_signals(self) -> None:
+        """After SIGUSR1, save; after a signal to stop, save and raise Interrupted, or InputError if saving failed."""
         if self.signals.received:
             self._save()
             if self.checkpointer.failure:
@@ -234,3 +238,8 @@ class TrainingLoop:
                 f"stopped after step {self.progress.step}, all saved; resume with: --resume {self.run.folder}",
                 self.signals.received,
             )
+        if self.signals.save_requested:
+            self.signals.save_requested = False
+            self._save()
+            if not self.checkpointer.failure:
+                self.log.line(f"saved after step {self.progress.step}, as SIGUSR1 asks; the run goes on")

@@ -16,6 +16,7 @@ from resattnet.data.image_set import ImageSet
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
 from resattnet.system.errors import InputError
+from resattnet.system.signals import StopSignals
 from resattnet.system.world import ALONE, World
 
 TRANSFORM = Transform((0.5,) * 3, (0.25,) * 3, 103, pad=1, flip=True, alpha=1.0, seed=3)
@@ -336,3 +337,38 @@ def test_fifty_epochs_leak_no_memory(workers):
         sizes.append([resident(pid) for pid in pids])
     # An epoch has 3.75 MiB of images. A leak of about 1/48 of an epoch per epoch would exceed the limit.
     assert max(last - fifth for fifth, last in zip(sizes[4], sizes[-1])) < 3.5, (sizes[4], sizes[-1])
+
+
+STOPPED = """
+import os, signal, sys, time
+import numpy as np
+from resattnet.data import workers
+from resattnet.data.image_set import ImageSet
+from resattnet.data.loaders import ArrayLoader
+
+images = ImageSet(np.zeros((4, 2, 2, 3), np.uint8), np.zeros(4, np.int32), ("all",))
+loader = ArrayLoader(images, lambda *batch: batch[:2], 1, workers=2)
+list(loader)
+os.kill(loader._workers[1]._process.pid, signal.SIGSTOP)
+"""
+
+
+def test_a_program_with_a_stopped_worker_ends_in_seconds():
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", STOPPED], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "") and time.monotonic() - begun < 20
+
+
+def test_a_batch_is_not_waited_for_once_the_run_is_to_stop(image_set):
+    loader, processes = start_workers(image_set, 2)
+    epoch(loader, 0)
+    os.kill(processes[0].pid, signal.SIGSTOP)
+    try:
+        with StopSignals():
+            os.kill(os.getpid(), signal.SIGTERM)
+            begun = time.monotonic()
+            with pytest.raises(InputError, match=r"loader worker 1 of 2 .* has made no batch since the signal to stop"):
+                epoch(loader, 1)
+            assert time.monotonic() - begun < 10
+    finally:
+        os.kill(processes[0].pid, signal.SIGCONT)

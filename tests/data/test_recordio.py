@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from PIL import Image
 
 from helpers.scripts import ROOT, refused, script
 from resattnet.commands.make_records import RecordsOptions
-from resattnet.data import datasets, folders, record_writer, recordio
+from resattnet.data import datasets, folders, record_files, record_writer, recordio
 from resattnet.data.geometry import Geometry
 from resattnet.data.image_files import is_image_name, read_image
 from resattnet.data.image_set import ImageSet, channel_statistics, fingerprint
@@ -204,7 +205,7 @@ def test_a_full_disk_is_one_line(tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_script_leaves_no_files(tmp_path, number):
     for _ in range(5):  # on a busy machine the script may finish before the signal
         process = subprocess.Popen(
@@ -222,6 +223,34 @@ def test_a_stopped_script_leaves_no_files(tmp_path, number):
         shutil.rmtree(str(tmp_path / "data"))
     assert process.returncode == 128 + number
     assert os.listdir(str(tmp_path / "data")) == []
+
+
+def test_of_two_scripts_at_once_one_is_refused(tmp_path):
+    """Both find no records when they begin. The one that is done later does not replace those of the other."""
+    code = (
+        "import sys, time; from resattnet.data import record_writer; from resattnet.commands import run\n"
+        "verify = record_writer._verify\n"
+        "def wait(*args):\n    verify(*args); print(flush=True); sys.stdin.readline()\n"
+        "record_writer._verify = wait; sys.argv[1:] = ['make-records', '--dataset', 'digits']; run()"
+    )
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = dict(os.environ, PYTHONPATH=ROOT)
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=str(tmp_path), env=environment, **pipes) for _ in range(2)
+    ]
+    for process in both:
+        process.stdout.readline()  # its records are written and checked, and not in place yet
+    for process in both:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=120)[1] for process in both]
+    codes = [process.returncode for process in both]
+    assert sorted(codes) == [0, 2], said
+    assert re.search(r"data/digits_train.rec already exists: give another .*--overwrite 1\n$", said[codes.index(2)])
+    assert sorted(os.listdir(str(tmp_path / "data"))) == sorted(
+        os.path.basename(path) for path in record_files.all_paths("data", "digits")
+    )
+    assert len(recordio.read_records("digits", str(tmp_path / "data"), "test").labels) == 360
 
 
 # Damaged records

@@ -1,6 +1,7 @@
 """Tests for the logs of a run: the contents of the files on disk, however the run ends."""
 
 import csv
+import io
 import os
 import subprocess
 import sys
@@ -162,3 +163,58 @@ def test_a_log_folder_that_cannot_be_made_names_the_parameter(tmp_path):
     with pytest.raises(InputError) as error:
         RunLog(folder, "run", {})
     assert error.value.as_flags({"log_dir": "--log-dir"}).startswith(f"--log-dir {folder} cannot be written (Not a dir")
+
+
+def test_a_board_that_cannot_be_opened_does_not_end_the_run(tmp_path, capsys):
+    """MXBoard makes a ValueError of the error. In /proc/self nobody can make files."""
+    (tmp_path / "board").mkdir()
+    os.symlink("/proc/self", str(tmp_path / "board" / "run"))
+    with RunLog(str(tmp_path), "run", {}) as log:
+        log.scalars(1, {"loss": 1.0})
+        log.line("trained on")
+    out = capsys.readouterr().out
+    assert out.count("warning: the board cannot be written (failed to open file") == 1 and "trained on" in out
+
+
+def test_a_log_needs_no_standard_streams(tmp_path, monkeypatch):
+    """Python has None for streams that were closed when the process began."""
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, None)
+    with RunLog(str(tmp_path), "run", {}) as log:
+        log.start_bar("epoch 1/3", 10)
+        log.advance()
+        log.line("trained on")
+    assert (tmp_path / "text" / "run.log").read_text().endswith("trained on\n")
+
+
+class LostTerminal(io.StringIO):
+    """A terminal that can be taken away."""
+
+    lost = False
+
+    def isatty(self):
+        return True
+
+    def fileno(self):
+        return os.open(os.devnull, os.O_WRONLY)
+
+    def write(self, text):
+        if self.lost:
+            raise OSError(28, "lost")
+        return super().write(text)
+
+
+@pytest.mark.parametrize("action", ["advance", "line", "end_bar"])
+def test_a_bar_whose_terminal_is_gone_is_dropped(tmp_path, monkeypatch, capsys, action):
+    terminal = LostTerminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with RunLog(str(tmp_path), "run", {}) as log:
+        log.start_bar("epoch 1/3", 10)
+        assert "epoch 1/3" in terminal.getvalue()
+        terminal.lost = True
+        monkeypatch.setattr(log._bar, "mininterval", 0)
+        getattr(log, action)(*(["a line"] if action == "line" else []))
+        log.line("trained on")
+    out = capsys.readouterr().out
+    assert "warning: the progress bar cannot be written" in out and "trained on" in out
+    assert ("a line" in out) == (action == "line")

@@ -4,16 +4,12 @@ import dataclasses
 import io
 import math
 import os
-import re
-import signal
-import subprocess
-import sys
 import zipfile
 
 import numpy as np
 import pytest
 
-from resattnet.runs import run_folders, states
+from resattnet.runs import states
 from resattnet.runs.progress import Progress
 from resattnet.runs.state_checks import FIGURES
 from resattnet.system import files
@@ -89,68 +85,6 @@ def test_a_state_has_data_facts_and_older_ones_load_without(tmp_path):
     assert Progress(**states.load_state(str(tmp_path)).progress).data == {"classes": ["a"]}
     save_states(tmp_path, 1)  # states of earlier versions have no data facts
     assert Progress(**states.load_state(str(tmp_path)).progress).data is None
-
-
-def test_a_folder_that_exists_or_cannot_be_made_is_refused_with_what_to_do(tmp_path):
-    folder = run_folders.make_run_folder(str(tmp_path), "run")
-    with pytest.raises(InputError, match="killed before it saved a complete state; remove the folder, or give another"):
-        run_folders.make_run_folder(str(tmp_path), "run")
-    save_states(folder, 1)
-    with pytest.raises(InputError) as error:
-        run_folders.make_run_folder(str(tmp_path), "run")
-    flags = {"resume": "--resume", "name": "--name"}
-    assert error.value.as_flags(flags) == (
-        f"{folder} exists already: continue that run by --resume {folder}, or give another --name"
-    )
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"model_dir=.*file: .* cannot be made \(Not a directory\)"):
-        run_folders.make_run_folder(str(tmp_path / "file"), "run")
-
-
-def test_a_run_is_trained_by_one_process_at_a_time(tmp_path):
-    """The lock ends with the process, however the process ends. A forked child process does not keep the lock."""
-    folder = str(tmp_path)
-    code = (
-        "import os, sys, time; from resattnet.runs.run_folders import exclusive\n"
-        "with exclusive(sys.argv[1]):\n    os.write(1, b'%d\\n' % os.fork()); time.sleep(100)"
-    )
-    other = subprocess.Popen([sys.executable, "-c", code, folder], stdout=subprocess.PIPE, universal_newlines=True)
-    lines = sorted(int(other.stdout.readline()) for _ in range(2))
-    try:
-        with pytest.raises(
-            InputError, match=f"{re.escape(folder)}: another process trains this run; wait for it, or stop it"
-        ):
-            with run_folders.exclusive(folder):
-                pass
-        other.kill()
-        other.wait()
-        with run_folders.exclusive(folder):
-            assert run_folders.never_saved(folder)
-        assert os.listdir(folder) == []
-    finally:
-        other.kill()
-        os.kill(lines[1], signal.SIGKILL)
-        other.communicate()
-
-
-def test_a_lock_file_that_was_removed_after_it_was_opened_is_not_used(tmp_path, monkeypatch):
-    """A process does not use a lock file that was removed after the process opened the file.
-
-    The process that trained the run removes the file after another process opens the file and before the other process
-    locks the file.
-    """
-    folder, lock, taken = str(tmp_path), run_folders.fcntl.lockf, []
-
-    def removed_before(handle, how):
-        taken.append(handle.name)
-        if len(taken) == 1:
-            os.remove(handle.name)
-        lock(handle, how)
-
-    monkeypatch.setattr(run_folders.fcntl, "lockf", removed_before)
-    with run_folders.exclusive(folder):
-        assert os.listdir(folder) == ["training.tmp"] and len(taken) == 2
-    assert os.listdir(folder) == []
 
 
 def test_a_run_killed_between_two_renames_goes_on_from_the_previous_state(tmp_path):

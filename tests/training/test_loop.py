@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from multiprocessing import active_children
 
@@ -387,7 +388,7 @@ def test_only_training_is_timed(options, monkeypatch):
     def measure(run, what, averaged=False):
         time.sleep(3)
         os.kill(os.getpid(), signal.SIGTERM)
-        run.stop_if_requested()
+        run.obey_signals()
 
     monkeypatch.setattr(training_run, "open_inputs", slow)
     monkeypatch.setattr(loop.TrainingLoop, "_measure", measure)
@@ -492,7 +493,7 @@ def test_a_run_in_training_elsewhere_keeps_its_logs(options):
     )
     other = subprocess.Popen([sys.executable, "-c", code, run.folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     other.stdout.readline()
-    with pytest.raises(InputError, match="another process trains this run"):
+    with pytest.raises(InputError, match="another process .* trains this run"):
         resume(options, epochs=2)
     other.communicate()
     with open(log) as handle:
@@ -532,3 +533,45 @@ def test_the_text_log_has_the_arguments_and_why_it_ended(options, monkeypatch):
     with open(os.path.join(options.log_dir, "text", "run.log"), encoding="utf-8") as handle:
         lines = handle.read().splitlines()
     assert "arguments: " in lines[0] and "batch_size=16" in lines[0] and lines[-1].endswith(str(stop.value))
+
+
+def test_a_run_trains_in_a_thread(options):
+    """Python handles signals in the main thread only; the run is the same without them."""
+    runs = []
+    thread = threading.Thread(target=lambda: runs.append(train(dataclasses.replace(options, epochs=1))))
+    thread.start()
+    thread.join()
+    assert runs[0].progress.epoch == 1
+    assert_equal_runs(runs[0], train(elsewhere(options, "main", epochs=1)))
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, InputError])
+@pytest.mark.parametrize("place", ["_say_what_begins", "_save"])
+def test_a_run_that_fails_before_its_first_state_leaves_its_name_free(options, monkeypatch, place, error):
+    def fail(*_):
+        raise error("first")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.TrainingLoop, place, fail)
+        with pytest.raises(error):
+            train(options)
+    assert os.listdir(options.model_dir) == []
+    train(dataclasses.replace(options, epochs=1))
+
+
+def test_a_loader_that_fails_in_validation_loses_nothing(options, monkeypatch):
+    """The state of the epoch is saved after validation only, unless validation fails."""
+
+    def fail(*_):
+        raise InputError("loader worker 1 of 2 was killed")
+        yield
+
+    def prepare(*args):
+        run = prepare_run(*args)
+        monkeypatch.setattr(run.inputs.validation_loader, "epoch", fail)
+        return run
+
+    monkeypatch.setattr(training_run, "prepare_run", prepare)
+    with pytest.raises(InputError, match="was killed; the last good state is of step 4; resume it with: --resume"):
+        train(options)
+    assert states.load_state(os.path.join(options.model_dir, "run")).progress["step"] == 4

@@ -7,18 +7,14 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
-import numpy as np
 import pytest
 
+from helpers import live_runs
+from helpers.live_runs import said
 from helpers.runs import CLOCK, assert_equal_runs, elsewhere, resume, stop_at
-from helpers.scripts import ROOT
 from resattnet.commands.training_run import train
-from resattnet.data import record_writer
-from resattnet.data.datasets import ImageSet
 from resattnet.models import parameters
 from resattnet.models.zoo import get_attention_cifar
 from resattnet.options.fields import flag_name, flag_value
@@ -97,32 +93,10 @@ def test_several_devices_and_accumulation_too(options, monkeypatch, devices, acc
 
 @pytest.fixture
 def noise_records(tmp_path):
-    """Write records of a few small images, so that the whole script trains in seconds, and return their folder."""
-    rng = np.random.default_rng(0)
-    sets = {
-        split: ImageSet(
-            rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8),
-            rng.integers(0, 5, count).astype(np.int32),
-            tuple("abcde"),
-        )
-        for split, count in (("train", 64), ("test", 20))
-    }
-    record_writer.write_records(str(tmp_path), "noise", sets, "noise", (0.5,) * 3, (0.3,) * 3, True)
+    """Write noise records and a teacher for them, and return their folder."""
+    live_runs.write_noise_records(tmp_path)
     make_teacher(str(tmp_path / "teacher.params"), "noise", 5)
     return str(tmp_path)
-
-
-def start(folder, threads, *args):
-    command = [sys.executable, os.path.join(ROOT, "scripts", "cifar10_train.py")] + list(args)
-    # Waiting threads sleep: otherwise they would take the cores from working threads while other tests run.
-    environment = dict(os.environ, OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive")
-    with open(os.path.join(folder, "out.txt"), "w") as out:
-        return subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, env=environment)
-
-
-def said(folder):
-    with open(os.path.join(folder, "out.txt")) as out:
-        return out.read()
 
 
 def begin(folder, name, threads=1, epochs=EPOCHS):
@@ -133,7 +107,7 @@ def begin(folder, name, threads=1, epochs=EPOCHS):
     ).split() + [name]
     for option, value in dict(ALL, lr_per_256=0.16).items():
         flags += [flag_name(option), flag_value(value)]
-    return start(folder, threads, *flags)
+    return live_runs.start(folder, *flags, threads=threads)
 
 
 def kill_after(process, path, saves, seconds):
@@ -187,7 +161,7 @@ def go_on(folder, run, threads=1):
     if os.path.isdir(run) and not any(name.endswith(".state") for name in os.listdir(run)):
         shutil.rmtree(run)  # killed before its first state: there is nothing to resume
     if os.path.isdir(run):
-        return start(folder, threads, "--resume", "models/run")
+        return live_runs.start(folder, "--resume", "models/run", threads=threads)
     return begin(folder, "run", threads)
 
 

@@ -24,8 +24,16 @@ class MaskOptions(ModelFileOptions):
     heading = "sheet"
 
     from_test: int = option(0, "also show the first N test images of the data set", low=0)
+    sheet: str = option(
+        "overlay",
+        "overlay: the mean of each mask over its channels and single channels, drawn over the image, each with a scale "
+        "of its own; arrays: the mask M, the trunk T and their product as they are, with scales that all images share",
+        choices=("overlay", "arrays"),
+    )
     channels: Optional[Tuple[int, ...]] = option(
-        None, "channels to show, one row each, for example 0,5,9", unset="the mean over all channels"
+        None,
+        "channels to show, for example 0,5,9",
+        unset="overlay: the three that vary most over the image; arrays: the mean over all channels",
     )
     grad_cam: bool = option(
         False,

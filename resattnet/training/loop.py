@@ -12,7 +12,7 @@ import numpy as np
 
 from ..evaluation.inference import evaluate
 from ..models import parameters
-from ..runs.logs import RunLog, epoch_line, epoch_scalars, summary
+from ..runs.logs import RunLog, epoch_line, summary
 from ..runs.progress import Progress, accuracy_name
 from ..system.devices import average_running_statistics
 from ..system.errors import InputError
@@ -171,8 +171,7 @@ class TrainingLoop:
         progress.end_epoch(row)
         self.step.meter = Meter()
         self._save(row)
-        self.log.table(progress.history)
-        self.log.scalars(progress.step, epoch_scalars(row))
+        self.log.epochs(progress.history)
         for hook in self.run.hooks:
             hook(progress.epoch, progress.step, self.log, self.step.copy_for_inference)
         self.log.line(epoch_line(row, progress, self.options.epochs))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Optional, Tuple
 
 from ..data.options import DataDirOptions
-from ..evaluation.options import ModelFileOptions
+from ..evaluation.options import HARDEST_OF, ModelFileOptions
 from ..options.fields import assignment, option, redefine, resolve_output
 from ..options.groups import GpuOptions
 from ..runs.options import RunFolderOptions
@@ -83,7 +83,13 @@ class ReportOptions(GpuOptions, RunFolderOptions, DataDirOptions):
     evaluate: bool = option(
         True, "0: leave out what needs an evaluation: confusion matrices, accuracy by class and hardest images"
     )
-    hardest: int = option(24, "number of test images with the highest loss to show", low=0)
+    hardest: int = option(24, "largest number of test images with the highest loss to show", low=0)
+    hardest_of: str = option(
+        "mistakes",
+        "which images --hardest counts; mistakes: only those that are classified wrongly; all: also those that are "
+        "classified correctly, but with a high loss",
+        choices=HARDEST_OF,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -407,7 +407,11 @@ def test_several_cpu_devices_measure_as_one(home, call, monkeypatch):
             "",
             "a/run/best.params is of noise with 4 classes, {home}/digits/run/best.params of digits with 10;",
         ),
-        ("a others", "", "others/run/best.params have different test images under the same data set name; give one --data-dir"),
+        (
+            "a others",
+            "",
+            "others/run/best.params have different test images under the same data set name; give one --data-dir",
+        ),
         ("digits digits", "--flip 1", "--flip 1: a mirrored image of digits does not show its class"),
     ],
 )

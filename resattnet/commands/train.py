@@ -11,6 +11,7 @@ and leaves. Exit codes: 0 done; 2 wrong arguments or input; 130, 143 stopped aft
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Dict, Optional, Tuple
 
 from ..experiments import recipes
@@ -68,6 +69,8 @@ def main(given: Dict[str, Any]) -> None:
     """Train to the end of the run."""
     options, state = read_options(given)
     split_cores(options.num_cpus)
+    with contextlib.suppress(OSError):  # the log of the run notices a lost output, and warns of it
+        print(f"{options.title}: reading the data and building the network", flush=True)
     from .training_run import train
 
     train(options, state)

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ..evaluation.results import ModelResult
+from ..system.durations import format_duration
 from .evaluation_figures import confusion_matrix
 from .figure_style import MARKERS, colour, to_svg
 from .options import ReportOptions
@@ -60,16 +61,6 @@ def render(runs: Sequence[ReportedRun], options: ReportOptions) -> str:
         class_tables=_class_tables(evaluated),
         results=[_describe_result(*each, options) for each in evaluated],
     )
-
-
-def format_duration(seconds: float) -> str:
-    """Return a duration as text, such as "59.4 s", "2 min 08 s" or "1 h 00 min"."""
-    rounded = round(seconds)
-    if rounded < 60:
-        return f"{seconds:.1f} s"
-    if rounded < 3600:
-        return f"{rounded // 60} min {rounded % 60:02d} s"
-    return f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
 
 
 def _describe_run(number: int, run: ReportedRun) -> Dict[str, Any]:

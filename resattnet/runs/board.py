@@ -154,3 +154,16 @@ def epoch_curves(row: Mapping[str, Any]) -> Dict[str, Dict[str, Any]]:
             curves[what] = {LOSS: row[what + "_loss"], ACCURACY: row[what + "_top1"]}
             curves[""][f"accuracy/{what}_top5"] = row[what + "_top5"]
     return curves
+
+
+def step_scalars(loss: float, accuracy_name: str, accuracy: float, rate: float, speed: float) -> Dict[str, float]:
+    """Return the figures of an epoch so far by tag; `accuracy_name` as `progress.accuracy_name` returns it.
+
+    TensorBoard opens the alphabetically first groups: the tags put loss and accuracy there, side by side.
+    """
+    return {
+        "loss/train": loss,
+        "accuracy/train" + accuracy_name[len("accuracy") :]: accuracy,
+        "progress/learning_rate": rate,
+        "progress/samples_per_second": speed,
+    }

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from ..options.command_line import command
 from ..system import streams
+from ..system.durations import format_duration
 from ..system.errors import InputError
 from ..system.files import write_csv, writing
 from ..system.signals import Interrupted
@@ -140,12 +141,20 @@ class RunLog:
         if self._bar:
             self._bar.update()
 
-    def interim(self, figures: str) -> None:
-        """Show figures of the current epoch, one line of text, after the bar; without a bar, write them as a line."""
+    def interim(self, figures: str, epoch_left: float, run_left: float) -> None:
+        """Show figures of the current epoch, one line of text, after the bar; without a bar, write them as a line.
+
+        Parameters
+        ----------
+        figures : str
+        epoch_left, run_left : float
+            Seconds that the epoch and the run still take. The bar itself shows those of the epoch's steps.
+        """
+        run = f"run left {format_duration(run_left)}"
         if self._bar:
-            self._bar.set_postfix_str(figures, refresh=False)
+            self._bar.set_postfix_str(f"{run}  {figures}", refresh=False)
         else:
-            self.line("  " + figures)
+            self.line(f"  {figures}  epoch left {format_duration(epoch_left)}  {run}")
 
     def end_bar(self) -> None:
         """Remove the bar."""

@@ -12,7 +12,9 @@ import numpy as np
 
 from ..evaluation.inference import evaluate
 from ..models import parameters
+from ..runs.board import step_scalars
 from ..runs.logs import RunLog, epoch_line, summary
+from ..runs.pace import Pace
 from ..runs.progress import Progress, accuracy_name
 from ..system.devices import average_running_statistics
 from ..system.errors import InputError
@@ -96,6 +98,8 @@ class TrainingLoop:
         self.checkpointer = run.checkpointer
         self.step.meter = Meter(**self.progress.totals)
         self.accuracy_name = accuracy_name(self.inputs.transform.has_mixing)
+        validated = self.inputs.validation_loader.samples * (2 if self.step.average else 1)
+        self.pace = Pace(run.options.epochs, len(run.inputs.train_loader), run.inputs.train_loader.samples, validated)
 
     def fit(self) -> None:
         """Train to the last epoch."""
@@ -131,6 +135,7 @@ class TrainingLoop:
             progress.machines.append(machine)
         self.log.start_bar(f"epoch {progress.epoch + 1}/{self.options.epochs}", steps, progress.batch)
         meter.start()
+        self.pace.start_epoch(progress.step)
         for images, labels in self._batches():
             self.step(images, labels)
             progress.batch += 1
@@ -138,10 +143,15 @@ class TrainingLoop:
             self.log.advance()
             if progress.batch % interval == 0:
                 self._report()
+            elif self.pace.is_new:
+                self._collect()
+            elif self.pace.wants_report:
+                self._report(on_board=False)
             if time.monotonic() - self.checkpointer.saved_at > 60 * self.options.save_minutes:
                 self._save()
             self.stop_if_requested()
         self._collect()
+        self.pace.end_epoch()
         meter.stop()
         self.log.end_bar()
 
@@ -182,24 +192,19 @@ class TrainingLoop:
         result = evaluate(net, loader.epoch(0), self.step.devices, self.step.dtype, self.stop_if_requested)
         return {what + "_loss": result.loss, what + "_top1": result.top1, what + "_top5": result.top5}
 
-    def _report(self) -> None:
-        """Log the figures of the epoch so far."""
+    def _report(self, on_board: bool = True) -> None:
+        """Log the figures of the epoch so far: on the terminal, and on the board where its points are."""
         speed, step, meter, name = self._collect(), self.progress.step, self.step.meter, self.accuracy_name
         rate = self.run.schedule(step - 1)
-        # TensorBoard opens the alphabetically first groups: these names put loss and accuracy there, side by side.
-        self.log.scalars(
-            step,
-            {
-                "loss/train": meter.mean_loss,
-                "accuracy/train" + name[len("accuracy") :]: meter.accuracy,
-                "progress/learning_rate": rate,
-                "progress/samples_per_second": speed,
-            },
-        )
+        if on_board:
+            self.log.scalars(step, step_scalars(meter.mean_loss, name, meter.accuracy, rate, speed))
         self.log.interim(
             f"step {step}  lr {rate:.4g}  loss {meter.mean_loss:.4f}  {name.replace('_', ' ')} {meter.accuracy:.4f}  "
-            f"{speed:.1f} images/s"
+            f"{speed:.1f} images/s",
+            *self.pace.left(self.progress.epoch, self.progress.batch),
         )
+        for note in self.pace.first_notes():
+            self.log.line(f"note: {note}")
 
     def _collect(self) -> float:
         """Bring the meter up to date; return the samples per second since the last call.
@@ -210,6 +215,7 @@ class TrainingLoop:
             If the loss is not finite.
         """
         speed = self.step.meter.collect()
+        self.pace.mark(self.progress.step)
         self._check_finite("the loss is", math.isfinite(self.step.meter.loss))
         self.progress.totals = self.step.meter.totals
         return speed

@@ -555,16 +555,6 @@ def test_other_data_sets_have_other_tables(records):
     assert "10 classes of plain" in shown and "10 classes of " + ODD in shown and "letters, Attention-56" in shown
 
 
-def test_durations_are_readable():
-    assert [report_page.format_duration(seconds) for seconds in (1.25, 59.4, 128, 3599.7, 7325)] == [
-        "1.2 s",
-        "59.4 s",
-        "2 min 08 s",
-        "1 h 00 min",
-        "2 h 02 min",
-    ]
-
-
 # ---- figures ----
 
 

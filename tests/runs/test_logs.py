@@ -1,6 +1,7 @@
 """Tests for the logs of a run: the contents of the files on disk, however the run ends."""
 
 import csv
+import io
 import os
 import subprocess
 import sys
@@ -159,9 +160,23 @@ def test_lines_stand_in_for_the_bar_where_there_is_no_terminal(tmp_path, capsys)
     with RunLog(str(tmp_path), "run", {}) as log:
         log.start_bar("epoch 1/3", 10)
         log.advance()
-        log.interim("step 1  loss 2.0")
+        log.interim("step 1  loss 2.0", 75, 3 * 86400)
     out = capsys.readouterr()
-    assert "step 1  loss 2.0" in out.out and "epoch 1/3" not in out.err
+    assert out.out == "  step 1  loss 2.0  epoch left 1 min 15 s  run left 3 d 00 h\n" and "epoch 1/3" not in out.err
+
+
+def test_the_bar_shows_the_time_that_the_run_has_left(tmp_path, monkeypatch):
+    """The bar itself shows the time left for the epoch. The run's comes next, where a narrow terminal has room."""
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    with RunLog(str(tmp_path), "run", {}) as log:
+        log.start_bar("epoch 1/3", 10)
+        log.advance()
+        log.interim("step 1  loss 2.0", 75, 3 * 86400)
+        log._bar.refresh()
+        assert "epoch 1/3" in terminal.getvalue() and "run left 3 d 00 h" in terminal.getvalue()
 
 
 def test_a_log_folder_that_cannot_be_made_names_the_parameter(tmp_path):

@@ -96,6 +96,6 @@ class Pace:
         self._is_reported = True
         if self._run_left > LONG:
             yield (
-                f"at this speed the run takes {format_duration(self._run_left)} more on this machine; --widths thin, "
-                "fewer --epochs or a GPU take less; --resume continues a run after a stop"
+                f"at this speed the run takes {format_duration(self._run_left)} more on this machine; a smaller "
+                "network, fewer --epochs or a GPU take less; --resume continues a run after a stop"
             )

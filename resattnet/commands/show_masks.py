@@ -1,13 +1,17 @@
 """Draw the soft masks of every attention module of a trained network, as in figures 1 and 4 of the paper.
 
     {command} --params models/RUN/best.params photo.jpg --output photo_masks.png
-    {command} --params models/RUN/best.params --from-test 6 --channels 0,5,9
     {command} --params models/RUN/best.params --from-test 6 --grad-cam 1
+    {command} --params models/RUN/best.params --from-test 6 --sheet arrays --channels 0,5,9
     {command} --params models/RUN/epoch-0050.params --from-test 6 --board log/board
 
-A row of the sheet shows an image with its prediction and, for each module, the mask M, the output T of the trunk and
-their product, (1 + M) T or M T, scaled to the size of the image. The masks of a module share a colour scale, which is
-given below them; the features before and after the mask share another. Images are read as by {command predict}.
+The sheet shows each image with its prediction and, drawn over the image, for each module the mean of its mask over the
+channels and the three channels that vary most over the image. Each has a colour scale of its own, below it: the mean
+often varies by a few hundredths only. --grad-cam 1 adds where the features support the predicted class.
+
+--sheet arrays shows, for each module, the mask M, the output T of the trunk and their product, (1 + M) T or M T, scaled
+to the size of the image. The masks of a module share a colour scale; the features before and after the mask share
+another. Images are read as by {command predict}.
 
 Network and data set are read from the .json beside the parameters. As arrays: `resattnet.soft_masks(net, images)`.
 """
@@ -39,6 +43,7 @@ def main(given: Dict[str, Any]) -> None:
     if not images and not options.from_test:
         raise InputError("give images, or --from-test 6 for test images of the data set")
 
+    from ..reports.mask_overlays import mean_ranges
     from ..reports.mask_sheet import make_sheet
 
     output, predictions, attentions = make_sheet(path, images, options)
@@ -50,7 +55,8 @@ def main(given: Dict[str, Any]) -> None:
         _, channels, height, width = mask.shape
         say(
             f"{module}, stage {stage}, module {number}: masks of {channels} channels, {height} x {width}, "
-            f"from {mask.min():.3f} to {mask.max():.3f}, mean {mask.mean():.3f}"
+            f"from {mask.min():.3f} to {mask.max():.3f}, mean {mask.mean():.3f}; the mean over the channels varies "
+            f"within an image by up to {mean_ranges(mask).max():.2g}"
         )
     print(f"sheet: {output}")
     if options.board:

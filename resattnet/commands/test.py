@@ -11,8 +11,8 @@ first gets right, and the p-value of McNemar's exact test.
 
 --corruptions 1 also measures top-1 on corrupted images: noise, blur, JPEG and others, at five strengths.
 
---output writes evaluation.json, confusion.png, hardest.png (the images of the highest loss), reliability.png (the
-accuracy at each predicted probability) and, with --corruptions, corruptions.png (each corruption of an image of each
+--output writes evaluation.json, confusion.png, hardest.png (the mistakes with the highest loss), reliability.png (the
+accuracy at each confidence) and, with --corruptions, corruptions.png (each corruption of an image of each
 class). For several files it writes comparison.json, and a folder with these for each file. --format json prints the
 JSON.
 
@@ -54,8 +54,9 @@ def main(given: Dict[str, Any]) -> None:
     results, folder = evaluate_files(paths, options), options.folder
     if options.hardest:
         limit_count("hardest", options.hardest, max(result.evaluation.samples for result in results), "test images")
-    document = results_to_json(results, options.hardest) if folder or options.format == "json" else {}
-    written = write_results(results, document, folder, options.hardest) if folder else []
+    hardest = options.hardest, options.hardest_of
+    document = results_to_json(results, *hardest) if folder or options.format == "json" else {}
+    written = write_results(results, document, folder, *hardest) if folder else []
     if options.format == "json":
         print(json.dumps(document, indent=1))
     else:

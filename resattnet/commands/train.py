@@ -12,6 +12,7 @@ stopped after saving.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Dict, Optional, Tuple
 
 from ..experiments import recipes
@@ -77,6 +78,8 @@ def main(given: Dict[str, Any]) -> None:
     """Train to the end of the run."""
     options, state = read_options(given)
     split_cores(options.num_cpus)
+    with contextlib.suppress(OSError):  # the log of the run notices a lost output, and warns of it
+        print(f"{options.title}: reading the data and building the network", flush=True)
     from .training_run import train
 
     train(options, state)

@@ -156,9 +156,17 @@ class Evaluation:
         """Reliability of the probabilities of the predicted classes, in `RELIABILITY_BINS` bins."""
         return compute_reliability(self.probability, self.right)
 
-    def hardest(self, count: int) -> np.ndarray:
-        """Return the indices of up to `count` samples by falling loss; of equal losses the earlier sample first."""
-        return np.argsort(-self.losses, kind="stable")[:count]
+    def hardest(self, count: int, of: str = "all") -> np.ndarray:
+        """Return the indices of up to `count` samples by falling loss; of equal losses the earlier sample first.
+
+        Parameters
+        ----------
+        count : int
+        of : {'all', 'mistakes'}
+            'mistakes': only samples that are predicted wrongly.
+        """
+        order = np.argsort(-self.losses, kind="stable")
+        return (order if of == "all" else order[~self.right[order]])[:count]
 
     def mistakes(self, count: int = 10) -> List[Tuple[int, int, int]]:
         """Return the most frequent mistakes: up to `count` tuples (true class, predicted class, samples)."""

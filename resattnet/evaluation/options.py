@@ -18,8 +18,10 @@ from ..options.rules import Conflict, Need, When
 from ..system.errors import InputError
 
 GRAPHS = ("plain", "fused", "int8")
+HARDEST_OF = ("mistakes", "all")
 PREDICTION_FORMATS = ("text", "csv", "json")
 
+_HARDEST = "the images go to files or JSON"
 _DESCRIBED = "as described beside the parameters"
 
 
@@ -97,11 +99,17 @@ class TestOptions(CalibrationOptions, DeviceOptions, ModelFileOptions):
     )
     hardest: Optional[int] = option(
         None,
-        "with --output or --format json: number of test images with the highest loss to report",
+        "with --output or --format json: largest number of test images with the highest loss to report",
         low=1,
         high=500,
         why_high="they are one picture",
         unset="24",
+    )
+    hardest_of: str = option(
+        "mistakes",
+        "with --output or --format json: which images --hardest counts; mistakes: only those that are classified "
+        "wrongly; all: also those that are classified correctly, but with a high loss",
+        choices=HARDEST_OF,
     )
 
     rules = DEVICE_RULES + (
@@ -114,7 +122,8 @@ class TestOptions(CalibrationOptions, DeviceOptions, ModelFileOptions):
         ),
         Conflict(When("graph"), CHOSEN_GPUS, reason="this graph runs on the CPU", advice="leave `gpus` out"),
         Conflict(When("graph"), SEVERAL_CPUS, reason="this graph runs on one device"),
-        Need(When("hardest"), When("output"), When("format", "json"), reason="the images go to files or JSON"),
+        Need(When("hardest"), When("output"), When("format", "json"), reason=_HARDEST),
+        Need(When("hardest_of"), When("output"), When("format", "json"), reason=_HARDEST),
         Need(When("corruption_images"), When("corruptions")),
         Need(When("calibration_images"), When("graph", "int8")),
     )

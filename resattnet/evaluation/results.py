@@ -11,6 +11,8 @@ import numpy as np
 from ..data.datasets import ImageSet
 from .metrics import Evaluation, PairedComparison, compare_paired, mean_probabilities
 
+SCORES = ("precision", "recall", "f1")  # figures of a class
+
 
 @dataclass(frozen=True, eq=False)
 class HardImage:
@@ -35,6 +37,11 @@ class HardImage:
     predicted: str
     probability: float
     loss: float
+
+    @property
+    def right(self) -> bool:
+        """Whether the predicted class is the true one."""
+        return self.true == self.predicted
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +85,8 @@ class ModelResult:
     def class_scores(self) -> List[Dict[str, Any]]:
         """For each class a dict of JSON types: `name`, `images`, `precision`, `recall`, `f1` and `taken_for`.
 
+        What is not defined is None: recall and F1 of a class without images, and precision of a class that is never
+        predicted.
         `taken_for` describes the class that images of this class are most often mistaken for: `label`, `class` and
         `images`. It is None for a class without mistakes.
         """
@@ -85,8 +94,9 @@ class ModelResult:
 
         evaluation, classes = self.evaluation, self.classes
         taken: Dict[int, Dict[str, Any]] = {}
-        for true, predicted, count in evaluation.mistakes(evaluation.confusion.size):
-            taken.setdefault(true, {"label": predicted, "class": classes[predicted], "images": count})
+        for true, other, count in evaluation.mistakes(evaluation.confusion.size):
+            taken.setdefault(true, {"label": other, "class": classes[other], "images": count})
+        predicted = evaluation.confusion.sum(axis=0)
         columns = precision_recall_fscore_support(
             evaluation.labels, evaluation.predicted, labels=list(range(len(classes))), zero_division=0
         )
@@ -94,16 +104,32 @@ class ModelResult:
             {
                 "name": name,
                 "images": int(images),
-                "precision": float(precision),
-                "recall": float(recall),
-                "f1": float(f1),
+                "precision": float(precision) if predicted[label] else None,
+                "recall": float(recall) if images else None,
+                "f1": float(f1) if images else None,
                 "taken_for": taken.get(label),
             }
             for label, (name, precision, recall, f1, images) in enumerate(zip(classes, *columns))
         ]
 
-    def hardest_images(self, count: int) -> List[HardImage]:
-        """Return up to `count` test images by falling loss."""
+    @property
+    def macro(self) -> Dict[str, Any]:
+        """Means over the classes, of JSON types: `precision`, `recall`, `f1`, `without_images` and `never_predicted`.
+
+        A class for which a figure is not defined is left out of its mean. The last two list the names of such classes.
+        A mean over no class is None.
+        """
+        scores = self.class_scores
+        found: Dict[str, Any] = {}
+        for figure in SCORES:
+            values = [row[figure] for row in scores if row[figure] is not None]
+            found[figure] = sum(values) / len(values) if values else None
+        found["without_images"] = [row["name"] for row in scores if row["recall"] is None]
+        found["never_predicted"] = [row["name"] for row in scores if row["precision"] is None]
+        return found
+
+    def hardest_images(self, count: int, of: str = "mistakes") -> List[HardImage]:
+        """Return up to `count` test images by falling loss; `of` as for `Evaluation.hardest`."""
         evaluation, classes = self.evaluation, self.classes
         return [
             HardImage(
@@ -114,7 +140,7 @@ class ModelResult:
                 float(evaluation.probability[index]),
                 float(evaluation.losses[index]),
             )
-            for index in evaluation.hardest(count)
+            for index in evaluation.hardest(count, of)
         ]
 
 

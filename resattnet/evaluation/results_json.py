@@ -12,17 +12,20 @@ from .results import ModelResult, compare_with_first
 HARDEST = 24  # default number of the hardest images
 
 
-def result_to_json(result: ModelResult, hardest: Optional[int] = None) -> Dict[str, Any]:
+def result_to_json(result: ModelResult, hardest: Optional[int] = None, hardest_of: str = "mistakes") -> Dict[str, Any]:
     """Return a result as a dict of JSON types.
 
     `params`, `sha256` and `network` of an ensemble are lists. `mirrored` and `robustness` are None where they were not
-    asked for. So are `taken_for` of a class without mistakes, and `confidence` and `accuracy` of an empty bin.
+    asked for. So are `taken_for` of a class without mistakes, the figures of a class where they are not defined (see
+    `ModelResult.class_scores`), and `confidence` and `accuracy` of an empty bin.
 
     Parameters
     ----------
     result : ModelResult
     hardest : int, optional
-        Number of the hardest images to list. Default: `HARDEST`.
+        Largest number of the hardest images to list. Default: `HARDEST`.
+    hardest_of : {'mistakes', 'all'}
+        Whether only images that are classified wrongly are listed.
     """
     evaluation = result.evaluation
     return dict(
@@ -32,6 +35,7 @@ def result_to_json(result: ModelResult, hardest: Optional[int] = None) -> Dict[s
         mirrored=_figures(result.mirrored) if result.mirrored else None,
         robustness=result.robustness,
         classes=result.class_scores,
+        macro=result.macro,
         confusion=evaluation.confusion.tolist(),
         reliability=_bins(evaluation.reliability),
         hardest=[
@@ -39,21 +43,24 @@ def result_to_json(result: ModelResult, hardest: Optional[int] = None) -> Dict[s
                 "index": int(index),
                 "label": int(evaluation.labels[index]),
                 "predicted": int(evaluation.predicted[index]),
+                "right": bool(evaluation.right[index]),
                 "probability": _finite(evaluation.probability[index]),
                 "loss": _finite(evaluation.losses[index]),
             }
-            for index in evaluation.hardest(hardest or HARDEST)
+            for index in evaluation.hardest(hardest or HARDEST, hardest_of)
         ],
     )
 
 
-def results_to_json(results: Sequence[ModelResult], hardest: Optional[int] = None) -> Dict[str, Any]:
+def results_to_json(
+    results: Sequence[ModelResult], hardest: Optional[int] = None, hardest_of: str = "mistakes"
+) -> Dict[str, Any]:
     """Return the document of `result_to_json` for one result; for several, these documents and their comparisons.
 
     Parameters
     ----------
     results : sequence of ModelResult
-    hardest : int, optional
+    hardest, hardest_of
         See `result_to_json`.
 
     Returns
@@ -62,7 +69,7 @@ def results_to_json(results: Sequence[ModelResult], hardest: Optional[int] = Non
         For several results: `evaluations`, a list of the documents, and `comparisons`, a list with a dict for each
         result but the first.
     """
-    documents = [result_to_json(result, hardest) for result in results]
+    documents = [result_to_json(result, hardest, hardest_of) for result in results]
     if len(results) == 1:
         return documents[0]
     return {

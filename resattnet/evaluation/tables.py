@@ -9,9 +9,10 @@ import numpy as np
 from ..data.corruptions import STRENGTHS
 from ..system.text_table import align_columns
 from .metrics import Evaluation
-from .results import ModelResult, compare_with_first
+from .results import SCORES, ModelResult, compare_with_first
 
 MOST_CLASSES = 16  # a confusion matrix of more classes is wider than a page
+MOST_NAMES = 5  # of classes that are left out of a mean
 HEAD = 6  # letters of a class name above its column of the confusion matrix
 
 MIRRORED = "with mirrored images (mean of the probabilities of each image and its mirror image)"
@@ -62,16 +63,38 @@ def headline(result: ModelResult) -> str:
 
 
 def class_table(result: ModelResult) -> str:
-    """Return a line for each class: images, precision, recall, F1 and its most frequent mistake."""
+    """Return a line for each class: images, precision, recall, F1 and its most frequent mistake; then their means.
+
+    A figure that is not defined is "-". The last lines say which classes are left out of the means for that reason.
+    """
     rows = [["class", "images", "precision", "recall", "F1", "most often mistaken for"]]
     for scores in result.class_scores:
         taken = scores["taken_for"]
         rows.append(
             [scores["name"], str(scores["images"])]
-            + [f"{scores[name]:.4f}" for name in ("precision", "recall", "f1")]
+            + _scores(scores)
             + [f"{taken['class']} ({taken['images']})" if taken else "-"]
         )
-    return "\n".join(align_columns(rows, "lrrrrl"))
+    macro = result.macro
+    rows.append(["mean", str(result.evaluation.samples), *_scores(macro), ""])
+    lines = align_columns(rows, "lrrrrl")
+    for left_out, figures, why in (
+        (macro["without_images"], "recall and F1", "without test images"),
+        (macro["never_predicted"], "precision", "never predicted"),
+    ):
+        if left_out:
+            lines.append(f"left out of the mean {figures}: classes {why} ({_some(left_out)})")
+    return "\n".join(lines)
+
+
+def _scores(scores: Dict[str, Any]) -> List[str]:
+    return ["-" if scores[name] is None else f"{scores[name]:.4f}" for name in SCORES]
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first of the names, and how many more there are."""
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def confusion_table(result: ModelResult) -> str:

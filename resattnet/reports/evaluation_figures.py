@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 COUNTED_CLASSES = 40  # with more classes a cell has no room for its count
 
 
-def confusion_matrix(confusion: np.ndarray, classes: Sequence[str]) -> Figure:
+def confusion_matrix(confusion: np.ndarray, classes: Sequence[str], title: str = "") -> Figure:
     """Draw a heat map of counts: correct predictions in blue, mistakes in orange.
 
     Parameters
@@ -24,6 +24,7 @@ def confusion_matrix(confusion: np.ndarray, classes: Sequence[str]) -> Figure:
     confusion : int array (K, K)
         Samples of each true class (row) by predicted class (column).
     classes : sequence of str
+    title : str
 
     Returns
     -------
@@ -58,22 +59,26 @@ def confusion_matrix(confusion: np.ndarray, classes: Sequence[str]) -> Figure:
     axes.set_xticks(
         range(total), classes, rotation=90 if max(map(len, classes)) > 3 else 0, fontsize=size, parse_math=False
     )
-    axes.set_yticks(range(total), classes, fontsize=size, parse_math=False)
-    axes.set(xlabel="predicted", ylabel="true")
+    rows = [name if count else f"{name} (no images)" for name, count in zip(classes, confusion.sum(axis=1))]
+    axes.set_yticks(range(total), rows, fontsize=size, parse_math=False)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    figure.suptitle(title, fontsize=9, parse_math=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     return figure
 
 
-def reliability_diagram(reliability: Reliability) -> Figure:
+def reliability_diagram(reliability: Reliability, title: str = "") -> Figure:
     """Draw accuracy against confidence in bins (Guo et al., arXiv 1706.04599), and the share of images in each bin.
 
-    Blue is the accuracy, its lighter part where it exceeds the mean confidence. Orange is the amount by which the
-    accuracy falls short of the mean confidence.
+    Blue is the accuracy, its lighter part where it exceeds the mean confidence: the network is under-confident. Orange
+    is the amount by which the accuracy falls short of the mean confidence: the network is over-confident.
 
     Parameters
     ----------
     reliability : Reliability
+    title : str
+        What was measured.
 
     Returns
     -------
@@ -89,16 +94,18 @@ def reliability_diagram(reliability: Reliability) -> Figure:
     upper, lower = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (3, 1)})
     for height, bottom, shade, label in (
         (low, 0, RIGHT, "accuracy"),
-        (accuracy - low, low, RIGHT + (0.4,), "accuracy beyond confidence"),
-        (confidence - low, low, WRONG + (0.6,), "confidence beyond accuracy"),
+        (accuracy - low, low, RIGHT + (0.4,), "under-confident: accuracy above confidence"),
+        (confidence - low, low, WRONG + (0.6,), "over-confident: confidence above accuracy"),
     ):
         upper.bar(edges[filled], height, width, bottom, align="edge", color=shade, edgecolor="white", label=label)
-    upper.plot((0, 1), (0, 1), "--", color="black", linewidth=1, label="calibrated")
-    upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1), title=f"ECE {reliability.error:.4f}")
+    upper.plot((0, 1), (0, 1), "--", color="black", linewidth=1, label="calibrated: accuracy equals confidence")
+    upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+    upper.set_title(f"expected calibration error (ECE) {reliability.error:.4f}", fontsize=9)
+    figure.suptitle(f"Reliability of {title}" if title else "Reliability", fontsize=9, parse_math=False)
     upper.legend(loc="upper left", fontsize=8)
     shares = reliability.counts / reliability.counts.sum()
     lower.bar(edges, shares, width, align="edge", color="0.5", edgecolor="white")
-    lower.set(xlabel="probability of the predicted class (confidence)", ylabel="share of images")
+    lower.set(xlabel="confidence (probability of the predicted class)", ylabel="share of images")
     for axes in (upper, lower):
         axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -9,17 +9,22 @@ import numpy as np
 
 from ..data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from ..data.datasets import ImageSet
-from ..evaluation.results import ModelResult
+from ..evaluation.results import HardImage, ModelResult
 from ..evaluation.results_json import HARDEST
 from ..models import pretrained
 from ..system.files import write_json, writing
 from . import evaluation_figures, figure_style, image_grids
+from .figure_style import RIGHT, WRONG
 
 SHOWN_CLASSES = 10  # largest number of rows of a corruption sheet
 
 
 def write_results(
-    results: Sequence[ModelResult], document: Dict[str, Any], folder: str, hardest: Optional[int] = None
+    results: Sequence[ModelResult],
+    document: Dict[str, Any],
+    folder: str,
+    hardest: Optional[int] = None,
+    hardest_of: str = "mistakes",
 ) -> List[str]:
     """Write results and their figures into a folder; several results each into a folder of their own within it.
 
@@ -31,7 +36,9 @@ def write_results(
     folder : str
         Made if it does not exist.
     hardest : int, optional
-        Number of the hardest images to show. Default: `results_json.HARDEST`.
+        Largest number of the hardest images to show. Default: `results_json.HARDEST`.
+    hardest_of : {'mistakes', 'all'}
+        Whether only images that are classified wrongly are shown.
 
     Returns
     -------
@@ -52,7 +59,7 @@ def write_results(
             name = os.path.join(part, "evaluation.json")
             write_json(os.path.join(folder, name), document["evaluations"][number - 1] if several else document)
             written.append(name)
-            for figure_name, figure in _figures(result, hardest or HARDEST):
+            for figure_name, figure in _figures(result, hardest or HARDEST, hardest_of):
                 name = os.path.join(part, figure_name)
                 figure_style.save(figure, os.path.join(folder, name))
                 written.append(name)
@@ -71,18 +78,45 @@ def _part_name(number: int, result: ModelResult) -> str:
     return f"{number}_{os.path.basename(folder)}_{os.path.splitext(name)[0]}"
 
 
-def _figures(result: ModelResult, hardest: int) -> Iterator[Tuple[str, Any]]:
+def _figures(result: ModelResult, hardest: int, hardest_of: str) -> Iterator[Tuple[str, Any]]:
     """Yield file names and figures of a result."""
-    evaluation = result.evaluation
-    yield "confusion.png", evaluation_figures.confusion_matrix(evaluation.confusion, result.classes)
-    images = result.hardest_images(hardest)
-    captions = [f"true: {image.true}\npredicted: {image.predicted} {image.probability:.2f}" for image in images]
-    yield "hardest.png", image_grids.image_sheet([image.image for image in images], captions)
-    yield "reliability.png", evaluation_figures.reliability_diagram(evaluation.reliability)
+    evaluation, subject = result.evaluation, _subject(result)
+    title = f"Confusion matrix of {subject}\ntop-1 accuracy {evaluation.top1:.4f}"
+    yield "confusion.png", evaluation_figures.confusion_matrix(evaluation.confusion, result.classes, title)
+    yield "hardest.png", _hardest_sheet(result.hardest_images(hardest, hardest_of), hardest_of, subject)
+    yield "reliability.png", evaluation_figures.reliability_diagram(evaluation.reliability, subject)
     if result.robustness:
         count, test_set = result.robustness["images"], result.test_set
         measured = test_set._replace(images=test_set.images[:count], labels=test_set.labels[:count])
-        yield "corruptions.png", corruption_sheet(measured, tuple(result.robustness["top1"]))
+        figure = corruption_sheet(measured, tuple(result.robustness["top1"]))
+        title = f"Corrupted test images of {result.facts['dataset']}, at strengths 1 to 5"
+        figure.suptitle(title, fontsize=9, parse_math=False)
+        yield "corruptions.png", figure
+
+
+def _subject(result: ModelResult) -> str:
+    """Return what the title of a figure says of its result: the parameters, and what they were measured on."""
+    name = result.name
+    if not isinstance(result.facts["params"], list):
+        folder, file = os.path.split(name)
+        name = os.path.join(os.path.basename(folder), file)
+    return f"{name}\non {result.evaluation.samples} test images of {result.facts['dataset']}"
+
+
+def _hardest_sheet(images: Sequence[HardImage], which: str, subject: str) -> Any:
+    """Draw the hardest images with their true and predicted classes, marked as right or wrong."""
+    kind = "mistakes" if which == "mistakes" else "images"
+    title = f"The {len(images)} {kind} with the highest loss of {subject}\nwith the probability of the predicted class"
+    if not images:
+        title = f"No mistakes of {subject}"
+    captions = [
+        f"true: {image.true}\npredicted: {image.predicted} {image.probability:.2f}\n"
+        + "wrong right".split()[image.right]
+        for image in images
+    ]
+    return image_grids.image_sheet(
+        [image.image for image in images], captions, title, [RIGHT if image.right else WRONG for image in images]
+    )
 
 
 def corruption_sheet(test_set: ImageSet, names: Sequence[str] = tuple(CORRUPTIONS), seed: int = 0) -> Any:

@@ -11,14 +11,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def image_sheet(images: np.ndarray, captions: Sequence[str], columns: int = 6) -> Figure:
+def image_sheet(
+    images: Sequence[np.ndarray],
+    captions: Sequence[str],
+    title: str = "",
+    frames: Sequence[Tuple[float, float, float]] = (),
+    columns: int = 6,
+) -> Figure:
     """Draw images in rows, each with a caption under it.
 
     Parameters
     ----------
-    images : uint8 array (N, H, W, 3)
-        At least one.
+    images : sequence of uint8 array (H, W, 3)
+        There may be none.
     captions : sequence of str
+    title : str
+        Title of the sheet.
+    frames : sequence of RGB colours, optional
+        Colour of each image's frame.
     columns : int
         Images in a row.
 
@@ -28,16 +38,21 @@ def image_sheet(images: np.ndarray, captions: Sequence[str], columns: int = 6) -
     """
     from matplotlib.figure import Figure
 
-    rows = -(-len(images) // columns)
-    figure = Figure(figsize=(1.6 * columns, 2 * rows), layout="constrained")
+    rows = max(-(-len(images) // columns), 1)
+    figure = Figure(figsize=(1.6 * columns, 2.1 * rows + 0.5), layout="constrained")
+    figure.suptitle(title, fontsize=9, parse_math=False)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()
-    longest = max(len(line) for caption in captions for line in caption.split("\n"))
+    longest = max((len(line) for caption in captions for line in caption.split("\n")), default=1)
     size = max(5, min(8, 210 / longest))  # so that neighbouring captions do not overlap
     for axes, image, caption in zip(grid, images, captions):
         axes.imshow(image, interpolation="none")
         axes.text(0.5, -0.04, caption, transform=axes.transAxes, ha="center", va="top", fontsize=size, parse_math=False)
+    for axes, colour in zip(grid, frames):
+        axes.set_axis_on()
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set(color=colour, linewidth=3)
     return figure
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
@@ -50,9 +50,10 @@ class Sheet(NamedTuple):
         Maps of each attention module for all images.
     network : NetworkSpec
     channels : sequence of int or None
-        Channels to show: each image has a line for each channel. None: the mean over all channels.
+        Channels to show. None: the mean over all channels in `draw_arrays`, which has a line for each channel; the
+        channels that vary most in `mask_overlays.draw_overlays`, which shows the mean in any case.
     cams : float array (N, h, w) or None
-        Grad-CAM of each image, to show beside the maps.
+        Grad-CAM of each image, to show too.
     """
 
     rows: Sequence[Row]
@@ -86,21 +87,33 @@ def upsample(maps: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(Image.fromarray(np.asarray(maps, np.float32)).resize((width, height), Image.BILINEAR))
 
 
-def module_pictures(sheet: Sheet) -> Dict[str, np.ndarray]:
-    """Return the sheet of each attention module alone, for a TensorBoard log: uint8 arrays (H, W, 3) by name."""
+def module_pictures(sheet: Sheet, draw: Callable[[Sheet, float], Figure]) -> Dict[str, np.ndarray]:
+    """Return the sheet of each attention module alone, for a TensorBoard log.
+
+    Parameters
+    ----------
+    sheet : Sheet
+    draw : callable
+        `draw_arrays` or `mask_overlays.draw_overlays`.
+
+    Returns
+    -------
+    dict of str to uint8 array (H, W, 3)
+        By the name of the module on the board.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     pictures = {}
     for maps in sheet.maps:
-        canvas = FigureCanvasAgg(draw_sheet(sheet._replace(maps=[maps]), BOARD_PANEL))
+        canvas = FigureCanvasAgg(draw(sheet._replace(maps=[maps]), BOARD_PANEL))
         canvas.figure.set_dpi(BOARD_DPI)
         canvas.draw()
         pictures[f"masks/stage{maps.stage}/module{maps.module}"] = np.asarray(canvas.buffer_rgba())[..., :3]
     return pictures
 
 
-def draw_sheet(sheet: Sheet, panel: float = PANEL) -> Figure:
-    """Draw a sheet: a line for each image and channel, and under the columns their colour scales.
+def draw_arrays(sheet: Sheet, panel: float = PANEL) -> Figure:
+    """Draw the arrays alone: a line for each image and channel, and under the columns their colour scales.
 
     Parameters
     ----------
@@ -161,12 +174,21 @@ def _shown_size(picture: Image.Image) -> Tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def _show_picture(axes: Any, row: Row, prediction: Prediction, channel: Optional[int]) -> None:
-    height, width = _shown_size(row.picture)
-    axes.imshow(np.asarray(row.picture.resize((width, height), Image.BILINEAR)))
+def shown_picture(picture: Image.Image) -> np.ndarray:
+    """Return an image at its size on the sheet: uint8 array (height, width, 3)."""
+    height, width = _shown_size(picture)
+    return np.asarray(picture.resize((width, height), Image.BILINEAR))
+
+
+def image_title(row: Row, prediction: Prediction) -> str:
+    """Return the title of an image, shortened, and below it the predicted class."""
     title = row.title if len(row.title) <= TITLE_LENGTH else "..." + row.title[3 - TITLE_LENGTH :]
-    answer = f"{prediction.classes[0]} ({100 * prediction.probabilities[0]:.1f} %)"
-    axes.set_title(f"{title}\n-> {answer}", fontsize=6, parse_math=False)
+    return f"{title}\n-> {prediction.classes[0]} ({100 * prediction.probabilities[0]:.1f} %)"
+
+
+def _show_picture(axes: Any, row: Row, prediction: Prediction, channel: Optional[int]) -> None:
+    axes.imshow(shown_picture(row.picture))
+    axes.set_title(image_title(row, prediction), fontsize=6, parse_math=False)
     axes.set(xticks=[], yticks=[])
     if channel is not None:
         axes.set_ylabel(f"channel {channel}", fontsize=6)

@@ -17,6 +17,7 @@ from ..runs.logs import RunLog
 from ..system.devices import device_of
 from ..training.options import TrainingOptions
 from .mask_figures import Row, Sheet, module_pictures
+from .mask_overlays import draw_overlays
 
 
 def one_of_each_class(
@@ -114,4 +115,4 @@ class MaskLog:
         net.cast("float32")
         logits, _ = compute_logits(net, [(self._images, self._labels)], [device_of(net)])
         predictions = list(top_predictions(logits, self._classes, 1))
-        return module_pictures(Sheet(self.rows, predictions, soft_masks(net, self._images), net.spec))
+        return module_pictures(Sheet(self.rows, predictions, soft_masks(net, self._images), net.spec), draw_overlays)

@@ -20,11 +20,13 @@ from ..runs.board import open_board, put_pictures
 from ..system.devices import choose_devices
 from ..system.errors import InputError, one_line
 from ..system.files import write_atomically, writing
-from .mask_figures import Row, Sheet, draw_sheet, module_pictures
+from .mask_figures import Row, Sheet, draw_arrays, module_pictures
+from .mask_overlays import draw_overlays
 from .options import MaskOptions
 
 DPI = 150
 MOST_LINES = 300  # a picture of 2**16 pixels, which is as high as matplotlib draws, holds no more
+SHEETS = {"overlay": draw_overlays, "arrays": draw_arrays}  # by `MaskOptions.sheet`
 
 
 def make_sheet(
@@ -66,9 +68,10 @@ def make_sheet(
     predictions = classifier.predict([row.pixels for row in rows], top=1)
     cams = grad_cam(model.net, images) if options.grad_cam else None
     sheet = Sheet(rows, predictions, maps, model.network, options.channels, cams)
-    figure = draw_sheet(sheet)
+    draw = SHEETS[options.sheet]
+    figure = draw(sheet)
     if options.board:
-        _write_to_board(options.board, model.path, model.description, module_pictures(sheet))
+        _write_to_board(options.board, model.path, model.description, module_pictures(sheet, draw))
     kind = os.path.splitext(options.output)[1][1:].lower()
     with writing(f"`output={options.output}`"):
         write_atomically(options.output, lambda temporary: figure.savefig(temporary, format=kind, dpi=DPI))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Optional, Tuple
 
 from ..data.options import DataDirOptions
-from ..evaluation.options import ModelFileOptions
+from ..evaluation.options import HARDEST_OF, ModelFileOptions
 from ..options.fields import assignment, option, redefine, resolve_output
 from ..options.groups import GpuOptions
 from ..runs.options import RunFolderOptions
@@ -26,8 +26,16 @@ class MaskOptions(ModelFileOptions):
     from_test: int = option(
         0, "also show the first N test images of the data set", low=0, high=100, why_high="the sheet has a row for each"
     )
+    sheet: str = option(
+        "overlay",
+        "overlay: the mean of each mask over its channels and single channels, drawn over the image, each with a scale "
+        "of its own; arrays: the mask M, the trunk T and their product as they are, with scales that all images share",
+        choices=("overlay", "arrays"),
+    )
     channels: Optional[Tuple[int, ...]] = option(
-        None, "channels to show, one row each, for example 0,5,9", unset="the mean over all channels"
+        None,
+        "channels to show, for example 0,5,9",
+        unset="overlay: the three that vary most over the image; arrays: the mean over all channels",
     )
     grad_cam: bool = option(
         False,
@@ -78,7 +86,17 @@ class ReportOptions(GpuOptions, RunFolderOptions, DataDirOptions):
         True, "0: leave out what needs an evaluation: confusion matrices, accuracy by class and hardest images"
     )
     hardest: int = option(
-        24, "number of test images with the highest loss to show", low=0, high=500, why_high="they are on one page"
+        24,
+        "largest number of test images with the highest loss to show",
+        low=0,
+        high=500,
+        why_high="they are on one page",
+    )
+    hardest_of: str = option(
+        "mistakes",
+        "which images --hardest counts; mistakes: only those that are classified wrongly; all: also those that are "
+        "classified correctly, but with a high loss",
+        choices=HARDEST_OF,
     )
 
     def __post_init__(self) -> None:

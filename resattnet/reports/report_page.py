@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ..evaluation.results import ModelResult
+from ..system.durations import format_duration
 from .evaluation_figures import confusion_matrix
 from .figure_style import MARKERS, colour, to_svg
 from .options import ReportOptions
@@ -58,18 +59,8 @@ def render(runs: Sequence[ReportedRun], options: ReportOptions) -> str:
         common=common,
         evaluate=options.evaluate,
         class_tables=_class_tables(evaluated),
-        results=[_describe_result(*each, options.hardest) for each in evaluated],
+        results=[_describe_result(*each, options) for each in evaluated],
     )
-
-
-def format_duration(seconds: float) -> str:
-    """Return a duration as text, such as "59.4 s", "2 min 08 s" or "1 h 00 min"."""
-    rounded = round(seconds)
-    if rounded < 60:
-        return f"{seconds:.1f} s"
-    if rounded < 3600:
-        return f"{rounded // 60} min {rounded % 60:02d} s"
-    return f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
 
 
 def _describe_run(number: int, run: ReportedRun) -> Dict[str, Any]:
@@ -83,7 +74,26 @@ def _describe_run(number: int, run: ReportedRun) -> Dict[str, Any]:
         "network": network,
         "total": options["epochs"] if options else None,
         "epochs": list(_describe_epochs(run)),
+        "headline": list(_headline(run)),
     }
+
+
+def _headline(run: ReportedRun) -> Iterator[Tuple[str, str]]:
+    """Yield the figures of a run that a reader looks for first, and their names."""
+    best, last, options = run.best, run.last, run.options
+    if best and last:
+        yield "best top-1", f"{best['validation_top1']:.4f}, at epoch {best['epoch']}"
+        yield "error", f"{100 * (1 - best['validation_top1']):.2f} %"
+        if run.best_ema:
+            top1 = run.best_ema["validation_ema_top1"]
+            yield "moving average", f"{top1:.4f}, at epoch {run.best_ema['epoch']} (error {100 * (1 - top1):.2f} %)"
+    done = last["epoch"] if last else 0
+    yield "epochs", f"{done} of {options['epochs']}" if options else str(done)
+    if last:
+        yield "training time", format_duration(run.seconds(last))
+    if options:
+        yield "network", f"Attention-{options['num_layers']}, {options['widths']}"
+        yield "data", f"{options['dataset']}" + (f", {run.result.evaluation.samples} test images" if run.result else "")
 
 
 def _describe_epochs(run: ReportedRun) -> Iterator[Dict[str, Any]]:
@@ -141,7 +151,7 @@ def _class_row(label: int, name: str, group: Sequence[_Evaluated]) -> Dict[str, 
     }
 
 
-def _describe_result(number: int, run: ReportedRun, result: ModelResult, hardest: int) -> Dict[str, Any]:
+def _describe_result(number: int, run: ReportedRun, result: ModelResult, options: ReportOptions) -> Dict[str, Any]:
     """Return what the page shows of the best parameters of a run."""
     evaluation, classes = result.evaluation, result.classes
     mistakes = [(classes[true], classes[predicted], count) for true, predicted, count in evaluation.mistakes()]
@@ -161,7 +171,10 @@ def _describe_result(number: int, run: ReportedRun, result: ModelResult, hardest
         "many_classes": len(classes) > FOLDED_CLASSES,
         "svg": to_svg(confusion_matrix(evaluation.confusion, classes), f"run{number}", words),
         "mistakes": mistakes,
-        "hardest": [(image, _png_address(image.image)) for image in result.hardest_images(hardest)],
+        "hardest": [
+            (image, _png_address(image.image)) for image in result.hardest_images(options.hardest, options.hardest_of)
+        ],
+        "hardest_of": options.hardest_of,
     }
 
 

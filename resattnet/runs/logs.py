@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, TextIO, Tuple
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Set, TextIO, Tuple
 
 from tqdm import tqdm
 
 from ..options.command_line import command
 from ..system import console, streams
+from ..system.durations import format_duration
 from ..system.errors import InputError
 from ..system.files import write_csv, writing
 from ..system.signals import Interrupted
-from .board import open_board, put_pictures, put_text
+from .board import RunBoard
 from .progress import Progress, row_accuracy_name
 
 _BAR = "progress bar"
@@ -53,7 +54,7 @@ class RunLog:
         self._bar: Any = None
         self._failed: Set[str] = set()
         self._text: Optional[TextIO] = None
-        self._board: Any = None
+        self._board: Optional[RunBoard] = None
         with writing(f"`log_dir={folder}`"):
             for path in (self.board_dir, os.path.dirname(self.text_path), os.path.dirname(self.csv_path)):
                 os.makedirs(path, exist_ok=True)
@@ -69,9 +70,9 @@ class RunLog:
             self._text.write(time.strftime("%Y-%m-%d %H:%M:%S ") + text + "\n")
 
     def _open_board(self, arguments: Mapping[str, Any]) -> None:
-        self._board = open_board(self.board_dir)
+        self._board = RunBoard(self.board_dir)
         rows = "".join(f"| {name} | {value} |\n" for name, value in sorted(arguments.items()))
-        put_text(self._board, "arguments", "| argument | value |\n|---|---|\n" + rows)
+        self._board.text("arguments", "| argument | value |\n|---|---|\n" + rows)
 
     def __enter__(self) -> RunLog:
         return self
@@ -123,17 +124,18 @@ class RunLog:
     def scalars(self, step: int, values: Mapping[str, Any]) -> None:
         """Write named numbers to the board at a step. They are in the file of the board when this method returns."""
         if self._board:
-            self._attempt("board", self._put_scalars, step, values)
-
-    def _put_scalars(self, step: int, values: Mapping[str, Any]) -> None:
-        for name, value in values.items():
-            self._board.add_scalar(name, float(value), step)
-        self._board.flush()
+            self._attempt("board", self._board.scalars, step, values)
 
     def pictures(self, step: int, images: Mapping[str, Any]) -> None:
         """Write named images, uint8 arrays (H, W, 3), to the board at a step, as `scalars` does."""
         if self._board:
-            self._attempt("board", put_pictures, self._board, step, images)
+            self._attempt("board", self._board.pictures, step, images)
+
+    def epochs(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the rows of all epochs so far: the CSV table, and to the board those that it does not have."""
+        self.table(rows)
+        if self._board:
+            self._attempt("board", self._board.epochs, rows)
 
     def table(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the CSV table, one row for each epoch so far.
@@ -165,12 +167,20 @@ class RunLog:
         if self._bar:
             self._attempt(_BAR, self._bar.update)
 
-    def interim(self, figures: str) -> None:
-        """Show figures of the current epoch, one line of text, after the bar; without a bar, write them as a line."""
+    def interim(self, figures: str, epoch_left: float, run_left: float) -> None:
+        """Show figures of the current epoch, one line of text, after the bar; without a bar, write them as a line.
+
+        Parameters
+        ----------
+        figures : str
+        epoch_left, run_left : float
+            Seconds that the epoch and the run still take. The bar itself shows those of the epoch's steps.
+        """
+        run = f"run left {format_duration(run_left)}"
         if self._bar:
-            self._bar.set_postfix_str(figures, refresh=False)
+            self._bar.set_postfix_str(f"{run}  {figures}", refresh=False)
         else:
-            self.line("  " + figures)
+            self.line(f"  {figures}  epoch left {format_duration(epoch_left)}  {run}")
 
     def end_bar(self) -> None:
         """Remove the bar."""
@@ -189,16 +199,6 @@ def _write_line(text: str, stream: Optional[TextIO]) -> None:
     except OSError:
         streams.flush_or_discard(stream)
         raise
-
-
-def epoch_scalars(row: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return an epoch's row as the named numbers of the board."""
-    scalars = {"loss/train_epoch": row["train_loss"]}
-    for name, value in row.items():
-        if name.startswith("validation_"):
-            what, measure = name.rsplit("_", 1)
-            scalars["loss/" + what if measure == "loss" else "accuracy/" + name] = value
-    return scalars
 
 
 def epoch_line(row: Mapping[str, Any], progress: Progress, epochs: int) -> str:

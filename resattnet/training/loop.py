@@ -13,7 +13,9 @@ import numpy as np
 from ..evaluation.inference import evaluate
 from ..models import parameters
 from ..models.descriptions import BEST
-from ..runs.logs import RunLog, best_lines, epoch_line, epoch_scalars, summary
+from ..runs.board import step_scalars
+from ..runs.logs import RunLog, best_lines, epoch_line, summary
+from ..runs.pace import Pace
 from ..runs.progress import accuracy_name
 from ..system.devices import average_running_statistics
 from ..system.errors import InputError, reason
@@ -57,6 +59,8 @@ class TrainingLoop:
         self.steps = self.options.steps(len(self.inputs.train_loader))
         self.epochs = -(-self.steps // len(self.inputs.train_loader))  # the last one may end before its last batch
         self.accuracy_name = accuracy_name(self.inputs.transform.has_mixing)
+        validated = self.inputs.validation_loader.samples * (2 if self.step.average else 1)
+        self.pace = Pace(self.epochs, len(run.inputs.train_loader), run.inputs.train_loader.samples, validated)
 
     def fit(self) -> None:
         """Train to the last epoch."""
@@ -106,6 +110,7 @@ class TrainingLoop:
             progress.machines.append(machine)
         self.log.start_bar(f"epoch {progress.epoch + 1}/{self.epochs}", steps, progress.batch)
         meter.start()
+        self.pace.start_epoch(progress.step)
         batches = self._saving(self.inputs.train_loader.epoch(progress.epoch, start=progress.batch))
         for images, labels in itertools.islice(batches, steps - progress.batch):
             self.step(images, labels)
@@ -114,10 +119,15 @@ class TrainingLoop:
             self.log.advance()
             if progress.batch % interval == 0:
                 self._report()
+            elif self.pace.is_new:
+                self._collect()
+            elif self.pace.wants_report:
+                self._report(on_board=False)
             if time.monotonic() - self.checkpointer.saved_at > 60 * self.options.save_minutes:
                 self._save()
             self.obey_signals()
         self._collect()
+        self.pace.end_epoch()
         meter.stop()
         self.log.end_bar()
 
@@ -151,8 +161,7 @@ class TrainingLoop:
             progress.end_epoch(row)
             self.step.meter = Meter()
         self._save(row)
-        self.log.table(progress.history)
-        self.log.scalars(progress.step, epoch_scalars(row))
+        self.log.epochs(progress.history)
         for hook in self.run.hooks:
             hook(row["epoch"], progress.step, self.log, self.step.copy_for_inference)
         self.log.line(epoch_line(row, progress, self.epochs))
@@ -179,24 +188,19 @@ class TrainingLoop:
         self._check_finite("the outputs for validation images are", bool(np.isfinite(result.logits).all()))
         return {what + "_loss": result.loss, what + "_top1": result.top1, what + "_top5": result.top5}
 
-    def _report(self) -> None:
-        """Log the figures of the epoch so far."""
+    def _report(self, on_board: bool = True) -> None:
+        """Log the figures of the epoch so far: on the terminal, and on the board where its points are."""
         speed, step, meter, name = self._collect(), self.progress.step, self.step.meter, self.accuracy_name
         rate = self.run.schedule(step - 1)
-        # TensorBoard opens the alphabetically first groups: these names put loss and accuracy there, side by side.
-        self.log.scalars(
-            step,
-            {
-                "loss/train": meter.mean_loss,
-                "accuracy/train" + name[len("accuracy") :]: meter.accuracy,
-                "progress/learning_rate": rate,
-                "progress/samples_per_second": speed,
-            },
-        )
+        if on_board:
+            self.log.scalars(step, step_scalars(meter.mean_loss, name, meter.accuracy, rate, speed))
         self.log.interim(
             f"step {step}  lr {rate:.4g}  loss {meter.mean_loss:.4f}  {name.replace('_', ' ')} {meter.accuracy:.4f}  "
-            f"{speed:.1f} images/s"
+            f"{speed:.1f} images/s",
+            *self.pace.left(self.progress.epoch, self.progress.batch),
         )
+        for note in self.pace.first_notes():
+            self.log.line(f"note: {note}")
 
     def _collect(self) -> float:
         """Bring the meter up to date; return the samples per second since the last call.
@@ -207,6 +211,7 @@ class TrainingLoop:
             If the loss is not finite.
         """
         speed = self.step.meter.collect()
+        self.pace.mark(self.progress.step)
         self._check_finite("the loss is", math.isfinite(self.step.meter.loss))
         self.progress.totals = self.step.meter.totals
         return speed
@@ -224,7 +229,7 @@ class TrainingLoop:
         self._check_finite("the parameters are", parameters.all_finite(self.step.net))
         self.checkpointer.save(row)
         for path, error in self.checkpointer.lost.items():
-            self.log.line(f"warning: {path} of epoch {self.progress.epoch} could not be saved ({reason(error)})")
+            self.log.warn(f"{path} of epoch {self.progress.epoch} could not be saved ({reason(error)})")
         if self.checkpointer.failure:
             self.log.warn(f"step {self.progress.step} could not be saved ({self.checkpointer.failure})")
 

@@ -162,7 +162,10 @@ class OutputOptions(RunFolderOptions):
         high=2**31 - 1,
     )
     log_interval: int = option(
-        50, "steps between two lines of the log, counted in each epoch; a shorter epoch has one line at its end", low=1
+        50,
+        "steps between two lines of the log, counted in each epoch; a shorter epoch has one line at its end; where "
+        "steps are slow, the first line comes earlier",
+        low=1,
     )
     save_period: int = option(
         0, "keep the parameters of every Nth epoch too; 0: keep only the best and the last ones", low=0

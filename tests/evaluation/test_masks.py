@@ -1,7 +1,9 @@
 """Test the masks against the network's logits, Grad-CAM against finite differences, and the sheet."""
 
+import matplotlib
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from helpers.boards import read_board
@@ -15,7 +17,7 @@ from resattnet.models import spec
 from resattnet.models.network import build
 from resattnet.models.spec import NetworkSpec
 from resattnet.models.zoo import get_attention_cifar, get_attention_net
-from resattnet.reports import mask_figures, mask_sheet
+from resattnet.reports import mask_figures, mask_overlays, mask_sheet
 from resattnet.reports.options import MaskOptions
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
@@ -175,7 +177,7 @@ def shown(axis):
 
 
 @pytest.mark.parametrize("channels", [None, (5, 0)])
-def test_the_sheet_shows_the_masks(channels, small):
+def test_the_sheet_of_arrays_shows_the_masks(channels, small):
     """Each panel shows the expected map. The maps before and after a module share one scale."""
     net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(2)
     found, cams = masks.soft_masks(net, x), masks.grad_cam(net, x)
@@ -183,7 +185,7 @@ def test_the_sheet_shows_the_masks(channels, small):
     rows = [mask_figures.Row(f"picture {n}", Image.fromarray(pixels[n]).resize((64, 48)), pixels[n]) for n in range(2)]
     guesses = [Prediction(("cat",), (0,), (0.5,)), Prediction(("owl",), (1,), (0.75,))]
     network = NetworkSpec(10, 56, attention_learning="nal")
-    figure = mask_figures.draw_sheet(mask_figures.Sheet(rows, guesses, found, network, channels, cams))
+    figure = mask_figures.draw_arrays(mask_figures.Sheet(rows, guesses, found, network, channels, cams))
     panels = [axis for axis in figure.axes if axis.get_images()]
     lines = 2 * len(channels or [0])
     assert len(panels) == lines * (1 + 1 + 3 * 3)
@@ -211,6 +213,81 @@ def test_a_sheet_has_no_more_lines_than_can_be_drawn(tmp_path):
     save_net(tmp_path)
     with pytest.raises(InputError, match="^400 lines, one for each image and channel: a sheet has at most 300$"):
         mask_sheet.make_sheet(str(tmp_path / "net.params"), [], options)
+
+
+def overlay_sheet(channels=None, cams=True, size=(64, 48)):
+    """Return a sheet of two images and the arrays that it should show: the means, and single channels by number."""
+    net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(2)
+    found = masks.soft_masks(net, x)
+    pixels = datasets.load_images("digits", None, "test").images
+    rows = [mask_figures.Row(f"picture {n}", Image.fromarray(pixels[n]).resize(size), pixels[n]) for n in range(2)]
+    guesses = [Prediction(("cat",), (0,), (0.5,)), Prediction(("owl",), (1,), (0.75,))]
+    grad_cams = masks.grad_cam(net, x) if cams else None
+    return mask_figures.Sheet(rows, guesses, found, NetworkSpec(10, 56), channels, grad_cams)
+
+
+def blended(sheet, row, values):
+    """Return a map over a grey copy of an image, with colours from the lowest to the highest value of the map."""
+    picture = mask_figures.shown_picture(sheet.rows[row].picture)
+    shares = (mask_figures.upsample(values, *picture.shape[:2]) - values.min()) / np.ptp(values)
+    grey = picture @ np.array([0.299, 0.587, 0.114]) / 255
+    return 0.4 * grey[..., None] + 0.6 * matplotlib.colormaps["viridis"](shares)[..., :3]
+
+
+@pytest.mark.parametrize("channels", [None, (5, 0)])
+def test_the_sheet_of_overlays_shows_the_mean_and_the_channels_that_vary_most(channels, small):
+    """Each map is drawn over its image with its own scale: its lowest and its highest value, as printed below it."""
+    sheet = overlay_sheet(channels)
+    (axes,) = mask_overlays.draw_overlays(sheet).axes
+    pictures = [np.asarray(image.get_array()) for image in axes.get_images()]
+    texts = [text.get_text() for text in axes.texts]
+    for row in range(2):
+        np.testing.assert_array_equal(pictures.pop(0), mask_figures.shown_picture(sheet.rows[row].picture))
+        expected = [("Grad-CAM\nof the prediction", sheet.cams[row])]
+        for maps in sheet.maps:
+            mask = maps.mask[row]
+            mean = mask.mean(axis=0)
+            expected.append((f"stage {maps.stage}, module 1\nmean, range {np.ptp(mean):.2g}", mean))
+            shown = channels or sorted(range(len(mask)), key=lambda channel: -mask[channel].std())[:3]
+            expected += [(f"channel {channel}", mask[channel]) for channel in shown]
+        for title, values in expected:
+            np.testing.assert_allclose(pictures.pop(0), blended(sheet, row, values), atol=1e-6)
+            assert pictures.pop(0).shape == (1, 64, 4)  # the scale
+            ends = texts[texts.index(title) + 1 : texts.index(title) + 3]
+            assert [float(end) for end in ends] == pytest.approx([values.min(), values.max()], rel=0.05, abs=1e-9)
+            del texts[texts.index(title)]
+    ranges = [np.ptp(maps.mask.mean(axis=1)[row]) for maps in sheet.maps for row in range(2)]
+    assert f"varies\nwithin an image by {min(ranges):.2g} to {max(ranges):.2g} here" in texts[0]
+    assert not pictures
+
+
+@pytest.mark.parametrize("size", [(64, 48), (30, 90)])
+@pytest.mark.parametrize("cams", [False, True])
+@pytest.mark.parametrize("modules", [1, 3])
+def test_no_panels_of_overlays_overlap_and_images_keep_their_shape(modules, cams, size, small):
+    sheet = overlay_sheet(cams=cams, size=size)
+    figure = mask_overlays.draw_overlays(sheet._replace(maps=sheet.maps[:modules]))
+    FigureCanvasAgg(figure).draw()
+    (axes,) = figure.axes
+    boxes = [image.get_window_extent() for image in axes.get_images()]
+    texts = [text.get_window_extent() for text in axes.texts]
+    for number, box in enumerate(boxes + texts):
+        assert not any(box.overlaps(other) for other in (boxes + texts)[number + 1 :])
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and figure.bbox.y0 <= box.y0 <= figure.bbox.y1
+    for box, image in zip(boxes, axes.get_images()):
+        if len(image.get_array()) > 1:
+            assert box.width / box.height == pytest.approx(size[0] / size[1], rel=0.01)
+
+
+def test_each_sheet_of_the_options_has_a_function():
+    assert tuple(mask_sheet.SHEETS) == MaskOptions.__dataclass_fields__["sheet"].metadata["choices"]
+
+
+def test_an_even_map_has_one_colour(small):
+    sheet = overlay_sheet()
+    figure = mask_overlays.draw_overlays(sheet._replace(cams=np.zeros_like(sheet.cams)))
+    shown = np.asarray(figure.axes[0].get_images()[1].get_array())
+    assert np.isfinite(shown).all() and np.ptp(shown) < 1
 
 
 def test_upsampling_keeps_positions():
@@ -241,6 +318,7 @@ def test_the_script_writes_a_sheet(tmp_path):
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     assert said[0].startswith("wide.png -> ") and said[1].startswith("test image 0: 2 -> ")
+    assert all("; the mean over the channels varies within an image by up to 0." in line for line in said[2:5])
     assert [line.split(", from")[0] for line in said[2:5]] == [
         "features.4, stage 1, module 1: masks of 64 channels, 32 x 32",
         "features.6, stage 2, module 1: masks of 128 channels, 16 x 16",
@@ -249,6 +327,11 @@ def test_the_script_writes_a_sheet(tmp_path):
     assert said[5:] == ["sheet: sheet.png"]
     with Image.open(str(tmp_path / "sheet.png")) as sheet:
         assert sheet.format == "PNG" and min(sheet.size) > 500
+    overlay = (tmp_path / "sheet.png").read_bytes()
+    args = ("--params", path, "wide.png", "--channels", "3,60", "--grad-cam", 1, "--sheet", "arrays")
+    assert script("show_masks.py", *args, cwd=str(tmp_path)).returncode == 0
+    with Image.open(str(tmp_path / "sheet.png")) as sheet:
+        assert sheet.format == "PNG" and (tmp_path / "sheet.png").read_bytes() != overlay
     for args, message in (
         ("wide.png --channels 3,64", "--channels 3,64: the narrowest masks have channels 0 to 63"),
         ("absent.png", "absent.png: cannot be read (No such file or directory)"),
@@ -282,6 +365,7 @@ def test_the_script_puts_the_sheets_on_a_board(tmp_path):
         ("", "give images, or --from-test 6"),
         ("x.png --channels 1,x", "--channels 1,x: give whole numbers separated by commas"),
         ("x.png --channels=-1", "--channels -1: channels are counted from 0"),
+        ("x.png --sheet both", "--sheet both: choose from overlay, arrays"),
         ("x.png --output sheet.bmp", "--output sheet.bmp: give a name that ends in .png, .svg or .pdf"),
         ("x.png --output a/sheet.png", "--output a/sheet.png: there is no folder"),
         ("x.png", "absent.params: no such parameter file"),

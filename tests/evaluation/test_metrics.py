@@ -52,6 +52,9 @@ def test_each_sample_against_a_loop():
     assert samples.losses == pytest.approx(losses) and samples.losses.mean() == samples.loss
     assert samples.hardest(9).tolist() == sorted(range(60), key=lambda index: -samples.losses[index])[:9]
     assert len(samples.hardest(100)) == 60
+    wrong = [index for index in samples.hardest(60).tolist() if not samples.right[index]]
+    assert 9 < len(wrong) < 60
+    assert samples.hardest(9, "mistakes").tolist() == wrong[:9] and samples.hardest(60, "mistakes").tolist() == wrong
 
 
 def test_loss_of_huge_logits_is_finite():

@@ -21,7 +21,7 @@ from resattnet.evaluation.results import ModelResult, compare_with_first
 from resattnet.evaluation.results_json import result_to_json, results_to_json
 from resattnet.models import parameters, spec
 from resattnet.models.zoo import get_attention_cifar
-from resattnet.reports import figure_style, image_grids
+from resattnet.reports import evaluation_figures, figure_style, image_grids
 from resattnet.reports.evaluation_files import write_results
 from resattnet.system import files
 from resattnet.system.mxnet import mx
@@ -130,15 +130,24 @@ def test_figures_of_one_file_by_numpy(home, call):
         true, named = labels == label, predicted == label
         both = (true & named).sum()
         assert (row["name"], row["images"]) == (CLASSES[label], true.sum())
-        assert row["precision"] == pytest.approx(both / named.sum() if named.any() else 0)
+        assert row["precision"] == (pytest.approx(both / named.sum()) if named.any() else None)
         assert row["recall"] == pytest.approx(both / true.sum())
         assert row["f1"] == pytest.approx(2 * both / (true.sum() + named.sum()))
         counts = [(true & (predicted == other)).sum() * (other != label) for other in range(4)]
         most = int(np.argmax(counts))
         assert row["taken_for"] == {"label": most, "class": CLASSES[most], "images": counts[most]}
         assert found["confusion"][label] == [(true & (predicted == other)).sum() for other in range(4)]
-    order = np.argsort(-losses)[:7].tolist()
-    assert [row["index"] for row in found["hardest"]] == order
+    for name in ("precision", "recall", "f1"):
+        values = [row[name] for row in found["classes"] if row[name] is not None]
+        assert found["macro"][name] == pytest.approx(sum(values) / len(values))
+    assert found["macro"]["without_images"] == []
+    order = [index for index in np.argsort(-losses).tolist() if predicted[index] != labels[index]]
+    assert [row["index"] for row in found["hardest"]] == order[:7]
+    args = "--format", "json", "--hardest", 40, "--hardest-of", "all"
+    everything = json.loads(call("--params", home.path("a"), *args))["hardest"]
+    assert [row["index"] for row in everything] == np.argsort(-losses).tolist()
+    assert [row["right"] for row in everything] == (predicted == labels)[np.argsort(-losses)].tolist()
+    assert not any(row["right"] for row in found["hardest"])
     for row in found["hardest"]:
         assert (row["label"], row["predicted"]) == (labels[row["index"]], predicted[row["index"]])
         assert row["loss"] == pytest.approx(losses[row["index"]], rel=1e-4)
@@ -167,10 +176,14 @@ def test_text_and_files_say_the_same(home, call, tmp_path):
     )
     for line, row in zip(lines[4:8], found["classes"]):
         assert line.split() == [row["name"], str(row["images"])] + [
-            f"{row[name]:.4f}" for name in ("precision", "recall", "f1")
+            "-" if row[name] is None else f"{row[name]:.4f}" for name in ("precision", "recall", "f1")
         ] + [row["taken_for"]["class"], f"({row['taken_for']['images']})"]
-    assert lines[10].split() == ["ant", "bee", "crocod", "dog"]
-    for line, name, row in zip(lines[11:15], CLASSES, found["confusion"]):
+    assert lines[8].split() == ["mean", "40"] + [
+        f"{found['macro'][name]:.4f}" for name in ("precision", "recall", "f1")
+    ]
+    start = lines.index([line for line in lines if line.startswith("confusion matrix")][0])
+    assert lines[start + 1].split() == ["ant", "bee", "crocod", "dog"]
+    for line, name, row in zip(lines[start + 2 : start + 6], CLASSES, found["confusion"]):
         assert line.split() == [name] + [str(count or ".") for count in row]
     names = ["confusion.png", "evaluation.json", "hardest.png", "reliability.png"]
     assert sorted(os.listdir(str(tmp_path / "new" / "out"))) == names and all(name in lines[-1] for name in names)
@@ -181,21 +194,54 @@ def test_text_and_files_say_the_same(home, call, tmp_path):
                 assert len(np.unique(np.asarray(picture))) > 20
 
 
-def test_the_hardest_sheet_has_those_images(home, monkeypatch, tmp_path):
+@pytest.mark.parametrize("which", ["mistakes", "all"])
+def test_the_hardest_sheet_has_those_images(which, home, monkeypatch, tmp_path):
+    """Each image says whether it is right or wrong, in words and by the colour of its frame."""
     drawn = []
-    monkeypatch.setattr(image_grids, "image_sheet", lambda images, captions: drawn.append((images, captions)))
+    monkeypatch.setattr(image_grids, "image_sheet", lambda *args: drawn.append(args))
     monkeypatch.setattr(figure_style, "save", lambda figure, path: None)
     found = evaluate_files([home.path("a")], Testing(num_gpus=0))
-    document = results_to_json(found)
-    write_results(found, document, str(tmp_path))
+    document = results_to_json(found, 38, which)
+    write_results(found, document, str(tmp_path), 38, which)
     rows = document["hardest"]
-    ((images, captions),) = drawn
-    assert len(rows) == len(images) == 24
-    for row, image, caption in zip(rows, images, captions):
+    ((images, captions, title, frames),) = drawn
+    mistakes = int((~found[0].evaluation.right).sum())
+    assert len(rows) == len(images) == len(captions) == len(frames) == (38 if which == "all" else mistakes)
+    assert 38 > mistakes and title.startswith(
+        f"The {len(rows)} {'images' if which == 'all' else 'mistakes'} with the highest loss of run/best.params\n"
+        "on 40 test images of noise\n"
+    )
+    for row, image, caption, frame in zip(rows, images, captions, frames):
         assert (image == home.test_set.images[row["index"]]).all()
         assert caption == (
-            f"true: {CLASSES[row['label']]}\npredicted: {CLASSES[row['predicted']]} {row['probability']:.2f}"
+            f"true: {CLASSES[row['label']]}\npredicted: {CLASSES[row['predicted']]} {row['probability']:.2f}\n"
+            + ("right" if row["label"] == row["predicted"] else "wrong")
         )
+        assert frame == (figure_style.RIGHT if row["right"] else figure_style.WRONG)
+    assert any(row["right"] for row in rows) == (which == "all")
+
+
+def test_each_figure_of_an_evaluation_has_a_title(home, monkeypatch, tmp_path):
+    figures = {}
+    monkeypatch.setattr(figure_style, "save", lambda figure, path: figures.update({os.path.basename(path): figure}))
+    found = evaluate_files([home.path("a")], Testing(num_gpus=0, corruptions="noise", corruption_images=9))
+    write_results(found, results_to_json(found), str(tmp_path))
+    titles = {name: figure.get_suptitle() for name, figure in figures.items()}
+    assert sorted(titles) == ["confusion.png", "corruptions.png", "hardest.png", "reliability.png"]
+    for name in ("confusion.png", "hardest.png", "reliability.png"):
+        assert "run/best.params\non 40 test images of noise" in titles[name]
+    assert f"top-1 accuracy {found[0].evaluation.top1:.4f}" in titles["confusion.png"]
+    assert titles["corruptions.png"] == "Corrupted test images of noise, at strengths 1 to 5"
+
+
+def test_a_sheet_without_mistakes_says_so(home, monkeypatch, tmp_path):
+    found = of_classes(3)
+    perfect = Evaluation(np.eye(3, dtype=np.float32)[found.evaluation.labels], found.evaluation.labels)
+    perfect = ModelResult("a/x.params", {"dataset": "x", "params": "a/x.params"}, perfect, found.test_set)
+    figures = {}
+    monkeypatch.setattr(figure_style, "save", lambda figure, path: figures.update({os.path.basename(path): figure}))
+    write_results([perfect], result_to_json(perfect), str(tmp_path))
+    assert figures["hardest.png"].get_suptitle() == "No mistakes of a/x.params\non 300 test images of x"
 
 
 def test_several_files_and_their_ensemble_by_numpy(home, call, tmp_path):
@@ -274,15 +320,45 @@ def of_classes(count):
 
 
 def test_class_without_images():
-    row = of_classes(5).class_scores[-1]
-    assert row == {"name": "class4", "images": 0, "precision": 0.0, "recall": 0.0, "f1": 0.0, "taken_for": None}
-    last = tables.class_table(of_classes(5)).splitlines()[-1]
-    assert last.split() == ["class4", "0"] + ["0.0000"] * 3 + ["-"]
+    """Figures that are not defined are None, "-" in the table, and left out of the means, which say so."""
+    result = of_classes(5)
+    *rows, row = result.class_scores
+    assert row == {"name": "class4", "images": 0, "precision": None, "recall": None, "f1": None, "taken_for": None}
+    for name in ("precision", "recall", "f1"):
+        assert result.macro[name] == pytest.approx(np.mean([row[name] for row in rows]))
+    assert result.macro["without_images"] == result.macro["never_predicted"] == ["class4"]
+    *_, last, means, no_images, no_predictions = tables.class_table(result).splitlines()
+    assert last.split() == ["class4", "0"] + ["-"] * 4
+    assert means.split() == ["mean", "300"] + [f"{result.macro[name]:.4f}" for name in ("precision", "recall", "f1")]
+    assert no_images == "left out of the mean recall and F1: classes without test images (class4)"
+    assert no_predictions == "left out of the mean precision: classes never predicted (class4)"
+    document = result_to_json(result)
+    assert document["classes"][-1]["recall"] is None and document["macro"] == result.macro
+    (axes,) = evaluation_figures.confusion_matrix(result.evaluation.confusion, result.classes).axes
+    assert [text.get_text() for text in axes.get_yticklabels()][-2:] == ["class3", "class4 (no images)"]
+
+
+def test_a_class_that_is_predicted_but_has_no_images_has_a_precision():
+    """The precision is 0: each prediction of the class is wrong. A class that is never predicted has a recall of 0."""
+    labels = np.array([0, 0, 1])
+    test_set = ImageSet(np.zeros((3, 4, 4, 3), np.uint8), labels.astype(np.int32), ("a", "b", "c"))
+    result = ModelResult("x", {"dataset": "x"}, Evaluation(np.eye(3)[[0, 2, 0]], labels), test_set)
+    figures = [tuple(row[name] for name in ("precision", "recall", "f1")) for row in result.class_scores]
+    assert figures == [(0.5, 0.5, 0.5), (None, 0.0, 0.0), (0.0, None, None)]
+    assert [result.macro[name] for name in ("precision", "recall", "f1")] == [0.25, 0.25, 0.25]
+
+
+def test_many_classes_without_images_are_counted():
+    text = tables.class_table(of_classes(3))
+    assert "(class2)" in text
+    assert tables._some([f"c{number}" for number in range(9)]) == "c0, c1, c2, c3, c4 and 4 more"
 
 
 def test_the_matrix_of_many_classes_is_in_the_files_only():
     lines = tables.results_text([of_classes(100)]).splitlines()
-    assert lines[-1].startswith("confusion matrix of 100 classes: only in the files") and len(lines) == 2 + 1 + 101 + 2
+    assert (
+        lines[-1].startswith("confusion matrix of 100 classes: only in the files") and len(lines) == 2 + 1 + 101 + 3 + 2
+    )
     assert max(map(len, tables.results_text([of_classes(10)]).splitlines())) <= 100
 
 
@@ -312,6 +388,8 @@ def test_several_cpu_devices_measure_as_one(home, call, monkeypatch):
             "--hardest 3",
             "--hardest 3 has no effect without --output or --format json: the images go to files or JSON",
         ),
+        ("a", "--hardest-of all", "--hardest-of all has no effect without --output or --format json: the images go to"),
+        ("a", "--hardest-of right --format json", "--hardest-of right: choose from mistakes, all"),
         ("a", "--hardest 0 --format json", "--hardest 0: give a number at least 1"),
         (
             "a",
@@ -329,7 +407,11 @@ def test_several_cpu_devices_measure_as_one(home, call, monkeypatch):
             "",
             "a/run/best.params is of noise with 4 classes, {home}/digits/run/best.params of digits with 10;",
         ),
-        ("a others", "", "others/run/best.params have other test images under the same name; give one --data-dir"),
+        (
+            "a others",
+            "",
+            "others/run/best.params have different test images under the same data set name; give one --data-dir",
+        ),
         ("digits digits", "--flip 1", "--flip 1: a mirrored image of digits does not show its class"),
     ],
 )

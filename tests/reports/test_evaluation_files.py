@@ -21,9 +21,10 @@ def test_reliability_diagram_has_the_bins(tmp_path):
         label: [bar.get_height() for bar in container]
         for label, container in zip(upper.get_legend_handles_labels()[1][-3:], upper.containers)
     }
-    assert bars["accuracy"] == [0.5, 0] and bars["accuracy beyond confidence"] == [0.5, 0]
-    assert bars["confidence beyond accuracy"] == [0, 0.99]
-    assert upper.get_title() == "ECE 0.6633"  # (2 * 0.5 + 0.99) / 3
+    assert bars["accuracy"] == [0.5, 0] and bars["under-confident: accuracy above confidence"] == [0.5, 0]
+    assert bars["over-confident: confidence above accuracy"] == [0, 0.99]
+    assert upper.get_ylabel() == "accuracy" and lower.get_xlabel().startswith("confidence")
+    assert upper.get_title() == "expected calibration error (ECE) 0.6633"  # (2 * 0.5 + 0.99) / 3
     assert [bar.get_height() for bar in lower.patches] == pytest.approx([0] * 7 + [2 / 3] + [0] * 6 + [1 / 3])
     figure_style.save(figure, str(tmp_path / "x.png"))
     assert os.listdir(str(tmp_path)) == ["x.png"]

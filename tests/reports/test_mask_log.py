@@ -19,7 +19,7 @@ from resattnet.data import datasets
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
 from resattnet.evaluation.masks import soft_masks
-from resattnet.reports import mask_figures, mask_log
+from resattnet.reports import mask_log
 from resattnet.system.devices import check_type
 from resattnet.system.errors import InputError, Remark, handle_remarks
 from resattnet.system.mxnet import mx
@@ -108,7 +108,7 @@ def dots(monkeypatch):
     monkeypatch.setattr(
         mask_log,
         "module_pictures",
-        lambda sheet: {
+        lambda sheet, draw: {
             f"masks/stage{maps.stage}/module{maps.module}": np.zeros((1, 1, 3), np.uint8) for maps in sheet.maps
         },
     )
@@ -131,8 +131,8 @@ def test_a_resumed_run_logs_each_epoch_once(options, dots, monkeypatch, step):
 
 def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):
     """The images come from the test set, and the last pictures show the masks of the final network."""
-    seen, draw = [], mask_figures.draw_sheet
-    monkeypatch.setattr(mask_figures, "draw_sheet", lambda sheet, *args: seen.append(sheet) or draw(sheet, *args))
+    seen, draw = [], mask_log.draw_overlays
+    monkeypatch.setattr(mask_log, "draw_overlays", lambda sheet, *args: seen.append(sheet) or draw(sheet, *args))
     run = train(elsewhere(options, "run", mask_images=3, epochs=1))
     test_set = datasets.load_images("digits", None, "test")
     for label, row in enumerate(run.hooks[0].rows):

@@ -202,7 +202,11 @@ def test_figures_and_hardest_images_by_another_computation(records):
         logits, labels = logits_of(record.folder)
         shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         losses = -np.log(shares[np.arange(50), labels])
-        hardest = record.result.hardest_images(24)
+        wrong = losses[logits.argmax(axis=1) != labels]
+        mistakes = record.result.hardest_images(24)
+        assert [image.loss for image in mistakes] == pytest.approx(sorted(wrong, reverse=True)[:24], rel=1e-4)
+        assert not any(image.right for image in mistakes)
+        hardest = record.result.hardest_images(24, "all")
         assert [image.loss for image in hardest] == pytest.approx(sorted(losses, reverse=True)[:24], rel=1e-4)
         for image in hardest:
             assert image.loss == pytest.approx(losses[image.index], rel=1e-4)
@@ -482,6 +486,38 @@ def test_numbers_on_the_page(text, records):
     assert "against mixed, smoothed or noisy labels or a teacher" in shown
 
 
+def test_the_headline_has_the_figures_that_a_reader_looks_for_first(text, records):
+    """They come before all else on the page."""
+    top = Reader(text[: text.index("Best and last epoch")] + "</h2></section></main></body></html>").text
+    for record in records:
+        best = record.best
+        for figure in (
+            f"best top-1{best['validation_top1']:.4f}, at epoch {best['epoch']}",
+            f"error{100 - 100 * best['validation_top1']:.2f} %",
+            f"epochs{len(record.rows)} of {record.options['epochs']}",
+            f"training time{report_page.format_duration(sum(row['seconds'] for row in record.rows))}",
+            "networkAttention-56, thin",
+            "datadigits, 50 test images",
+        ):
+            assert figure in top.replace("\n", "")
+    averaged = made_up(
+        rows=[dict(made_up().rows[0], validation_ema_top1=0.75, validation_ema_top5=1, validation_ema_loss=1)]
+    )
+    shown = Reader(report_page.render([averaged, made_up("new", rows=[])], ReportOptions(evaluate=False))).text
+    assert "moving average0.7500, at epoch 1 (error 25.00 %)" in shown.replace("\n", "")
+
+
+@pytest.mark.parametrize("which", ["mistakes", "all"])
+def test_the_hardest_images_of_the_page_say_right_or_wrong(which, records, home):
+    shown = Reader(report_page.render(records[:1], options_for(home, hardest=50, hardest_of=which)))
+    right = records[0].result.evaluation.right
+    marks = [image["class"] for image in shown.all("img")]
+    assert (
+        marks.count("wrong") == (~right).sum() > 0 and f"The {'images' if which == 'all' else which} with" in shown.text
+    )
+    assert marks.count("right") == (right.sum() if which == "all" else 0) and right.any()
+
+
 def test_best_and_last_have_their_own_rows():
     rows = [
         dict(made_up().rows[0], epoch=epoch, validation_top1=top1) for epoch, top1 in ((1, 0.2), (2, 0.9), (3, 0.6))
@@ -530,16 +566,6 @@ def test_other_data_sets_have_other_tables(records):
     assert "10 classes of plain" in shown and "10 classes of " + ODD in shown and "letters, Attention-56" in shown
 
 
-def test_durations_are_readable():
-    assert [report_page.format_duration(seconds) for seconds in (1.25, 59.4, 128, 3599.7, 7325)] == [
-        "1.2 s",
-        "59.4 s",
-        "2 min 08 s",
-        "1 h 00 min",
-        "2 h 02 min",
-    ]
-
-
 # ---- figures ----
 
 
@@ -552,7 +578,7 @@ def test_confusion_matrix_has_the_counts(tmp_path):
     figure = evaluation_figures.confusion_matrix(confusion, ("$a$", "b", "c"))
     places = {text.get_position(): text.get_text() for text in figure.axes[0].texts}  # (x, y): column, row
     assert places == {(0, 0): "9", (1, 0): "2", (1, 1): "7", (2, 1): "5", (0, 2): "2", (2, 2): "8"}
-    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("predicted", "true")
+    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("predicted class", "true class")
     opacity = figure.axes[0].images[0].get_array()[..., 3]
     assert opacity[1, 2] > opacity[2, 1] == 0  # b is predicted as c, c never as b
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["$a$", "b", "c"]

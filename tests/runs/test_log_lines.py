@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from resattnet.options.command_line import command
-from resattnet.runs import logs
+from resattnet.runs import board, logs
 from resattnet.runs.progress import BEST, Progress, accuracy_name, row_accuracy_name
 
 ROWS = [
@@ -63,16 +63,17 @@ def test_the_training_accuracy_says_what_it_is_counted_against(mixes_labels, nam
     assert row_accuracy_name({"train_loss": 1.0, "train_" + accuracy_name(mixes_labels): 0.5}) == name
 
 
-def test_scalars_of_an_epoch():
-    assert logs.epoch_scalars(dict(ROWS[0], **AVERAGE)) == {
-        "loss/train_epoch": 2.0,
-        "loss/validation": 1.5,
-        "accuracy/validation_top1": 0.5,
-        "accuracy/validation_top5": 0.75,
-        "loss/validation_ema": 1.125,
-        "accuracy/validation_ema_top1": 0.625,
-        "accuracy/validation_ema_top5": 0.875,
+def test_curves_of_an_epoch():
+    assert board.epoch_curves(dict(ROWS[0], **AVERAGE)) == {
+        "": {"accuracy/validation_top5": 0.75, "accuracy/validation_ema_top5": 0.875},
+        "train": {board.LOSS: 2.0, board.ACCURACY: 0.25},
+        "validation": {board.LOSS: 1.5, board.ACCURACY: 0.5},
+        "validation_ema": {board.LOSS: 1.125, board.ACCURACY: 0.625},
     }
+    mixed = dict(ROWS[0])
+    mixed["train_accuracy_heavier_label"] = mixed.pop("train_accuracy")
+    curves = board.epoch_curves(mixed)
+    assert curves["train"] == {board.LOSS: 2.0} and curves["train_heavier_label"] == {board.ACCURACY: 0.25}
 
 
 def test_the_best_are_the_first_of_equals_and_their_files_are_named():

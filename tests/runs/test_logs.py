@@ -43,6 +43,32 @@ def test_board_text_and_csv(tmp_path):
         assert list(csv.DictReader(handle)) == [{"epoch": "1", "loss": "0.5"}, {"epoch": "2", "loss": "0.25"}]
 
 
+def epoch_row(epoch):
+    figures = {"train_loss": 2.0, "train_accuracy": 0.25, "validation_loss": 1.5, "validation_top1": 0.5}
+    return dict(figures, epoch=epoch, step=10 * epoch, validation_top5=0.75)
+
+
+@pytest.mark.parametrize("earlier_version", [False, True])
+def test_the_curves_of_a_resumed_run_are_whole(tmp_path, earlier_version):
+    """Training and validation have the same tag in folders of their own. Each epoch is there once.
+
+    A run of an earlier version has no such curves until it is resumed.
+    """
+    with RunLog(str(tmp_path), "run", {}) as log:
+        for epochs in range(1, 3):
+            if not earlier_version:
+                log.epochs([epoch_row(epoch) for epoch in range(1, epochs + 1)])
+    with RunLog(str(tmp_path), "run", {}) as log:
+        for epochs in range(3, 5):
+            log.epochs([epoch_row(epoch) for epoch in range(1, epochs + 1)])
+    for curve, loss, accuracy in (("train", 2.0, 0.25), ("validation", 1.5, 0.5)):
+        scalars = read_board(tmp_path / "board" / "run" / curve)["scalars"]
+        assert scalars == {
+            f"{name}/train_and_validation": [[10 * epoch, value] for epoch in range(1, 5)]
+            for name, value in (("loss", loss), ("accuracy", accuracy))
+        }
+
+
 def test_pictures_come_back_as_they_were(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (20, 5, 9, 3), np.uint8)
     with RunLog(str(tmp_path), "run", {}) as log:
@@ -152,9 +178,23 @@ def test_lines_stand_in_for_the_bar_where_there_is_no_terminal(tmp_path, capsys)
     with RunLog(str(tmp_path), "run", {}) as log:
         log.start_bar("epoch 1/3", 10)
         log.advance()
-        log.interim("step 1  loss 2.0")
+        log.interim("step 1  loss 2.0", 75, 3 * 86400)
     out = capsys.readouterr()
-    assert "step 1  loss 2.0" in out.out and "epoch 1/3" not in out.err
+    assert out.out == "  step 1  loss 2.0  epoch left 1 min 15 s  run left 3 d 00 h\n" and "epoch 1/3" not in out.err
+
+
+def test_the_bar_shows_the_time_that_the_run_has_left(tmp_path, monkeypatch):
+    """The bar itself shows the time left for the epoch. The run's comes next, where a narrow terminal has room."""
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    with RunLog(str(tmp_path), "run", {}) as log:
+        log.start_bar("epoch 1/3", 10)
+        log.advance()
+        log.interim("step 1  loss 2.0", 75, 3 * 86400)
+        log._bar.refresh()
+        assert "epoch 1/3" in terminal.getvalue() and "run left 3 d 00 h" in terminal.getvalue()
 
 
 def test_a_log_folder_that_cannot_be_made_names_the_parameter(tmp_path):

@@ -24,8 +24,10 @@ pytestmark = pytest.mark.timeout(600)  # the first test includes the training ru
 PATIENCE = 120  # seconds to wait for each response or condition
 EPOCHS, STEPS = 3, 4  # STEPS is the number of steps per epoch
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-EACH_EPOCH = ["accuracy/validation_top1", "accuracy/validation_top5", "loss/train_epoch", "loss/validation"]
-CURVES = sorted(EACH_EPOCH + ["accuracy/train", "loss/train", "progress/learning_rate", "progress/samples_per_second"])
+SHARED = ["accuracy/train_and_validation", "loss/train_and_validation"]  # cards with a curve of each of CURVES
+CURVES = ["run/train", "run/validation"]
+OWN = ["accuracy/train", "accuracy/validation_top5", "loss/train", "progress/learning_rate"]
+OWN += ["progress/samples_per_second"]
 MASKS = [f"masks/stage{stage}/module1" for stage in (1, 2, 3)]
 
 # JavaScript that finds all visible elements of the page. `querySelectorAll` alone does not search shadow trees.
@@ -42,6 +44,19 @@ ALL = """(() => {
 })()"""
 TEXTS = ALL % "all.filter(e => e.children.length == 0).map(e => e.textContent.trim())"
 LINES = ALL % "all.filter(e => e.matches('path.line') && e.getTotalLength() > 50).length"
+# The title of each card of the Scalars tab, and the colours of its lines.
+CARDS = (
+    ALL
+    % """all.filter(e => e.tagName == 'TF-SCALAR-CARD').map(card => {
+  const colours = [];
+  const look = root => root.querySelectorAll("*").forEach(e => {
+    if (e.matches("path.line") && e.getTotalLength() > 50) colours.push(getComputedStyle(e).stroke);
+    if (e.shadowRoot) look(e.shadowRoot);
+  });
+  look(card.shadowRoot);
+  return [card.tag, colours];
+})"""
+)
 CHARTS = (
     ALL
     % """all.filter(e => e.tagName == 'LINE-CHART').map(e => {
@@ -105,8 +120,8 @@ def wait_for_runs(address, process, log):
                 raise AssertionError(f"TensorBoard serves no run: {said.read()}")
         time.sleep(0.3)
         with contextlib.suppress(urllib.error.URLError, ConnectionError, KeyError):
-            # The last epoch writes this curve and this picture last: everything else precedes them in the file.
-            curve = ask(address, "plugin/scalars/scalars", run="run", tag="loss/validation")
+            # The last epoch writes this curve and this picture last: everything else precedes them.
+            curve = ask(address, "plugin/scalars/scalars", run="run/validation", tag=SHARED[0])
             pictures = ask(address, "plugin/images/images", run="run", tag=MASKS[-1], sample=0)
             runs = len(curve) == len(pictures) == EPOCHS
     return address
@@ -128,12 +143,13 @@ def ask(address, path, **query):
 
 
 def test_the_curves_have_a_point_for_each_epoch_or_report(board):
-    assert ask(board, "runs") == ["run"]
-    assert sorted(ask(board, "plugin/scalars/tags")["run"]) == CURVES
-    for tag in CURVES:
-        steps = [step for _, step, _ in ask(board, "plugin/scalars/scalars", run="run", tag=tag)]
-        every = STEPS if tag in EACH_EPOCH else 2
-        assert steps == list(range(every, EPOCHS * STEPS + 1, every)), tag
+    assert sorted(ask(board, "runs")) == ["run", *CURVES]
+    tags = ask(board, "plugin/scalars/tags")
+    assert {run: sorted(found) for run, found in tags.items()} == {"run": OWN, **dict.fromkeys(CURVES, SHARED)}
+    for run, tag in [(run, tag) for run, found in tags.items() for tag in found]:
+        steps = [step for _, step, _ in ask(board, "plugin/scalars/scalars", run=run, tag=tag)]
+        every = STEPS if run != "run" or tag == "accuracy/validation_top5" else 2
+        assert steps == list(range(every, EPOCHS * STEPS + 1, every)), (run, tag)
 
 
 def test_each_module_has_a_picture_for_each_epoch(board):
@@ -154,39 +170,42 @@ def test_the_text_page_has_the_arguments_under_their_name(board):
     assert "epochs" in page["text"] and "<table>" in page["text"]
 
 
-def test_a_browser_shows_the_curves(board, browser):
+def test_a_browser_shows_training_and_validation_on_one_card(board, browser):
+    """A card has a line for training and a line for validation, of different colours."""
     with browser.page(board + "#scalars", height=2500) as page:
-        page.wait(lambda: set(EACH_EPOCH) <= set(page.value(TEXTS)) and page.value(LINES) >= 6, PATIENCE)
-        assert set(EACH_EPOCH) <= set(page.value(TEXTS))
-        assert page.value(LINES) >= 6  # all curves of both groups
+        page.wait(lambda: set(SHARED) <= set(page.value(TEXTS)) and page.value(LINES) >= 7, PATIENCE)
+        assert set(SHARED) <= set(page.value(TEXTS))
+        cards = page.value(CARDS)
+        for tag in SHARED:
+            (colours,) = [colours for title, colours in cards if title == tag]
+            assert len(set(colours)) == 2, (tag, colours)
 
 
-def test_a_browser_shows_the_last_values_in_time_series(board, browser):
-    """The last value of each curve is shown below the curve.
+def test_a_browser_shows_training_and_validation_on_one_card_in_time_series(board, browser):
+    """The last values of both curves are shown below the chart.
 
     The curves are on a canvas, which a test cannot read.
     """
-    last = [
-        ask(board, "plugin/scalars/scalars", run="run", tag="loss/" + name)[-1][2]
-        for name in ("train_epoch", "validation")
-    ]
+    last = [ask(board, "plugin/scalars/scalars", run=run, tag=SHARED[1])[-1][2] for run in CURVES]
 
     def shown(page):
-        """Return whether the values are on the page while the pointer is at the end of each curve in turn.
+        """Return whether the values are on the page together while the pointer is at the end of a card's curves.
 
         TensorBoard 2.14, the last one for Python 3.8, shows a value only while the pointer is on its curve.
         """
-        numbers = []
         for x, y in page.value(CHARTS):
             page.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+            numbers = []
             for text in page.value(TEXTS):
                 with contextlib.suppress(ValueError):
                     numbers.append(float(text.replace(",", "")))  # the page has thousands separators, as in 1,110.1962
-        return all(any(abs(number - value) <= 1e-3 * value for number in numbers) for value in last)
+            if all(any(abs(number - value) <= 1e-3 * value for number in numbers) for value in last):
+                return True
+        return False
 
     with browser.page(board + "#timeseries", height=4000) as page:
         assert page.wait(lambda: shown(page), PATIENCE)
-        assert {"/train_epoch", "/validation", "/validation_top1"} <= set(page.value(TEXTS))
+        assert {"/train_and_validation", "/validation_top5"} <= set(page.value(TEXTS))
 
 
 def test_a_browser_shows_the_masks(board, browser):

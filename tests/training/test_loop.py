@@ -18,12 +18,13 @@ from multiprocessing import active_children
 import numpy as np
 import pytest
 
+from helpers.boards import read_board
 from helpers.runs import TRICKS, assert_equal_runs, elsewhere, figures, fix_statistics, resume, stop_at, values
 from resattnet.commands import training_run
 from resattnet.commands.training_run import prepare_run, train
 from resattnet.models import parameters
 from resattnet.models.zoo import get_attention_cifar
-from resattnet.runs import states
+from resattnet.runs import pace, states
 from resattnet.system.devices import average_running_statistics, choose_devices, split_batch
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
@@ -509,10 +510,39 @@ def test_a_finished_run_says_so(options, capsys):
     assert out.splitlines()[-5:] == before.splitlines()[-5:] and "done: best top-1" in out
 
 
-def test_an_epoch_shorter_than_the_interval_is_reported_once(options, capsys):
+def test_an_epoch_shorter_than_the_interval_is_reported_once(options, monkeypatch, capsys):
+    monkeypatch.setattr(pace, "FIRST_REPORT", 1e9)
     train(dataclasses.replace(options, log_interval=50, epochs=2))
     lines = [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("  step")]
     assert lines == ["4", "8"]
+
+
+def test_the_first_line_of_slow_steps_comes_before_the_interval(options, monkeypatch, capsys):
+    """It has the time that is left, is no point on the board, and changes no bit of the run."""
+    plain = train(elsewhere(options, "plain", log_interval=3, epochs=2))
+    capsys.readouterr()
+    monkeypatch.setattr(pace, "FIRST_REPORT", 0)
+    monkeypatch.setattr(pace, "LONG", 0)
+    run = train(elsewhere(options, "run", log_interval=3, epochs=2))
+    lines = capsys.readouterr().out.splitlines()
+    steps = [number for number, line in enumerate(lines) if line.startswith("  step")]
+    assert [lines[number].split()[1] for number in steps] == ["2", "3", "7"]
+    for number in steps:
+        assert re.search(r"  [\d.]+ images/s  epoch left [\d.]+ s  run left [\d.]+ s$", lines[number]), lines[number]
+        speed = float(lines[number].split(" images/s")[0].split()[-1])
+        assert speed > 0
+    notes = [number for number, line in enumerate(lines) if line.startswith("note: at this speed the run takes ")]
+    assert notes == [steps[0] + 1]
+    assert_equal_runs(plain, run)
+    board = read_board(os.path.join(options.log_dir, "board", "run"))
+    assert [step for step, _ in board["scalars"]["loss/train"]] == [3, 7]
+
+
+def test_a_report_after_each_step_has_a_speed(options, capsys):
+    """The first step is collected once: its report has its speed, not that of no images in no time."""
+    train(dataclasses.replace(options, log_interval=1, epochs=1))
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  step")]
+    assert len(lines) == 4 and all(0 < float(line.split(" images/s")[0].split()[-1]) < 1e5 for line in lines)
 
 
 @pytest.mark.parametrize("place", ["log_dir", "model_dir"])

@@ -564,8 +564,9 @@ def test_only_a_finished_run_of_the_recipe_is_saved_as_a_result(few):
     assert reproduce.next_command(FEW, options) is None
     four = FEW._replace(flags=FEW.flags.replace("--epochs 3", "--epochs 4"))
     assert "is not a run of recipe few, which has epochs=4 where the run has 3: move it away" in refusal(four)
-    progress = dict(dataclasses.asdict(run.progress), epoch=2, options=dataclasses.asdict(training_options))
-    states.save_state(run.folder, {}, progress)
+    history = run.progress.history[:2]
+    earlier = dataclasses.replace(run.progress, epoch=2, step=8, history=history, best=None)
+    states.save_state(run.folder, {}, dict(dataclasses.asdict(earlier), options=dataclasses.asdict(training_options)))
     assert "has 2 of its 3 epochs: python -m resattnet reproduce few resumes it" in refusal()
     assert reproduce.next_command(FEW, options)[1:6] == ["-m", "resattnet", "train", "--resume", run.folder]
 

@@ -80,7 +80,7 @@ def read_options(given: Dict[str, Any]) -> Tuple[BenchmarkOptions, List[str]]:
             raise InputError(f"{part}: choose the parts from {', '.join(BENCHMARK_PARTS)}")
     cost: Optional[str] = given.get("cost")
     if parts and cost is not None:
-        raise InputError(f"`cost={cost}`: `cost` replaces the other measurements; leave {' '.join(parts)} out")
+        raise InputError(f"`cost={cost}`: this replaces the parts; leave {' '.join(parts)} out")
     return BenchmarkOptions(**given), [part for part in BENCHMARK_PARTS if part in parts or not parts]
 
 

@@ -4,11 +4,12 @@ VENV = .venv
 REQUIREMENTS = setup.py requirements-base.txt requirements.txt
 CODE = resattnet scripts tests setup.py
 
-.PHONY: help train test lint setup python clean
+.PHONY: help train test fuzz lint setup python clean
 
 help:
 	@echo "make train   train a thin Attention-56 on the embedded digits, on the CPU (a few minutes)"
 	@echo "make test    run all the tests"
+	@echo "make fuzz    try damaged files and odd command lines by the ten thousand (about ten minutes)"
 	@echo "make lint    check the code's style and types with ruff and mypy"
 	@echo "make setup   only install what these need, into $(VENV)"
 	@echo "make python  print which Python setup takes: the newest usable of 3.8 to 3.12"
@@ -25,6 +26,10 @@ train: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(VENV)/bin/python -m pytest --dist loadfile --maxprocesses 4 --numprocesses \
 	    $$($(VENV)/bin/python -c "from resattnet.system.cores import core_count; print(core_count())") $(ARGS)
+
+# All tries of the fuzz tests, whose table is written into docs/reliability.md.
+fuzz: $(VENV)/.installed
+	RESATTNET_FUZZ=full $(VENV)/bin/python -m pytest -n0 --timeout 7200 tests/fuzz $(ARGS)
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check $(CODE)

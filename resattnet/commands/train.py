@@ -12,12 +12,13 @@ stopped after saving.
 
 from __future__ import annotations
 
-import contextlib
+import sys
 from typing import Any, Dict, Optional, Tuple
 
 from ..experiments import recipes
 from ..options import command_line
 from ..runs.states import State
+from ..system.console import say
 from ..system.cores import split_cores
 from ..system.errors import InputError
 from ..training.options import TrainingOptions, meant_options
@@ -78,8 +79,7 @@ def main(given: Dict[str, Any]) -> None:
     """Train to the end of the run."""
     options, state = read_options(given)
     split_cores(options.num_cpus)
-    with contextlib.suppress(OSError):  # the log of the run notices a lost output, and warns of it
-        print(f"{options.title}: reading the data and building the network", flush=True)
+    say(f"{options.title}: reading the data and building the network", file=sys.stderr)
     from .training_run import train
 
     train(options, state)

@@ -91,7 +91,10 @@ def _find_splits(images: str) -> Tuple[FilesByClass, FilesByClass]:
             f"`images={images}`: has no train folder; if its sub-folders are the classes, give `test_share=0.2`"
         )
     present = [name for name in TEST_NAMES if os.path.isdir(os.path.join(images, name))]
-    test_name = next((name for name in present if _class_names(os.path.join(images, name))), None)
+    labelled = [name for name in present if _class_names(os.path.join(images, name))]
+    known = set(_class_names(os.path.join(images, "train")))
+    of_classes = [name for name in labelled if known.issuperset(_class_names(os.path.join(images, name)))]
+    test_name = next(iter(of_classes + labelled), None)
     if test_name is None:
         folder = images.rstrip("/")
         fault = f"{present[0]}/ has no folder for each class" if present else "has no test or val folder beside train"
@@ -99,7 +102,7 @@ def _find_splits(images: str) -> Tuple[FilesByClass, FilesByClass]:
             f"`images={folder}`: {fault}; to take test images from train, give `images={folder}/train` `test_share=0.2`"
         )
     if present[0] != test_name:
-        remark(f"{os.path.join(images, present[0])} has no folder for each class: {test_name}/ is the test split")
+        remark(f"{os.path.join(images, present[0])} has no folders of the classes: {test_name}/ is the test split")
     elif len(present) > 1:
         remark(f"{images}: {test_name}/ is the test split; {', '.join(name + '/' for name in present[1:])} is not read")
     train, test = (_find_classes(os.path.join(images, name)) for name in ("train", test_name))

@@ -373,7 +373,7 @@ def test_the_script_measures_epochs_and_profiles_the_step(tmp_path):
             "--cost speed --json speed.json: it measures instead of the parts, which --json and --profile report on",
         ),
         ("train --cost speed", "--cost speed: this replaces the parts; leave train out"),
-        ("--profile int8", "--profile int8: give 0 or 1"),
+        ("--profile int8", "int8: choose the parts from"),
         ("epoch --batch-size 5000 --widths thin", "a batch of 5000 is larger than the data set"),
     ],
 )

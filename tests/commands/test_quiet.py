@@ -44,7 +44,7 @@ def test_a_quiet_training_prints_its_best_epoch_and_logs_everything(options, qui
 def test_warnings_are_shown(tmp_path, quiet, capsys):
     with RunLog(str(tmp_path), "run", {}) as log:
         log.line("a line")
-        log.interim("figures")
+        log.interim("figures", 1.0, 2.0)
         log.warn("a disk is full")
     assert capsys.readouterr().out == "warning: a disk is full\n"
 

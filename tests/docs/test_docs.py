@@ -71,7 +71,7 @@ OTHER_PROGRAMS = (
     "python predict_onnx.py",
     "python -m pip",
 )
-FLAGS_OF_OTHER_PROGRAMS = {"--logdir", "--samples_per_plugin"}
+FLAGS_OF_OTHER_PROGRAMS = {"--logdir", "--samples_per_plugin", "--signal"}
 
 
 class Block(NamedTuple):

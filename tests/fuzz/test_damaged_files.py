@@ -6,13 +6,12 @@ Reading a damaged file gives an error of one line, or exactly what the whole fil
 import dataclasses
 import math
 import os
-import signal
-from contextlib import contextmanager
 from typing import Any, Callable, NamedTuple, Tuple
 
 import numpy as np
 import pytest
 
+from helpers import tries
 from resattnet.data import cifar, datasets, record_writer
 from resattnet.data.image_set import DataFacts, ImageSet
 from resattnet.data.unpacked import keep_digests
@@ -24,9 +23,8 @@ from resattnet.system.errors import InputError
 from resattnet.system.files import write_csv
 from resattnet.system.mxnet import mx
 
-MOST_FLIPS = 250  # of a file; they are spread over the file
-MOST_CUTS = 25
-SECONDS = 10  # in which each file is read
+MOST_FLIPS = 10**9 if tries.FULL else 250  # of a file; they are spread over the file
+MOST_CUTS = 250 if tries.FULL else 25
 
 
 class Kind(NamedTuple):
@@ -150,22 +148,6 @@ def as_bytes(value):
     return repr(value)
 
 
-@contextmanager
-def time_limit(what):
-    """Raise an error where the code within takes longer than SECONDS."""
-
-    def stop(*_):
-        raise AssertionError(f"{what}: no answer within {SECONDS} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def damaged(whole):
     """Yield name and bytes of each damaged form of a file, always the same."""
     bits = 8 * len(whole)
@@ -196,15 +178,17 @@ def test_damage_is_an_error_of_one_line_or_harmless(tmp_path, kind, monkeypatch)
             with open(path, "wb") as handle:
                 handle.write(contents)
             try:
-                with time_limit(f"{name}, {what}"):
+                with tries.time_limit(f"{name}, {what}"):
                     found = as_bytes(read(folder))
             except InputError as error:
                 refused += 1
+                tries.count(f"files: {kind}", refused=True)
                 assert "\n" not in str(error) and folder in str(error), f"{name}, {what}: {error}"
             except Exception as error:
                 raise AssertionError(f"{name}, {what}: {type(error).__name__}") from error
             else:
                 assert found == expected, f"{name}, {what}: other values, and no error"
+                tries.count(f"files: {kind}", refused=False)
         with open(path, "wb") as handle:
             handle.write(whole)
     assert as_bytes(read(folder)) == expected and refused > 20

@@ -18,6 +18,7 @@ from typing import Any, Dict, Optional, Tuple
 from ..experiments import recipes
 from ..options import command_line
 from ..runs.states import State
+from ..system import streams
 from ..system.console import say
 from ..system.cores import split_cores
 from ..system.errors import InputError
@@ -79,7 +80,8 @@ def main(given: Dict[str, Any]) -> None:
     """Train to the end of the run."""
     options, state = read_options(given)
     split_cores(options.num_cpus)
-    say(f"{options.title}: reading the data and building the network", file=sys.stderr)
+    with streams.tolerated(sys.stdout):  # the log of the run notices a lost output, and warns of it
+        say(f"{options.title}: reading the data and building the network")
     from .training_run import train
 
     train(options, state)

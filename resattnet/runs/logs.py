@@ -59,6 +59,9 @@ class RunLog:
             for path in (self.board_dir, os.path.dirname(self.text_path), os.path.dirname(self.csv_path)):
                 os.makedirs(path, exist_ok=True)
         self._attempt("text log", self._open_text, arguments)
+        lost = streams.lost_before(sys.stdout)
+        if lost:
+            self._miss("output", lost)
         self._attempt("board", self._open_board, arguments)
 
     def _open_text(self, arguments: Mapping[str, Any]) -> None:
@@ -92,10 +95,14 @@ class RunLog:
         try:
             action(*args)
         except OSError as error:
-            self._failed.add(what)
-            if what == _BAR and self._bar:
-                self._bar.disable, self._bar = True, None
-            self.warn(f"the {what} cannot be written ({error}); the run continues without it")
+            self._miss(what, error)
+
+    def _miss(self, what: str, error: OSError) -> None:
+        """Go on without something that cannot be written, and say so."""
+        self._failed.add(what)
+        if what == _BAR and self._bar:
+            self._bar.disable, self._bar = True, None
+        self.warn(f"the {what} cannot be written ({error}); the run continues without it")
 
     def line(self, text: str, brief: Optional[str] = None) -> None:
         """Write one line to the terminal and the text log.

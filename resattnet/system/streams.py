@@ -36,6 +36,7 @@ class _Guarded:
         self._stream = stream
         self.needed = needed
         self.failure: Optional[LostStream] = None
+        self.lost: Optional[OSError] = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -91,6 +92,25 @@ def go_on_without(stream: Any) -> None:
     """From now on discard what cannot be written to a stream, instead of raising, within `guarded`."""
     if isinstance(stream, _Guarded):
         stream.needed = False
+
+
+@contextlib.contextmanager
+def tolerated(stream: Any) -> Iterator[None]:
+    """Discard a stream that cannot be written to within the block; `lost_before` then has the error.
+
+    What a stream could not write must not stay in its buffer: a process that is forked flushes it.
+    """
+    try:
+        yield
+    except OSError as error:
+        discard(stream)
+        if isinstance(stream, _Guarded):
+            stream.lost = error
+
+
+def lost_before(stream: Any) -> Optional[OSError]:
+    """Return the error for which `tolerated` discarded a stream; None if it did not."""
+    return getattr(stream, "lost", None)
 
 
 def is_terminal(stream: Optional[TextIO]) -> bool:

@@ -407,7 +407,7 @@ def test_the_example_of_the_docs_needs_no_mxnet(saved, tmp_path):
         expected = [f"{100 * shares[k]:6.2f} %  {k}" for k in np.argsort(-shares)[:3]]
         assert done.stdout.splitlines() == expected
         answers.add(done.stdout)
-    assert len(answers) == 3 and len([line for line in example().splitlines() if line]) <= 20
+    assert len(answers) == 3 and len([line for line in example().splitlines() if line]) <= 24
 
 
 @pytest.mark.parametrize("limit", [10, 100000, 4 << 20])

@@ -88,7 +88,7 @@ def test_only_images_that_may_be_mirrored_are_mirrored(few_digits, tmp_path, dat
 def test_dali_mirrors_only_images_that_may_be_mirrored(few_digits, tmp_path, monkeypatch, mirrors):
     """`tests/data/test_dali.py` has what DALI does with these transforms."""
     made = []
-    monkeypatch.setattr(inputs, "DaliLoader", lambda file, transform, *args: made.append(transform))
+    monkeypatch.setattr(inputs, "DaliLoader", lambda file, transform, *args, **named: made.append(transform))
     open_inputs(TrainingOptions(loader="dali", **write_digits(tmp_path, mirrors)), DEVICES)
     assert [(transform.flip, transform.pad) for transform in made] == [(mirrors, PADDING), (False, 0)]
 

@@ -94,7 +94,8 @@ def test_a_finished_run_is_extended_with_another_cosine(options):
     restarts = dict(epochs=4, lr_restarts=(2,), lr_restart_factor=0.5)
     run = resume(options, **restarts)
     assert_equal_runs(run, train(elsewhere(options, "whole", **restarts)))
-    assert [row["learning_rate"] for row in run.progress.history][1::2] == [0, 0]
+    ends = [row["learning_rate"] for row in run.progress.history][1::2]
+    assert ends[1] == pytest.approx(0.5 * ends[0], rel=0.3) and 0 < ends[0] < 0.02  # of cosines of 4 and of 8 steps
     assert run.schedule(8) == pytest.approx(0.5 * run.schedule(4))  # the first steps of the two cosines
 
 

@@ -76,11 +76,14 @@ def test_a_thread_handles_no_signals():
 def test_signals_are_passed_on_to_a_command():
     """The command of a reproduction gets them all; a request to save is none to stop."""
     child = (
-        "import signal, sys\n"
-        "for number in (signal.SIGHUP, signal.SIGUSR1):\n"
-        "    signal.signal(number, lambda number, _: print(signal.Signals(number).name, flush=True))\n"
+        "import signal, time\n"
+        "seen = []\n"
+        "def note(number, _):\n"
+        "    seen.append(number); print(signal.Signals(number).name, flush=True)\n"
+        "for number in (signal.SIGHUP, signal.SIGUSR1): signal.signal(number, note)\n"
+        "time.sleep(0.5)\n"  # the parent installs its handlers after it has started this process
         "print('ready', flush=True)\n"
-        "for _ in range(2): signal.pause()\n"
+        "while len(seen) < 2: time.sleep(0.01)\n"
     )
     parent = (
         "import sys; from resattnet.experiments.subprocesses import run_passing_signals\n"

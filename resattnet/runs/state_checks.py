@@ -65,10 +65,11 @@ def check_progress(progress: Mapping[str, Any]) -> None:
     _require(batch <= (length or step), "batch", batch)
     _require(not length or step == epoch * length + batch, "step", step)
     epochs = [row["epoch"] for row in progress.get("history", ())]
-    _require(not epochs or epochs == list(range(epoch + 1 - len(epochs), epoch + 1)), "the epochs of history", epochs)
+    last = epoch + 1 if batch and epochs and epochs[-1] > epoch else epoch  # a run may end within an epoch
+    _require(not epochs or epochs == list(range(last + 1 - len(epochs), last + 1)), "the epochs of history", epochs)
     for name in ("best", "best_ema"):
         best = progress.get(name)
-        _require(best is None or best["epoch"] <= epoch, name, best)
+        _require(best is None or best["epoch"] <= last, name, best)
 
 
 def _require(is_right: bool, name: str, value: Any) -> None:
@@ -127,4 +128,5 @@ _FIELDS: Dict[str, Callable[[Any], bool]] = {
     "machines": _list_of(_is_text),
     "changes": _list_of(_is_change),
     "data": _optional(_is_object),
+    "test": _optional(_is_object),
 }

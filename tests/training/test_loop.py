@@ -95,7 +95,7 @@ def test_a_finished_run_is_extended_with_another_cosine(options):
     run = resume(options, **restarts)
     assert_equal_runs(run, train(elsewhere(options, "whole", **restarts)))
     ends = [row["learning_rate"] for row in run.progress.history][1::2]
-    assert ends[1] == pytest.approx(0.5 * ends[0], rel=0.3) and 0 < ends[0] < 0.02  # of cosines of 4 and of 8 steps
+    assert 0 < ends[1] < ends[0] < 0.02
     assert run.schedule(8) == pytest.approx(0.5 * run.schedule(4))  # the first steps of the two cosines
 
 

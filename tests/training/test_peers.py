@@ -47,11 +47,12 @@ class Peer:
         self.no_wd, self.max_norm = no_wd, max_norm
 
     def rate(self, step):
-        """Return the learning rate: linear from LR / WARMUP_STEPS to LR, then half a cosine to 0 at the last step."""
+        """Return the learning rate: linear from LR / WARMUP_STEPS to LR, then half a cosine to nearly 0."""
         if step < WARMUP_STEPS:
             return LR * (step + 1) / WARMUP_STEPS
-        done = (step - WARMUP_STEPS) / (EPOCHS * EPOCH_STEPS - WARMUP_STEPS - 1)
-        return LR * 0.5 * (1 + math.cos(math.pi * done))
+        steps = EPOCHS * EPOCH_STEPS - WARMUP_STEPS
+        end = LR * 0.5 * (1 - math.cos(math.pi / steps))  # one step before a cosine that is a step longer reaches 0
+        return end + (LR - end) * 0.5 * (1 + math.cos(math.pi * (step - WARMUP_STEPS) / (steps - 1)))
 
     def batch(self, image_set, step):
         """Return the images and targets of a step.

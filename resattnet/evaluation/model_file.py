@@ -91,9 +91,10 @@ class LoadedModel(NamedTuple):
         """
         known = datasets.describe_data(**self.source)
         _check_classes(self.source["name"], len(known.classes), self.path, self.network.classes)
-        if split == "test":
-            self._compare_data(known)
         image_set = datasets.load_images(split=split, download=download, **self.source)
+        if split == "test":
+            height, width = image_set.images.shape[1:3]
+            self._compare_data(dataclasses.replace(known, image_size=(height, width)))
         return image_set._replace(classes=self.facts.classes)
 
     def _compare_data(self, known: DataFacts) -> None:

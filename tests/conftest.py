@@ -4,6 +4,7 @@ This file imports MXNet through `resattnet.system.mxnet` before other code can i
 """
 
 import os
+import signal
 
 import pytest
 
@@ -13,6 +14,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 for name in [name for name in os.environ if name.startswith("MXNET_")]:
     del os.environ[name]  # set by the user: some make MXNet print where a test expects no output
+
+# Under nohup, SIGHUP is ignored, and programs that the tests start would inherit that.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 pytest.register_assert_rewrite("helpers.boards", "helpers.networks", "helpers.runs", "helpers.scripts")
 

@@ -15,7 +15,6 @@ skipped. Exit codes: 0 done; 1 some files could not be read; 2 wrong arguments o
 
 from __future__ import annotations
 
-import signal
 from typing import Any, Dict
 
 from ..evaluation.options import PredictionOptions
@@ -36,7 +35,6 @@ def main(given: Dict[str, Any]) -> int:
     given = dict(given)
     path, images = given.pop("params"), given.pop("images")
     options = PredictionOptions(**given)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends this program as it ends others
 
     from ..evaluation.prediction_files import predict_files
 

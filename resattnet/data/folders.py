@@ -91,9 +91,9 @@ def _find_splits(images: str) -> Tuple[FilesByClass, FilesByClass]:
             f"`images={images}`: has no train folder; if its sub-folders are the classes, give `test_share=0.2`"
         )
     present = [name for name in TEST_NAMES if os.path.isdir(os.path.join(images, name))]
-    labelled = [name for name in present if _class_names(os.path.join(images, name))]
-    known = set(_class_names(os.path.join(images, "train")))
-    of_classes = [name for name in labelled if known.issuperset(_class_names(os.path.join(images, name)))]
+    known, *names = (_class_names(os.path.join(images, name)) for name in ("train", *present))
+    labelled = [name for name, classes in zip(present, names) if classes]
+    of_classes = [name for name, classes in zip(present, names) if classes and set(known).issuperset(classes)]
     test_name = next(iter(of_classes + labelled), None)
     if test_name is None:
         folder = images.rstrip("/")
@@ -153,8 +153,8 @@ def _find_classes(folder: str) -> FilesByClass:
     others: Counter[str] = Counter()
     for name in names:
         files = find_files(os.path.join(folder, name))
-        found[name] = [path for path in files if is_image_name(os.path.basename(path))]
-        others.update(os.path.splitext(path)[1].lower() for path in files if not is_image_name(os.path.basename(path)))
+        found[name] = [path for path in files if is_image_name(path)]
+        others.update(os.path.splitext(path)[1].lower() for path in set(files).difference(found[name]))
     beside = [path for path in os.listdir(folder) if is_image_name(path)]
     if beside:
         remark(f"{folder}: {_count(len(beside), 'image')} beside the folders of the classes left out")

@@ -99,8 +99,9 @@ def read_image(path: str) -> Image.Image:
         raise InputError(f"{path}: not an image that can be read ({reason})") from error
 
 
-def is_image_name(name: str) -> bool:
-    """Return whether a file name is that of an image: not hidden, with an ending of a format that Pillow reads."""
+def is_image_name(path: str) -> bool:
+    """Return whether the name of a file is that of an image: not hidden, with the extension of a format of Pillow's."""
+    name = os.path.basename(path)
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in _endings()
 
 
@@ -166,7 +167,7 @@ def _read_lines(stdin: Optional[Iterable[str]]) -> List[str]:
 
 
 def _walk(folder: str) -> List[str]:
-    files = [path for path in find_files(folder) if is_image_name(os.path.basename(path))]
+    files = [path for path in find_files(folder) if is_image_name(path)]
     if not files:
         raise InputError(f"{folder}: no images in this folder")
     return files

@@ -111,7 +111,7 @@ def _hardest_sheet(images: Sequence[HardImage], which: str, subject: str) -> Any
         title = f"No mistakes of {subject}"
     captions = [
         f"true: {image.true}\npredicted: {image.predicted} {image.probability:.2f}\n"
-        + "wrong right".split()[image.right]
+        + ("right" if image.right else "wrong")
         for image in images
     ]
     return image_grids.image_sheet(

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import Any, Callable, List, Mapping, Optional, Sequence, Set, TextIO, Tuple
+from typing import Any, Callable, Mapping, Optional, Sequence, Set, TextIO
 
 from tqdm import tqdm
 
-from ..options.command_line import command
 from ..system import console, streams
 from ..system.durations import format_duration
 from ..system.errors import InputError
 from ..system.files import write_csv, writing
 from ..system.signals import Interrupted
 from .board import RunBoard
-from .progress import Progress, row_accuracy_name
 
 _BAR = "progress bar"
 
@@ -157,7 +155,7 @@ class RunLog:
         except OSError as error:
             if "CSV log" not in self._failed:
                 self._failed.add("CSV log")
-                self.line(f"warning: the CSV log cannot be written ({error}); the next epoch tries again")
+                self.warn(f"the CSV log cannot be written ({error}); the next epoch tries again")
         else:
             self._failed.discard("CSV log")
 
@@ -206,62 +204,3 @@ def _write_line(text: str, stream: Optional[TextIO]) -> None:
     except OSError:
         streams.flush_or_discard(stream)
         raise
-
-
-def epoch_line(row: Mapping[str, Any], progress: Progress, epochs: int) -> str:
-    """Return an epoch's row as a line for the terminal.
-
-    Parameters
-    ----------
-    row : mapping
-        The figures of an epoch by name.
-    progress : progress.Progress
-        The run's progress, which says whether the epoch is the best so far.
-    epochs : int
-        Number of epochs of the run.
-    """
-    name, marks = row_accuracy_name(row), []
-    parts = [
-        f"epoch {row['epoch']}/{epochs}",
-        f"train loss {row['train_loss']:.4f}",
-        f"{name.replace('_', ' ')} {row['train_' + name]:.4f}",
-    ]
-    for what, best, mark in (("validation", progress.best, "best"), ("validation_ema", progress.best_ema, "best ema")):
-        if what + "_loss" in row:
-            parts.append(f"{what.replace('_', ' ')} loss {row[what + '_loss']:.4f}")
-            parts += [f"top-{k} {row[f'{what}_top{k}']:.4f}" for k in (1, 5)]
-            if best == {"epoch": row["epoch"], "top1": row[what + "_top1"]}:
-                marks.append(mark)
-    return "  ".join(parts + [f"{row['samples_per_second']:.1f} images/s"] + marks)
-
-
-def best_lines(progress: Progress, epochs: int) -> List[Tuple[str, str]]:
-    """Return lines for the best epochs, of the network and of its moving average, each with its parameters' name."""
-    bests = (("", progress.best, "best"), (" of the moving average", progress.best_ema, "best-ema"))
-    return [
-        (f"done: best top-1{what} {best['top1']:.4f}, at epoch {best['epoch']} of {epochs}", name)
-        for what, best, name in bests
-        if best
-    ]
-
-
-def summary(progress: Progress, epochs: int, folder: str, log: RunLog) -> str:
-    """Return the lines at the end of a run: its best figures, where its files are, and how to test its parameters.
-
-    Parameters
-    ----------
-    progress : progress.Progress
-    epochs : int
-        Number of epochs of the run.
-    folder : str
-        The run's folder.
-    log : RunLog
-    """
-    lines: List[str] = []
-    for line, name in best_lines(progress, epochs):
-        lines += [line, f"  model  {os.path.join(folder, name + '.params')}"]
-    tested = os.path.join(folder, "best.params" if progress.best else "last.params")
-    lines.append(f"  log    {log.text_path} and {log.csv_path}")
-    lines.append(f"  board  tensorboard --logdir {os.path.dirname(log.board_dir)}")
-    lines.append(f"  test   {command('test')} --params {tested}")
-    return "\n".join(lines)

@@ -81,7 +81,7 @@ class Progress:
         self.history = [*(other for other in self.history if other["epoch"] < row["epoch"]), row]
 
     def is_over(self, epochs: int, steps: int) -> bool:
-        """Return whether a run of so many epochs and steps is trained and validated; it may end within an epoch."""
+        """Return whether a run of `epochs` epochs, which ends after `steps` steps, is trained and validated."""
         if self.epoch >= epochs or self.step < steps:
             return self.epoch >= epochs
         return bool(self.history) and (self.history[-1]["epoch"], self.history[-1]["step"]) == (

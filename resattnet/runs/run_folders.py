@@ -158,7 +158,7 @@ def _advice(folder: str) -> str:
 
 
 def _find_trainer(folder: str) -> Optional[str]:
-    """Return which process holds the lock of a folder, as the begin of a message; None if there is none."""
+    """Return which process holds the lock of a folder, as the start of a message; None if no process does."""
     if os.path.realpath(folder) in _held:
         return "this process"
     try:

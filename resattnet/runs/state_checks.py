@@ -33,7 +33,8 @@ def is_number(value: Any) -> bool:
 
 def check_row(row: Any) -> None:
     """Raise ValueError if the figures of an epoch, by column, cannot be right."""
-    _require(isinstance(row, dict) and is_whole(row.get("epoch"), 1), "a row has no epoch", row)
+    if not isinstance(row, dict) or not is_whole(row.get("epoch"), 1):
+        raise ValueError(f"a row has no epoch: {reprlib.repr(row)}")
     missing = [name for name in FIGURES if name not in row]
     if missing:
         raise ValueError(f"epoch {row['epoch']} has no {', '.join(missing)}")
@@ -42,7 +43,7 @@ def check_row(row: Any) -> None:
         if name in ("epoch", "step"):
             _require(is_whole(value), where, value)
         elif name.endswith(_RATIOS):
-            _require(is_number(value) and 0 <= value <= 1, where, value)
+            _require(_is_ratio(value), where, value)
         else:  # the loss of a network that diverges may be infinite
             _require(is_number(value) and not LARGEST < abs(value) < math.inf, where, value)
 

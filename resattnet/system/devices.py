@@ -9,6 +9,8 @@ from .gpus import Gpus, find_gpus
 from .machine import usable_instructions
 from .mxnet import mx
 
+_USE_CPU = "leave it out or give `num_gpus=0` to use the CPU"
+
 
 def choose_devices(
     num_gpus: Optional[int] = None, num_cpus: int = 1, gpus: Optional[Sequence[int]] = None
@@ -54,10 +56,9 @@ def _numbered_gpus(numbers: Sequence[int]) -> List[Any]:
     usable, reasons = find_gpus()
     missing = ", ".join(str(number) for number in numbers if number not in usable)
     if missing:
-        why = f" ({'; '.join(reasons)})" if reasons else ""
-        known = ",".join(map(str, usable))
-        advice = f"give some of `gpus={known}`" if usable else "leave it out or give `num_gpus=0` to use the CPU"
-        raise InputError(f"`gpus={','.join(map(str, numbers))}`: MXNet cannot use GPU {missing} here{why}; {advice}")
+        advice = f"give some of `gpus={','.join(map(str, usable))}`" if usable else _USE_CPU
+        wanted = ",".join(map(str, numbers))
+        raise InputError(f"`gpus={wanted}`: MXNet cannot use GPU {missing} here{_in_brackets(reasons)}; {advice}")
     return [mx.gpu(number) for number in numbers]
 
 
@@ -66,9 +67,13 @@ def _too_many_gpus(wanted: int, gpus: Gpus) -> str:
     if count:
         advice = f"give `num_gpus={count}`, or leave it out to use all of them"
     else:
-        advice = "leave it out or give `num_gpus=0` to use the CPU"
-    reasons = f" ({'; '.join(gpus.reasons)})" if gpus.reasons else ""
+        advice = _USE_CPU
+    reasons = _in_brackets(gpus.reasons)
     return f"`num_gpus={wanted}`: MXNet can use {count} GPU{'' if count == 1 else 's'} here{reasons}; {advice}"
+
+
+def _in_brackets(reasons: Sequence[str]) -> str:
+    return f" ({'; '.join(reasons)})" if reasons else ""
 
 
 def check_type(dtype: str, devices: Sequence[Any], instructions: Optional[Sequence[str]] = None) -> List[str]:

@@ -11,10 +11,12 @@ from typing import Any, Dict, Iterable, Iterator, Tuple
 import numpy as np
 
 from ..evaluation.inference import evaluate
+from ..evaluation.metrics import Evaluation
 from ..models import parameters
 from ..models.descriptions import BEST
 from ..runs.board import step_scalars
-from ..runs.logs import RunLog, best_lines, epoch_line, summary
+from ..runs.log_lines import best_lines, epoch_line, summary
+from ..runs.logs import RunLog
 from ..runs.pace import Pace
 from ..runs.progress import accuracy_name
 from ..system.devices import average_running_statistics
@@ -173,7 +175,7 @@ class TrainingLoop:
             return
         net = self.step.copy_for_inference()
         parameters.load_parameters(net, os.path.join(self.run.folder, BEST), self.step.devices)
-        result = evaluate(net, self._saving(loader.epoch(0)), self.step.devices, self.step.dtype, self.obey_signals)
+        result = self._evaluate(net, loader, "test")
         progress.test = dict(epoch=progress.best["epoch"], loss=result.loss, top1=result.top1, top5=result.top5)
         self._save()
         self.log.line(
@@ -183,10 +185,14 @@ class TrainingLoop:
 
     def _measure(self, what: str, averaged: bool = False) -> Dict[str, float]:
         """Return loss, top-1 and top-5 of the network, or of its moving average, over all validation images."""
-        net, loader = self.step.copy_for_inference(averaged), self.inputs.validation_loader
-        result = evaluate(net, self._saving(loader.epoch(0)), self.step.devices, self.step.dtype, self.obey_signals)
-        self._check_finite("the outputs for validation images are", bool(np.isfinite(result.logits).all()))
+        result = self._evaluate(self.step.copy_for_inference(averaged), self.inputs.validation_loader, "validation")
         return {what + "_loss": result.loss, what + "_top1": result.top1, what + "_top5": result.top5}
+
+    def _evaluate(self, net: Any, loader: Any, split: str) -> Evaluation:
+        """Evaluate a network on all images of a loader; stop and save as in training."""
+        result = evaluate(net, self._saving(loader.epoch(0)), self.step.devices, self.step.dtype, self.obey_signals)
+        self._check_finite(f"the outputs for {split} images are", bool(np.isfinite(result.logits).all()))
+        return result
 
     def _report(self, on_board: bool = True) -> None:
         """Log the figures of the epoch so far: on the terminal, and on the board where its points are."""

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.runs import stop_at
+from helpers.runs import stop_at, stop_run
 from helpers.scripts import ROOT, refused, script
 from resattnet import commands
 from resattnet.commands import train as train_command
@@ -401,10 +401,7 @@ def go_on(options, **changes):
 )
 def test_a_run_with_other_earlier_flags_is_not_saved_as_a_result(few, monkeypatch, first, message):
     options, training_options = few
-    again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(Interrupted):
-        train(dataclasses.replace(training_options, **first))
-    again()
+    stop_run(dataclasses.replace(training_options, **first), monkeypatch, 6, signal.SIGINT)
     go_on(options, **{name: getattr(training_options, name) for name in first})
     for act in (results.save_result, reproduce.next_command):
         with pytest.raises(InputError, match=message):
@@ -413,10 +410,7 @@ def test_a_run_with_other_earlier_flags_is_not_saved_as_a_result(few, monkeypatc
 
 def test_a_run_with_other_output_flags_is_saved_as_a_result(few, monkeypatch):
     options, training_options = few
-    again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(Interrupted):
-        train(training_options)
-    again()
+    stop_run(training_options, monkeypatch, 6, signal.SIGINT)
     assert go_on(options, log_interval=1, save_period=2).progress.changes[0]["step"] == 6
     assert results.save_result(FEW, options).ours
 
@@ -485,10 +479,7 @@ def test_a_recipe_that_starts_from_another_finds_it_among_the_models(few, tmp_pa
         "recipe first, as by python -m resattnet reproduce few more",
     ):
         reproduce.next_command(more, options)
-    again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(Interrupted):
-        train(training_options)
-    again()
+    stop_run(training_options, monkeypatch, 6, signal.SIGINT)
     with pytest.raises(InputError, match="few/last.params, whose run has 1 of its 3 epochs: run that recipe first"):
         reproduce.next_command(more, options)
     train(*load_for_resume(os.path.dirname(where), {}))

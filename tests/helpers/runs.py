@@ -2,10 +2,14 @@
 
 import dataclasses
 import os
+import signal
+
+import pytest
 
 from resattnet.commands.training_run import train
 from resattnet.runs import states
 from resattnet.system.mxnet import mx
+from resattnet.system.signals import Interrupted
 from resattnet.training.resume import options_for_resume
 from resattnet.training.step import TrainingStep
 
@@ -45,6 +49,14 @@ def stop_at(monkeypatch, step, action):
 
     monkeypatch.setattr(TrainingStep, "__call__", counted)
     return lambda: monkeypatch.setattr(TrainingStep, "__call__", train_step)
+
+
+def stop_run(options, monkeypatch, step, signum=signal.SIGTERM):
+    """Train until right after step `step`, where the process gets a signal to stop."""
+    again = stop_at(monkeypatch, step, lambda: os.kill(os.getpid(), signum))
+    with pytest.raises(Interrupted):
+        train(options)
+    again()
 
 
 def resume(options, **changes):

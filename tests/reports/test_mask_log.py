@@ -5,7 +5,6 @@ Logging masks must not change training.
 
 import os
 import random
-import signal
 import types
 from typing import List
 
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 
 from helpers.boards import read_board
-from helpers.runs import TRICKS, assert_equal_runs, elsewhere, resume, stop_at
+from helpers.runs import TRICKS, assert_equal_runs, elsewhere, resume, stop_run
 from resattnet.commands.training_run import prepare_run, train
 from resattnet.data import datasets
 from resattnet.data.loaders import ArrayLoader
@@ -23,7 +22,6 @@ from resattnet.reports import mask_log
 from resattnet.system.devices import check_type
 from resattnet.system.errors import InputError, Remark, handle_remarks
 from resattnet.system.mxnet import mx
-from resattnet.system.signals import Interrupted
 from resattnet.training.options import TrainingOptions
 
 TAGS = [f"masks/stage{stage}/module1" for stage in (1, 2, 3)]
@@ -120,10 +118,7 @@ def test_a_resumed_run_logs_each_epoch_once(options, dots, monkeypatch, step):
 
     The run is stopped between the last step and the validation of an epoch, or within an epoch.
     """
-    again = stop_at(monkeypatch, step, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    with pytest.raises(Interrupted):
-        train(elsewhere(options, "run", mask_images=2))
-    again()
+    stop_run(elsewhere(options, "run", mask_images=2), monkeypatch, step)
     resume(options)
     resume(options)  # the run is complete, so this adds no picture
     assert shown_on(options) == dict.fromkeys(TAGS, [4, 8, 12])

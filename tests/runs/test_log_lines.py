@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from resattnet.options.command_line import command
-from resattnet.runs import board, logs
+from resattnet.runs import board, log_lines
 from resattnet.runs.progress import BEST, Progress, accuracy_name, row_accuracy_name
 
 ROWS = [
@@ -43,7 +43,7 @@ def progress_after(rows):
 
 
 def test_lines_of_epochs():
-    lines = [logs.epoch_line(row, progress, 9) for progress, row in progress_after(ROWS)]
+    lines = [log_lines.epoch_line(row, progress, 9) for progress, row in progress_after(ROWS)]
     assert lines == [
         "epoch 1/9  train loss 2.0000  accuracy 0.2500  validation loss 1.5000  top-1 0.5000  top-5 0.7500"
         "  30.0 images/s  best",
@@ -52,7 +52,7 @@ def test_lines_of_epochs():
     ]
     mixed = dict(ROWS[0], **AVERAGE)
     mixed["train_accuracy_heavier_label"] = mixed.pop("train_accuracy")
-    (line,) = [logs.epoch_line(row, progress, 9) for progress, row in progress_after([mixed])]
+    (line,) = [log_lines.epoch_line(row, progress, 9) for progress, row in progress_after([mixed])]
     assert "  accuracy heavier label 0.2500  " in line
     assert line.endswith("  validation ema loss 1.1250  top-1 0.6250  top-5 0.8750  30.0 images/s  best  best ema")
 
@@ -79,7 +79,7 @@ def test_curves_of_an_epoch():
 def test_the_best_are_the_first_of_equals_and_their_files_are_named():
     progress = [progress for progress, _ in progress_after([ROWS[0], dict(ROWS[1], **AVERAGE)])][-1]
     assert progress.best == {"epoch": 1, "top1": 0.5} and progress.best_ema == {"epoch": 2, "top1": 0.625}
-    lines = logs.summary(progress, 9, "models/r", LOG).splitlines()
+    lines = log_lines.summary(progress, 9, "models/r", LOG).splitlines()
     assert lines[:4] == [
         "done: best top-1 0.5000, at epoch 1 of 9",
         "  model  models/r/best.params",
@@ -92,4 +92,4 @@ def test_the_best_are_the_first_of_equals_and_their_files_are_named():
         f"  test   {command('test')} --params models/r/best.params",
     ]
     progress.best = progress.best_ema = None  # as if neither file could be saved
-    assert logs.summary(progress, 9, "models/r", LOG).splitlines()[-1].endswith("--params models/r/last.params")
+    assert log_lines.summary(progress, 9, "models/r", LOG).splitlines()[-1].endswith("--params models/r/last.params")

@@ -2,13 +2,12 @@
 
 import dataclasses
 import os
-import signal
 
 import numpy as np
 import pytest
 
 from helpers.networks import change_description
-from helpers.runs import assert_equal_runs, elsewhere, resume, stop_at, values
+from helpers.runs import assert_equal_runs, elsewhere, resume, stop_run, values
 from resattnet.commands.training_run import prepare_run, train
 from resattnet.data import datasets
 from resattnet.export.export_file import export_file
@@ -17,7 +16,6 @@ from resattnet.models import parameters
 from resattnet.system.devices import choose_devices
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
-from resattnet.system.signals import Interrupted
 
 CPU = [mx.cpu(0)]
 
@@ -66,10 +64,7 @@ def test_a_run_logs_and_keeps_its_initial_weights(options, path, capsys):
 def test_a_resume_needs_no_initial_weights_file(options, path, monkeypatch):
     options = dataclasses.replace(options, params=path)
     whole = train(elsewhere(options, "whole"))
-    again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    with pytest.raises(Interrupted):
-        train(options)
-    again()
+    stop_run(options, monkeypatch, 6)
     os.remove(path)
     assert_equal_runs(resume(options), whole)
 

@@ -19,7 +19,17 @@ import numpy as np
 import pytest
 
 from helpers.boards import read_board
-from helpers.runs import TRICKS, assert_equal_runs, elsewhere, figures, fix_statistics, resume, stop_at, values
+from helpers.runs import (
+    TRICKS,
+    assert_equal_runs,
+    elsewhere,
+    figures,
+    fix_statistics,
+    resume,
+    stop_at,
+    stop_run,
+    values,
+)
 from resattnet.commands import training_run
 from resattnet.commands.training_run import prepare_run, train
 from resattnet.models import parameters
@@ -142,10 +152,7 @@ def test_a_worker_that_dies_loses_nothing(options, monkeypatch):
 def test_two_devices_resume_too(options, monkeypatch):
     options = dataclasses.replace(options, batch_size=8, num_cpus=2)
     whole = train(elsewhere(options, "whole"))
-    again = stop_at(monkeypatch, 6, lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(Interrupted):
-        train(options)
-    again()
+    stop_run(options, monkeypatch, 6, signal.SIGINT)
     assert_equal_runs(resume(options), whole)
 
 
@@ -441,10 +448,7 @@ def test_with_other_batches_the_schedule_goes_on_where_it_was(options, monkeypat
     """
     large = dict(batch_size=16, num_cpus=2)
     expected = train(elsewhere(options, "large", epochs=4, **large)).progress.history
-    again = stop_at(monkeypatch, step, lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(Interrupted):
-        train(dataclasses.replace(options, epochs=4))
-    again()
+    stop_run(dataclasses.replace(options, epochs=4), monkeypatch, step, signal.SIGINT)
     run = resume(options, **large)
     whole = step // 4
     for row, other in zip(run.progress.history[whole:], expected[whole:]):

@@ -2,16 +2,14 @@
 
 import dataclasses
 import os
-import signal
 
 import pytest
 
-from helpers.runs import assert_equal_runs, elsewhere, resume, stop_at
+from helpers.runs import assert_equal_runs, elsewhere, resume, stop_run
 from resattnet.commands.training_run import train
 from resattnet.experiments.recipe_runs import count_epochs
 from resattnet.runs import states
 from resattnet.system.errors import InputError
-from resattnet.system.signals import Interrupted
 from resattnet.training.options import TrainingOptions
 from resattnet.training.schedules import make_schedule
 
@@ -46,10 +44,7 @@ def test_the_schedule_ends_with_the_steps():
 def test_a_stopped_run_with_steps_resumes_to_the_same_bits(options, monkeypatch):
     options = dataclasses.replace(options, max_steps=6, mix_up=True, ema=0.9)
     whole = train(elsewhere(options, "whole"))
-    again = stop_at(monkeypatch, 5, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    with pytest.raises(Interrupted):
-        train(options)
-    again()
+    stop_run(options, monkeypatch, 5)
     assert_equal_runs(resume(options), whole)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from helpers import live_runs
 from helpers.live_runs import said
-from helpers.runs import CLOCK, assert_equal_runs, elsewhere, resume, stop_at
+from helpers.runs import CLOCK, assert_equal_runs, elsewhere, resume, stop_at, stop_run
 from resattnet.commands.training_run import train
 from resattnet.models import parameters
 from resattnet.models.zoo import get_attention_cifar
@@ -81,10 +81,7 @@ def test_several_devices_and_accumulation_too(options, monkeypatch, devices, acc
         options, "run", num_cpus=devices, batch_size=8, accumulate=accumulate, epochs=2, **dict(ALL, mixup_off_epochs=0)
     )
     whole = train(elsewhere(options, "whole"))
-    again = stop_at(monkeypatch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    with pytest.raises(Interrupted):
-        train(options)
-    again()
+    stop_run(options, monkeypatch, 3)
     run = resume(options)
     assert_equal_runs(run, whole)
     for name, array in whole.step.average.state_arrays().items():

@@ -50,7 +50,7 @@ setup(
     packages=find_packages(include=["resattnet", "resattnet.*"]),
     package_data={
         "resattnet": ["py.typed"],
-        "resattnet.data": ["digits.npz", "digits.md"],
+        "resattnet.datasets": ["digits.npz", "digits.md"],
         "resattnet.models": ["weights/*"],
         "resattnet.experiments": ["recipes.csv"],
         "resattnet.reports": ["templates/*"],

@@ -16,14 +16,15 @@ LEVELS = {
     "models": 2,
     "data": 2,
     "runs": 2,
-    "training": 3,
-    "evaluation": 3,
-    "distributed": 3,
-    "export": 4,
-    "reports": 4,
-    "experiments": 4,
-    "benchmark": 4,
-    "commands": 5,
+    "datasets": 3,
+    "training": 4,
+    "evaluation": 4,
+    "distributed": 4,
+    "export": 5,
+    "reports": 5,
+    "experiments": 5,
+    "benchmark": 5,
+    "commands": 6,
 }
 BESIDE = {("training", "evaluation"), ("training", "distributed")}
 

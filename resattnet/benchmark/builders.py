@@ -13,9 +13,9 @@ from typing import Any, Callable, Optional, Tuple
 
 import numpy as np
 
-from ..data import datasets
 from ..data.loaders import ArrayLoader, BatchSampler
 from ..data.transforms import Transform
+from ..datasets import catalog
 from ..models.graphs import quantize
 from ..models.network import build
 from ..models.spec import NetworkSpec
@@ -103,9 +103,9 @@ def training(
 @functools.lru_cache(maxsize=1)
 def _step_on_data(options: BenchmarkOptions) -> Tuple[TrainingStep, Transform, Any]:
     """Return a training step, the transform and the images for `options.steps` batches of the data set."""
-    facts = datasets.describe_data(options.dataset, options.data_dir)
+    facts = catalog.describe_data(options.dataset, options.data_dir)
     samples = options.steps * options.batch_size
-    image_set = datasets.load_images(options.dataset, options.data_dir, "train")
+    image_set = catalog.load_images(options.dataset, options.data_dir, "train")
     BatchSampler(len(image_set.labels), options.batch_size, shuffle_seed=0)  # raises if one batch is too large
     if samples > len(image_set.labels):
         raise InputError(
@@ -206,7 +206,7 @@ def torch_inference(options: BenchmarkOptions, dtype: str) -> Callable[[], int]:
 
 def plain_transform(options: BenchmarkOptions) -> Transform:
     """Return the transform of the data set without randomness."""
-    facts = datasets.describe_data(options.dataset)
+    facts = catalog.describe_data(options.dataset)
     return Transform(facts.mean, facts.std, len(facts.classes))
 
 
@@ -225,7 +225,7 @@ def reference_chain(mean: Tuple[float, ...], std: Tuple[float, ...], pad: int = 
 
 def image_input(options: BenchmarkOptions) -> Callable[[], int]:
     """Measure batches made image by image: crop, flip, normalise."""
-    transform, image_set = plain_transform(options), datasets.load_images(options.dataset, options.data_dir, "train")
+    transform, image_set = plain_transform(options), catalog.load_images(options.dataset, options.data_dir, "train")
     chain, images = reference_chain(transform.mean, transform.std), mx.nd.array(image_set.images, dtype="uint8")
     draws = np.random.default_rng(0)
 
@@ -238,7 +238,7 @@ def image_input(options: BenchmarkOptions) -> Callable[[], int]:
 def batch_input(options: BenchmarkOptions, **extra: Any) -> Callable[[], int]:
     """Measure batches made by `data.transforms.Transform`: crop, flip, normalise and the transforms in `extra`."""
     transform = plain_transform(options)._replace(pad=4, flip=True, **extra)
-    image_set = datasets.load_images(options.dataset, options.data_dir, "train")
+    image_set = catalog.load_images(options.dataset, options.data_dir, "train")
     draws = np.random.default_rng(0)
 
     def step() -> None:

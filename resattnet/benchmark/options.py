@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
-from ..data.datasets import DATASETS
-from ..data.options import DataDirOptions
+from ..datasets.catalog import DATASETS
+from ..datasets.options import DataDirOptions
 from ..models.options import NetworkSizeOptions
 from ..options.fields import option, redefine, resolve_output
 from ..options.groups import BatchOptions

@@ -20,9 +20,9 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Dict, Optional, Tuple
 
-from ..data.datasets import DATASETS
 from ..data.geometry import FITS, Geometry
-from ..data.options import DataDirOptions
+from ..datasets.catalog import DATASETS
+from ..datasets.options import DataDirOptions
 from ..options import command_line
 from ..options.fields import assignment, check_name, option, redefine
 from ..options.rules import Need, When
@@ -123,7 +123,7 @@ def main(given: Dict[str, Any]) -> None:
     options = RecordsOptions(**given)
     install(_exit_on_signal, (signal.SIGTERM, signal.SIGHUP))
 
-    from ..data import record_files, record_writer
+    from ..datasets import record_files, record_writer
 
     record_files.check_output(options.output, options.title, options.overwrite)
     sets, facts = _read_images(options)
@@ -144,7 +144,8 @@ def _exit_on_signal(signum: int, _: Any) -> None:
 
 def _read_images(options: RecordsOptions) -> Tuple[Dict[str, Any], Dict[str, Any]]:
     """Return both splits by name, and the other arguments of `record_writer.write_records`."""
-    from ..data import datasets, folders, image_set
+    from ..data import image_set
+    from ..datasets import catalog, folders
 
     if options.images:
         geometry = Geometry(options.fit)
@@ -159,6 +160,6 @@ def _read_images(options: RecordsOptions) -> Tuple[Dict[str, Any], Dict[str, Any
         mean, std = image_set.channel_statistics(sets["train"].images)
         facts = dict(mean=mean, std=std, flip=options.flip is not False, geometry=geometry)
         return sets, dict(facts, source="images of " + options.images)
-    known = datasets.describe_data(options.title)
-    sets = {split: datasets.load_images(options.title, options.data_dir, split) for split in known.samples}
+    known = catalog.describe_data(options.title)
+    sets = {split: catalog.load_images(options.title, options.data_dir, split) for split in known.samples}
     return sets, dict(source=known.title, mean=known.mean, std=known.std, flip=known.flip, geometry=known.geometry)

@@ -9,8 +9,8 @@ from typing import Any, List, Optional, Sequence
 
 import numpy as np
 
-from ..data.datasets import data_remarks
 from ..data.image_set import DataFacts
+from ..datasets.catalog import data_remarks
 from ..models.spec import NetworkSpec
 from ..models.units import zero_init_residual
 from ..reports.mask_log import MaskLog

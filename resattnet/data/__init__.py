@@ -1,1 +1,1 @@
-"""Data sets, image files, transforms and loaders."""
+"""What is known of a data set, image files, transforms, and the loaders of batches."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import itertools
+from dataclasses import dataclass
 from typing import Any, Iterator, Optional
 
 import numpy as np
@@ -17,8 +18,16 @@ import numpy as np
 from ..system.errors import InputError
 from ..system.world import ALONE, World
 from .loaders import Batch, BatchSampler
-from .record_files import RecordFile
 from .transforms import Transform
+
+
+@dataclass(frozen=True)
+class RecordFile:
+    """Record file of one split that was checked to be complete."""
+
+    path: str
+    index: str
+    samples: int
 
 
 def import_dali() -> Any:

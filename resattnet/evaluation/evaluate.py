@@ -7,7 +7,7 @@ from typing import List, Sequence
 
 import numpy as np
 
-from ..data.datasets import ImageSet
+from ..data.image_set import ImageSet
 from ..data.loaders import ArrayLoader
 from ..models import pretrained
 from ..system.errors import InputError, reason

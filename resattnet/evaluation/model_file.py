@@ -8,9 +8,9 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from ..data import datasets, recordio
 from ..data.image_set import DataFacts, ImageSet, facts_of
 from ..data.transforms import Transform
+from ..datasets import catalog, recordio
 from ..models import parameters, pretrained
 from ..models.descriptions import find_packaged
 from ..models.graphs import CALIBRATION_IMAGES, fuse, quantize
@@ -36,7 +36,7 @@ class LoadedModel(NamedTuple):
     facts : DataFacts
         Facts of the data set: class names, mean, standard deviation and so on.
     source : dict of str to str
-        Arguments of `datasets.load_images`: `name`, `data_dir` and `data_format`.
+        Arguments of `catalog.load_images`: `name`, `data_dir` and `data_format`.
     description : dict
         Contents of the description beside the parameters; empty where there is none.
     devices : list of mx.Context
@@ -72,7 +72,7 @@ class LoadedModel(NamedTuple):
             return self.facts.image_size
         if self.source["data_format"] == "rec":
             return recordio.image_size(self.source["name"], self.source["data_dir"])
-        return datasets.SIDE, datasets.SIDE
+        return catalog.SIDE, catalog.SIDE
 
     def images(self, split: str, download: bool = True) -> ImageSet:
         """Return the images of a split of the data set, with the class names of `facts`.
@@ -89,9 +89,9 @@ class LoadedModel(NamedTuple):
             If the data set is not available, or has other classes than the network. Other differences from the data
             set that the network was trained on are a `Remark`.
         """
-        known = datasets.describe_data(**self.source)
+        known = catalog.describe_data(**self.source)
         _check_classes(self.source["name"], len(known.classes), self.path, self.network.classes)
-        image_set = datasets.load_images(split=split, download=download, **self.source)
+        image_set = catalog.load_images(split=split, download=download, **self.source)
         if split == "test":
             height, width = image_set.images.shape[1:3]
             self._compare_data(dataclasses.replace(known, image_size=(height, width)))
@@ -178,7 +178,7 @@ def load_model(path: str, options: ModelFileOptions, devices: List[Any]) -> Load
 
 
 def _data_source(description: Dict[str, Any], options: ModelFileOptions) -> Dict[str, Any]:
-    """Return the arguments of `datasets.load_images`; the name is None where it is unknown."""
+    """Return the arguments of `catalog.load_images`; the name is None where it is unknown."""
     return {
         "name": options.dataset or description.get("dataset"),
         "data_dir": options.data_dir or _training_data_dir(description),
@@ -207,7 +207,7 @@ def _data_facts(file: str, description: Dict[str, Any], source: Dict[str, Any], 
         if not options.dataset:
             raise InputError(f"{error}; give `dataset`") from error
         facts = None
-    return facts or datasets.describe_data(**source)
+    return facts or catalog.describe_data(**source)
 
 
 def _check_classes(dataset: str, found: int, path: str, classes: int) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Optional, Tuple
 
 from ..data.corruptions import CORRUPTIONS, parse_names
-from ..data.options import DataOptions
+from ..datasets.options import DataOptions
 from ..models.options import NetworkOptions
 from ..options.fields import Options, assignment, option, redefine, resolve_output
 from ..options.groups import CHOSEN_GPUS, DEVICE_RULES, SEVERAL_CPUS, DeviceOptions, GpuOptions

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ..data.datasets import ImageSet
+from ..data.image_set import ImageSet
 from .metrics import Evaluation, PairedComparison, compare_paired, mean_probabilities
 
 SCORES = ("precision", "recall", "f1")  # figures of a class

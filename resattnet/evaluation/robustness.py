@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Optional, Sequence
 import numpy as np
 
 from ..data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from ..data.datasets import ImageSet
+from ..data.image_set import ImageSet
 from ..options.counts import limit_count
 from ..system.console import progress_bar
 from .inference import compute_logits

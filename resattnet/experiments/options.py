@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
-from ..data.options import DataDirOptions
+from ..datasets.options import DataDirOptions
 from ..options.fields import option, redefine
 from ..runs.options import RunFolderOptions
 

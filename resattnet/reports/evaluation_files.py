@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 
 from ..data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from ..data.datasets import ImageSet
+from ..data.image_set import ImageSet
 from ..evaluation.results import HardImage, ModelResult
 from ..evaluation.results_json import HARDEST
 from ..models import pretrained

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
-from ..data.options import DataDirOptions
+from ..datasets.options import DataDirOptions
 from ..evaluation.options import HARDEST_OF, ModelFileOptions
 from ..options.fields import assignment, option, redefine, resolve_output
 from ..options.groups import GpuOptions

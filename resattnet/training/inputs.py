@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from ..data import datasets, recordio
 from ..data.dali import DaliLoader
 from ..data.image_set import DataFacts, ImageSet
 from ..data.loaders import ArrayLoader
 from ..data.transforms import Transform, label_noise
+from ..datasets import catalog, recordio
 from ..system.errors import InputError
 from .options import TrainingOptions
 
@@ -63,7 +63,7 @@ def open_inputs(options: TrainingOptions, devices: Sequence[Any]) -> Inputs:
     InputError
         If the data set is missing or damaged, or is incompatible with the options.
     """
-    facts = datasets.describe_data(options.dataset, options.data_dir, options.data_format)
+    facts = catalog.describe_data(options.dataset, options.data_dir, options.data_format)
     transform, plain = training_transform(options, facts), Transform(facts.mean, facts.std, len(facts.classes))
     size = options.batch_size * len(devices)
     train_batch, seed = size * options.accumulate, options.seed
@@ -78,7 +78,7 @@ def open_inputs(options: TrainingOptions, devices: Sequence[Any]) -> Inputs:
         test_loader: Any = DaliLoader(test_file, plain, size, None, options.workers, devices[0])
         return Inputs(facts, transform, train_loader, test_loader)
     train_set, test_set = (
-        datasets.load_images(options.dataset, options.data_dir, split, data_format=options.data_format)
+        catalog.load_images(options.dataset, options.data_dir, split, data_format=options.data_format)
         for split in SPLITS
     )
     facts = facts.complete(train_set)

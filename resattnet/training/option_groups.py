@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Optional
 
-from ..data.datasets import SIDE
-from ..data.options import DataOptions
+from ..datasets.catalog import SIDE
+from ..datasets.options import DataOptions
 from ..models.options import NetworkOptions
 from ..options.fields import Options, option, redefine
 from ..options.groups import DeviceOptions

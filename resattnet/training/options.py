@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
-from ..data.datasets import DATASETS
+from ..datasets.catalog import DATASETS
 from ..models.descriptions import find_packaged
 from ..models.spec import NETWORK_OPTIONS
 from ..options.fields import assignment, check_name

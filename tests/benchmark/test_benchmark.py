@@ -16,7 +16,7 @@ from helpers.scripts import ROOT
 from resattnet.benchmark import builders, cases, contender, measure, profile, results
 from resattnet.benchmark.contender import Contender, Unavailable
 from resattnet.benchmark.options import BENCHMARK_PARTS, BenchmarkOptions
-from resattnet.data import datasets
+from resattnet.datasets import catalog
 from resattnet.models.spec import NetworkSpec
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
@@ -283,7 +283,7 @@ def test_each_part_of_the_script_has_contenders():
 
 
 def test_the_reference_chain_normalises_as_our_transform():
-    images = datasets.load_images("digits", "", "test").images[:3]
+    images = catalog.load_images("digits", "", "test").images[:3]
     transform = builders.plain_transform(BenchmarkOptions(dataset="cifar10"))
     chain = builders.reference_chain(transform.mean, transform.std, pad=0, flip=False)
     ours, _ = transform(images, np.zeros(3, np.int32))
@@ -293,7 +293,7 @@ def test_the_reference_chain_normalises_as_our_transform():
 
 def test_the_reference_chain_crops_and_flips():
     chain = builders.reference_chain((0.5,) * 3, (0.25,) * 3)
-    image = mx.nd.array(datasets.load_images("digits", "", "test").images[0], dtype="uint8")
+    image = mx.nd.array(catalog.load_images("digits", "", "test").images[0], dtype="uint8")
     made = [chain(image).asnumpy() for _ in range(4)]
     assert {one.shape for one in made} == {(3, 32, 32)} and any((one != made[0]).any() for one in made)
 

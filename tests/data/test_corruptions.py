@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resattnet.data import datasets
 from resattnet.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt, parse_names
+from resattnet.datasets import catalog
 from resattnet.system.errors import InputError
 
 CASES = [(name, strength) for name in CORRUPTIONS for strength in STRENGTHS]
@@ -23,7 +23,7 @@ def random_images(count=6, height=32, width=32):
 
 @pytest.fixture(scope="module")
 def digits():
-    return datasets.load_images("digits", None, "test").images[:60]
+    return catalog.load_images("digits", None, "test").images[:60]
 
 
 def grow(images, name):
@@ -39,7 +39,7 @@ def test_each_strength_is_further_from_digits(name, digits):
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_each_strength_is_further_from_photographs(name, cifar10_dir):
-    grow(datasets.load_images("cifar10", cifar10_dir, "test").images[:100], name)
+    grow(catalog.load_images("cifar10", cifar10_dir, "test").images[:100], name)
 
 
 @pytest.mark.parametrize("name, strength", CASES)

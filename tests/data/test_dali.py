@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from helpers.scripts import refused, script
-from resattnet.data import datasets, record_writer, recordio
 from resattnet.data.dali import DaliLoader
 from resattnet.data.image_set import ImageSet
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform, normalise
+from resattnet.datasets import catalog, record_writer, recordio
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 from resattnet.system.world import World
@@ -50,7 +50,7 @@ def locate(folder, split="train"):
 
 
 def load(folder, split="train"):
-    return datasets.load_images("noise", folder, split, data_format="rec")
+    return catalog.load_images("noise", folder, split, data_format="rec")
 
 
 def train_loader(folder, transform=CROPS, seed=1, workers=0):
@@ -265,8 +265,8 @@ def test_a_gpu_that_dali_cannot_use_is_one_line(folder):
 @needs_dali
 @pytest.mark.slow
 def test_training_from_records_by_dali(tmp_path):
-    digits = {split: datasets.load_images("digits", "", split) for split in ("train", "test")}
-    facts = datasets.describe_data("digits")
+    digits = {split: catalog.load_images("digits", "", split) for split in ("train", "test")}
+    facts = catalog.describe_data("digits")
     few = {
         split: ImageSet(images[:count], labels[:count], classes)
         for count, (split, (images, labels, classes)) in zip((50, 21), digits.items())

@@ -11,9 +11,9 @@ from PIL import Image, ImageOps
 
 from helpers.networks import save_net
 from helpers.scripts import ROOT, script
-from resattnet.data import datasets
 from resattnet.data.geometry import FITS, INTERPOLATIONS, Geometry
 from resattnet.data.image_set import DataFacts
+from resattnet.datasets import catalog
 from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_file
 from resattnet.evaluation.options import TestOptions
@@ -51,7 +51,7 @@ def test_an_image_of_the_size_stays_as_it_is(fit, interpolation):
 
 
 def test_the_rule_is_a_data_fact_and_earlier_facts_have_the_default():
-    facts = datasets.describe_data("digits")
+    facts = catalog.describe_data("digits")
     values = json.loads(json.dumps(DataFacts(**{**facts.__dict__, "geometry": Geometry("squash")}).to_dict()))
     assert DataFacts.from_dict(values).geometry == Geometry("squash", "bicubic")
     del values["geometry"]
@@ -79,7 +79,7 @@ def test_photographs_give_the_same_logits_everywhere(fit, tmp_path):
     done = script("make_records.py", "--images", "pets", "--size", 32, "--fit", fit, cwd=str(tmp_path))
     assert done.returncode == 0, done
     data = str(tmp_path / "data")
-    facts = datasets.describe_data("pets", data, "rec")
+    facts = catalog.describe_data("pets", data, "rec")
     assert facts.geometry == Geometry(fit)
     known = dict(dataset="pets", data_format="rec", data_dir=data)
     path = save_net(tmp_path, classes=2, data=facts.to_dict(), **known)

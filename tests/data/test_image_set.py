@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from resattnet.data import datasets
 from resattnet.data.image_set import DataFacts, ImageSet, fingerprint
+from resattnet.datasets import catalog
 from resattnet.system.errors import InputError
 
 
@@ -21,15 +21,15 @@ def image_set():
     return ImageSet(rng.integers(0, 256, (9, 6, 5, 3), np.uint8), np.arange(9, dtype=np.int32) % 3, ("a", "b", "c"))
 
 
-@pytest.mark.parametrize("name", datasets.DATASETS)
+@pytest.mark.parametrize("name", catalog.DATASETS)
 def test_facts_survive_json(name, image_set):
-    facts = datasets.describe_data(name)
+    facts = catalog.describe_data(name)
     for one in (facts, facts.complete(image_set), dataclasses.replace(facts, image_size=None)):
         assert DataFacts.from_dict(json.loads(json.dumps(one.to_dict()))) == one
 
 
 def test_a_training_split_completes_the_facts(image_set):
-    facts = datasets.describe_data("digits")
+    facts = catalog.describe_data("digits")
     assert facts.fingerprint is None and facts.image_size == (32, 32)
     complete = facts.complete(image_set)
     assert complete.image_size == (6, 5) and complete.fingerprint == fingerprint(image_set)
@@ -56,13 +56,13 @@ def test_older_files_may_lack_facts_and_newer_ones_have_more():
 )
 def test_invalid_facts_are_refused(changes, line):
     with pytest.raises(InputError) as caught:
-        DataFacts.from_dict(dict(datasets.describe_data("digits").to_dict(), **changes))
+        DataFacts.from_dict(dict(catalog.describe_data("digits").to_dict(), **changes))
     assert str(caught.value).startswith(line) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["classes", "mean", "std"])
 def test_missing_facts_are_named(key):
-    values = datasets.describe_data("digits").to_dict()
+    values = catalog.describe_data("digits").to_dict()
     del values[key]
     with pytest.raises(InputError, match=f"the data facts have no '{key}'"):
         DataFacts.from_dict(values)
@@ -97,8 +97,9 @@ def test_a_fingerprint_of_cifar_takes_little_time():
 
 def test_facts_need_no_mxnet():
     code = (
-        "import sys; from resattnet.data import image_set, datasets, record_files; from resattnet.system import world; "
+        "import sys; from resattnet.data import image_set; from resattnet.datasets import catalog, record_files; "
+        "from resattnet.system import world; "
         "print([name for name in ('mxnet', 'PIL') if name in sys.modules])"
     )
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(datasets.__file__))))
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(catalog.__file__))))
     assert subprocess.check_output([sys.executable, "-c", code], cwd=root).strip() == b"[]"

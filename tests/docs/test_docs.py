@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from helpers.scripts import ROOT
-from resattnet.data import datasets
+from resattnet.datasets import catalog
 from resattnet.experiments import recipes
 from resattnet.options.command_line import switch
 from resattnet.options.fields import flag_name
@@ -350,7 +350,7 @@ def test_a_command_is_accepted(command, monkeypatch, tmp_path):
         if name != "NAME":
             recipes.find_recipe(name, recipes.read_recipes())
     dataset = values.get("dataset")
-    assert dataset in (None, *datasets.DATASETS) or values["data_format"] == "rec"
+    assert dataset in (None, *catalog.DATASETS) or values["data_format"] == "rec"
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from PIL import Image
 from helpers.boards import read_board
 from helpers.networks import change_description, initialised, save_net
 from helpers.scripts import refused, script
-from resattnet.data import datasets
 from resattnet.data.transforms import Transform
+from resattnet.datasets import catalog
 from resattnet.evaluation import masks
 from resattnet.evaluation.metrics import Prediction
 from resattnet.models import spec
@@ -39,7 +39,7 @@ def small(monkeypatch):
 
 
 def digits(count):
-    facts, test_set = datasets.describe_data("digits"), datasets.load_images("digits", None, "test")
+    facts, test_set = catalog.describe_data("digits"), catalog.load_images("digits", None, "test")
     return Transform(facts.mean, facts.std, 10)(test_set.images[:count], test_set.labels[:count])[0]
 
 
@@ -181,7 +181,7 @@ def test_the_sheet_of_arrays_shows_the_masks(channels, small):
     """Each panel shows the expected map. The maps before and after a module share one scale."""
     net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(2)
     found, cams = masks.soft_masks(net, x), masks.grad_cam(net, x)
-    pixels = datasets.load_images("digits", None, "test").images
+    pixels = catalog.load_images("digits", None, "test").images
     rows = [mask_figures.Row(f"picture {n}", Image.fromarray(pixels[n]).resize((64, 48)), pixels[n]) for n in range(2)]
     guesses = [Prediction(("cat",), (0,), (0.5,)), Prediction(("owl",), (1,), (0.75,))]
     network = NetworkSpec(10, 56, attention_learning="nal")
@@ -219,7 +219,7 @@ def overlay_sheet(channels=None, cams=True, size=(64, 48)):
     """Return a sheet of two images and the arrays that it should show: the means, and single channels by number."""
     net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(2)
     found = masks.soft_masks(net, x)
-    pixels = datasets.load_images("digits", None, "test").images
+    pixels = catalog.load_images("digits", None, "test").images
     rows = [mask_figures.Row(f"picture {n}", Image.fromarray(pixels[n]).resize(size), pixels[n]) for n in range(2)]
     guesses = [Prediction(("cat",), (0,), (0.5,)), Prediction(("owl",), (1,), (0.75,))]
     grad_cams = masks.grad_cam(net, x) if cams else None

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from helpers.scripts import script
-from resattnet.data import record_writer
-from resattnet.data.datasets import ImageSet
+from resattnet.data.image_set import ImageSet
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
+from resattnet.datasets import record_writer
 from resattnet.evaluation.evaluate import evaluate_files
 from resattnet.evaluation.inference import compute_logits, evaluate
 from resattnet.evaluation.metrics import Evaluation, compare_paired, compute_reliability, mean_probabilities

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers.networks import change_description, save_net
-from resattnet.data import datasets, record_files, record_writer
+from resattnet.datasets import catalog, record_files, record_writer
 from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_file
 from resattnet.evaluation.model_file import load_model
@@ -35,7 +35,7 @@ def pets(tmp_path, monkeypatch):
 def write_pets(folder, classes=("cat", "dog", "owl"), mean=(0.5, 0.4, 0.3)):
     rng = np.random.default_rng(0)
     images, labels = rng.integers(0, 256, (4, 20, 24, 3), np.uint8), np.arange(4, dtype=np.int32) % len(classes)
-    sets = {split: datasets.ImageSet(images, labels, classes) for split in record_files.SPLITS}
+    sets = {split: catalog.ImageSet(images, labels, classes) for split in record_files.SPLITS}
     record_writer.write_records(str(folder), "pets", sets, "noise", mean, (0.2, 0.3, 0.4), False)
     return sets["test"]
 

@@ -18,8 +18,8 @@ from PIL import Image
 import resattnet
 from helpers.networks import save_net
 from helpers.scripts import ROOT, refused, script
-from resattnet.data import datasets, record_files, record_writer
 from resattnet.data.image_files import find_images, read_image, to_rgb
+from resattnet.datasets import catalog, record_files, record_writer
 from resattnet.evaluation import prediction_files
 from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_files
@@ -50,7 +50,7 @@ def thin(tmp_path_factory):
     """Return a folder with a parameter file for the scripts and images."""
     folder = tmp_path_factory.mktemp("thin")
     save_net(folder)
-    test_set = datasets.load_images("digits", None, "test")
+    test_set = catalog.load_images("digits", None, "test")
     for number in range(5):
         Image.fromarray(test_set.images[number]).save(str(folder / (f"{number}.png")))
     return folder
@@ -221,9 +221,9 @@ def test_images_of_any_size_are_cropped_and_scaled(size, params):
 
 
 def test_probabilities_against_numpy(params, tmp_path):
-    test_set = datasets.load_images("digits", None, "test")
+    test_set = catalog.load_images("digits", None, "test")
     classifier = resattnet.Classifier.load(params, batch_size=4)
-    net, facts = classifier.net, datasets.describe_data("digits")
+    net, facts = classifier.net, catalog.describe_data("digits")
     x = ((test_set.images[:9] / 255.0 - facts.mean) / facts.std).transpose(0, 3, 1, 2)
     logits = net(mx.nd.array(x)).asnumpy().astype(float)
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -246,7 +246,7 @@ def test_own_class_names(params, tmp_path):
     names = "naught one two three four five six seven eight nine"
     (tmp_path / "names.txt").write_text(names.replace(" ", "\n") + "\n\n")
     named = Classifier.load(params, classes=str(tmp_path / "names.txt"))
-    image = datasets.load_images("digits", None, "test").images[:1]
+    image = catalog.load_images("digits", None, "test").images[:1]
     (plain,), (found,) = Classifier.load(params).predict(image), named.predict(image)
     assert found.labels == plain.labels and found.classes[0] == named.classes[plain.labels[0]] != plain.classes[0]
     assert named.model.images("test").classes == named.classes
@@ -271,7 +271,7 @@ def test_invalid_lists_of_classes(params, tmp_path, names, message):
 
 
 def test_the_test_set_as_png_gives_what_evaluation_gives(params, tmp_path):
-    test_set = datasets.load_images("digits", None, "test")
+    test_set = catalog.load_images("digits", None, "test")
     names = []
     for number, image in enumerate(test_set.images):
         names.append(str(tmp_path / (f"{number:03d}.png")))
@@ -295,7 +295,7 @@ def test_other_arrays_are_refused(array, params):
 def test_records_know_their_size(tmp_path, small):
     rng = np.random.default_rng(0)
     sets = {
-        split: datasets.ImageSet(
+        split: catalog.ImageSet(
             rng.integers(0, 256, (4, 20, 24, 3), np.uint8), np.arange(4, dtype=np.int32) % 3, ("cat", "dog", "owl")
         )
         for split in record_files.SPLITS

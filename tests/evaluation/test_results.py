@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from helpers.scripts import ROOT
-from resattnet.data import record_writer
-from resattnet.data.datasets import ImageSet
+from resattnet.data.image_set import ImageSet
+from resattnet.datasets import record_writer
 from resattnet.evaluation import results_json, tables
 from resattnet.evaluation.evaluate import evaluate_files
 from resattnet.evaluation.metrics import Evaluation, compute_reliability

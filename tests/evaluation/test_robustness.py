@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from helpers.scripts import refused, script
-from resattnet.data import datasets, record_writer
 from resattnet.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from resattnet.datasets import catalog, record_writer
 from resattnet.evaluation.evaluate import evaluate_file
 from resattnet.evaluation.model_file import open_model
 from resattnet.evaluation.options import TestOptions
@@ -21,13 +21,13 @@ from resattnet.system.mxnet import mx
 
 @pytest.fixture(scope="module")
 def digits():
-    return datasets.load_images("digits", None, "test")
+    return catalog.load_images("digits", None, "test")
 
 
 @pytest.fixture(scope="module")
 def linear():
     """Return a least-squares linear classifier of the digits, which maps images to logits."""
-    train_set = datasets.load_images("digits", None, "train")
+    train_set = catalog.load_images("digits", None, "train")
 
     def features(images):
         return np.concatenate([images.reshape(len(images), -1) / 255, np.ones((len(images), 1))], axis=1)
@@ -81,7 +81,7 @@ def test_the_table():
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     """Return a parameter file for the digits, with initial features and an output layer fitted to the features."""
-    train_set, facts = datasets.load_images("digits", None, "train"), datasets.describe_data("digits")
+    train_set, facts = catalog.load_images("digits", None, "train"), catalog.describe_data("digits")
     mx.random.seed(0)
     net, path = get_attention_cifar(10, 56, "thin"), str(tmp_path_factory.mktemp("net") / "net.params")
     net.initialize(mx.init.Xavier())
@@ -132,7 +132,7 @@ def test_a_parameter_file_with_each_graph(graph, path):
 
 def test_records_give_the_same(path, digits, tmp_path):
     few = digits._replace(images=digits.images[:20], labels=digits.labels[:20])
-    facts = datasets.describe_data("digits")
+    facts = catalog.describe_data("digits")
     record_writer.write_records(
         str(tmp_path), "mine", {"train": few, "test": few}, "mine", facts.mean, facts.std, False
     )

@@ -20,8 +20,8 @@ from resattnet import commands
 from resattnet.commands import train as train_command
 from resattnet.commands.reproduce import keep_log
 from resattnet.commands.training_run import train
-from resattnet.data import record_writer
-from resattnet.data.datasets import ImageSet
+from resattnet.data.image_set import ImageSet
+from resattnet.datasets import record_writer
 from resattnet.experiments import recipes, reproduce, results
 from resattnet.experiments.options import ReproductionOptions
 from resattnet.runs import states

@@ -16,8 +16,8 @@ import pytest
 import resattnet
 from helpers.networks import difference, images, initialised, operators
 from helpers.scripts import ROOT, refused, script
-from resattnet.data import datasets
 from resattnet.data.transforms import Transform
+from resattnet.datasets import catalog
 from resattnet.evaluation.model_file import load_model
 from resattnet.export import network_graph, onnx_graph, sources, symbol, targets
 from resattnet.export import onnx as onnx_target
@@ -49,7 +49,7 @@ VARIANTS = [  # one set of network arguments per line
 
 def digits(count):
     """Return the first `count` digits test images, transformed into network input."""
-    facts, test_set = datasets.describe_data("digits"), datasets.load_images("digits", None, "test")
+    facts, test_set = catalog.describe_data("digits"), catalog.load_images("digits", None, "test")
     return Transform(facts.mean, facts.std, 10)(test_set.images[:count], test_set.labels[:count])[0]
 
 
@@ -207,7 +207,7 @@ def test_the_export_script_describes_its_files(saved, tmp_path):
         params_sha256=parameters.read_description(path)["sha256"],
     )
     assert {name: known[name] for name in texts} == texts
-    facts = datasets.describe_data("digits")
+    facts = catalog.describe_data("digits")
     assert [json.loads(known[name]) for name in ("mean", "std", "classes", "image_size", "top1")] == [
         list(facts.mean),
         list(facts.std),
@@ -391,7 +391,7 @@ def test_the_example_of_the_docs_needs_no_mxnet(saved, tmp_path):
     export_file(path, ExportOptions(output=target))
     program = tmp_path / "predict_onnx.py"
     program.write_text("import sys\nsys.modules['mxnet'] = sys.modules['resattnet'] = None\n" + example())
-    test_set, answers = datasets.load_images("digits", None, "test"), set()
+    test_set, answers = catalog.load_images("digits", None, "test"), set()
     for row, logits in enumerate(net(mx.nd.array(digits(3)))):
         picture = str(tmp_path / "digit.png")
         Image.fromarray(test_set.images[row]).save(picture)

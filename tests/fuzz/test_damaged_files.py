@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from helpers import tries
-from resattnet.data import cifar, datasets, record_writer
 from resattnet.data.image_set import DataFacts, ImageSet
-from resattnet.data.unpacked import keep_digests
+from resattnet.datasets import catalog, cifar, record_writer
+from resattnet.datasets.unpacked import keep_digests
 from resattnet.models import parameters
 from resattnet.models.parameter_files import read_arrays
 from resattnet.runs import history, states
@@ -104,8 +104,8 @@ def write_records(folder):
 
 
 def read_sets(folder, name, data_format):
-    sets = [datasets.load_images(name, folder, split, False, data_format) for split in ("train", "test")]
-    return sets, datasets.describe_data(name, folder, data_format)
+    sets = [catalog.load_images(name, folder, split, False, data_format) for split in ("train", "test")]
+    return sets, catalog.describe_data(name, folder, data_format)
 
 
 def write_unpacked(folder):
@@ -164,7 +164,7 @@ def damaged(whole):
 @pytest.mark.parametrize("kind", KINDS)
 def test_damage_is_an_error_of_one_line_or_harmless(tmp_path, kind, monkeypatch):
     facts = dataclasses.replace(cifar.CIFAR10.facts, samples={"train": 10, "test": 2})
-    monkeypatch.setitem(datasets.SETS, "cifar10", dataclasses.replace(cifar.CIFAR10, facts=facts))
+    monkeypatch.setitem(catalog.SETS, "cifar10", dataclasses.replace(cifar.CIFAR10, facts=facts))
     write, read, names = KINDS[kind]
     folder = str(tmp_path / "run")
     os.mkdir(folder)

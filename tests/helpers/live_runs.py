@@ -8,8 +8,8 @@ import time
 import numpy as np
 
 from helpers.scripts import ROOT
-from resattnet.data import record_writer
-from resattnet.data.datasets import ImageSet
+from resattnet.data.image_set import ImageSet
+from resattnet.datasets import record_writer
 
 FLAGS = "--dataset noise --data-format rec --data-dir . --widths thin -b 16 --warmup-epochs 0 --num-gpus 0".split()
 

@@ -8,8 +8,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from resattnet.data import datasets
 from resattnet.data.transforms import Transform
+from resattnet.datasets import catalog
 from resattnet.models import parameters
 from resattnet.models.zoo import get_attention_cifar
 from resattnet.system.machine import usable_instructions
@@ -53,7 +53,7 @@ def save_net(folder, widths="thin", classes=10, **description):
     The predicted classes of the network vary between images.
     """
     net = initialised(get_attention_cifar(classes, 56, widths=widths))
-    test_set, facts = datasets.load_images("digits", None, "test"), datasets.describe_data("digits")
+    test_set, facts = catalog.load_images("digits", None, "test"), catalog.describe_data("digits")
     x, _ = Transform(facts.mean, facts.std, 10)(test_set.images[:50], test_set.labels[:50])
     net.output.bias.set_data(-net(mx.nd.array(x)).mean(axis=0))
     network = dict(classes=classes, num_layers=56, widths=widths, attention_learning="arl")

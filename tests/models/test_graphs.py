@@ -10,9 +10,9 @@ import resattnet
 from helpers import small_digits
 from helpers.networks import difference, images, initialised, operators
 from resattnet.commands.training_run import train
-from resattnet.data import datasets
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
+from resattnet.datasets import catalog
 from resattnet.evaluation.evaluate import evaluate_files
 from resattnet.evaluation.inference import evaluate
 from resattnet.evaluation.model_file import load_model
@@ -109,9 +109,9 @@ def trained(tmp_path_factory):
 def test_int8_computes_in_int8_and_sees_what_float32_sees(trained, capfd):
     net = resattnet.get_attention_cifar(10, 56, widths="thin")
     parameters.load_parameters(net, trained, [mx.cpu()])
-    facts = datasets.describe_data("digits")
+    facts = catalog.describe_data("digits")
     transform = Transform(facts.mean, facts.std, 10)
-    train_set, test_set = (datasets.load_images("digits", None, split) for split in ("train", "test"))
+    train_set, test_set = (catalog.load_images("digits", None, split) for split in ("train", "test"))
     graph = quantize(net, transform(train_set.images[:100], train_set.labels[:100])[0])
     assert capfd.readouterr().err == ""
     found = operators(graph)
@@ -156,9 +156,9 @@ def test_int8_sees_small_channels_beside_large_ones(build, side, widths, first_u
 def test_int8_of_the_packaged_network_on_real_images(cifar10_dir):
     """INT8 and float32 classes agree on 99 % of the images. The ranges of the stem's channels differ 1000-fold."""
     net = resattnet.get_attention_cifar(10, 56, widths="thin", pretrained=True)
-    facts = datasets.describe_data("cifar10")
+    facts = catalog.describe_data("cifar10")
     transform = Transform(facts.mean, facts.std, 10)
-    train_set, test_set = (datasets.load_images("cifar10", cifar10_dir, split) for split in ("train", "test"))
+    train_set, test_set = (catalog.load_images("cifar10", cifar10_dir, split) for split in ("train", "test"))
     # A copy of CIFAR-10 may hold its images sorted by class.
     calibration, test = (np.random.default_rng(0).permutation(len(part.labels)) for part in (train_set, test_set))
     graph = quantize(net, transform(train_set.images[calibration[:64]], train_set.labels[calibration[:64]])[0])

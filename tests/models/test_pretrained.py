@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from helpers.scripts import ROOT, script
-from resattnet.data import datasets
+from resattnet.datasets import catalog
 from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.model_file import load_model
 from resattnet.evaluation.options import ModelFileOptions
@@ -213,7 +213,7 @@ def test_it_reaches_its_accuracy_on_real_images(cifar10_dir):
     changes no class.
     """
     test_set, share = (
-        datasets.load_images("cifar10", cifar10_dir, "test"),
+        catalog.load_images("cifar10", cifar10_dir, "test"),
         pretrained.describe_pretrained(NAME)["validation_top1"],
     )
     images = test_set.images[:2000]

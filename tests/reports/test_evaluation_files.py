@@ -5,8 +5,8 @@ import os
 import numpy as np
 import pytest
 
-from resattnet.data import datasets
 from resattnet.data.corruptions import STRENGTHS, corrupt
+from resattnet.datasets import catalog
 from resattnet.evaluation.metrics import compute_reliability
 from resattnet.reports import evaluation_figures, figure_style, image_grids
 from resattnet.reports.evaluation_files import corruption_sheet
@@ -31,7 +31,7 @@ def test_reliability_diagram_has_the_bins(tmp_path):
 
 
 def test_the_sheet_shows_the_first_image_of_each_class(monkeypatch):
-    digits, drawn = datasets.load_images("digits", None, "test"), []
+    digits, drawn = catalog.load_images("digits", None, "test"), []
     draw = image_grids.mosaics
     monkeypatch.setattr(image_grids, "mosaics", lambda *args: drawn.append(args) or draw(*args))
     corruption_sheet(digits, ("noise", "jpeg"))
@@ -59,7 +59,7 @@ def test_mosaics_put_each_image_in_its_place():
 
 def test_a_sheet_of_many_classes_shows_ten(monkeypatch):
     images = np.zeros((100, 8, 8, 3), np.uint8)
-    many = datasets.ImageSet(images, np.arange(100, dtype=np.int32)[::-1].copy(), tuple(f"c{k}" for k in range(100)))
+    many = catalog.ImageSet(images, np.arange(100, dtype=np.int32)[::-1].copy(), tuple(f"c{k}" for k in range(100)))
     drawn = []
     draw = image_grids.mosaics
     monkeypatch.setattr(image_grids, "mosaics", lambda *args: drawn.append(args) or draw(*args))

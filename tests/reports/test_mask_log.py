@@ -14,9 +14,9 @@ import pytest
 from helpers.boards import read_board
 from helpers.runs import TRICKS, assert_equal_runs, elsewhere, resume, stop_run
 from resattnet.commands.training_run import prepare_run, train
-from resattnet.data import datasets
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
+from resattnet.datasets import catalog
 from resattnet.evaluation.masks import soft_masks
 from resattnet.reports import mask_log
 from resattnet.system.devices import check_type
@@ -129,7 +129,7 @@ def test_the_pictures_are_the_sheets_of_the_net(options, monkeypatch):
     seen, draw = [], mask_log.draw_overlays
     monkeypatch.setattr(mask_log, "draw_overlays", lambda sheet, *args: seen.append(sheet) or draw(sheet, *args))
     run = train(elsewhere(options, "run", mask_images=3, epochs=1))
-    test_set = datasets.load_images("digits", None, "test")
+    test_set = catalog.load_images("digits", None, "test")
     for label, row in enumerate(run.hooks[0].rows):
         first = np.flatnonzero(test_set.labels == label)[0]
         assert row.title == f"no. {first}: {label}"
@@ -165,7 +165,7 @@ def test_a_float16_net_is_shown_too(options):
 
 
 def test_more_images_than_there_are():
-    facts, test_set = datasets.describe_data("digits"), datasets.load_images("digits", None, "test")
+    facts, test_set = catalog.describe_data("digits"), catalog.load_images("digits", None, "test")
     few = test_set._replace(images=test_set.images[:9], labels=test_set.labels[:9])
     loader = ArrayLoader(few, Transform(facts.mean, facts.std, 10), 4)
     for count, notes in ((10, ["mask_images=10: all 9 test images are taken"]), (9, [])):
@@ -176,7 +176,7 @@ def test_more_images_than_there_are():
 
 
 def test_the_hook_builds_a_net_only_for_epochs_it_draws(monkeypatch):
-    facts, test_set = datasets.describe_data("digits"), datasets.load_images("digits", None, "test")
+    facts, test_set = catalog.describe_data("digits"), catalog.load_images("digits", None, "test")
     loader = ArrayLoader(test_set, Transform(facts.mean, facts.std, 10), 4)
     hook = mask_log.MaskLog(TrainingOptions(dataset="digits", mask_images=2, mask_period=3, epochs=7), loader, facts)
     logged, nets = [], iter("abcdefg")

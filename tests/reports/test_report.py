@@ -23,7 +23,7 @@ from helpers import small_digits
 from helpers.networks import change_description
 from helpers.scripts import ROOT
 from resattnet.commands.training_run import train
-from resattnet.data import datasets
+from resattnet.datasets import catalog
 from resattnet.models import spec
 from resattnet.models.zoo import get_attention_cifar
 from resattnet.reports import curves, evaluation_figures, figure_style, image_grids, report_page, run_report
@@ -191,8 +191,8 @@ def logits_of(folder):
     """
     net = get_attention_cifar(10, 56, "thin")
     net.load_parameters(os.path.join(folder, "best.params"))
-    images, labels, _ = datasets.load_images("digits", None, "test")
-    facts = datasets.describe_data("digits")
+    images, labels, _ = catalog.load_images("digits", None, "test")
+    facts = catalog.describe_data("digits")
     normalised = ((images / 255 - facts.mean) / facts.std).transpose(0, 3, 1, 2)
     return np.concatenate([net(mx.nd.array(image[None])).asnumpy() for image in normalised]).astype(float), labels
 
@@ -212,7 +212,7 @@ def test_figures_and_hardest_images_by_another_computation(records):
             assert image.loss == pytest.approx(losses[image.index], rel=1e-4)
             assert image.true == str(labels[image.index]) and image.predicted == str(logits[image.index].argmax())
             assert image.probability == pytest.approx(shares[image.index].max(), rel=1e-4)
-            assert (image.image == datasets.load_images("digits", None, "test").images[image.index]).all()
+            assert (image.image == catalog.load_images("digits", None, "test").images[image.index]).all()
         confusion = record.result.evaluation.confusion
         for true in range(10):
             for predicted in range(10):
@@ -293,9 +293,9 @@ def describe(folder, **changes):
 
 
 def test_other_images_than_in_training_are_noticed(copied, monkeypatch):
-    load = datasets.load_images
+    load = catalog.load_images
     monkeypatch.setattr(
-        datasets, "load_images", lambda *args, **kwargs: load(*args, **kwargs)._replace(labels=np.full(50, 3, np.int32))
+        catalog, "load_images", lambda *args, **kwargs: load(*args, **kwargs)._replace(labels=np.full(50, 3, np.int32))
     )
     assert "best.params has top-1" in collect_one(copied).remarks[0]
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from helpers.scripts import script
-from resattnet.data import record_writer
-from resattnet.data.datasets import ImageSet
+from resattnet.data.image_set import ImageSet
+from resattnet.datasets import record_writer
 
 pytest.importorskip("tensorboard", reason="tensorboard is not installed")
 pytestmark = pytest.mark.timeout(600)  # the first test includes the training run and the wait for the server

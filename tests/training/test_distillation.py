@@ -13,8 +13,8 @@ import pytest
 
 from helpers.runs import elsewhere, resume, values
 from resattnet.commands.training_run import prepare_run, train
-from resattnet.data import datasets
 from resattnet.data.transforms import smooth
+from resattnet.datasets import catalog
 from resattnet.models import packaged, parameters
 from resattnet.models.network import build
 from resattnet.runs import states
@@ -106,7 +106,7 @@ def test_a_distilled_run_resumes_with_its_teacher_only(options, teacher):
 
 
 def refused(path, dataset="digits", **changes):
-    facts = dataclasses.replace(datasets.describe_data("digits"), **changes)
+    facts = dataclasses.replace(catalog.describe_data("digits"), **changes)
     with pytest.raises(InputError) as error:
         Teacher(path, dataset, facts, [mx.cpu()])
     assert "\n" not in str(error.value) and str(error.value).startswith("teacher: ")

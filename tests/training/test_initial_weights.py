@@ -9,7 +9,7 @@ import pytest
 from helpers.networks import change_description
 from helpers.runs import assert_equal_runs, elsewhere, resume, stop_run, values
 from resattnet.commands.training_run import prepare_run, train
-from resattnet.data import datasets
+from resattnet.datasets import catalog
 from resattnet.export.export_file import export_file
 from resattnet.export.options import ExportOptions
 from resattnet.models import parameters
@@ -90,9 +90,9 @@ def test_the_last_layer_of_another_data_set_is_initialised_anew(options, first, 
 
 
 def test_the_last_layer_may_have_other_classes(options, first, path, monkeypatch):
-    describe = datasets.describe_data
+    describe = catalog.describe_data
     monkeypatch.setattr(
-        datasets, "describe_data", lambda *args: dataclasses.replace(describe(*args), classes=tuple("abcdefghijkl"))
+        catalog, "describe_data", lambda *args: dataclasses.replace(describe(*args), classes=tuple("abcdefghijkl"))
     )
     run, theirs = prepare_run(elsewhere(options, "tuned", params=path), CPU), values(first)
     found = values(run)
@@ -105,7 +105,7 @@ def test_the_last_layer_may_have_other_classes(options, first, path, monkeypatch
 
 
 def test_missing_parameters_are_reported_before_missing_data(options, path, monkeypatch):
-    monkeypatch.setattr(datasets, "load_images", None)
+    monkeypatch.setattr(catalog, "load_images", None)
     assert "lost.params: no such parameter file; did you mean" in refusal(options, path.replace("last", "lost"))
     with open(path, "r+b") as handle:
         handle.write(b"damage")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from resattnet.commands.training_run import train
-from resattnet.data import datasets, record_writer
 from resattnet.data.transforms import label_noise, normalise
+from resattnet.datasets import catalog, record_writer
 from resattnet.evaluation.inference import evaluate
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
@@ -23,7 +23,7 @@ DEVICES = [mx.cpu()]
 
 @pytest.mark.parametrize("data_format", ["bin", "rec"])
 def test_label_noise(few_digits, tmp_path, data_format):
-    sets = {split: datasets.load_images("digits", None, split) for split in ("train", "test")}
+    sets = {split: catalog.load_images("digits", None, split) for split in ("train", "test")}
     if data_format == "rec":
         record_writer.write_records(str(tmp_path), "digits", sets, "digits", (0.3,) * 3, (0.3,) * 3, False)
     given = dict(dataset="digits", data_format=data_format, data_dir=str(tmp_path), batch_size=64, seed=3)
@@ -47,7 +47,7 @@ def test_label_noise(few_digits, tmp_path, data_format):
 
 def write_digits(folder, flip):
     """Write a few digits as records, and return the options of a run on them."""
-    sets = {split: datasets.load_images("digits", None, split) for split in ("train", "test")}
+    sets = {split: catalog.load_images("digits", None, split) for split in ("train", "test")}
     record_writer.write_records(str(folder), "digits", sets, "digits", (0.3,) * 3, (0.3,) * 3, flip)
     return dict(dataset="digits", data_format="rec", data_dir=str(folder))
 
@@ -71,7 +71,7 @@ def test_only_images_that_may_be_mirrored_are_mirrored(few_digits, tmp_path, dat
     opened = open_inputs(TrainingOptions(batch_size=64, seed=3, **given), DEVICES)
     assert opened.facts.flip is opened.transform.flip is mirrors
     place = dict(data_dir=given.get("data_dir"), data_format=given.get("data_format", "bin"))
-    sources, tests = (datasets.load_images("digits", split=split, **place).images for split in ("train", "test"))
+    sources, tests = (catalog.load_images("digits", split=split, **place).images for split in ("train", "test"))
     mirrored = 0
     for epoch in range(2):
         ((images, _),) = opened.train_loader.epoch(epoch)
@@ -105,7 +105,7 @@ def test_validation_of_the_network_and_of_its_average_sees_the_images_as_they_ar
     monkeypatch.setattr(loop, "evaluate", evaluate_and_note)
     run = train(dataclasses.replace(options, epochs=2, ema=0.9))
     assert len(seen) == 4  # the network and its average, after each epoch
-    tests, facts = datasets.load_images("digits", None, "test").images, run.inputs.facts
+    tests, facts = catalog.load_images("digits", None, "test").images, run.inputs.facts
     for images in seen:
         np.testing.assert_array_equal(images, normalise(tests.transpose(0, 3, 1, 2), facts.mean, facts.std))
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from resattnet.commands.training_run import prepare_run
-from resattnet.data import datasets
+from resattnet.datasets import catalog
 from resattnet.system.mxnet import mx
 from resattnet.training.inputs import open_inputs
 from resattnet.training.schedules import make_schedule
@@ -125,7 +125,7 @@ def test_ten_steps_of_a_second_implementation(options, no_wd, max_norm):
     mx.random.seed(SEED)
     inputs, net = open_inputs(given, [mx.cpu()]), two_layers()
     train_step = make_step(net, given, [mx.cpu()], make_schedule(given, 1, len(inputs.train_loader)), soft_labels=True)
-    image_set = datasets.load_images("digits", None, "train")
+    image_set = catalog.load_images("digits", None, "train")
 
     def values():
         return {name: p.data().asnumpy() for name, p in net._collect_params_with_prefix().items()}

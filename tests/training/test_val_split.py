@@ -8,8 +8,8 @@ import pytest
 
 from helpers.runs import assert_equal_runs, elsewhere, resume
 from resattnet.commands.training_run import train
-from resattnet.data import datasets
 from resattnet.data.image_set import ImageSet
+from resattnet.datasets import catalog
 from resattnet.evaluation.evaluate import evaluate_file
 from resattnet.evaluation.options import TestOptions
 from resattnet.models.parameters import read_description
@@ -51,7 +51,7 @@ def test_small_classes_keep_and_give_at_least_one_image():
 def test_the_best_is_chosen_on_held_out_images_and_the_test_set_is_measured_at_the_end(options, capsys):
     options = dataclasses.replace(options, val_split=0.25, epochs=2)
     run = train(options)
-    train_set, test_set = (datasets.load_images("digits", None, split) for split in ("train", "test"))
+    train_set, test_set = (catalog.load_images("digits", None, split) for split in ("train", "test"))
     rest, held_out = hold_out(train_set, 0.25, options.seed)
     assert run.inputs.train_loader.samples == len(rest.labels)
     labels = np.concatenate([labels for _, labels in run.inputs.validation_loader])

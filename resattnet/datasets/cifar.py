@@ -11,12 +11,12 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from ..data.image_set import DataFacts, ImageSet
 from ..system.errors import InputError, reason
 from ..system.input_files import read_bytes
 from .archives import extract
 from .cifar_records import AGAIN, SIDE, read_records
 from .downloads import DownloadError, fetch
-from .image_set import DataFacts, ImageSet
 from .unpacked import Unpacked, check_digest, keep_digests, read_digests, remarks
 
 PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"

@@ -11,29 +11,19 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
+from ..data.image_set import DataFacts, ImageSet, fingerprint
 from ..options.command_line import command
 from ..system.errors import InputError, reason
 from ..system.files import digest, digest_values
 from ..system.input_files import read_json
-from .image_set import DataFacts, ImageSet, fingerprint
 
 SPLITS = ("train", "test")
 VERSION = 1
 _OWN = "sha256"  # the digest of the description itself; descriptions of earlier versions have none
 _RECORD_BYTES = 32  # at least: the frame and the header of a record
 MAKE_AGAIN = "make the records again, with --overwrite 1"
-
-
-@dataclass(frozen=True)
-class RecordFile:
-    """Record file of one split that was checked to be complete."""
-
-    path: str
-    index: str
-    samples: int
 
 
 class KnownFile(NamedTuple):

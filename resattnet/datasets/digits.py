@@ -12,8 +12,8 @@ from typing import List
 
 import numpy as np
 
+from ..data.image_set import DataFacts, ImageSet
 from .cifar_records import SIDE
-from .image_set import DataFacts, ImageSet
 
 
 @dataclass(frozen=True)

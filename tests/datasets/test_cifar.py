@@ -7,7 +7,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from resattnet.data import cifar, datasets, downloads
+from resattnet.datasets import catalog, cifar, downloads
 from resattnet.system import files
 from resattnet.system.errors import InputError
 
@@ -18,10 +18,10 @@ COUNT = 4  # records per file of the small sets below
 def small(monkeypatch):
     """Reduce the CIFAR sets to COUNT records per file, and make every download fail."""
     for name in ("cifar10", "cifar100"):
-        source = datasets.SETS[name]
+        source = catalog.SETS[name]
         samples = {split: COUNT * len(files) for split, files in source.splits.items()}
         facts = dataclasses.replace(source.facts, samples=samples)
-        monkeypatch.setitem(datasets.SETS, name, dataclasses.replace(source, facts=facts))
+        monkeypatch.setitem(catalog.SETS, name, dataclasses.replace(source, facts=facts))
 
     def offline(url, path, *args, **kwargs):
         raise downloads.DownloadError(url, path, "no route to host")
@@ -50,7 +50,7 @@ def write_cifar10(folder):
 def message(*args, **kwargs):
     """Return the one-line message of the InputError from `load_images`."""
     with pytest.raises(InputError) as caught:
-        datasets.load_images(*args, **kwargs)
+        catalog.load_images(*args, **kwargs)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -60,7 +60,7 @@ def message(*args, **kwargs):
 
 def test_planes_become_channels(small, tmp_path):
     folder = write_cifar10(tmp_path / "cifar-10-batches-bin")
-    images, labels, classes = datasets.load_images("cifar10", tmp_path, "train")
+    images, labels, classes = catalog.load_images("cifar10", tmp_path, "train")
     assert images.shape == (5 * COUNT, 32, 32, 3) and images.dtype == np.uint8 and images.flags.c_contiguous
     assert labels.dtype == np.int32 and labels.tolist() == [i + j for i in range(5) for j in range(COUNT)]
     raw = (folder / "data_batch_3.bin").read_bytes()
@@ -75,7 +75,7 @@ def test_cifar100_gives_the_fine_label(small, tmp_path):
     folder.mkdir()
     raw = make_records([[19, 99], [0, 1], [5, 20], [7, 0]])
     (folder / "test.bin").write_bytes(raw)
-    images, labels, classes = datasets.load_images("cifar100", tmp_path, "test")
+    images, labels, classes = catalog.load_images("cifar100", tmp_path, "test")
     assert labels.tolist() == [99, 1, 20, 0]
     assert (classes[0], classes[1], classes[99]) == ("apple", "aquarium_fish", "worm")
     assert images[1, 0, 0].tolist() == [raw[3074 + 2 + plane * 1024] for plane in range(3)]
@@ -85,13 +85,13 @@ def test_cifar100_gives_the_fine_label(small, tmp_path):
 def test_data_dir_holds_the_folder_or_is_it(small, tmp_path, inside):
     folder = write_cifar10(tmp_path / (inside or "cifar-10-batches-bin"))
     data_dir = folder if inside else tmp_path
-    assert len(datasets.load_images("cifar10", str(data_dir), "test").labels) == COUNT
+    assert len(catalog.load_images("cifar10", str(data_dir), "test").labels) == COUNT
 
 
 def test_class_names_come_from_the_sets_own_file(small, tmp_path):
     folder = write_cifar10(tmp_path / "cifar-10-batches-bin")
     (folder / "batches.meta.txt").write_text("\n".join("abcdefghij") + "\n\n")
-    assert datasets.load_images("cifar10", tmp_path, "test").classes == tuple("abcdefghij")
+    assert catalog.load_images("cifar10", tmp_path, "test").classes == tuple("abcdefghij")
     (folder / "batches.meta.txt").write_text("a\nb\n")
     assert "batches.meta.txt: 2 class names, expected 10" in message("cifar10", tmp_path, "test")
 
@@ -172,7 +172,7 @@ def test_absent_file_is_named(small, tmp_path, folder):
     assert message("cifar10", tmp_path, "train", False).startswith(
         f"CIFAR-10 lacks data_batch_4.bin in {tmp_path / folder}: put "
     )
-    assert len(datasets.load_images("cifar10", tmp_path, "test", False).labels) == COUNT
+    assert len(catalog.load_images("cifar10", tmp_path, "test", False).labels) == COUNT
 
 
 def pack(path, folder, names=None):
@@ -185,7 +185,7 @@ def pack(path, folder, names=None):
 def test_an_archive_placed_by_hand_is_used(small, tmp_path, data_dir):
     (tmp_path / "data").mkdir()
     pack(tmp_path / "data" / "cifar-10-binary.tar.gz", write_cifar10(tmp_path / "cifar-10-batches-bin"))
-    assert len(datasets.load_images("cifar10", tmp_path / data_dir, "train", False).labels) == 5 * COUNT
+    assert len(catalog.load_images("cifar10", tmp_path / data_dir, "train", False).labels) == 5 * COUNT
     assert len(os.listdir(str(tmp_path / "data" / "cifar-10-batches-bin"))) == 7  # with the digests
 
 
@@ -195,7 +195,7 @@ def test_archive_mends_a_lost_file_and_keeps_the_others(small, tmp_path):
     (folder / "test_batch.bin").unlink()
     own = make_records([[9]] * COUNT)
     (folder / "data_batch_1.bin").write_bytes(own)
-    assert datasets.load_images("cifar10", tmp_path, "test").labels.tolist() == [5, 6, 7, 8]
+    assert catalog.load_images("cifar10", tmp_path, "test").labels.tolist() == [5, 6, 7, 8]
     assert (folder / "data_batch_1.bin").read_bytes() == own
 
 
@@ -221,7 +221,7 @@ def test_absent_set_is_downloaded_and_unpacked(small, tmp_path, monkeypatch):
     monkeypatch.setattr(cifar, "fetch", fetch)
     (tmp_path / "data").mkdir()
     for _ in range(2):
-        assert len(datasets.load_images("cifar10", tmp_path / "data", "test").labels) == COUNT
+        assert len(catalog.load_images("cifar10", tmp_path / "data", "test").labels) == COUNT
     assert asked == [
         (
             "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
@@ -242,7 +242,7 @@ def unpacked(small, tmp_path):
     folder = write_cifar10(tmp_path / "made" / "cifar-10-batches-bin")
     (folder / "batches.meta.txt").write_text("\n".join("abcdefghij"))
     pack(tmp_path / "cifar-10-binary.tar.gz", folder)
-    datasets.load_images("cifar10", tmp_path, "train")
+    catalog.load_images("cifar10", tmp_path, "train")
     return tmp_path / "cifar-10-batches-bin"
 
 
@@ -259,31 +259,31 @@ def test_a_changed_byte_of_an_unpacked_file_is_noticed(unpacked, name):
     )
     path.unlink()
     (unpacked / "data_batch_1.bin").unlink()  # so that the archive is unpacked again
-    assert len(datasets.load_images("cifar10", unpacked, "train").labels) == 5 * COUNT
+    assert len(catalog.load_images("cifar10", unpacked, "train").labels) == 5 * COUNT
 
 
 def test_an_archive_that_is_not_the_official_one_is_remarked(unpacked, tmp_path, monkeypatch):
     sha256 = files.digest(str(tmp_path / "cifar-10-binary.tar.gz"))
-    assert datasets.data_remarks("cifar10", tmp_path) == [
+    assert catalog.data_remarks("cifar10", tmp_path) == [
         f"CIFAR-10 in {unpacked}: unpacked from an archive that is not the official one (SHA-256 {sha256})"
     ]
-    monkeypatch.setitem(datasets.SETS, "cifar10", dataclasses.replace(datasets.SETS["cifar10"], sha256=sha256))
-    assert datasets.data_remarks("cifar10", tmp_path) == []
+    monkeypatch.setitem(catalog.SETS, "cifar10", dataclasses.replace(catalog.SETS["cifar10"], sha256=sha256))
+    assert catalog.data_remarks("cifar10", tmp_path) == []
 
 
 def test_files_that_were_not_unpacked_here_are_remarked(small, tmp_path):
     folder = write_cifar10(tmp_path / "cifar-10-batches-bin")
-    assert datasets.data_remarks("cifar10", tmp_path) == [
+    assert catalog.data_remarks("cifar10", tmp_path) == [
         f"CIFAR-10 in {folder}: its files cannot be checked, since resattnet did not unpack them"
     ]
     pack(tmp_path / "cifar-10-binary.tar.gz", folder)
     (folder / "data_batch_2.bin").unlink()
-    datasets.load_images("cifar10", tmp_path, "train")
-    assert datasets.data_remarks("cifar10", tmp_path)[0] == (
+    catalog.load_images("cifar10", tmp_path, "train")
+    assert catalog.data_remarks("cifar10", tmp_path)[0] == (
         f"CIFAR-10 in {folder}: data_batch_1.bin, data_batch_3.bin, data_batch_4.bin, data_batch_5.bin cannot be "
         "checked, since resattnet did not unpack them"
     )
-    assert datasets.data_remarks("digits", None) == []
+    assert catalog.data_remarks("digits", None) == []
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"a": ["b"]}', "[" * 10**5])
@@ -303,9 +303,9 @@ def test_a_pipe_in_place_of_a_file_is_refused(small, tmp_path):
 
 
 def test_real_cifar10(cifar10_dir):
-    data_set = datasets.describe_data("cifar10")
+    data_set = catalog.describe_data("cifar10")
     for split, each in [("train", 5000), ("test", 1000)]:
-        images, labels, classes = datasets.load_images("cifar10", cifar10_dir, split, download=False)
+        images, labels, classes = catalog.load_images("cifar10", cifar10_dir, split, download=False)
         assert images.shape == (data_set.samples[split], 32, 32, 3)
         assert np.bincount(labels).tolist() == [each] * 10
         assert classes == data_set.classes

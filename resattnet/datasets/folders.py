@@ -8,10 +8,10 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from ..data.geometry import DEFAULT, Geometry
+from ..data.image_files import find_files, is_image_name, read_image
+from ..data.image_set import ImageSet, image_progress
 from ..system.errors import InputError, remark
-from .geometry import DEFAULT, Geometry
-from .image_files import find_files, is_image_name, read_image
-from .image_set import ImageSet, image_progress
 
 TEST_NAMES = ("test", "val", "valid", "validation")
 NAMED = 20  # files of a long list that a message names

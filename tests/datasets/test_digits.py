@@ -6,12 +6,12 @@ import time
 import numpy as np
 import pytest
 
-from resattnet.data import datasets, digits
+from resattnet.datasets import catalog, digits
 
 
 @pytest.mark.parametrize("split, count", [("train", 1437), ("test", 360)])
 def test_digits_shapes_and_types(split, count):
-    images, labels, classes = datasets.load_images("digits", None, split)
+    images, labels, classes = catalog.load_images("digits", None, split)
     assert images.shape == (count, 32, 32, 3) and images.dtype == np.uint8 and images.flags.c_contiguous
     assert labels.shape == (count,) and labels.dtype == np.int32
     assert classes == tuple("0123456789") and set(labels) == set(range(10))
@@ -20,8 +20,8 @@ def test_digits_shapes_and_types(split, count):
 
 
 def test_digits_statistics_are_those_of_train():
-    pixels = datasets.load_images("digits", None, "train").images / 255.0
-    data_set = datasets.describe_data("digits")
+    pixels = catalog.load_images("digits", None, "train").images / 255.0
+    data_set = catalog.describe_data("digits")
     np.testing.assert_allclose(pixels.mean((0, 1, 2)), data_set.mean, atol=5e-5)
     np.testing.assert_allclose(pixels.std((0, 1, 2)), data_set.std, atol=5e-5)
 
@@ -30,16 +30,16 @@ def test_digits_load_at_once():
     times = []
     for _ in range(3):
         start = time.process_time()
-        datasets.load_images("digits", None, "train")
+        catalog.load_images("digits", None, "train")
         times.append(time.process_time() - start)
     assert min(times) < 0.5
 
 
 def test_digits_are_those_of_scikit_learn():
     source = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed").load_digits()
-    with np.load(os.path.join(os.path.dirname(datasets.__file__), "digits.npz"), allow_pickle=False) as file:
+    with np.load(os.path.join(os.path.dirname(catalog.__file__), "digits.npz"), allow_pickle=False) as file:
         np.testing.assert_array_equal(file["images"], source.images)
-    labels = [datasets.load_images("digits", None, split).labels for split in ("train", "test")]
+    labels = [catalog.load_images("digits", None, split).labels for split in ("train", "test")]
     np.testing.assert_array_equal(np.concatenate(labels), source.target)
 
 

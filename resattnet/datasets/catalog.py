@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from typing import Dict, List, Protocol, Union
 
+from ..data.image_set import DataFacts, ImageSet
 from ..system.errors import InputError
 from .cifar import CIFAR10, CIFAR100
 from .cifar_records import SIDE as SIDE  # height and width of the images of every set of the table
 from .digits import DIGITS
-from .image_set import DataFacts, ImageSet
 from .record_files import describe_records, record_remarks
 
 

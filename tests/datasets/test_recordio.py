@@ -18,12 +18,12 @@ from PIL import Image
 
 from helpers.scripts import ROOT, refused, script
 from resattnet.commands.make_records import RecordsOptions
-from resattnet.data import datasets, folders, record_files, record_writer, recordio
 from resattnet.data.geometry import Geometry
 from resattnet.data.image_files import is_image_name, read_image
 from resattnet.data.image_set import ImageSet, channel_statistics, fingerprint
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
+from resattnet.datasets import catalog, folders, record_files, record_writer, recordio
 from resattnet.options.command_line import command
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
@@ -50,7 +50,7 @@ def write(folder, sets=None, **kwargs):
 
 
 def load(folder, split="train", name="small"):
-    return datasets.load_images(name, str(folder), split, data_format="rec")
+    return catalog.load_images(name, str(folder), split, data_format="rec")
 
 
 def assert_same(found, written):
@@ -75,7 +75,7 @@ def test_records_are_read_as_they_were_written(tmp_path):
     assert sorted(os.listdir(str(tmp_path / "new"))) == FILES
     for split, written in sets.items():
         assert_same(load(tmp_path / "new", split), written)
-    facts = datasets.describe_data("small", str(tmp_path / "new"), "rec")
+    facts = catalog.describe_data("small", str(tmp_path / "new"), "rec")
     assert (facts.title, facts.classes, facts.samples) == ("noise", CLASSES, {"train": 9, "test": 4})
     pixels = sets["train"].images / 255.0
     np.testing.assert_allclose(facts.mean, pixels.mean((0, 1, 2)), atol=6e-5)
@@ -103,13 +103,13 @@ def test_one_even_colour_has_a_deviation_to_divide_by():
 
 def assert_same_batches(name, data_dir, folder, count=None):
     """Assert that records and the original files give the same images and the same first `count` batches."""
-    facts, sets, loaders = datasets.describe_data(name), [], []
-    described = datasets.describe_data(name, folder, "rec")
+    facts, sets, loaders = catalog.describe_data(name), [], []
+    described = catalog.describe_data(name, folder, "rec")
     assert dataclasses.replace(described, fingerprint=None) == facts
     plain = Transform(facts.mean, facts.std, len(facts.classes))
     transform = plain._replace(pad=4, flip=True, alpha=1.0, epsilon=0.1, seed=3)
     for place, data_format in ((data_dir, "bin"), (folder, "rec")):
-        train, test = (datasets.load_images(name, place, split, data_format=data_format) for split in ("train", "test"))
+        train, test = (catalog.load_images(name, place, split, data_format=data_format) for split in ("train", "test"))
         sets.append((train, test))
         loaders.append((ArrayLoader(train, transform, 64, 3), ArrayLoader(test, plain, 64)))
     for ours, theirs in zip(*sets):
@@ -228,7 +228,7 @@ def test_a_stopped_script_leaves_no_files(tmp_path, number):
 def test_of_two_scripts_at_once_one_is_refused(tmp_path):
     """Both find no records when they begin. The one that is done later does not replace those of the other."""
     code = (
-        "import sys, time; from resattnet.data import record_writer; from resattnet.commands import run\n"
+        "import sys, time; from resattnet.datasets import record_writer; from resattnet.commands import run\n"
         "verify = record_writer._verify\n"
         "def wait(*args):\n    verify(*args); print(flush=True); sys.stdin.readline()\n"
         "record_writer._verify = wait; sys.argv[1:] = ['make-records', '--dataset', 'digits']; run()"
@@ -357,7 +357,7 @@ def replaced(description, key, value):
 def test_a_changed_description_is_noticed(folder, key, value):
     path = folder / "small_records.json"
     path.write_text(json.dumps(replaced(json.loads(path.read_text()), key, value)))
-    for call in (load, lambda folder: datasets.describe_data("small", str(folder), "rec")):
+    for call in (load, lambda folder: catalog.describe_data("small", str(folder), "rec")):
         assert message(call, folder) == (
             f"{path} is damaged (a value was changed: its SHA-256 is another one): make the records again, with "
             "--overwrite 1"
@@ -496,13 +496,13 @@ def test_a_description_of_an_earlier_version_is_read(folder):
     path = folder / "small_records.json"
     older = json.loads(path.read_text())
     del older["image_size"], older["fingerprint"], older["sha256"]
-    assert datasets.data_remarks("small", str(folder), "rec") == []
+    assert catalog.data_remarks("small", str(folder), "rec") == []
     path.write_text(json.dumps(older))
-    assert datasets.data_remarks("small", str(folder), "rec") == [
+    assert catalog.data_remarks("small", str(folder), "rec") == [
         f"{path}: an earlier version wrote it, without a digest: nothing confirms its class names, mean and standard "
         "deviation"
     ]
-    facts = datasets.describe_data("small", str(folder), "rec")
+    facts = catalog.describe_data("small", str(folder), "rec")
     assert facts.image_size is None and facts.fingerprint is None and facts.classes == CLASSES
     assert recordio.image_size("small", str(folder)) == (6, 5)
     complete = facts.complete(load(folder))

@@ -14,10 +14,10 @@ from typing import Dict, Tuple
 import numpy as np
 from PIL import Image
 
+from ..data.geometry import DEFAULT, Geometry
+from ..data.image_set import ImageSet, image_progress
 from ..system.files import writing
 from ..system.mxnet import mx
-from .geometry import DEFAULT, Geometry
-from .image_set import ImageSet, image_progress
 from .record_files import SPLITS, check_output, description_path, make_description, paths, put_in_place
 from .recordio import read_records
 

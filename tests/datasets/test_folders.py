@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from helpers.scripts import refused, script
-from resattnet.data import folders
 from resattnet.data.image_files import find_images, read_image
+from resattnet.datasets import folders
 from resattnet.system.errors import InputError, Remark, handle_remarks
 
 COLOURS = {"red": (200, 0, 0), "blue": (0, 0, 200)}

@@ -14,7 +14,7 @@ import time
 import numpy as np
 import pytest
 
-from resattnet.data import archives, downloads
+from resattnet.datasets import archives, downloads
 from resattnet.system.errors import InputError
 
 DATA = np.random.RandomState(0).randint(0, 256, 3 << 20, dtype=np.uint8).tobytes()
@@ -267,7 +267,7 @@ def test_full_disk(server, path, full_disk):
 def test_processes_fetch_the_same_file_once(server, path):
     server.pause = 0.5
     code = (
-        "import sys; from resattnet.data.downloads import fetch; fetch(*sys.argv[1:3], size=int(sys.argv[3]), "
+        "import sys; from resattnet.datasets.downloads import fetch; fetch(*sys.argv[1:3], size=int(sys.argv[3]), "
         "sha256=sys.argv[4])"
     )
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(downloads.__file__))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..options.fields import Options, option
-from .datasets import FORMATS
+from .catalog import FORMATS
 
 
 @dataclass(frozen=True)

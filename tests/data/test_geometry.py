@@ -112,5 +112,7 @@ def test_photographs_give_the_same_logits_everywhere(fit, tmp_path):
     answers = done.stdout.splitlines()[:: len(facts.classes)]  # the first line for each image
     for answer, row in zip(answers, measured.astype(float)):
         shares = np.exp(row - row.max()) / np.exp(row - row.max()).sum()
-        assert answer.split() == [f"{100 * shares.max():.2f}", "%", facts.classes[row.argmax()]]
+        percent, sign, name = answer.split()
+        assert (sign, name) == ("%", facts.classes[row.argmax()])
+        assert abs(float(percent) - 100 * shares.max()) < 0.011  # two engines, two digits
     assert len(answers) == len(files)

@@ -24,16 +24,18 @@ from ..system.mxnet import mx
 from ..system.signals import StopSignals
 from ..training.checkpoints import Checkpointer
 from ..training.distillation import Teacher
+from ..training.image_inputs import open_image_inputs
+from ..training.image_options import ImageTrainingOptions
 from ..training.initial_weights import InitialWeights
-from ..training.inputs import open_inputs
+from ..training.inputs import Inputs, open_inputs
 from ..training.loop import Run, fit
-from ..training.options import TrainingOptions
+from ..training.options import RunOptions, TrainingOptions
 from ..training.resume import options_from_state
 from ..training.schedules import make_schedule
 from ..training.step import array_type, make_net, make_step
 
 
-def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
+def train(options: RunOptions, state: Optional[State] = None) -> Run:
     """Train a network as the options specify, from the start or from a state.
 
     SIGINT, SIGTERM and SIGHUP save the state and end the run; SIGUSR1 saves it. In a thread other than the main one,
@@ -41,7 +43,7 @@ def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
 
     Parameters
     ----------
-    options : TrainingOptions
+    options : RunOptions
     state : State, optional
         The state to resume the run from, in its folder.
 
@@ -66,16 +68,17 @@ def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
     ) as log:
         for line in [*remarks, *run.remarks]:
             log.line(f"note: {line}")
-        fit(run, log, signals)
+        with handle_remarks(lambda remark: log.line(f"note: {remark}")):
+            fit(run, log, signals)
     return run
 
 
-def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optional[State] = None) -> Run:
+def prepare_run(options: RunOptions, devices: Sequence[Any], state: Optional[State] = None) -> Run:
     """Open the data, build the network, make the step, and return the run that `fit` trains.
 
     Parameters
     ----------
-    options : TrainingOptions
+    options : RunOptions
     devices : sequence of mx.Context
         Each gets `options.batch_size` images of every batch.
     state : State, optional
@@ -84,8 +87,8 @@ def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optiona
     remarks = check_type("float16" if options.float16 else options.dtype, devices)
     start = InitialWeights(options.params, options.network) if options.params and not state else None
     _seed_generators(options.seed)
-    inputs = open_inputs(options, devices)
-    remarks += data_remarks(options.dataset, options.data_dir, options.data_format)
+    inputs = _open_inputs(options, devices)
+    remarks += data_remarks(*options.source)
     progress = _start_progress(options, state, len(inputs.train_loader), remarks)
     _check_data(state, inputs.facts)
     if progress.step > options.steps(len(inputs.train_loader)):
@@ -97,7 +100,7 @@ def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optiona
     if options.zero_gamma:
         zero_init_residual(net)
     if start:
-        remarks.append(start.load_into(net, options.dataset, inputs.facts, devices))
+        remarks.append(start.load_into(net, options.source.dataset, inputs.facts, devices))
         progress.started_from = start.sha256
     schedule = make_schedule(options, len(devices), len(inputs.train_loader))
     if options.lr_per_256:
@@ -115,6 +118,13 @@ def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optiona
     return Run(options, inputs, progress, schedule, step, checkpointer, remarks, hooks)
 
 
+def _open_inputs(options: RunOptions, devices: Sequence[Any]) -> Inputs:
+    if isinstance(options, ImageTrainingOptions):
+        return open_image_inputs(options, devices)
+    assert isinstance(options, TrainingOptions)
+    return open_inputs(options, devices)
+
+
 def _check_data(state: Optional[State], facts: DataFacts) -> None:
     """Raise InputError if a run is resumed on another data set than it was trained on."""
     before = state.progress.get("data") if state else None
@@ -126,7 +136,7 @@ def _check_data(state: Optional[State], facts: DataFacts) -> None:
         )
 
 
-def _lock_folder(options: TrainingOptions, state: Optional[State]) -> run_folders.RunLock:
+def _lock_folder(options: RunOptions, state: Optional[State]) -> run_folders.RunLock:
     """Return the lock of the folder of a new run, which is made, or of a run that is resumed."""
     if state:
         return run_folders.exclusive(state.folder)
@@ -141,7 +151,7 @@ def _seed_generators(seed: int) -> None:
     mx.random.seed(seed)
 
 
-def _start_progress(options: TrainingOptions, state: Optional[State], epoch_steps: int, remarks: List[str]) -> Progress:
+def _start_progress(options: RunOptions, state: Optional[State], epoch_steps: int, remarks: List[str]) -> Progress:
     """Return the progress of a new run, or of a run that is resumed with these options; add remarks."""
     progress = Progress(**state.progress) if state else Progress()
     before_steps = progress.rescale_steps(epoch_steps)
@@ -160,11 +170,11 @@ def _start_progress(options: TrainingOptions, state: Optional[State], epoch_step
 
 
 def _open_teacher(
-    options: TrainingOptions, facts: DataFacts, devices: Sequence[Any], progress: Progress
+    options: RunOptions, facts: DataFacts, devices: Sequence[Any], progress: Progress
 ) -> Optional[Teacher]:
     if not options.teacher:
         return None
-    teacher = Teacher(options.teacher, options.dataset, facts, devices, array_type(options))
+    teacher = Teacher(options.teacher, options.source.dataset, facts, devices, array_type(options))
     if progress.teacher not in (None, teacher.sha256):
         raise InputError(f"`teacher={options.teacher}`: this is not the teacher that the run started with")
     progress.teacher = teacher.sha256

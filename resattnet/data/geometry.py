@@ -6,6 +6,7 @@ with the parameters that were trained on it.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Tuple
 
@@ -47,38 +48,45 @@ class Geometry:
         proportions.
     interpolation : str
         'bicubic' or 'bilinear'. Pillow's interpolations average the pixels where they make an image smaller.
+    crop_ratio : float
+        With 'crop': side of the part that is kept, relative to the largest part of these proportions. 0.875 is the
+        usual "scale the shorter side to 256, crop 224".
     """
 
     fit: str = "crop"
     interpolation: str = "bicubic"
+    crop_ratio: float = 1.0
 
-    def box(self, image: Image.Image, size: Tuple[int, int]) -> Box:
+    def box(self, width: int, height: int, size: Tuple[int, int]) -> Box:
         """Return the part of an image that the network sees: left, top, right and bottom, in pixels.
 
         Parameters
         ----------
-        image : PIL.Image.Image
+        width, height : int
+            Of the image, in pixels.
         size : (int, int)
             Height and width of the network's input.
         """
-        height, width = size
-        return FITS[self.fit](image.width, image.height, width / height)
+        left, top, right, bottom = FITS[self.fit](width, height, size[1] / size[0])
+        across, down = ((1 - self.crop_ratio) * side / 2 for side in (right - left, bottom - top))
+        return left + across, top + down, right - across, bottom - down
 
     def apply(self, image: Image.Image, size: Tuple[int, int]) -> Image.Image:
-        """Return an image at the size (height, width) of the network's input. At that size already, it is unchanged."""
-        from PIL import Image  # here, since the facts of a data set do not need it
+        """Return an image at the size (height, width) of the network's input.
 
-        height, width = size
-        return image.resize((width, height), getattr(Image, self.interpolation.upper()), self.box(image, size))
+        With a `crop_ratio` of 1, an image at that size already is unchanged.
+        """
+        return scale(image, self.box(image.width, image.height, size), size, self.interpolation)
 
     def part(self, image: Image.Image, size: Tuple[int, int]) -> Image.Image:
         """Return the part of an image that the network of input size (height, width) sees, at the image's own scale."""
-        left, top, right, bottom = map(round, self.box(image, size))
+        left, top, right, bottom = map(round, self.box(image.width, image.height, size))
         return image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
 
-    def to_dict(self) -> Dict[str, str]:
-        """Return the rule as a dict of JSON types."""
-        return {"fit": self.fit, "interpolation": self.interpolation}
+    def to_dict(self) -> Dict[str, Any]:
+        """Return the rule as a dict of JSON types; without a `crop_ratio` of 1, which earlier versions do not know."""
+        values = dataclasses.asdict(self)
+        return {name: value for name, value in values.items() if name != "crop_ratio" or value != 1}
 
     @classmethod
     def from_dict(cls, values: Optional[Mapping[str, Any]]) -> Geometry:
@@ -91,10 +99,22 @@ class Geometry:
         """
         if values is None:
             return cls()
-        fit, interpolation = values.get("fit"), values.get("interpolation")
-        if fit not in FITS or interpolation not in INTERPOLATIONS or len(values) > 2:
+        fit, interpolation, ratio = values.get("fit"), values.get("interpolation"), values.get("crop_ratio", 1.0)
+        known = fit in FITS and interpolation in INTERPOLATIONS and not set(values) - set(dataclasses.asdict(DEFAULT))
+        if not known or type(ratio) not in (int, float) or not 0 < ratio <= 1 or (fit != "crop" and ratio != 1):
             raise InputError(f"this version of resattnet does not know the geometry {dict(values)}")
-        return cls(str(fit), str(interpolation))
+        return cls(str(fit), str(interpolation), float(ratio))
+
+    def __str__(self) -> str:
+        return " ".join(f"{value:g}" if isinstance(value, float) else value for value in self.to_dict().values())
+
+
+def scale(image: Image.Image, box: Box, size: Tuple[int, int], interpolation: str) -> Image.Image:
+    """Return a part of an image, scaled to a size (height, width)."""
+    from PIL import Image  # here, since the facts of a data set do not need it
+
+    height, width = size
+    return image.resize((width, height), getattr(Image, interpolation.upper()), box)
 
 
 DEFAULT = Geometry()

@@ -20,8 +20,8 @@ ALPHA_MODES = ("RGBA", "RGBa", "LA", "PA", "P")  # the colours of a palette (P) 
 UNREADABLE_FORMATS = ("MPEG",)  # formats that Pillow identifies and cannot decode
 SIXTEEN_BIT_FORMATS = ("PNG", "PPM")  # formats whose 16 bits some versions of Pillow read as 32 bits
 
-_ORIENTATION_TAG = 0x0112
-_ORIENTATIONS = {  # how to turn an image upright, by the EXIF orientation; 1 is upright
+ORIENTATION_TAG = 0x0112
+ORIENTATIONS = {  # how to turn an image upright, by the EXIF orientation; 1 is upright
     2: Image.FLIP_LEFT_RIGHT,
     3: Image.ROTATE_180,
     4: Image.FLIP_TOP_BOTTOM,
@@ -63,7 +63,7 @@ def _upright(image: Image.Image, name: str) -> Image.Image:
     except Exception:  # Pillow rewrites all metadata here, and raises what it meets in broken ones
         method = None
         with contextlib.suppress(Exception):
-            method = _ORIENTATIONS.get(image.getexif().get(_ORIENTATION_TAG))
+            method = ORIENTATIONS.get(image.getexif().get(ORIENTATION_TAG))
     used = "only the orientation in it is used" if method is not None else "it is ignored"
     remark(f"{name}: its EXIF metadata is broken: {used}")
     return image if method is None else image.transpose(method)
@@ -93,10 +93,15 @@ def read_image(path: str) -> Image.Image:
             with Image.open(path) as image:
                 return to_rgb(image)
     except Exception as error:  # for damaged files Pillow raises more kinds of errors than it documents
-        if isinstance(error, OSError) and error.strerror:
-            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: not an image that can be read ({reason})") from error
+        raise read_error(path, error) from error
+
+
+def read_error(path: str, error: Exception) -> InputError:
+    """Return the error of an image file that cannot be read, from what was raised."""
+    if isinstance(error, OSError) and error.strerror:
+        return InputError(f"{path}: cannot be read ({error.strerror})")
+    fault = (str(error) or type(error).__name__).splitlines()[0]
+    return InputError(f"{path}: not an image that can be read ({fault})")
 
 
 def is_image_name(path: str) -> bool:

@@ -89,7 +89,7 @@ class DataFacts:
 
     def to_dict(self) -> Dict[str, Any]:
         """Return the facts as a dict of JSON types."""
-        values = dataclasses.asdict(self)
+        values = dict(dataclasses.asdict(self), geometry=self.geometry.to_dict())
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
     @classmethod
@@ -168,8 +168,6 @@ def _class_differences(mine: Sequence[str], theirs: Sequence[str]) -> List[str]:
 
 
 def _as_text(value: Any) -> str:
-    if isinstance(value, Geometry):
-        return f"{value.fit} {value.interpolation}"
     if isinstance(value, tuple):
         return "x".join(map(str, value)) if isinstance(value[0], int) else ",".join(f"{number:.4g}" for number in value)
     return str(value)

@@ -6,7 +6,7 @@ over the batches `(images, labels)` of an epoch from batch `start` on.
 
 from __future__ import annotations
 
-from typing import Iterator, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -118,7 +118,7 @@ class BatchSampler:
         return self._order
 
 
-class _Request(NamedTuple):
+class Request(NamedTuple):
     """A request for a batch. It is a few bytes, so that no pipe to a worker ever fills up."""
 
     epoch: int
@@ -132,17 +132,63 @@ class _BatchMaker:
         self._images, self._labels = image_set.images, image_set.labels
         self._transform, self._sampler = transform, sampler
 
-    def __call__(self, request: _Request) -> Batch:
+    def __call__(self, request: Request) -> Batch:
         rows = self._sampler.rows(request.epoch, request.step)
         number = self._sampler.number(request.step)
         return self._transform(self._images[rows], self._labels[rows], request.epoch, number)
 
 
-class ArrayLoader:
-    """Batches of an image set in memory.
+class Loader:
+    """Batches of a data set, made by worker processes or in this one; the base of the loaders.
 
     `epoch(number)` yields the batches `(images, labels)` of one epoch, NumPy arrays as the transform makes them. They
     are the same for the same number, whatever the number of workers.
+
+    Parameters
+    ----------
+    sampler : BatchSampler
+    make_batch : callable
+        Makes a batch from a `Request`.
+    workers : int
+        Number of processes that make batches. 0 makes them in this one.
+    batch_bytes : int
+        Size of the largest batch.
+
+    Attributes
+    ----------
+    samples : int
+        Number of samples that this loader yields in an epoch.
+    """
+
+    def __init__(
+        self, sampler: BatchSampler, make_batch: Callable[[Any], Any], workers: int = 0, batch_bytes: int = 0
+    ) -> None:
+        self.samples = sampler.samples
+        self._sampler, self._make_batch = sampler, make_batch
+        self._workers = start_workers(workers, make_batch, batch_bytes)
+
+    def __len__(self) -> int:
+        return len(self._sampler)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.epoch(0)
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """Iterate over the batches of epoch `number` (from 0), from batch `start` on."""
+        requests = (Request(number, step) for step in range(start, len(self)))
+        if self._workers:
+            return make_in_order(self._workers, requests)
+        return map(self._make_batch, requests)
+
+
+def batch_bytes(sampler: BatchSampler, image_shape: Tuple[int, ...], classes: int) -> int:
+    """Return the size of the largest batch: float32 images and labels for each class."""
+    rows = max((sampler.batch_samples(step) for step in {0, len(sampler) - 1} if step >= 0), default=0)
+    return rows * 4 * (int(np.prod(image_shape)) + classes)
+
+
+class ArrayLoader(Loader):
+    """Batches of an image set in memory, or of one that reads its images when they are asked for.
 
     Parameters
     ----------
@@ -160,11 +206,6 @@ class ArrayLoader:
     smallest : int
         Smallest number of samples of the last batch of a shuffled epoch: see `BatchSampler`.
 
-    Attributes
-    ----------
-    samples : int
-        Number of samples that this loader yields in an epoch.
-
     Raises
     ------
     InputError
@@ -181,20 +222,6 @@ class ArrayLoader:
         world: World = ALONE,
         smallest: int = 1,
     ) -> None:
-        self._sampler = BatchSampler(len(image_set.labels), batch_size, shuffle_seed, world, smallest)
-        self.samples = self._sampler.samples
-        self._make_batch = _BatchMaker(image_set, transform, self._sampler)
-        self._workers = start_workers(workers, self._make_batch)
-
-    def __len__(self) -> int:
-        return len(self._sampler)
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self.epoch(0)
-
-    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """Iterate over the batches of epoch `number` (from 0), from batch `start` on."""
-        requests = (_Request(number, step) for step in range(start, len(self)))
-        if self._workers:
-            return make_in_order(self._workers, requests)
-        return map(self._make_batch, requests)
+        sampler = BatchSampler(len(image_set.labels), batch_size, shuffle_seed, world, smallest)
+        size = batch_bytes(sampler, image_set.images.shape[1:], len(image_set.classes))
+        super().__init__(sampler, _BatchMaker(image_set, transform, sampler), workers, size)

@@ -21,6 +21,7 @@ from typing import Any, Callable, Deque, Dict, Iterable, Iterator, NamedTuple, N
 
 from ..system.errors import InputError
 from ..system.signals import stop_requested
+from .shared_slots import SharedSlots
 
 BATCHES_AHEAD = 2  # batches that each worker is asked for before they are needed
 PATIENCE = 120  # seconds that a worker may take for a batch
@@ -34,7 +35,9 @@ class _Failure(NamedTuple):
     trace: str
 
 
-def _work(connection: Connection, parent_connection: Connection, make_batch: Callable[[Any], Any]) -> None:
+def _work(
+    connection: Connection, parent_connection: Connection, make_batch: Callable[[Any], Any], slots: SharedSlots
+) -> None:
     """Answer each request on a connection until its other end is closed, however the parent process ends."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)  # these reach the whole group; the parent process decides
@@ -43,12 +46,12 @@ def _work(connection: Connection, parent_connection: Connection, make_batch: Cal
     parent_connection.close()
     try:
         while True:
-            ticket, request = connection.recv()
+            ticket, slot, request = connection.recv()
             try:
                 answer = make_batch(request)
             except Exception as error:
                 answer = _Failure(error, traceback.format_exc())
-            connection.send((ticket, answer))
+            connection.send((ticket, slots.put(slot, answer)))
     except (EOFError, OSError):
         pass
 
@@ -81,13 +84,17 @@ class Worker:
     name : str
         Name for messages.
     make_batch : callable
-        Makes a batch from a request. A request is a few bytes, so that no pipe to a worker ever fills up.
+        Makes a batch, a tuple of arrays, from a request. A request is a few bytes, so that no pipe to a worker ever
+        fills up.
+    batch_bytes : int
+        Size of the largest batch. Larger ones are sent through the pipe, which takes longer.
     """
 
-    def __init__(self, name: str, make_batch: Callable[[Any], Any]) -> None:
+    def __init__(self, name: str, make_batch: Callable[[Any], Any], batch_bytes: int = 0) -> None:
+        self._slots = SharedSlots(BATCHES_AHEAD, batch_bytes)
         self._connection, its_end = multiprocessing.Pipe()
         self._process = multiprocessing.Process(
-            target=_work, name=name, daemon=True, args=(its_end, self._connection, make_batch)
+            target=_work, name=name, daemon=True, args=(its_end, self._connection, make_batch, self._slots)
         )
         self._process.start()
         _processes.add(self._process)
@@ -107,7 +114,7 @@ class Worker:
         ticket = next(self._tickets)
         self._answers[ticket] = None
         try:
-            self._connection.send((ticket, request))
+            self._connection.send((ticket, self._slots.reserve(), request))
         except OSError:
             self._raise_how_it_ended()
         return ticket
@@ -129,6 +136,7 @@ class Worker:
                 number, answer = self._connection.recv()
             except (EOFError, OSError):
                 self._raise_how_it_ended()
+            answer = self._slots.take(answer)
             if number in self._answers:
                 self._answers[number] = answer
         answer = self._answers.pop(ticket)
@@ -165,16 +173,17 @@ class Worker:
         raise InputError(f"{self._name} {end}") from None
 
 
-def start_workers(count: int, make_batch: Callable[[Any], Any]) -> Tuple[Worker, ...]:
+def start_workers(count: int, make_batch: Callable[[Any], Any], batch_bytes: int = 0) -> Tuple[Worker, ...]:
     """Start `count` worker processes.
 
     Parameters
     ----------
     count : int
-    make_batch : callable
-        Makes a batch from a request.
+    make_batch, batch_bytes
+        See `Worker`.
     """
-    return tuple(Worker(f"loader worker {number} of {count}", make_batch) for number in range(1, count + 1))
+    names = (f"loader worker {number} of {count}" for number in range(1, count + 1))
+    return tuple(Worker(name, make_batch, batch_bytes) for name in names)
 
 
 def make_in_order(workers: Sequence[Worker], requests: Iterable[Any]) -> Iterator[Any]:

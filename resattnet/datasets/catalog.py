@@ -113,4 +113,6 @@ def data_remarks(name: str, data_dir: Union[str, os.PathLike, None], data_format
         As for `load_images`.
     """
     folder = os.path.expanduser(str(data_dir))
-    return record_remarks(name, folder) if data_format == "rec" else SETS[name].remarks(folder)
+    if data_format == "rec":
+        return record_remarks(name, folder)
+    return [] if data_format == "folder" else SETS[name].remarks(folder)

@@ -15,7 +15,7 @@ from ..evaluation.metrics import top_predictions
 from ..options.counts import limit_count
 from ..runs.logs import RunLog
 from ..system.devices import device_of
-from ..training.options import TrainingOptions
+from ..training.options import RunOptions
 from .mask_figures import Row, Sheet, module_pictures
 from .mask_overlays import draw_overlays
 
@@ -62,7 +62,7 @@ class MaskLog:
 
     Parameters
     ----------
-    options : TrainingOptions
+    options : RunOptions
         `mask_images` (all test images where there are fewer), and the epochs to log by `shows_masks`.
     loader : iterable loader
         The loader of validation.
@@ -75,7 +75,7 @@ class MaskLog:
         The images.
     """
 
-    def __init__(self, options: TrainingOptions, loader: Any, facts: DataFacts) -> None:
+    def __init__(self, options: RunOptions, loader: Any, facts: DataFacts) -> None:
         chosen = one_of_each_class(loader.epoch(0), options.mask_images, len(facts.classes))
         limit_count("mask_images", options.mask_images, len(chosen), "test images")
         self._options, self._classes = options, facts.classes

@@ -11,7 +11,7 @@ from ..models import parameters
 from ..runs import states
 from ..runs.progress import Progress
 from ..runs.run_folders import RunLock
-from .options import TrainingOptions
+from .options import RunOptions
 from .state_arrays import check_arrays, restore_arrays, state_arrays
 from .step import TrainingStep
 
@@ -26,7 +26,7 @@ class Checkpointer:
     step : TrainingStep
     progress : Progress
         Saved with the state. `best` and `best_ema` are set once their parameters are on the disk.
-    options : TrainingOptions
+    options : RunOptions
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Checkpointer:
         The parameter files that could not be written in the last attempt, and why.
     """
 
-    def __init__(self, lock: RunLock, step: TrainingStep, progress: Progress, options: TrainingOptions) -> None:
+    def __init__(self, lock: RunLock, step: TrainingStep, progress: Progress, options: RunOptions) -> None:
         self.lock = lock
         self.saved_step: Optional[int] = None
         self.saved_at = time.monotonic()
@@ -120,13 +120,10 @@ class Checkpointer:
             network=net.spec.to_dict(),
             run=os.path.basename(os.path.abspath(self.folder)),
             epoch=row["epoch"],
-            dataset=self._options.dataset,
-            data_format=self._options.data_format,
-            data_dir=self._options.data_dir,
+            **self._options.source._asdict(),
         )
         description.update(("validation_" + name, row[prefix + name]) for name in ("top1", "top5", "loss"))
-        if self._options.val_split:
-            description["val_split"] = self._options.val_split  # the figures are of training images held out
+        description.update(self._options.splits)
         if self._progress.started_from:
             description["started_from"] = self._progress.started_from
         if self._progress.data:

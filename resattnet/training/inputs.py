@@ -7,13 +7,16 @@ from typing import Any, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
+from ..data.augmentation import ColourJitter
 from ..data.dali import DaliLoader
 from ..data.image_set import DataFacts, ImageSet
 from ..data.loaders import ArrayLoader
-from ..data.transforms import Transform, label_noise
+from ..data.mixing import label_noise
+from ..data.rand_augment import RandAugment
+from ..data.transforms import Transform
 from ..datasets import catalog, recordio
 from ..system.errors import InputError
-from .options import TrainingOptions
+from .options import RunOptions, TrainingOptions
 
 SPLITS = ("train", "test")
 # Images of the smallest batch that a device trains on, unless `batch_size` is smaller: batch normalisation takes its
@@ -67,7 +70,7 @@ def open_inputs(options: TrainingOptions, devices: Sequence[Any]) -> Inputs:
     transform, plain = training_transform(options, facts), Transform(facts.mean, facts.std, len(facts.classes))
     size = options.batch_size * len(devices)
     train_batch, seed = size * options.accumulate, options.seed
-    smallest = min(SMALLEST_PART, options.batch_size) * len(devices) * options.accumulate
+    smallest = smallest_batch(options, devices)
     if options.loader == "dali":
         train_file, test_file = (recordio.locate(options.dataset, options.data_dir, split) for split in SPLITS)
         image_size = facts.image_size or recordio.image_size(options.dataset, options.data_dir)
@@ -95,6 +98,11 @@ def open_inputs(options: TrainingOptions, devices: Sequence[Any]) -> Inputs:
     if held_out:
         return Inputs(facts, transform, train_loader, in_order(held_out), in_order(test_set))
     return Inputs(facts, transform, train_loader, in_order(test_set))
+
+
+def smallest_batch(options: RunOptions, devices: Sequence[Any]) -> int:
+    """Return the number of samples below which what remains of an epoch is added to the batch before."""
+    return min(SMALLEST_PART, options.batch_size) * len(devices) * options.accumulate
 
 
 def hold_out(train_set: ImageSet, fraction: float, seed: int) -> Tuple[ImageSet, ImageSet]:
@@ -129,15 +137,18 @@ def hold_out(train_set: ImageSet, fraction: float, seed: int) -> Tuple[ImageSet,
     return parts[0], parts[1]
 
 
-def training_transform(options: TrainingOptions, facts: DataFacts) -> Transform:
-    """Return the transform of the training images that the options of a run describe."""
+def training_transform(options: RunOptions, facts: DataFacts, pad: int = PADDING) -> Transform:
+    """Return the transform of the training images that the options of a run describe, with a random crop by `pad`."""
     return Transform(
         facts.mean,
         facts.std,
         len(facts.classes),
-        pad=PADDING,
+        pad=pad,
         flip=facts.flip,
+        rand_augment=RandAugment(*options.rand_augment) if options.rand_augment else RandAugment(),
+        jitter=ColourJitter(options.color_jitter, options.hue, options.lighting),
         cutout=options.cutout,
+        erasing=options.random_erasing,
         epsilon=options.epsilon,
         alpha=options.alpha if options.mix_up else 0.0,
         cut_alpha=options.alpha if options.cutmix else 0.0,

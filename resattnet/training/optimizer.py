@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any, Callable, Optional, Sequence
 
 from ..system.mxnet import mx
-from .options import TrainingOptions
+from .options import RunOptions
 from .schedules import OptimizerSchedule
 
 
-def make_trainer(net: Any, options: TrainingOptions, schedule: Callable[[int], float]) -> Any:
+def make_trainer(net: Any, options: RunOptions, schedule: Callable[[int], float]) -> Any:
     """Return the Gluon trainer of a run.
 
     Parameters
     ----------
     net : gluon.Block
         Initialised, on the devices of the run.
-    options : TrainingOptions
+    options : RunOptions
     schedule : callable
         Learning rate at a step, counted from 0.
 

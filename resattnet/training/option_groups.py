@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Optional, Tuple
 
 from ..datasets.catalog import SIDE
 from ..datasets.options import DataOptions
@@ -62,6 +62,36 @@ class AugmentationOptions(Options):
 
     cutout: int = option(
         0, "side in pixels of the square erased from each training image, for example 16; 0: none", low=0, high=SIDE
+    )
+    random_erasing: float = option(
+        0.0,
+        "probability that a training image loses a box of random area and proportions (arXiv 1708.04896)",
+        low=0,
+        high=1,
+    )
+    color_jitter: float = option(
+        0.0,
+        "change brightness, contrast and saturation of training images, each by a factor of up to 1 - and + this",
+        low=0,
+        high=1,
+        why_high="a larger factor makes negative colours",
+    )
+    hue: float = option(0.0, "turn the colours of training images by up to this part of half a circle", low=0, high=1)
+    lighting: float = option(
+        0.0,
+        "add the principal components of ImageNet's colours to training images, with weights of this standard "
+        "deviation, for example 0.1",
+        low=0,
+        high=10,
+        why_high="all pixels would be black or white",
+    )
+    rand_augment: Optional[Tuple[int, ...]] = option(
+        None,
+        "RandAugment (arXiv 1909.13719): number of operations on each training image, and their magnitude of 10, for "
+        "example 2,9",
+        low=0,
+        high=10,
+        unset="none",
     )
     mix_up: bool = option(False, "1: blend pairs of images and their labels (mixup)")
     cutmix: bool = option(

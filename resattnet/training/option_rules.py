@@ -33,6 +33,7 @@ NO_MASKS = When("mask", "none")
 MASK_SETTINGS = (When("attention_learning"), When("attention"))
 BFLOAT16 = When("dtype", "bfloat16")
 CPUS = (When("num_gpus", 0), SEVERAL_CPUS)
+COLOURS = (When("color_jitter"), When("hue"), When("lighting"), When("rand_augment"))
 MIXING = (When("mix_up"), When("cutmix"))
 
 _NO_END = "the step schedule divides by ten, and has no lowest rate"
@@ -43,11 +44,16 @@ _TRAINED = "the one starts from trained weights, the other sets some to zero"
 _AFTER_WARMUP = "give epochs after the warm-up (`warmup_epochs={low}`)"
 _BETWEEN = "give epochs after the warm-up (`warmup_epochs={above}`) and before the last ({below})"
 
-TRAINING_RULES = DEVICE_RULES + (
-    # Data and network
+# Options of the data sets that the catalog or records name
+_NAMED_DATA_RULES = (
     Conflict(DALI, When("data_format", "bin"), reason=_RECORDS, advice="give `data_format=rec`"),
     Conflict(When("label_noise"), DALI, reason="DALI reads the labels as they are"),
     Conflict(When("val_split"), DALI, reason="DALI reads whole files"),
+    *(Conflict(setting, DALI, reason="DALI changes no colours") for setting in COLOURS),
+)
+
+_RUN_RULES = (
+    # Network
     Conflict(When("params"), When("zero_gamma"), reason=_TRAINED),
     Conflict(NO_MASKS, *MASK_SETTINGS, reason="there is no mask to act on", advice="leave out `mask` or the rest"),
     Conflict(When("mask_images"), NO_MASKS, reason="there are no masks to show"),
@@ -79,3 +85,6 @@ TRAINING_RULES = DEVICE_RULES + (
     # Options that a change of the network makes useless
     BelongsTo("params", NETWORK_OPTIONS),
 )
+
+RUN_RULES = DEVICE_RULES + _RUN_RULES
+TRAINING_RULES = DEVICE_RULES + _NAMED_DATA_RULES + _RUN_RULES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..datasets.catalog import DATASETS
 from ..models.descriptions import find_packaged
@@ -22,11 +22,29 @@ from .option_groups import (
     TrainingDataOptions,
     TrainingDeviceOptions,
 )
-from .option_rules import TRAINING_RULES, warmup_length
+from .option_rules import RUN_RULES, TRAINING_RULES, warmup_length
+
+
+class DataSource(NamedTuple):
+    """Where the images of a run come from.
+
+    Attributes
+    ----------
+    dataset : str
+        Name of the data set.
+    data_dir : str
+        Its folder, or the folder that it is in.
+    data_format : str
+        'bin', 'rec' or 'folder'.
+    """
+
+    dataset: str
+    data_dir: str
+    data_format: str
 
 
 @dataclass(frozen=True)
-class TrainingOptions(  # dataclasses takes the fields of the last base first: --help reads from the bottom up
+class RunOptions(  # dataclasses takes the fields of the last base first: --help reads from the bottom up
     OutputOptions,
     TrainingDeviceOptions,
     DistillationOptions,
@@ -34,9 +52,8 @@ class TrainingOptions(  # dataclasses takes the fields of the last base first: -
     OptimizerOptions,
     ScheduleOptions,
     InitialWeightsOptions,
-    TrainingDataOptions,
 ):
-    """Options of a training run; each is set by the flag of the same name of the command `train`.
+    """Options of a training run on any images: the base of the options of the commands that train.
 
     After construction, `dtype="float16"` is `float16=True`, `params="packaged"` is the name of the packaged parameters
     of the network, and `lr_schedule` is 'cosine' or 'step': None becomes 'step' if `lr_steps` is given, else 'cosine'.
@@ -47,7 +64,7 @@ class TrainingOptions(  # dataclasses takes the fields of the last base first: -
         If a value is out of range, or the values break one of `TRAINING_RULES`.
     """
 
-    rules = TRAINING_RULES
+    rules = RUN_RULES
 
     def __post_init__(self) -> None:
         for name, value in meant_options(vars(self)).items():
@@ -62,26 +79,33 @@ class TrainingOptions(  # dataclasses takes the fields of the last base first: -
         if self.params is not None:
             object.__setattr__(self, "params", find_packaged(self.params, self.network))
         super().__post_init__()
-        if self.data_format == "bin" and self.dataset not in DATASETS:
-            raise InputError(
-                f"{assignment('dataset', self.dataset)}: choose from {', '.join(DATASETS)}; your own records need "
-                "`data_format=rec`"
-            )
-        check_name("dataset", self.dataset, "file")
         check_name("name", self.name)
 
     # Derived values
 
     @property
+    def source(self) -> DataSource:
+        """Where the images come from."""
+        raise NotImplementedError
+
+    @property
+    def splits(self) -> Dict[str, Any]:
+        """The options that say which images of the source are those of each split."""
+        return {}
+
+    @property
     def title(self) -> str:
         """The name of the run without its time: `<data set>_attention<depth>_<options that are not the default>`."""
         labels = [
-            (True, f"{self.dataset}_attention{self.num_layers}"),
+            (True, f"{self.source.dataset}_attention{self.num_layers}"),
             (self.widths != "full", self.widths),
             (self.attention_learning != "arl", self.attention_learning),
             (self.attention != "mixed", self.attention),
             (self.mask != "hourglass", f"mask-{self.mask}"),
+            (self.rand_augment is not None, "randaugment"),
+            (self.color_jitter > 0 or self.hue > 0 or self.lighting > 0, "colours"),
             (self.cutout > 0, "cutout"),
+            (self.random_erasing > 0, "erasing"),
             (self.dtype != "float32", self.dtype),
             (self.mix_up, "mixup"),
             (self.cutmix, "cutmix"),
@@ -145,6 +169,32 @@ class TrainingOptions(  # dataclasses takes the fields of the last base first: -
         )
 
 
+@dataclass(frozen=True)
+class TrainingOptions(RunOptions, TrainingDataOptions):
+    """Options of a run on a named data set; each is set by the flag of the same name of the command `train`."""
+
+    rules = TRAINING_RULES
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.data_format == "bin" and self.dataset not in DATASETS:
+            raise InputError(
+                f"{assignment('dataset', self.dataset)}: choose from {', '.join(DATASETS)}; your own records need "
+                "`data_format=rec`"
+            )
+        check_name("dataset", self.dataset, "file")
+
+    @property
+    def source(self) -> DataSource:
+        """Where the images come from."""
+        return DataSource(self.dataset, self.data_dir, self.data_format)
+
+    @property
+    def splits(self) -> Dict[str, Any]:
+        """The options that say which images of the source are those of each split."""
+        return {"val_split": self.val_split} if self.val_split else {}  # the figures are of training images held out
+
+
 def meant_options(given: Mapping[str, Any]) -> Dict[str, Any]:
     """Return options with those that stand for others replaced: `float16=True` for `dtype="float16"`.
 
@@ -153,7 +203,7 @@ def meant_options(given: Mapping[str, Any]) -> Dict[str, Any]:
     changed = dict(given)
     for (name, value), (meant, setting) in VALUES.items():
         if changed.get(name) == value:
-            changed.update({name: TrainingOptions.defaults()[name], meant: setting})
+            changed.update({name: RunOptions.defaults()[name], meant: setting})
     return changed
 
 

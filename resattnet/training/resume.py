@@ -6,24 +6,31 @@ import dataclasses
 import os
 import reprlib
 import typing
-from typing import Any, Mapping, Sequence, Tuple
+from typing import Any, Mapping, Sequence, Tuple, Type
 
 from ..models.spec import NETWORK_OPTIONS
 from ..options.fields import assignment
 from ..options.rules import merge_values
 from ..runs import history, states
 from ..system.errors import InputError
-from .options import TrainingOptions, meant_options
+from .image_options import ImageTrainingOptions
+from .options import RunOptions, TrainingOptions, meant_options
 
 # Options that a resumed run keeps. The arrays of a state and its place within an epoch depend on most of them.
 KEPT_ON_RESUME = (
     ("dataset",)
     + NETWORK_OPTIONS
+    + ("stem", "image_size", "train_split", "val_fraction", "val_labels", "class_names")
     + ("optimizer", "float16", "seed", "loader", "val_split", "label_noise", "zero_gamma", "ema", "params", "name")
 )
 
 
-def merge_options(own: TrainingOptions, given: Mapping[str, Any]) -> TrainingOptions:
+def options_kind(before: Mapping[str, Any]) -> Type[RunOptions]:
+    """Return the class of the options of a run, from those in its state, by name."""
+    return ImageTrainingOptions if "image_size" in before else TrainingOptions
+
+
+def merge_options(own: RunOptions, given: Mapping[str, Any]) -> RunOptions:
     """Return `own` updated with the options in `given`.
 
     Where the two together break one of `TRAINING_RULES`, the option that was not given is replaced: by its default, by
@@ -32,7 +39,7 @@ def merge_options(own: TrainingOptions, given: Mapping[str, Any]) -> TrainingOpt
 
     Parameters
     ----------
-    own : TrainingOptions
+    own : RunOptions
     given : mapping of str to value
 
     Raises
@@ -40,10 +47,10 @@ def merge_options(own: TrainingOptions, given: Mapping[str, Any]) -> TrainingOpt
     InputError
         If a value is wrong, or the given options break a rule among themselves.
     """
-    return TrainingOptions(**merge_values(dataclasses.asdict(own), meant_options(given), own.rules, own.defaults()))
+    return type(own)(**merge_values(dataclasses.asdict(own), meant_options(given), own.rules, own.defaults()))
 
 
-def options_from_state(before: Mapping[str, Any]) -> TrainingOptions:
+def options_from_state(before: Mapping[str, Any]) -> RunOptions:
     """Return the options of a run from those in its state, by name.
 
     Raises
@@ -51,16 +58,17 @@ def options_from_state(before: Mapping[str, Any]) -> TrainingOptions:
     InputError
         If an option is unknown: another version of this package wrote the state. Also if a value is wrong.
     """
-    unknown = sorted(set(before) - set(TrainingOptions.defaults()))
+    kind = options_kind(before)
+    unknown = sorted(set(before) - set(kind.defaults()))
     if unknown:
         names = ", ".join(f"`{name}`" for name in unknown)
         raise InputError(f"another version of resattnet saved the run: {names} is unknown here")
-    hints = typing.get_type_hints(TrainingOptions)
+    hints = typing.get_type_hints(kind)
     for name, value in before.items():
         if not _is_of_type(value, hints[name]):
             raise InputError(f"the state of the run has the wrong value {reprlib.repr(value)} of `{name}`")
     try:
-        return TrainingOptions(**before)
+        return kind(**before)
     except InputError as error:
         raise InputError(f"the state of the run has a wrong value: {error}") from error
 
@@ -76,7 +84,7 @@ def _is_of_type(value: Any, hint: Any) -> bool:
     return isinstance(value, (int, float) if hint is float else hint)
 
 
-def options_for_resume(before: Mapping[str, Any], given: Mapping[str, Any], epochs_done: int) -> TrainingOptions:
+def options_for_resume(before: Mapping[str, Any], given: Mapping[str, Any], epochs_done: int) -> RunOptions:
     """Return the options of a resumed run: its own, merged with the given ones by `merge_options`.
 
     The warm-up keeps its length.
@@ -98,7 +106,7 @@ def options_for_resume(before: Mapping[str, Any], given: Mapping[str, Any], epoc
         `options_from_state` raises.
     """
     own, given = options_from_state(before), meant_options(given)
-    kept = {name: getattr(own, name) for name in KEPT_ON_RESUME}
+    kept = {name: getattr(own, name) for name in KEPT_ON_RESUME if name in own.defaults()}
     for name, value in kept.items():
         if given.get(name, value) != value:
             raise InputError(
@@ -123,7 +131,7 @@ def _check_past_restarts(own: Sequence[int], new: Sequence[int], epochs_done: in
         )
 
 
-def load_for_resume(run: str, given: Mapping[str, Any]) -> Tuple[TrainingOptions, states.State]:
+def load_for_resume(run: str, given: Mapping[str, Any]) -> Tuple[RunOptions, states.State]:
     """Load a run to resume: `loop.train(*load_for_resume("models/RUN", {"epochs": 60}))`.
 
     Parameters
@@ -135,7 +143,7 @@ def load_for_resume(run: str, given: Mapping[str, Any]) -> Tuple[TrainingOptions
 
     Returns
     -------
-    options : TrainingOptions
+    options : RunOptions
     state : states.State
 
     Raises
@@ -146,7 +154,7 @@ def load_for_resume(run: str, given: Mapping[str, Any]) -> Tuple[TrainingOptions
     given = dict(given)
     model_dir = given.pop("model_dir", None)
     if not os.path.isfile(run):
-        run = history.find_run(run, given.get("log_dir"), model_dir or TrainingOptions.model_dir)[1] or run
+        run = history.find_run(run, given.get("log_dir"), model_dir or RunOptions.model_dir)[1] or run
     state = states.load_state(run)
     home = os.path.dirname(os.path.abspath(state.folder))
     if model_dir is not None and os.path.abspath(model_dir) != home:

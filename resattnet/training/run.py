@@ -10,7 +10,7 @@ from ..runs.logs import RunLog
 from ..runs.progress import Progress
 from .checkpoints import Checkpointer
 from .inputs import Inputs
-from .options import TrainingOptions
+from .options import RunOptions
 from .step import TrainingStep
 
 # Called after each epoch with the epoch (from 1), the step, the log and a function that returns a copy of the network.
@@ -23,7 +23,7 @@ class Run:
 
     Attributes
     ----------
-    options : TrainingOptions
+    options : RunOptions
     inputs : Inputs
     progress : Progress
     schedule : callable
@@ -35,7 +35,7 @@ class Run:
     hooks : list of Hook
     """
 
-    options: TrainingOptions
+    options: RunOptions
     inputs: Inputs
     progress: Progress
     schedule: Callable[[int], float]

@@ -9,7 +9,7 @@ from typing import Any, Callable, Sequence
 from ..system.errors import InputError
 from ..system.mxnet import mx
 from ..system.packages import importing_gluoncv
-from .options import TrainingOptions
+from .options import RunOptions
 
 
 def gluoncv_schedulers() -> Any:
@@ -98,7 +98,7 @@ def learning_rate_schedule(
     return LRSequential(parts)
 
 
-def make_schedule(options: TrainingOptions, devices: int, epoch_steps: int) -> Callable[[int], float]:
+def make_schedule(options: RunOptions, devices: int, epoch_steps: int) -> Callable[[int], float]:
     """Return the schedule that the options of a run describe.
 
     Where `max_steps` ends the run, the warm-up takes at most a quarter of its steps, and the default places of the step
@@ -106,7 +106,7 @@ def make_schedule(options: TrainingOptions, devices: int, epoch_steps: int) -> C
 
     Parameters
     ----------
-    options : TrainingOptions
+    options : RunOptions
     devices : int
         Number of devices that share a batch.
     epoch_steps : int

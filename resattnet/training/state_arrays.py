@@ -9,7 +9,7 @@ import numpy as np
 from ..runs.states import State
 from ..system.devices import wait_for_running_statistics
 from ..system.mxnet import mx
-from .options import TrainingOptions
+from .options import RunOptions
 from .step import TrainingStep
 
 
@@ -67,7 +67,7 @@ def check_arrays(state: State, step: TrainingStep) -> None:
 
 def _optimizer_parts(state: State, parameter: Any) -> List[int]:
     """Return the places of the optimizer's arrays of a parameter that a state must have; see `_parts`."""
-    progress, momentum = state.progress, state.options.get("momentum", TrainingOptions.momentum)
+    progress, momentum = state.progress, state.options.get("momentum", RunOptions.momentum)
     if not any(name.startswith("optimizer/") for name in state.arrays):
         # There is none before the first step, and none before the first step with a momentum that was 0 until then.
         changed = [change["options"] for change in progress.get("changes", ()) if change["step"] == progress["step"]]

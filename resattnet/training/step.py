@@ -16,14 +16,14 @@ from .distillation import DistillationLoss, Teacher
 from .ema import MovingAverage
 from .meters import Meter
 from .optimizer import GradientSum, make_trainer, update
-from .options import TrainingOptions
+from .options import RunOptions
 
 # Steps queued on the devices ahead of the one that they compute. With fewer, the devices wait for this process; with
 # more, the progress bar is ahead of the training.
 STEPS_AHEAD = 2
 
 
-def array_type(options: TrainingOptions) -> str:
+def array_type(options: RunOptions) -> str:
     """Return the type of parameters, images and validation: 'float16' or 'float32'.
 
     A step in bfloat16 has float32 parameters and images: only its graph differs (`models.precision.to_bfloat16`).
@@ -58,7 +58,7 @@ def make_net(
 
 def make_step(
     net: Any,
-    options: TrainingOptions,
+    options: RunOptions,
     devices: Sequence[Any],
     schedule: Callable[[int], float],
     soft_labels: bool = False,
@@ -70,7 +70,7 @@ def make_step(
     ----------
     net : AttentionNet
         Initialised on the devices.
-    options : TrainingOptions
+    options : RunOptions
     devices : sequence of mx.Context
     schedule : callable
         Learning rate at a step, counted from 0.

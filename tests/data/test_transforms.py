@@ -3,17 +3,8 @@
 import numpy as np
 import pytest
 
-from resattnet.data.transforms import (
-    Transform,
-    cutmix,
-    cutout,
-    label_noise,
-    mixup,
-    normalise,
-    random_crop,
-    random_flip,
-    smooth,
-)
+from resattnet.data.mixing import cutmix, label_noise, mixup, smooth
+from resattnet.data.transforms import Transform, cutout, normalise, random_crop, random_flip
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 

@@ -4,7 +4,7 @@ import contextlib
 import io
 
 from resattnet.commands import load_command, parse
-from resattnet.commands.train import read_options
+from resattnet.commands.training_arguments import read_options
 from resattnet.options import command_line, fields
 from resattnet.system import calls
 

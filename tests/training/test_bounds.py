@@ -9,7 +9,7 @@ import pytest
 from helpers.words import options_class, outcome
 from resattnet.commands import COMMANDS, load_command
 from resattnet.commands.training_run import train
-from resattnet.data import transforms
+from resattnet.data import mixing
 from resattnet.options.fields import flag_name
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
@@ -88,7 +88,7 @@ def test_mixing_at_the_bounds_of_alpha_ends(alpha):
     rng = np.random.default_rng(0)
     for _ in range(2000):
         images, targets = np.ones((2, 3, 4, 4), np.float32), np.eye(2, dtype=np.float32)
-        for mix in (transforms.mixup, transforms.cutmix):
+        for mix in (mixing.mixup, mixing.cutmix):
             _, mixed = mix(images, targets.copy(), alpha, rng)
             assert np.isfinite(mixed).all()
 

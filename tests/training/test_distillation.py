@@ -13,7 +13,7 @@ import pytest
 
 from helpers.runs import elsewhere, resume, values
 from resattnet.commands.training_run import prepare_run, train
-from resattnet.data.transforms import smooth
+from resattnet.data.mixing import smooth
 from resattnet.datasets import catalog
 from resattnet.models import packaged, parameters
 from resattnet.models.network import build

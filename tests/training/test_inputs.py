@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from resattnet.commands.training_run import train
-from resattnet.data.transforms import label_noise, normalise
+from resattnet.data.mixing import label_noise
+from resattnet.data.transforms import normalise
 from resattnet.datasets import catalog, record_writer
 from resattnet.evaluation.inference import evaluate
 from resattnet.system.errors import InputError

@@ -1,0 +1,77 @@
+"""Open the data of a run on a folder of images, which are read as they are needed."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+from ..data.file_images import FileImages, RandomResizedCrop
+from ..data.geometry import Geometry
+from ..data.image_set import DataFacts
+from ..data.mixing import label_noise
+from ..data.stream_loader import StreamLoader
+from ..data.transforms import Transform
+from ..datasets.image_folders import ImageFolder, open_image_folder
+from .image_options import ImageTrainingOptions
+from .inputs import Inputs, smallest_batch, training_transform
+
+# Mean and standard deviation of ImageNet's training images, for pixels in 0..1: the usual ones for photographs.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def open_image_inputs(options: ImageTrainingOptions, devices: Sequence[Any]) -> Inputs:
+    """Open the data of a run on these devices.
+
+    Parameters
+    ----------
+    options : ImageTrainingOptions
+    devices : sequence of mx.Context
+
+    Raises
+    ------
+    InputError
+        If the folder has not the images that the options name, or their labels cannot be found.
+    """
+    folder = open_image_folder(str(options.data_dir), **options.splits)
+    facts = folder_facts(folder, options)
+    size, geometry = (options.image_size, options.image_size), facts.geometry
+    transform, plain = training_transform(options, facts, pad=0), Transform(facts.mean, facts.std, len(facts.classes))
+    batch = options.batch_size * len(devices)
+    train_labels = folder.train.labels
+    if options.label_noise:
+        train_labels = label_noise(train_labels, len(facts.classes), options.label_noise, options.seed)
+    train_loader = StreamLoader(
+        FileImages(folder.train, size, geometry),
+        train_labels,
+        transform,
+        batch * options.accumulate,
+        RandomResizedCrop((options.crop_scale, 1.0)),
+        options.seed,
+        options.workers,
+        smallest=smallest_batch(options, devices),
+        skip_broken=options.skip_broken,
+    )
+    validation_loader = StreamLoader(
+        FileImages(folder.validation, size, geometry),
+        folder.validation.labels,
+        plain,
+        batch,
+        workers=options.workers,
+        skip_broken=options.skip_broken,
+    )
+    return Inputs(facts, transform, train_loader, validation_loader)
+
+
+def folder_facts(folder: ImageFolder, options: ImageTrainingOptions) -> DataFacts:
+    """Return the facts of a folder of images, as these options of a run read it."""
+    return DataFacts(
+        title=folder.title,
+        classes=folder.train.classes,
+        samples={"train": len(folder.train), "validation": len(folder.validation)},
+        mean=MEAN,
+        std=STD,
+        flip=options.flip,
+        image_size=(options.image_size, options.image_size),
+        fingerprint=folder.train.fingerprint(),
+        geometry=Geometry("crop", options.interpolation, options.crop_ratio),
+        class_images=tuple(folder.train.class_counts().tolist()),
+    )

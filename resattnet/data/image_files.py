@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import functools
 import io
 import os
 import sys
 import warnings
-from typing import FrozenSet, Iterable, List, Optional, Set, Tuple
+from typing import AnyStr, Counter, FrozenSet, Iterable, Iterator, List, Optional, Set, Tuple, Union
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
@@ -104,10 +105,41 @@ def read_error(path: str, error: Exception) -> InputError:
     return InputError(f"{path}: not an image that can be read ({fault})")
 
 
-def is_image_name(path: str) -> bool:
+def is_image_name(path: Union[str, bytes]) -> bool:
     """Return whether the name of a file is that of an image: not hidden, with the extension of a format of Pillow's."""
-    name = os.path.basename(path)
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in _endings()
+    name = os.fsdecode(os.path.basename(path))
+    return not name.startswith(".") and _is_image_ending(os.path.splitext(name)[1])
+
+
+def keep_images(names: Iterable[AnyStr]) -> Tuple[List[AnyStr], Counter[str]]:
+    """Return the names of images among the names of files, and the number of the others by their extension.
+
+    Parameters
+    ----------
+    names : iterable of str or of bytes
+        Names without a folder, not hidden, as `walk_files` yields them.
+
+    Returns
+    -------
+    images : list
+        The names that `is_image_name` accepts.
+    others : Counter of str
+        Keys are lower-case extensions with their dot, and the empty text for files without one.
+    """
+    images: List[AnyStr] = []
+    others: Counter[str] = collections.Counter()
+    for name in names:
+        ending = os.path.splitext(name)[1]
+        if _is_image_ending(ending):
+            images.append(name)
+        else:
+            others[os.fsdecode(ending).lower()] += 1
+    return images, others
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_image_ending(ending: Union[str, bytes]) -> bool:
+    return os.fsdecode(ending).lower() in _endings()
 
 
 @functools.lru_cache(maxsize=None)
@@ -179,13 +211,27 @@ def _walk(folder: str) -> List[str]:
 
 
 def find_files(folder: str) -> List[str]:
-    """Return the files in a folder and its sub-folders, also in linked ones, each folder once.
+    """Return the paths of the files that `walk_files` finds, in its order."""
+    return [os.path.join(place, name) for place, names in walk_files(folder) for name in names]
 
-    Returns
-    -------
-    list of str
-        In the order of their names, each folder's own files before those of its sub-folders. Hidden files and folders
-        are left out.
+
+def walk_files(folder: AnyStr) -> Iterator[Tuple[AnyStr, List[AnyStr]]]:
+    """Iterate over a folder and its sub-folders, also linked ones, each folder once.
+
+    Hidden files and folders are left out. The files are not opened, and no file's status is read, as far as the file
+    system tells files from folders without it.
+
+    Parameters
+    ----------
+    folder : str or bytes
+        bytes give names as the file system has them, which saves time and memory for millions of files.
+
+    Yields
+    ------
+    place : str or bytes
+        Path of a folder, before its sub-folders, which come in the order of their names.
+    names : list of str or bytes
+        Names of the files in it, sorted. May be empty.
 
     Raises
     ------
@@ -194,9 +240,9 @@ def find_files(folder: str) -> List[str]:
     """
 
     def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{os.fsdecode(error.filename)}: cannot be read ({error.strerror})") from error
 
-    files: List[str] = []
+    dot = "." if isinstance(folder, str) else b"."
     seen: Set[Tuple[int, int]] = set()  # folders already read: a link may lead back to one of them
     for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
         status = os.stat(place)
@@ -204,6 +250,5 @@ def find_files(folder: str) -> List[str]:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if name[0] != ".")
-        files.extend(os.path.join(place, name) for name in sorted(names) if name[0] != ".")
-    return files
+        folders[:] = sorted(name for name in folders if not name.startswith(dot))
+        yield place, sorted(name for name in names if not name.startswith(dot))

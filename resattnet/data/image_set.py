@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Seq
 import numpy as np
 
 from ..system.console import progress_bar
-from ..system.errors import InputError
+from ..system.errors import InputError, list_some
 from .geometry import DEFAULT, Geometry
 
 
@@ -46,6 +46,8 @@ class DataFacts:
         `fingerprint` of the training split. None: unknown until the split is read.
     geometry : Geometry
         How an image of any size becomes one of the data set's size.
+    class_images : tuple of int, optional
+        Number of training images of each class. None: not counted.
     """
 
     title: str
@@ -57,6 +59,7 @@ class DataFacts:
     image_size: Optional[Tuple[int, int]] = None
     fingerprint: Optional[str] = None
     geometry: Geometry = DEFAULT
+    class_images: Optional[Tuple[int, ...]] = None
 
     def complete(self, train_set: ImageSet) -> DataFacts:
         """Return the facts with the image size and the fingerprint of a training split in memory.
@@ -77,7 +80,7 @@ class DataFacts:
         other : DataFacts
             Facts that are unknown (None, or no number of samples) in either description are not compared.
         """
-        found = _class_differences(self.classes, other.classes)
+        found = _class_differences(self.classes, other.classes) + _count_differences(self, other)
         for name, words in _COMPARED.items():
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine is not None and theirs is not None and mine != theirs:
@@ -118,11 +121,14 @@ class DataFacts:
                 image_size=_height_and_width(values.get("image_size")),
                 fingerprint=_optional_text(values.get("fingerprint")),
                 geometry=Geometry.from_dict(values.get("geometry")),
+                class_images=_optional_counts(values.get("class_images")),
             )
             if min(facts.std) <= 0:
                 raise ValueError("std is not above 0")
             if isinstance(values["classes"], str) or not facts.classes:
                 raise ValueError("classes is not a list of names")
+            if facts.class_images is not None and len(facts.class_images) != len(facts.classes):
+                raise ValueError(f"class_images has {len(facts.class_images)} numbers for {len(facts.classes)} classes")
         except KeyError as error:
             raise InputError(f"the data facts have no {error}") from error
         except (TypeError, ValueError, AttributeError) as error:
@@ -163,8 +169,16 @@ def _class_differences(mine: Sequence[str], theirs: Sequence[str]) -> List[str]:
     changed = [number for number, names in enumerate(zip(mine, theirs)) if names[0] != names[1]]
     if not changed:
         return []
-    listed = ", ".join(f"class {number} is {theirs[number]} in place of {mine[number]}" for number in changed[:3])
-    return [listed + (f", and {len(changed) - 3} more" if len(changed) > 3 else "")]
+    return [list_some([f"class {number} is {theirs[number]} in place of {mine[number]}" for number in changed])]
+
+
+def _count_differences(mine: DataFacts, theirs: DataFacts) -> List[str]:
+    """Return which classes have another number of training images, if both descriptions have the same classes."""
+    if mine.class_images is None or theirs.class_images is None or mine.classes != theirs.classes:
+        return []
+    counts = zip(mine.classes, mine.class_images, theirs.class_images)
+    changed = [f"class {name} has {now} images in place of {before}" for name, before, now in counts if now != before]
+    return [list_some(changed)] if changed else []
 
 
 def _as_text(value: Any) -> str:
@@ -189,6 +203,10 @@ def _height_and_width(values: Any) -> Optional[Tuple[int, int]]:
 
 def _optional_text(value: Any) -> Optional[str]:
     return None if value is None else str(value)
+
+
+def _optional_counts(values: Any) -> Optional[Tuple[int, ...]]:
+    return None if values is None else tuple(int(value) for value in values)
 
 
 def fingerprint(image_set: ImageSet) -> str:

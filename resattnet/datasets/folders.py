@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ..data.geometry import DEFAULT, Geometry
-from ..data.image_files import find_files, is_image_name, read_image
+from ..data.image_files import read_image
 from ..data.image_set import ImageSet, image_progress
 from ..system.errors import InputError, remark
+from .class_folders import check_classes, choose_split, count_of, draw_fraction, find_class_names, iterate_classes
 
 TEST_NAMES = ("test", "val", "valid", "validation")
 NAMED = 20  # files of a long list that a message names
@@ -63,8 +63,7 @@ def read_folder(
     rng = np.random.default_rng(seed)
     train, test = _split_by_fraction(images, test_share, rng) if test_share else _find_splits(images)
     classes = tuple(train)
-    if len(classes) < 2:
-        raise InputError(f"{images}: only one class ({classes[0]}): training needs two or more")
+    check_classes(images, classes)
     files = {
         split: [(path, classes.index(name)) for name in found for path in found[name]]
         for split, found in (("train", train), ("test", test))
@@ -91,20 +90,13 @@ def _find_splits(images: str) -> Tuple[FilesByClass, FilesByClass]:
             f"`images={images}`: has no train folder; if its sub-folders are the classes, give `test_share=0.2`"
         )
     present = [name for name in TEST_NAMES if os.path.isdir(os.path.join(images, name))]
-    known, *names = (_class_names(os.path.join(images, name)) for name in ("train", *present))
-    labelled = [name for name, classes in zip(present, names) if classes]
-    of_classes = [name for name, classes in zip(present, names) if classes and set(known).issuperset(classes)]
-    test_name = next(iter(of_classes + labelled), None)
+    test_name = choose_split(images, find_class_names(os.path.join(images, "train")), present, "test")
     if test_name is None:
         folder = images.rstrip("/")
         fault = f"{present[0]}/ has no folder for each class" if present else "has no test or val folder beside train"
         raise InputError(
             f"`images={folder}`: {fault}; to take test images from train, give `images={folder}/train` `test_share=0.2`"
         )
-    if present[0] != test_name:
-        remark(f"{os.path.join(images, present[0])} has no folders of the classes: {test_name}/ is the test split")
-    elif len(present) > 1:
-        remark(f"{images}: {test_name}/ is the test split; {', '.join(name + '/' for name in present[1:])} is not read")
     train, test = (_find_classes(os.path.join(images, name)) for name in ("train", test_name))
     for name, files in train.items():
         if not files:
@@ -126,46 +118,18 @@ def _split_by_fraction(images: str, fraction: float, rng: np.random.Generator) -
             f"`images={os.path.join(images, 'train')}`"
         )
     for name, files in train.items():
-        if len(files) < 2:
-            found = "only one image of the class" if files else "no images of the class"
-            raise InputError(f"{os.path.join(images, name)}: {found}, and both splits need one")
-        count = min(max(1, round(fraction * len(files))), len(files) - 1)
-        drawn = set(rng.choice(len(files), count, replace=False).tolist())
-        test[name] = [path for number, path in enumerate(files) if number in drawn]
-        train[name] = [path for number, path in enumerate(files) if number not in drawn]
+        drawn = draw_fraction(os.path.join(images, name), len(files), fraction, rng)
+        test[name] = [path for path, is_drawn in zip(files, drawn) if is_drawn]
+        train[name] = [path for path, is_drawn in zip(files, drawn) if not is_drawn]
     return train, test
 
 
-def _class_names(folder: str) -> List[str]:
-    """Return the names of the sub-folders, sorted, without hidden ones."""
-    try:
-        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
-    except OSError as error:
-        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
-
-
 def _find_classes(folder: str) -> FilesByClass:
-    """Return the image files of each class; a remark gives the number of other files by the end of their names."""
-    names = _class_names(folder)
+    """Return the paths of the images of each class."""
+    names = find_class_names(folder)
     if not names:
         raise InputError(f"{folder}: no images: it has no sub-folder for each class")
-    found: FilesByClass = {}
-    others: Counter[str] = Counter()
-    for name in names:
-        files = find_files(os.path.join(folder, name))
-        found[name] = [path for path in files if is_image_name(path)]
-        others.update(os.path.splitext(path)[1].lower() for path in set(files).difference(found[name]))
-    beside = [path for path in os.listdir(folder) if is_image_name(path)]
-    if beside:
-        remark(f"{folder}: {_count(len(beside), 'image')} beside the folders of the classes left out")
-    if others:
-        kinds = ", ".join(f"{number} {ending or 'without extension'}" for ending, number in sorted(others.items()))
-        remark(f"{folder}: {_count(sum(others.values()), 'file')} that cannot be read as images left out: {kinds}")
-    return found
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return {name: [os.path.join(folder, path) for path in files] for name, files in iterate_classes(folder, names)}
 
 
 def _read_files(
@@ -207,7 +171,7 @@ def _report_broken(broken: Sequence[InputError], skip: bool) -> None:
     listed = "; ".join(f"{error}" for error in broken[:NAMED])
     more = f"; and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
     if skip:
-        remark(f"{_count(len(broken), 'image')} left out: {listed}{more}")
+        remark(f"{count_of(len(broken), 'image')} left out: {listed}{more}")
     elif len(broken) == 1:
         raise InputError(f"{listed}; repair or remove it, or give `skip_broken=True`")
     else:

@@ -1,11 +1,11 @@
-"""Define errors that the user can correct and remarks on input that is used, and put any error's reason on one line."""
+"""Define errors that the user can correct and remarks on input that is used, and the one-line texts in them."""
 
 from __future__ import annotations
 
 import contextlib
 import re
 import warnings
-from typing import Any, Callable, Iterator, Mapping
+from typing import Any, Callable, Iterator, Mapping, Sequence
 
 # Control characters, surrogates, separators of lines, and characters that turn the direction of writing.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -108,3 +108,16 @@ def reason(error: BaseException) -> str:
     """
     words = getattr(error, "strerror", None) or str(error)
     return " ".join(str(words).split()) or type(error).__name__
+
+
+def list_some(items: Sequence[str], count: int = 3) -> str:
+    """Return the first few items of a list for a message, and the number of the others: "a, b, c, and 5 more".
+
+    Parameters
+    ----------
+    items : sequence of str
+    count : int
+        Largest number of items that are named.
+    """
+    listed = ", ".join(items[:count])
+    return f"{listed}, and {len(items) - count} more" if len(items) > count else listed

@@ -60,6 +60,28 @@ def test_invalid_facts_are_refused(changes, line):
     assert str(caught.value).startswith(line) and "\n" not in str(caught.value)
 
 
+def test_classes_with_another_number_of_images_are_named():
+    classes = tuple("abcde")
+    facts = DataFacts(
+        "", classes, {"train": 15}, (0.5,) * 3, (0.25,) * 3, False, None, "x", class_images=(1, 2, 3, 4, 5)
+    )
+    assert DataFacts.from_dict(json.loads(json.dumps(facts.to_dict()))) == facts and facts.differences(facts) == []
+    now = dataclasses.replace(facts, samples={"train": 16}, fingerprint="y", class_images=(1, 2, 4, 4, 5))
+    assert facts.differences(now) == [
+        "class c has 4 images in place of 3",
+        "other training images",
+        "16 train images in place of 15",
+    ]
+    now = dataclasses.replace(facts, class_images=(2, 3, 4, 5, 6))
+    (line,) = facts.differences(now)
+    assert line.endswith("class c has 4 images in place of 3, and 2 more") and line.count("in place of") == 3
+    assert facts.differences(dataclasses.replace(now, class_images=None)) == []
+    other = dataclasses.replace(now, classes=tuple("abcd"), class_images=(1, 2, 3, 4))
+    assert facts.differences(other) == ["4 classes in place of 5"]
+    with pytest.raises(InputError, match="ValueError: class_images has 1 numbers for 5 classes"):
+        DataFacts.from_dict(dict(facts.to_dict(), class_images=[1]))
+
+
 @pytest.mark.parametrize("key", ["classes", "mean", "std"])
 def test_missing_facts_are_named(key):
     values = catalog.describe_data("digits").to_dict()

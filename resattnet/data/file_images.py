@@ -22,6 +22,9 @@ class Files(Protocol):
     def path(self, number: int) -> str:
         """Return the path of a file."""
 
+    def fingerprint(self) -> str:
+        """Return a digest of the list."""
+
 
 class FileImages:
     """Images of files, which stand where an array uint8 (N, H, W, 3) does; each is read when it is asked for.
@@ -68,6 +71,14 @@ class FileImages:
         """Return an image as validation and prediction see it, uint8 (H, W, 3)."""
         choose = functools.partial(self.geometry.box, size=self.size)
         return read_part(self.files.path(number), choose, self.size, self.geometry.interpolation)
+
+
+def same_images(first: Any, other: Any) -> bool:
+    """Return whether two arrays of images are equal, or two lists of image files name the same, at one size."""
+    if isinstance(first, FileImages) and isinstance(other, FileImages):
+        alike = (first.size, first.geometry) == (other.size, other.geometry)
+        return alike and first.files.fingerprint() == other.files.fingerprint()
+    return np.array_equal(first, other)
 
 
 class RandomResizedCrop(NamedTuple):

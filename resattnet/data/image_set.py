@@ -17,7 +17,7 @@ from .geometry import DEFAULT, Geometry
 class ImageSet(NamedTuple):
     """Labelled images in memory."""
 
-    images: np.ndarray  # uint8 (N, H, W, 3)
+    images: Any  # uint8 array (N, H, W, 3), or FileImages, which reads them when they are asked for
     labels: np.ndarray  # int32 (N,)
     classes: Tuple[str, ...]
 

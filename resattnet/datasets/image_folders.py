@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
 
 import numpy as np
 
+from ..data.image_set import DataFacts
 from ..system.errors import InputError, list_some, one_line, remark
 from ..system.suggestions import suggest
 from .class_folders import (
@@ -234,3 +236,15 @@ def _draw(files: FileList, classes: Classes, fraction: float, seed: int) -> Tupl
     ]
     chosen = np.concatenate(drawn)  # the list is sorted by class
     return files.take(~chosen), files.take(chosen)
+
+
+def describe_folder(folder: ImageFolder, facts: DataFacts) -> DataFacts:
+    """Return data facts with what a folder says of itself: classes, numbers of images and fingerprint."""
+    return dataclasses.replace(
+        facts,
+        title=folder.title,
+        classes=folder.train.classes,
+        samples={"train": len(folder.train), "validation": len(folder.validation)},
+        fingerprint=folder.train.fingerprint(),
+        class_images=tuple(folder.train.class_counts().tolist()),
+    )

@@ -7,6 +7,7 @@ from typing import List, Sequence
 
 import numpy as np
 
+from ..data.file_images import same_images
 from ..data.image_set import ImageSet
 from ..data.loaders import ArrayLoader
 from ..models import pretrained
@@ -124,7 +125,7 @@ def _check_same_classes(models: Sequence[LoadedModel]) -> None:
 
 
 def _check_same_images(first_path: str, first: ImageSet, path: str, other: ImageSet) -> None:
-    if not (np.array_equal(first.labels, other.labels) and np.array_equal(first.images, other.images)):
+    if not (np.array_equal(first.labels, other.labels) and same_images(first.images, other.images)):
         raise InputError(
             f"`params`: {first_path} and {path} have different test images under the same data set name; "
             "give one `data_dir`"

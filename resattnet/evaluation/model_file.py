@@ -8,9 +8,11 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from ..data.file_images import FileImages
 from ..data.image_set import DataFacts, ImageSet, facts_of
 from ..data.transforms import Transform
 from ..datasets import catalog, recordio
+from ..datasets.image_folders import describe_folder, open_image_folder
 from ..models import parameters, pretrained
 from ..models.descriptions import find_packaged
 from ..models.graphs import CALIBRATION_IMAGES, fuse, quantize
@@ -89,6 +91,8 @@ class LoadedModel(NamedTuple):
             If the data set is not available, or has other classes than the network. Other differences from the data
             set that the network was trained on are a `Remark`.
         """
+        if self.source["data_format"] == "folder":
+            return self._images_of_folder(split)
         known = catalog.describe_data(**self.source)
         _check_classes(self.source["name"], len(known.classes), self.path, self.network.classes)
         image_set = catalog.load_images(split=split, download=download, **self.source)
@@ -96,6 +100,16 @@ class LoadedModel(NamedTuple):
             height, width = image_set.images.shape[1:3]
             self._compare_data(dataclasses.replace(known, image_size=(height, width)))
         return image_set._replace(classes=self.facts.classes)
+
+    def _images_of_folder(self, split: str) -> ImageSet:
+        """Return the images of a split of a folder, which are read when they are asked for."""
+        folder = open_image_folder(self.source["data_dir"], **self.description.get("splits", {}))
+        known = describe_folder(folder, self.facts)
+        _check_classes(self.source["name"], len(known.classes), self.path, self.network.classes)
+        files = folder.validation if split == "test" else folder.train
+        if split == "test":
+            self._compare_data(known)
+        return ImageSet(FileImages(files, self.image_size, self.facts.geometry), files.labels, self.facts.classes)
 
     def _compare_data(self, known: DataFacts) -> None:
         """Compare the facts of the data set with those that the network was trained on."""

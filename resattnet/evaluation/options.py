@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Optional, Tuple
 
 from ..data.corruptions import CORRUPTIONS, parse_names
+from ..datasets.catalog import FORMATS
 from ..datasets.options import DataOptions
 from ..models.options import NetworkOptions
 from ..options.fields import Options, assignment, option, redefine, resolve_output
@@ -36,7 +37,9 @@ class ModelFileOptions(NetworkOptions, DataOptions):
 
     dataset: Optional[str] = redefine(DataOptions, "dataset", None, help="data set of the parameters", unset=_DESCRIBED)
     data_dir: Optional[str] = redefine(DataOptions, "data_dir", None, unset="as in training, else data")
-    data_format: Optional[str] = redefine(DataOptions, "data_format", None, unset=f"{_DESCRIBED}, else bin")
+    data_format: Optional[str] = redefine(
+        DataOptions, "data_format", None, choices=(*FORMATS, "folder"), unset=f"{_DESCRIBED}, else bin"
+    )
     classes: Optional[str] = option(
         None, "file with a name for each class, one per line", metavar="FILE", unset="the names of the data set"
     )

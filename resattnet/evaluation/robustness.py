@@ -87,7 +87,7 @@ def model_robustness(model: LoadedModel, test_set: ImageSet, options: TestOption
         count = limit_count("corruption_images", count, len(test_set.labels), "test images")
     return measure_robustness(
         logits_of,
-        test_set.images[:count],
+        test_set.images[:count] if count else test_set.images,
         test_set.labels[:count],
         options.corruption_names,
         options.batch_size * len(model.devices),

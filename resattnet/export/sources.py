@@ -91,6 +91,6 @@ def _example_images(model: LoadedModel, side: Optional[int]) -> Tuple[np.ndarray
     new = (side, side) if side else old
     rows, columns = (np.arange(target) * size // target for size, target in zip(old, new))
     count = _image_count(*new)
-    images = test_set.images[:count, rows][:, :, columns]
+    images = test_set.images[:count][:, rows][:, :, columns]
     images, _ = model.transform(images, test_set.labels[:count])
     return images, f"{len(images)} test images", test_set.classes

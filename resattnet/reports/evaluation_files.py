@@ -87,7 +87,7 @@ def _figures(result: ModelResult, hardest: int, hardest_of: str) -> Iterator[Tup
     yield "reliability.png", evaluation_figures.reliability_diagram(evaluation.reliability, subject)
     if result.robustness:
         count, test_set = result.robustness["images"], result.test_set
-        measured = test_set._replace(images=test_set.images[:count], labels=test_set.labels[:count])
+        measured = test_set._replace(labels=test_set.labels[:count])  # no image beside those that are shown is read
         figure = corruption_sheet(measured, tuple(result.robustness["top1"]))
         title = f"Corrupted test images of {result.facts['dataset']}, at strengths 1 to 5"
         figure.suptitle(title, fontsize=9, parse_math=False)

@@ -123,7 +123,7 @@ class Checkpointer:
             **self._options.source._asdict(),
         )
         description.update(("validation_" + name, row[prefix + name]) for name in ("top1", "top5", "loss"))
-        description.update(self._options.splits)
+        description.update(self._options.described)
         if self._progress.started_from:
             description["started_from"] = self._progress.started_from
         if self._progress.data:

@@ -10,7 +10,7 @@ from ..data.image_set import DataFacts
 from ..data.mixing import label_noise
 from ..data.stream_loader import StreamLoader
 from ..data.transforms import Transform
-from ..datasets.image_folders import ImageFolder, open_image_folder
+from ..datasets.image_folders import describe_folder, open_image_folder
 from .image_options import ImageTrainingOptions
 from .inputs import Inputs, smallest_batch, training_transform
 
@@ -32,7 +32,7 @@ def open_image_inputs(options: ImageTrainingOptions, devices: Sequence[Any]) -> 
         If the folder has not the images that the options name, or their labels cannot be found.
     """
     folder = open_image_folder(str(options.data_dir), **options.splits)
-    facts = folder_facts(folder, options)
+    facts = describe_folder(folder, unread_facts(options))
     size, geometry = (options.image_size, options.image_size), facts.geometry
     transform, plain = training_transform(options, facts, pad=0), Transform(facts.mean, facts.std, len(facts.classes))
     batch = options.batch_size * len(devices)
@@ -61,17 +61,15 @@ def open_image_inputs(options: ImageTrainingOptions, devices: Sequence[Any]) -> 
     return Inputs(facts, transform, train_loader, validation_loader)
 
 
-def folder_facts(folder: ImageFolder, options: ImageTrainingOptions) -> DataFacts:
-    """Return the facts of a folder of images, as these options of a run read it."""
+def unread_facts(options: ImageTrainingOptions) -> DataFacts:
+    """Return the facts that the options of a run set, without those of its folder."""
     return DataFacts(
-        title=folder.title,
-        classes=folder.train.classes,
-        samples={"train": len(folder.train), "validation": len(folder.validation)},
+        title="",
+        classes=(),
+        samples={},
         mean=MEAN,
         std=STD,
         flip=options.flip,
         image_size=(options.image_size, options.image_size),
-        fingerprint=folder.train.fingerprint(),
         geometry=Geometry("crop", options.interpolation, options.crop_ratio),
-        class_images=tuple(folder.train.class_counts().tolist()),
     )

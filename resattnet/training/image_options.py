@@ -15,7 +15,7 @@ from .option_groups import AugmentationOptions
 from .option_rules import RUN_RULES
 from .options import DataSource, RunOptions
 
-SMALL_IMAGES = 64  # pixels: images up to this size have the stem for CIFAR, which keeps their size
+SMALL_IMAGES = 48  # pixels: images up to this size have the stem for CIFAR, which keeps their size
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,10 @@ class ImageTrainingOptions(RunOptions, ImageFolderOptions):
     After construction, `data_dir` is an absolute path, and `stem` is a key of `STEMS`.
     """
 
-    rules = (Conflict(When("val_split"), When("val_fraction"), reason="the one names the images that the other draws"),)
-    rules += RUN_RULES
+    rules = (
+        Conflict(When("val_split"), When("val_fraction"), reason="the one names the images that the other draws"),
+        *RUN_RULES,
+    )
 
     stem: Optional[str] = option(
         None,
@@ -115,3 +117,8 @@ class ImageTrainingOptions(RunOptions, ImageFolderOptions):
         """The options that say where in the folder the images and labels of both splits are."""
         names = ("train_split", "val_split", "val_fraction", "val_labels", "class_names", "seed")
         return {name: getattr(self, name) for name in names}
+
+    @property
+    def described(self) -> Dict[str, Any]:
+        """What a parameter file says of the images beside `source`."""
+        return {"splits": self.splits}

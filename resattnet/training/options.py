@@ -89,8 +89,8 @@ class RunOptions(  # dataclasses takes the fields of the last base first: --help
         raise NotImplementedError
 
     @property
-    def splits(self) -> Dict[str, Any]:
-        """The options that say which images of the source are those of each split."""
+    def described(self) -> Dict[str, Any]:
+        """What a parameter file says of the images beside `source`."""
         return {}
 
     @property
@@ -190,8 +190,8 @@ class TrainingOptions(RunOptions, TrainingDataOptions):
         return DataSource(self.dataset, self.data_dir, self.data_format)
 
     @property
-    def splits(self) -> Dict[str, Any]:
-        """The options that say which images of the source are those of each split."""
+    def described(self) -> Dict[str, Any]:
+        """What a parameter file says of the images beside `source`."""
         return {"val_split": self.val_split} if self.val_split else {}  # the figures are of training images held out
 
 

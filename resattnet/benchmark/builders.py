@@ -63,6 +63,7 @@ def training_options(options: BenchmarkOptions, **changes: Any) -> TrainingOptio
         data_dir=options.data_dir,
         num_layers=options.num_layers,
         widths=options.widths,
+        unit=options.unit,
         batch_size=options.batch_size,
         epochs=1000,
         warmup_epochs=0,
@@ -150,7 +151,7 @@ def _batch_per_device(options: BenchmarkOptions, devices: int) -> int:
 def initialised_net(options: BenchmarkOptions, devices: int = 1) -> Any:
     """Return the network with random weights."""
     mx.random.seed(0)
-    net = build(NetworkSpec(10, options.num_layers, widths=options.widths))
+    net = build(NetworkSpec(10, options.num_layers, widths=options.widths, unit=options.unit))
     net.initialize(ctx=choose_devices(0, devices)[0])
     return net
 

@@ -78,6 +78,7 @@ class TrainingOptions(  # dataclasses takes the fields of the last base first: -
         labels = [
             (True, f"{self.dataset}_attention{self.num_layers}"),
             (self.widths != "full", self.widths),
+            (self.unit != "bottleneck", self.unit),
             (self.attention_learning != "arl", self.attention_learning),
             (self.attention != "mixed", self.attention),
             (self.mask != "hourglass", f"mask-{self.mask}"),

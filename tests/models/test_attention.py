@@ -18,7 +18,8 @@ from resattnet.models.graphs import fuse
 from resattnet.models.parameters import load_parameters
 from resattnet.models.precision import to_bfloat16
 from resattnet.models.spec import ATTENTION, MASKS
-from resattnet.models.units import Bottleneck, LayoutAnchor
+from resattnet.models.layers import LayoutAnchor
+from resattnet.models.units import Bottleneck
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 from resattnet.training.options import TrainingOptions

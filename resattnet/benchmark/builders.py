@@ -175,6 +175,10 @@ def int8(net: Any) -> Any:
 
 def torch_twin(options: BenchmarkOptions, dtype: str) -> Tuple[Any, Any]:
     """Return the module `torch_network` and its network with the weights of ours."""
+    if options.unit != NetworkSpec.unit:
+        raise Unavailable(
+            f"`unit={options.unit}`: PyTorch's rows are left out, since its network has {NetworkSpec.unit} units only"
+        )
     model, instructions = cpu_facts()
     if dtype == "bfloat16" and instructions and "avx512f" not in instructions:
         raise Unavailable(

@@ -135,7 +135,9 @@ def find_packaged(path: str, network: Mapping[str, Any]) -> str:
     for name in packaged.packaged_names():
         described = (read_description(packaged.packaged_path(name)) or {}).get("network", {})
         own = {**_DEFAULTS, **described}
-        known.append(f"{name} ({' '.join(assignment(field, own[field]) for field in ('num_layers', 'widths'))})")
+        known.append(
+            f"{name} ({' '.join(assignment(field, own[field]) for field in ('num_layers', 'widths', 'unit'))})"
+        )
         if all(value in (None, own[field]) for field, value in network.items()):
             fitting.append(name)
     if len(fitting) == 1:

@@ -8,6 +8,7 @@ import itertools
 from collections import Counter
 from typing import Any, Callable, Dict, Iterator, Mapping, Tuple
 
+from ..options.fields import assignment
 from ..system.errors import InputError
 from ..system.files import digest, digest_values, json_writer, write_together
 from ..system.mxnet import mx
@@ -116,12 +117,17 @@ def _fitting_network(found: Mapping[str, Tuple[int, ...]]) -> str:
                 net = build(spec)
                 names = match_names(found, net)
                 if names and all(found[names[name]] == shape for name, shape in _shapes(net).items()):
-                    named = {name: getattr(spec, name) for name in ("stem", "unit", "mask")}
-                    others = [
-                        f" `{name}={value}`" for name, value in named.items() if value != getattr(NetworkSpec, name)
-                    ]
-                    return f"it fits `num_layers={num_layers}` `widths={spec.widths}`{''.join(others)} and {classes} classes"
+                    return f"it fits {_describe(spec)} and {classes} classes"
     return "no network of this package fits it"
+
+
+def _describe(spec: NetworkSpec) -> str:
+    """Return depth and widths of a network, and its stem, units and mask where they are not the default."""
+    shown = {"num_layers": spec.num_layers, "widths": spec.widths}
+    for name in ("stem", "unit", "mask"):
+        if getattr(spec, name) != getattr(NetworkSpec, name):
+            shown[name] = getattr(spec, name)
+    return " ".join(assignment(*each) for each in shown.items())
 
 
 def _fitting_kinds(classes: int, found: Mapping[str, Tuple[int, ...]]) -> Iterator[NetworkSpec]:

@@ -250,44 +250,37 @@ class Reference:
         return self.after(x, branch)
 
 
-def parameters_of(unit):
-    return {name: p.data().asnumpy().astype(np.float64) for name, p in unit._collect_params_with_prefix().items()}
-
-
 @pytest.mark.parametrize(
     "in_channels, stride, size", [(24, 1, (5, 4)), (24, 2, (5, 6)), (16, 1, (4, 3)), (16, 2, (7, 5))]
 )
 @pytest.mark.parametrize("name", UNITS)
 def test_a_unit_and_its_gradients_against_numpy(name, in_channels, stride, size):
-    """Outputs agree. The gradients, along a random direction, agree with differences of the NumPy unit."""
-    channels, rng = 24, np.random.default_rng(4)
-    unit = initialised(getattr(units, UNITS[name])(channels, in_channels, stride))
-    x = np.maximum(rng.normal(size=(2, in_channels) + size), -0.5).astype(np.float32)
-    own, groups = parameters_of(unit), 3  # of the 12 channels of a grouped convolution here
-    expected = getattr(Reference(own, stride, groups), name)(x.astype(np.float64))
-    array = mx.nd.array(x)
-    array.attach_grad()
+    """Outputs agree. Gradients, each along a random direction, agree with differences of the NumPy unit."""
+    rng = np.random.default_rng(4)
+    unit = initialised(getattr(units, UNITS[name])(24, in_channels, stride))
+    parameters = unit._collect_params_with_prefix()
+    own = {key: parameter.data().asnumpy().astype(np.float64) for key, parameter in parameters.items()}
+    x = mx.nd.array(np.maximum(rng.normal(size=(2, in_channels) + size), -0.5))
+    own["x"] = x.asnumpy().astype(np.float64)
+
+    def compute(arrays):
+        return getattr(Reference(arrays, stride, groups=3), name)(arrays["x"])
+
+    expected = compute(own)
     weight = rng.normal(size=expected.shape)
+    x.attach_grad()
     with mx.autograd.record(train_mode=False):
-        y = unit(array)
+        y = unit(x)
         loss = (y * mx.nd.array(weight)).sum()
-    loss.backward()
+    loss.backward(train_mode=False)
     np.testing.assert_allclose(y.asnumpy(), expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
-
-    gradients = {
-        key: p.grad().asnumpy() for key, p in unit._collect_params_with_prefix().items() if p.grad_req != "null"
-    }
-    directions = {key: rng.normal(size=value.shape) * np.abs(own[key]).mean() for key, value in gradients.items()}
-    x_direction = rng.normal(size=x.shape)
-
-    def value(step):
-        moved = dict(own, **{key: own[key] + step * direction for key, direction in directions.items()})
-        return (getattr(Reference(moved, stride, groups), name)(x + step * x_direction) * weight).sum()
-
-    slope = sum((gradients[key] * direction).sum() for key, direction in directions.items())
-    slope += (array.grad.asnumpy() * x_direction).sum()
+    gradients = {key: p.grad().asnumpy() for key, p in parameters.items() if p.grad_req != "null"}
     step = 1e-7  # so small that hardly any ReLU changes its side
-    assert slope == pytest.approx((value(step) - value(-step)) / (2 * step), rel=1e-3)
+    for key, gradient in dict(gradients, x=x.grad.asnumpy()).items():
+        direction = rng.normal(size=gradient.shape)
+        above, below = (compute({**own, key: own[key] + sign * step * direction}) for sign in (1, -1))
+        slope = ((above - below) * weight).sum() / (2 * step)
+        assert (gradient * direction).sum() == pytest.approx(slope, rel=1e-3, abs=1e-5 * np.abs(gradient).sum()), key
 
 
 @pytest.mark.parametrize("name", UNITS)

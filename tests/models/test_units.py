@@ -1,12 +1,17 @@
 """Test residual units against NumPy, their networks against closed forms, and trained networks in other forms."""
 
+import ast
+import hashlib
 import json
+import os
+import re
 
 import numpy as np
 import pytest
 
 import resattnet
 from helpers.networks import difference, graph_types, images, initialised, operators, trainable
+from helpers.scripts import ROOT
 from resattnet.commands.training_run import train
 from resattnet.data import datasets
 from resattnet.data.transforms import Transform
@@ -300,7 +305,38 @@ def test_zero_init_starts_each_unit_as_its_shortcut_and_lets_it_learn(name):
         assert abs(parameter.grad()).max().asscalar() > 0, key
 
 
+def test_the_unit_that_contributing_adds(monkeypatch):
+    """The class and the row of the example make a unit of a network."""
+    with open(os.path.join(ROOT, "CONTRIBUTING.md"), encoding="utf-8") as handle:
+        (example,) = re.findall(r"```text\n(# models/units.py\n.*?)```", handle.read(), re.DOTALL)
+    definition, row = example.split("# models/spec.py, in UNITS\n")
+    names = dict(vars(units))
+    exec(definition, names)
+    (name, class_name), *more = ast.literal_eval("{" + row + "}").items()
+    monkeypatch.setattr(units, class_name, names[class_name], raising=False)
+    monkeypatch.setitem(UNITS, name, class_name)
+    net = initialised(resattnet.get_attention_cifar(10, 56, "tiny", unit=name))
+    units.zero_init_residual(net)
+    assert not more and net(images(2, 3, 32, 32)).shape == (2, 10)
+    assert sum(isinstance(block, names[class_name]) for block in net.features) == 6
+
+
 # Networks
+
+
+@pytest.mark.parametrize(
+    "unit, digest",
+    [
+        ("resnext", "4c7c6884550ccbeeae6f027c0670079c9536f032c3e18c3a64244db264be42d8"),
+        ("inception", "d03eeb6f8ab476359069323ad0b7f41c03ac188ae47f0867aba72d3e57a939a5"),
+        ("basic", "c35572c10a3078c973daecc8ebacbc51827d6df8b9d19c34da217270e0afdc3a"),
+    ],
+)
+def test_names_and_shapes_in_parameter_files_stay(unit, digest):
+    """A change of digest makes saved files unreadable. Those of bottlenecks are in `test_network.py`."""
+    parameters = resattnet.get_attention_cifar(10, 56, "thin", unit=unit)._collect_params_with_prefix()
+    lines = sorted(f"{name} {tuple(parameter.shape)}" for name, parameter in parameters.items())
+    assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == digest
 
 
 @pytest.mark.parametrize("stem", STEMS)
@@ -338,7 +374,7 @@ def test_fused_gives_the_same_logits_and_leaves_no_convolution_alone(unit):
 
 @pytest.mark.parametrize("unit", NEW_UNITS)
 def test_what_is_bfloat16_in_the_graph(unit):
-    net = initialised(resattnet.get_attention_cifar(10, 56, "tiny", unit=unit))
+    net = initialised(build(NetworkSpec(10, unit=unit), channels=Widths(8, (16, 24, 40), 48)))
     plain = net(mx.sym.var("data")).tojson()
     found = graph_types(to_bfloat16(net)(mx.sym.var("data")))
     convolutions = sum(node["op"] == "Convolution" for node in json.loads(plain)["nodes"])

@@ -63,6 +63,7 @@ def training_options(options: BenchmarkOptions, **changes: Any) -> TrainingOptio
         data_dir=options.data_dir,
         num_layers=options.num_layers,
         widths=options.widths,
+        unit=options.unit,
         batch_size=options.batch_size,
         epochs=1000,
         warmup_epochs=0,
@@ -150,7 +151,7 @@ def _batch_per_device(options: BenchmarkOptions, devices: int) -> int:
 def initialised_net(options: BenchmarkOptions, devices: int = 1) -> Any:
     """Return the network with random weights."""
     mx.random.seed(0)
-    net = build(NetworkSpec(10, options.num_layers, widths=options.widths))
+    net = build(NetworkSpec(10, options.num_layers, widths=options.widths, unit=options.unit))
     net.initialize(ctx=choose_devices(0, devices)[0])
     return net
 
@@ -174,6 +175,10 @@ def int8(net: Any) -> Any:
 
 def torch_twin(options: BenchmarkOptions, dtype: str) -> Tuple[Any, Any]:
     """Return the module `torch_network` and its network with the weights of ours."""
+    if options.unit != NetworkSpec.unit:
+        raise Unavailable(
+            f"`unit={options.unit}`: PyTorch's rows are left out, since its network has {NetworkSpec.unit} units only"
+        )
     model, instructions = cpu_facts()
     if dtype == "bfloat16" and instructions and "avx512f" not in instructions:
         raise Unavailable(

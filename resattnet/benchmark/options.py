@@ -54,6 +54,7 @@ class BenchmarkOptions(BatchOptions, NetworkSizeOptions, DataDirOptions):
             reason="it measures instead of the parts, which `json` and `profile` report on",
             advice="leave those out",
         ),
+        Conflict(When("cost"), When("unit"), reason="it measures networks of bottleneck units"),
     )
 
     def __post_init__(self) -> None:

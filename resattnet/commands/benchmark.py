@@ -97,8 +97,8 @@ def machine_lines(facts: Dict[str, Any]) -> Iterator[str]:
 def describe_conditions(facts: Dict[str, Any]) -> str:
     """Return a line with the network, the batch and the number of repeats."""
     return (
-        f"Attention-{facts['num_layers']} ({facts['widths']}), batch {facts['batch_size']}, {facts['repeats']} "
-        f"repeats of {facts['steps']} steps, {facts['date']}"
+        f"Attention-{facts['num_layers']} ({facts['widths']}, {facts['unit']} units), batch {facts['batch_size']}, "
+        f"{facts['repeats']} repeats of {facts['steps']} steps, {facts['date']}"
     )
 
 

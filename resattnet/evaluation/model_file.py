@@ -208,7 +208,8 @@ def _training_data_dir(description: Dict[str, Any]) -> str:
 
 def _network_settings(description: Dict[str, Any], options: ModelFileOptions) -> Dict[str, Any]:
     """Return the known fields of the `NetworkSpec`."""
-    settings = {"attention": NetworkSpec.attention, "mask": NetworkSpec.mask, **description.get("network", {})}
+    later = {name: getattr(NetworkSpec, name) for name in ("unit", "attention", "mask")}  # not in the oldest files
+    settings = {**later, **description.get("network", {})}
     settings.update({name: getattr(options, name) for name in NETWORK_OPTIONS if getattr(options, name)})
     return settings
 

@@ -45,6 +45,7 @@ class ModelFileOptions(NetworkOptions, DataOptions):
     )
     num_layers: Optional[int] = redefine(NetworkOptions, "num_layers", None, unset=_DESCRIBED)
     widths: Optional[str] = redefine(NetworkOptions, "widths", None, unset=_DESCRIBED)
+    unit: Optional[str] = redefine(NetworkOptions, "unit", None, unset=f"{_DESCRIBED}, else bottleneck")
     attention_learning: Optional[str] = redefine(NetworkOptions, "attention_learning", None, unset=_DESCRIBED)
     attention: Optional[str] = redefine(NetworkOptions, "attention", None, unset=f"{_DESCRIBED}, else mixed")
     mask: Optional[str] = redefine(NetworkOptions, "mask", None, unset=f"{_DESCRIBED}, else hourglass")

@@ -6,8 +6,9 @@ from typing import Any, Callable
 
 from ..system.mxnet import mx
 from .attention_types import ATTENTION
+from .layers import LayoutAnchor, relu
 from .spec import check_variant
-from .units import Bottleneck, LayoutAnchor, relu, unit_sequence
+from .units import Bottleneck, unit_sequence
 
 nn = mx.gluon.nn
 Unit = Callable[..., Any]  # `unit(channels, in_channels, stride=1)`

@@ -7,6 +7,7 @@ of the description itself.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import reprlib
 from typing import Any, Dict, Mapping, Optional, Tuple
@@ -18,9 +19,11 @@ from ..system.files import TEMPORARY, digest, digest_values, list_folder
 from ..system.input_files import check_regular, read_json
 from ..system.suggestions import suggest
 from . import packaged
+from .spec import NetworkSpec
 
 BEST = "best.params"  # the file of a run that holds the parameters of the epoch with the highest top-1
 OWN_DIGEST = "description_sha256"  # of the description without it; descriptions of earlier versions have none
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(NetworkSpec)}  # of fields not described
 _TYPES = {"network": dict, "data": dict, "dataset": str, "data_format": str, "data_dir": str, "sha256": str}
 
 
@@ -130,9 +133,12 @@ def find_packaged(path: str, network: Mapping[str, Any]) -> str:
         return path
     fitting, known = [], []
     for name in packaged.packaged_names():
-        own = (read_description(packaged.packaged_path(name)) or {}).get("network", {})
-        known.append(f"{name} ({' '.join(assignment(field, own.get(field)) for field in ('num_layers', 'widths'))})")
-        if all(value in (None, own.get(field, value)) for field, value in network.items()):
+        described = (read_description(packaged.packaged_path(name)) or {}).get("network", {})
+        own = {**_DEFAULTS, **described}
+        known.append(
+            f"{name} ({' '.join(assignment(field, own[field]) for field in ('num_layers', 'widths', 'unit'))})"
+        )
+        if all(value in (None, own[field]) for field, value in network.items()):
             fitting.append(name)
     if len(fitting) == 1:
         return fitting[0]

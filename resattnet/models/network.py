@@ -61,9 +61,9 @@ class AttentionNet(mx.gluon.HybridBlock):
             for stride in (2,) + (1,) * (TAIL_UNITS - 1):
                 self.features.add(unit(widths.tail, width, stride))
                 width = widths.tail
-            self.features.add(
-                nn.BatchNorm(in_channels=width), nn.Activation("relu"), nn.GlobalAvgPool2D(), nn.Flatten()
-            )
+            if not unit.activated:
+                self.features.add(nn.BatchNorm(in_channels=width), nn.Activation("relu"))
+            self.features.add(nn.GlobalAvgPool2D(), nn.Flatten())
             self.output = nn.Dense(spec.classes, in_units=width)
 
     def initialize(self, init: Any = None, ctx: Any = None, verbose: bool = False, force_reinit: bool = False) -> None:

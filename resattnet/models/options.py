@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..options.fields import Options, option
-from .spec import ATTENTION, ATTENTION_LEARNING, CIFAR_WIDTHS, MASKS, NetworkSpec, attention_net_spec
+from .spec import ATTENTION, ATTENTION_LEARNING, CIFAR_WIDTHS, MASKS, UNITS, NetworkSpec, attention_net_spec
 
 
 @dataclass(frozen=True)
 class NetworkSizeOptions(Options):
-    """Depth and widths."""
+    """Depth, widths and residual units."""
 
     heading = "network"
 
@@ -18,8 +18,15 @@ class NetworkSizeOptions(Options):
     widths: str = option(
         NetworkSpec.widths,
         "widths of the network; full: the reference Gluon size; thin: about the paper's own CIFAR size, five to six "
-        "times smaller",
+        "times smaller; tiny: smaller still, for basic units",
         choices=tuple(CIFAR_WIDTHS),
+    )
+    unit: str = option(
+        NetworkSpec.unit,
+        "residual unit of trunks, masks and tail; bottleneck: pre-activation, of Attention-56 to -452; resnext: of "
+        "AttentionNeXt; inception: Inception-ResNet's, of AttentionInception; basic: two 3x3 convolutions, for tiny "
+        "widths",
+        choices=tuple(UNITS),
     )
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import itertools
-from typing import Any, Callable, Dict, Mapping, Tuple
+from collections import Counter
+from typing import Any, Callable, Dict, Iterator, Mapping, Tuple
 
+from ..options.fields import assignment
 from ..system.errors import InputError
 from ..system.files import digest, digest_values, json_writer, write_together
 from ..system.mxnet import mx
 from .descriptions import OWN_DIGEST, description_path, finish_save, read_description
 from .network import build
 from .parameter_files import match_names, read_arrays
-from .spec import STEMS, NetworkSpec, attention_net_spec
+from .spec import STEMS, UNITS, NetworkSpec, attention_net_spec
 
 __all__ = ["all_finite", "copy_parameters", "load_parameters", "read_description", "save_parameters"]
 
@@ -108,14 +111,34 @@ def _fitting_network(found: Mapping[str, Tuple[int, ...]]) -> str:
     """
     classes = next((shape[0] for name, shape in found.items() if name.endswith(_BIASES)), 0)
     if classes:
-        for stem, row in STEMS.items():
-            for mask, num_layers, widths in itertools.product(("hourglass", "none"), attention_net_spec, row.widths):
-                net = build(NetworkSpec(classes, num_layers, stem, widths, mask=mask))
+        for kind in _fitting_kinds(classes, found):
+            for mask, num_layers in itertools.product(("hourglass", "none"), attention_net_spec):
+                spec = dataclasses.replace(kind, num_layers=num_layers, mask=mask)
+                net = build(spec)
                 names = match_names(found, net)
                 if names and all(found[names[name]] == shape for name, shape in _shapes(net).items()):
-                    mask_option = "" if mask == "hourglass" else f" `mask={mask}`"
-                    return f"it fits `num_layers={num_layers}` `widths={widths}`{mask_option} and {classes} classes"
+                    return f"it fits {_describe(spec)} and {classes} classes"
     return "no network of this package fits it"
+
+
+def _describe(spec: NetworkSpec) -> str:
+    """Return depth and widths of a network, and its stem, units and mask where they are not the default."""
+    shown = {"num_layers": spec.num_layers, "widths": spec.widths}
+    for name in ("stem", "unit", "mask"):
+        if getattr(spec, name) != getattr(NetworkSpec, name):
+            shown[name] = getattr(spec, name)
+    return " ".join(assignment(*each) for each in shown.items())
+
+
+def _fitting_kinds(classes: int, found: Mapping[str, Tuple[int, ...]]) -> Iterator[NetworkSpec]:
+    """Yield the stems, widths and units whose network without attention modules is a part of a network."""
+    shapes = Counter(found.values())
+    for stem, row in STEMS.items():
+        for widths, unit in itertools.product(row.widths, UNITS):
+            spec = NetworkSpec(classes, stem=stem, widths=widths, unit=unit)
+            own = Counter(_shapes(build(spec, depth=spec.depth._replace(modules=(0, 0, 0)))).values())
+            if all(count <= shapes[shape] for shape, count in own.items()):
+                yield spec
 
 
 def copy_parameters(source: Any, target: Any) -> None:

@@ -7,7 +7,7 @@ import json
 from typing import Any, Callable
 
 from ..system.mxnet import mx
-from .units import LayoutAnchor
+from .layers import LayoutAnchor
 
 # The operators that channel and spatial attention apply to the last convolution; MXNet has neither in bfloat16.
 ATTENTION_OPS = ["square", "mean"]
@@ -19,7 +19,9 @@ def to_bfloat16(net: Any) -> Any:
     MXNet's automatic mixed precision inserts the casts. Convolutions, normalisations, ReLUs, poolings, the sums of
     the units and the dense layer compute in bfloat16. Four things stay float32: the last step of the masks, whatever
     the attention type; the product with the masks; the interpolation; the first convolution, since oneDNN has no
-    bfloat16 kernel for its three input channels. After these, `units.LayoutAnchor` returns to bfloat16.
+    bfloat16 kernel for its three input channels. After these, `layers.LayoutAnchor` returns to bfloat16. Where the
+    first stage has as many channels as the stem (tiny widths for CIFAR), the shortcut of the first unit is the stem's
+    float32 output, and the sums up to the first mask are float32 too.
 
     Parameters
     ----------

@@ -37,8 +37,14 @@ CIFAR_WIDTHS = {
     "full": Widths(32, (128, 256, 512), 1024),
     # The paper's own CIFAR size: the only widths that come near its 1.9M (92) and 5.1M (236) parameters.
     "thin": Widths(16, (64, 128, 256), 256),
+    # With basic units, Attention-56 has 0.42M parameters.
+    "tiny": Widths(16, (16, 24, 32), 48),
 }
-IMAGENET_WIDTHS = {"full": Widths(64, (256, 512, 1024), 2048)}
+IMAGENET_WIDTHS = {
+    "full": Widths(64, (256, 512, 1024), 2048),
+    "thin": Widths(32, (128, 256, 512), 1024),
+    "tiny": Widths(16, (64, 128, 256), 512),
+}
 
 
 class Stem(NamedTuple):
@@ -66,7 +72,13 @@ STEMS = {
     "cifar": Stem(cifar_stem, CIFAR_WIDTHS, 32, 10),
     "imagenet": Stem(imagenet_stem, IMAGENET_WIDTHS, 224, 1000),
 }
-UNITS = {"bottleneck": "Bottleneck"}  # the name of a class in `models.units`, which imports MXNet
+# The name of a class in `models.units`, which imports MXNet.
+UNITS = {
+    "bottleneck": "Bottleneck",
+    "resnext": "ResNeXtUnit",
+    "inception": "InceptionUnit",
+    "basic": "BasicUnit",
+}
 ATTENTION_LEARNING = ("arl", "nal")
 MASKS = ("hourglass", "local", "none")
 
@@ -89,9 +101,9 @@ class NetworkSpec:
         Key of `STEMS`.
     widths : str
         Key of the stem's widths. 'full' is the size of the reference Gluon network; 'thin' is about the paper's size
-        for CIFAR.
+        for CIFAR, and half of the channels for ImageNet; 'tiny' is for small devices.
     unit : str
-        Key of `UNITS`.
+        Key of `UNITS`: the residual unit of trunks, masks and tail.
     attention_learning : {'arl', 'nal'}
         Attention residual learning, (1 + M) T (equation 3), or naive attention learning, M T.
     attention : str
@@ -171,7 +183,7 @@ class NetworkSpec:
 
 
 # The fields that commands have as options; the number of classes comes from the data set.
-NETWORK_OPTIONS = ("num_layers", "widths", "attention_learning", "attention", "mask")
+NETWORK_OPTIONS = ("num_layers", "widths", "unit", "attention_learning", "attention", "mask")
 
 
 def choose(what: str, name: Any, table: Mapping[Any, Any]) -> Any:
@@ -218,7 +230,8 @@ def trunk_depth(num_layers: int) -> int:
     Returns
     -------
     int
-        20, plus 3 (2 p + t) for each attention module. For all six keys, the result equals the key.
+        20, plus 3 (2 p + t) for each attention module, with units of three layers, as bottlenecks are. For all six
+        keys, the result equals the key.
 
     Raises
     ------

@@ -8,12 +8,13 @@ from __future__ import annotations
 import base64
 import io
 import time
-from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 from PIL import Image
 
 from ..evaluation.results import ModelResult
+from ..models.spec import NetworkSpec
 from ..system.durations import format_duration
 from .evaluation_figures import confusion_matrix
 from .figure_style import MARKERS, colour, to_svg
@@ -66,7 +67,7 @@ def render(runs: Sequence[ReportedRun], options: ReportOptions) -> str:
 def _describe_run(number: int, run: ReportedRun) -> Dict[str, Any]:
     """Return what the page shows of a run in its table and legends."""
     options = run.options
-    network = f"{options['dataset']}, Attention-{options['num_layers']}, {options['widths']}" if options else ""
+    network = f"{options['dataset']}, {_network_name(options)}" if options else ""
     return {
         "number": number,
         "mark": MARKERS[number % len(MARKERS)][1],
@@ -76,6 +77,13 @@ def _describe_run(number: int, run: ReportedRun) -> Dict[str, Any]:
         "epochs": list(_describe_epochs(run)),
         "headline": list(_headline(run)),
     }
+
+
+def _network_name(options: Mapping[str, Any]) -> str:
+    """Return depth, widths and, where they are not bottlenecks, the units of a run's network."""
+    unit = options.get("unit", NetworkSpec.unit)  # the options of older runs have none
+    units = "" if unit == NetworkSpec.unit else f", {unit} units"
+    return f"Attention-{options['num_layers']}, {options['widths']}{units}"
 
 
 def _headline(run: ReportedRun) -> Iterator[Tuple[str, str]]:
@@ -92,7 +100,7 @@ def _headline(run: ReportedRun) -> Iterator[Tuple[str, str]]:
     if last:
         yield "training time", format_duration(run.seconds(last))
     if options:
-        yield "network", f"Attention-{options['num_layers']}, {options['widths']}"
+        yield "network", _network_name(options)
         yield "data", f"{options['dataset']}" + (f", {run.result.evaluation.samples} test images" if run.result else "")
 
 

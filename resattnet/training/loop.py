@@ -86,8 +86,9 @@ class TrainingLoop:
 
     def _say_what_begins(self) -> None:
         options, progress, inputs = self.options, self.progress, self.inputs
+        unit = "" if options.unit == "bottleneck" else f"{options.unit} units, "
         self.log.line(
-            f"{self.run.name}: Attention-{options.num_layers} ({options.widths}, {options.attention_learning}, "
+            f"{self.run.name}: Attention-{options.num_layers} ({options.widths}, {unit}{options.attention_learning}, "
             f"{options.attention} attention, mask {options.mask}), {inputs.classes} classes, "
             f"{inputs.train_loader.samples} training and {inputs.validation_loader.samples} validation images, on "
             f"{', '.join(map(str, self.step.devices))}"

@@ -48,9 +48,9 @@ class InitialWeightsOptions(NetworkOptions):
     )
     zero_gamma: bool = option(
         False,
-        "1: start each residual unit as its shortcut (arXiv 1812.01187); zero is the weight of the unit's last "
-        "convolution, which no batch normalisation follows here; a gamma of 0 before it would stop all gradients of "
-        "the branch for good, at the ReLU between them",
+        "1: start each residual unit as its shortcut (arXiv 1812.01187); zero is the gamma at the end of the branch, "
+        "or, in units that have none there (bottleneck, basic), the weight of the last convolution; a gamma of 0 "
+        "before it would stop all gradients of the branch for good, at the ReLU between them",
     )
 
 

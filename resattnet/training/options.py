@@ -99,6 +99,7 @@ class RunOptions(  # dataclasses takes the fields of the last base first: --help
         labels = [
             (True, f"{self.source.dataset}_attention{self.num_layers}"),
             (self.widths != "full", self.widths),
+            (self.unit != "bottleneck", self.unit),
             (self.attention_learning != "arl", self.attention_learning),
             (self.attention != "mixed", self.attention),
             (self.mask != "hourglass", f"mask-{self.mask}"),

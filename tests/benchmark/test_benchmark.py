@@ -189,10 +189,21 @@ def test_rivals_have_as_many_parameters(torch_network, ours, classes, widths, de
     assert sum(p.numel() for p in rival.parameters()) == trainable(net)
 
 
-@pytest.mark.parametrize("field, value", [("attention", "channel"), ("mask", "local")])
+@pytest.mark.parametrize("field, value", [("attention", "channel"), ("mask", "local"), ("unit", "basic")])
 def test_networks_that_the_rival_does_not_have(torch_network, field, value):
     with pytest.raises(InputError, match=f"{field}={value}: the PyTorch network has"):
         torch_network.build(NetworkSpec(10, **{field: value}))
+
+
+def test_rows_of_the_rival_are_left_out_for_other_units():
+    options = BenchmarkOptions(widths="tiny", unit="resnext", batch_size=2, steps=1, repeats=1)
+    for build in (builders.torch_training, builders.torch_inference):
+        with pytest.raises(
+            Unavailable, match="^unit=resnext: PyTorch's rows are left out, since its network has bottle"
+        ):
+            build(options, "float32")
+    assert builders.initialised_net(options).spec == NetworkSpec(10, 56, widths="tiny", unit="resnext")
+    assert builders.training_options(options).unit == "resnext"
 
 
 def pair(torch_network, depth=56, learning="arl", imagenet=False):
@@ -372,6 +383,7 @@ def test_the_script_measures_epochs_and_profiles_the_step(tmp_path):
             "--cost speed --json speed.json",
             "--cost speed --json speed.json: it measures instead of the parts, which --json and --profile report on",
         ),
+        ("--cost speed --unit basic", "--cost speed --unit basic: it measures networks of bottleneck units"),
         ("train --cost speed", "--cost speed: this replaces the parts; leave train out"),
         ("--profile int8", "int8: choose the parts from"),
         ("epoch --batch-size 5000 --widths thin", "a batch of 5000 is larger than the data set"),

@@ -28,6 +28,9 @@ LEARNING = [  # (formula that weights the trunk of a module, network arguments)
     (lambda mask, trunk: (1 + mask) * trunk, dict(attention="channel")),
     (lambda mask, trunk: (1 + mask) * trunk, dict(attention="spatial")),
     (lambda mask, trunk: (1 + mask) * trunk, dict(mask="local")),
+    (lambda mask, trunk: (1 + mask) * trunk, dict(unit="resnext")),
+    (lambda mask, trunk: (1 + mask) * trunk, dict(unit="inception")),
+    (lambda mask, trunk: (1 + mask) * trunk, dict(unit="basic")),
 ]
 
 

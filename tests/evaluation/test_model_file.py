@@ -115,6 +115,12 @@ def test_invalid_facts(data, message, pets):
         load_model(pets, ModelFileOptions(), [mx.cpu()])
 
 
+def test_units_are_described_and_those_of_the_oldest_files_are_bottlenecks(pets):
+    assert load_model(pets, ModelFileOptions(), [mx.cpu()]).network.unit == "bottleneck"
+    with pytest.raises(InputError, match="it fits num_layers=56 widths=thin and 3 classes"):
+        load_model(pets, ModelFileOptions(unit="basic"), [mx.cpu()])
+
+
 def test_an_incomplete_description(pets):
     change_description(pets, network={"classes": 3, "num_layers": 56}, dataset=None)
     with pytest.raises(InputError, match="beside it is incomplete: give dataset, widths, attention_learning$"):

@@ -91,6 +91,26 @@ def test_onnx_gives_the_logits_of_the_network(depth, variant, tmp_path):
     assert os.listdir(str(tmp_path)) == ["net.onnx"]
 
 
+@pytest.mark.parametrize(
+    "builder, unit, size, groups",
+    [
+        (get_attention_cifar, "resnext", (32, 32), {1, 2, 3, 4, 6}),
+        (get_attention_net, "resnext", (37, 50), {1, 8, 16, 32}),
+        (get_attention_cifar, "inception", (32, 32), {1}),
+        (get_attention_cifar, "basic", (37, 50), {1}),
+    ],
+)
+def test_onnx_of_each_unit_gives_the_logits_of_the_network(builder, unit, size, groups, tmp_path):
+    net, path = initialised(builder(10, 56, "tiny", unit=unit)), str(tmp_path / "net.onnx")
+    x = images(3, 3, *size).asnumpy()
+    comparison = export_onnx(net, path, images=x)
+    expected = net(mx.nd.array(x)).asnumpy()
+    assert_same(run(path, x), expected)
+    assert comparison.agreeing == 3 and comparison.largest == np.abs(expected).max()
+    attributes = [attribute for node in onnx.load(path).graph.node for attribute in node.attribute]
+    assert {attribute.i for attribute in attributes if attribute.name == "group"} == groups
+
+
 @pytest.mark.parametrize("size", [(37, 50), 5])
 def test_sizes_that_do_not_divide(size, tmp_path):
     net, path = initialised(get_attention_cifar(10, 56, widths="thin")), str(tmp_path / "net.onnx")

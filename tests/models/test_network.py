@@ -249,7 +249,7 @@ def test_named_builders():
     [
         (lambda: resattnet.get_attention_cifar(10, 50), "50: choose from 56, 92, 128, 164, 236, 452"),
         (lambda: resattnet.get_attention_net(10, 57), "57: choose from 56, 92, 128, 164, 236, 452"),
-        (lambda: resattnet.get_attention_cifar(10, 56, widths="wide"), "wide: choose from full, thin"),
+        (lambda: resattnet.get_attention_cifar(10, 56, widths="wide"), "wide: choose from full, thin, tiny"),
         (lambda: resattnet.get_attention_cifar(0, 56), "classes=0: give a number of at least 1"),
         (
             lambda: resattnet.get_attention_cifar(10, 56, attention_learning="x"),
@@ -416,7 +416,7 @@ def test_descriptions_of_earlier_versions(description, spec):
         (dict(classes=10, depth=56), "the network has depth, which this version of resattnet does not know"),
         (dict(num_layers=56), "the network has no number of classes"),
         (dict(classes=10, stem="x"), "stem=x: choose from cifar, imagenet"),
-        (dict(classes=10, unit="x"), "unit=x: choose from bottleneck"),
+        (dict(classes=10, unit="x"), "unit=x: choose from bottleneck, resnext, inception, basic"),
     ],
 )
 def test_descriptions_that_name_no_network(description, message):

@@ -14,7 +14,7 @@ from helpers.networks import change_description
 from resattnet.export import symbol
 from resattnet.models import parameters
 from resattnet.models.spec import NetworkSpec
-from resattnet.models.zoo import get_attention_cifar
+from resattnet.models.zoo import get_attention_cifar, get_attention_net
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 
@@ -203,6 +203,22 @@ def test_parameters_of_another_network_name_the_one_they_fit(tmp_path, net):
     for other in (get_attention_cifar(10, 92, "thin"), get_attention_cifar(10, 56), get_attention_cifar(9, 56, "thin")):
         with pytest.raises(InputError, match="it fits num_layers=56 widths=thin and 10 classes"):
             parameters.load_parameters(other, path, [mx.cpu()])
+
+
+@pytest.mark.parametrize(
+    "builder, variant, message",
+    [
+        (get_attention_cifar, dict(widths="tiny", unit="resnext"), "num_layers=56 widths=tiny unit=resnext"),
+        (get_attention_cifar, dict(widths="tiny", unit="basic", mask="none"), "widths=tiny unit=basic mask=none"),
+        (get_attention_net, dict(widths="tiny", unit="inception"), "widths=tiny stem=imagenet unit=inception"),
+    ],
+)
+def test_parameters_of_other_units_and_stems_name_the_network(builder, variant, message, tmp_path, net):
+    path, other = str(tmp_path / "best.params"), builder(10, 56, **variant)
+    other.initialize()
+    other.save_parameters(path)
+    with pytest.raises(InputError, match=f"it fits .*{message} and 10 classes"):
+        parameters.load_parameters(net, path, [mx.cpu()])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])

@@ -124,9 +124,10 @@ def test_pretrained_without_a_name_leaves_the_images(tmp_path, monkeypatch):
         assert parse("predict", ["--pretrained", *words]) == dict(params=params, images=images)
     assert parse("train", ["--pretrained"])["params"] == "packaged"
     assert TrainingOptions(params="packaged", widths="thin").params == "cifar10_attention56_thin"
-    known = r"there are cifar10_attention56_thin \(num_layers=56 widths=thin\)$"
-    with pytest.raises(InputError, match="^params: no packaged parameters fit the network; " + known):
-        TrainingOptions(params="packaged")
+    known = r"there are cifar10_attention56_thin \(num_layers=56 widths=thin unit=bottleneck\)$"
+    for other in (dict(), dict(widths="thin", unit="resnext"), dict(widths="tiny", unit="basic")):
+        with pytest.raises(InputError, match="^params: no packaged parameters fit the network; " + known):
+            TrainingOptions(params="packaged", **other)
 
 
 VALUES = {"mix_up": "1", "params": "x", "lr_schedule": "step", "lr_steps": "80,120", "workers": "2", "accumulate": "3"}

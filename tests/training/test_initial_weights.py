@@ -117,6 +117,7 @@ def test_missing_parameters_are_reported_before_missing_data(options, path, monk
     [
         (dict(attention_learning="nal"), "belongs to a network with attention_learning=arl, this run's has nal"),
         (dict(num_layers=92), "belongs to a network with num_layers=56, this run's has 92"),
+        (dict(unit="resnext"), "belongs to a network with unit=bottleneck, this run's has resnext"),
     ],
 )
 def test_a_network_of_another_kind_is_refused(options, path, change, message):

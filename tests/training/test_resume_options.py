@@ -25,6 +25,7 @@ def test_given_options_win_and_the_rest_stays():
     "given, message",
     [
         (dict(num_layers=92), "^num_layers=92: the run to resume has num_layers=56, which cannot change"),
+        (dict(unit="basic"), "^unit=basic: the run to resume has unit=bottleneck, which cannot change"),
         (dict(seed=1), "^seed=1: the run to resume has seed=0"),
         (dict(params="other.params"), "^params=other.params: the run to resume has params=none"),
         (dict(epochs=9), "^epochs=9: the run to resume has already done 10"),
@@ -33,6 +34,18 @@ def test_given_options_win_and_the_rest_stays():
 def test_options_that_the_state_depends_on_are_kept(given, message):
     with pytest.raises(InputError, match=message):
         after({}, 10, **given)
+
+
+def test_the_state_of_a_run_from_before_units_were_an_option():
+    before = dataclasses.asdict(TrainingOptions(epochs=30))
+    del before["unit"]
+    assert options_for_resume(before, dict(epochs=60), 10).unit == "bottleneck"
+
+
+def test_a_recipes_parameters_are_dropped_for_another_unit():
+    own = TrainingOptions(widths="thin", params="packaged")
+    assert merge_options(own, dict(lr=0.1)).params == "cifar10_attention56_thin"
+    assert merge_options(own, dict(unit="resnext")).params is None
 
 
 def test_the_step_schedule_drops_restarts():

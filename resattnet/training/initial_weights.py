@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping, Optional, Sequence
 
 import numpy as np
 
@@ -80,5 +80,15 @@ class InitialWeights:
         words = f"starts from {self._path}"
         if not with_last_layer:
             words += f", trained on {source[0]} with {source[1]} classes: the last layer is newly initialised"
+            words += _other_size(trained_on, facts) if known is facts else ""
         differences = known.differences(facts)
         return words + (f"; since then the data set has {'; '.join(differences)}" if differences else "")
+
+
+def _other_size(before: Optional[DataFacts], now: DataFacts) -> str:
+    """Return in words that the images have another size than those of the training before; empty if they do not."""
+    sizes = [facts.image_size for facts in (before, now) if facts and facts.image_size]
+    if len(set(sizes)) < 2:
+        return ""
+    old, new = ("x".join(map(str, size)) for size in sizes)
+    return f"; its images had {old} pixels (height, width), those of this run have {new}"

@@ -9,10 +9,12 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from ..data.datasets import DATASETS
 from ..models.descriptions import find_packaged
+from ..models.parts import expand_parts
 from ..models.spec import NETWORK_OPTIONS
 from ..options.fields import assignment, check_name
 from ..options.spellings import VALUES
 from ..system.errors import InputError
+from .class_weights import BALANCED, parse_weights
 from .optimizer_options import LEARNING_RATE, OptimizerOptions, ScheduleOptions
 from .option_groups import (
     AugmentationOptions,
@@ -62,6 +64,8 @@ class TrainingOptions(  # dataclasses takes the fields of the last base first: -
         if self.params is not None:
             object.__setattr__(self, "params", find_packaged(self.params, self.network))
         super().__post_init__()
+        if self.class_weights is not None and self.class_weights != BALANCED:
+            parse_weights(self.class_weights)
         if self.data_format == "bin" and self.dataset not in DATASETS:
             raise InputError(
                 f"{assignment('dataset', self.dataset)}: choose from {', '.join(DATASETS)}; your own records need "
@@ -86,11 +90,14 @@ class TrainingOptions(  # dataclasses takes the fields of the last base first: -
             (self.mix_up, "mixup"),
             (self.cutmix, "cutmix"),
             (self.epsilon > 0, "smooth"),
+            (self.class_weights is not None, "weighted"),
+            (self.sampler != "shuffled", self.sampler),
             (self.label_noise > 0, f"noise{self.label_noise:g}"),
             (self.no_wd, "nowd"),
             (self.clip_gradient is not None, "clip"),
             (self.zero_gamma, "zerogamma"),
             (self.params is not None, "tuned"),
+            (self.freeze is not None, "frozen"),
             (self.ema is not None, "ema"),
             (self.teacher is not None, "distilled"),
         ]
@@ -148,12 +155,16 @@ class TrainingOptions(  # dataclasses takes the fields of the last base first: -
 def meant_options(given: Mapping[str, Any]) -> Dict[str, Any]:
     """Return options with those that stand for others replaced: `float16=True` for `dtype="float16"`.
 
+    The parts of `freeze` are replaced by `expand_parts`.
+
     Call this before options are merged into older ones: the merge compares options one by one.
     """
     changed = dict(given)
     for (name, value), (meant, setting) in VALUES.items():
         if changed.get(name) == value:
             changed.update({name: TrainingOptions.defaults()[name], meant: setting})
+    if changed.get("freeze") is not None:
+        changed["freeze"] = expand_parts(changed["freeze"])
     return changed
 
 

@@ -6,6 +6,7 @@ from typing import Any, Mapping, Optional, Sequence
 
 import numpy as np
 
+from ..data.datasets import DATASETS, describe_data
 from ..data.image_set import DataFacts, facts_of
 from ..models import parameters, pretrained
 from ..models.spec import NetworkSpec
@@ -80,9 +81,15 @@ class InitialWeights:
         words = f"starts from {self._path}"
         if not with_last_layer:
             words += f", trained on {source[0]} with {source[1]} classes: the last layer is newly initialised"
-            words += _other_size(trained_on, facts) if known is facts else ""
+            if known is facts:
+                words += _other_size(trained_on or _facts_by_name(source[0]), facts)
         differences = known.differences(facts)
         return words + (f"; since then the data set has {'; '.join(differences)}" if differences else "")
+
+
+def _facts_by_name(dataset: str) -> Optional[DataFacts]:
+    """Return the facts of a data set for a description without any, as of earlier versions; None for own records."""
+    return describe_data(dataset) if dataset in DATASETS else None
 
 
 def _other_size(before: Optional[DataFacts], now: DataFacts) -> str:

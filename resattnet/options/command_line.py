@@ -81,7 +81,10 @@ def number_list(word: str) -> typing.Tuple[int, ...]:
 
 def word_list(word: str) -> typing.Tuple[str, ...]:
     """Return the words of a comma-separated list."""
-    return tuple(text(part) for part in word.split(","))
+    parts = tuple(text(part) for part in word.split(","))
+    if not all(parts):
+        raise argparse.ArgumentTypeError(f"{word or repr(word)}: give names separated by commas")
+    return parts
 
 
 _READERS = {

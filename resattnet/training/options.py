@@ -164,7 +164,7 @@ def meant_options(given: Mapping[str, Any]) -> Dict[str, Any]:
         if changed.get(name) == value:
             changed.update({name: TrainingOptions.defaults()[name], meant: setting})
     if changed.get("freeze") is not None:
-        changed["freeze"] = expand_parts(changed["freeze"])
+        changed["freeze"] = expand_parts(changed["freeze"]) or None
     return changed
 
 

@@ -1,11 +1,14 @@
 """Tests for the parts of a network: they cover it, begin where the paper's stages begin, and can be frozen."""
 
+import json
+
 import numpy as np
 import pytest
 
 from helpers.networks import images, initialised
 from resattnet.models.network import build
 from resattnet.models.parts import PARTS, expand_parts, freeze, part_layers
+from resattnet.models.precision import to_bfloat16
 from resattnet.models.spec import STEMS, NetworkSpec, Spec, Widths
 from resattnet.system.mxnet import mx
 
@@ -62,6 +65,24 @@ def test_freezing_takes_the_gradients_and_fixes_the_statistics_of_these_parts_on
     fixed = {id(norm) for layer in frozen for norm in batch_norms(layer)}
     for norm in batch_norms(net):
         assert norm._kwargs["use_global_stats"] == (id(norm) in fixed)
+
+
+def test_the_graph_in_bfloat16_has_the_same_frozen_parts():
+    parts = ("stem", "stage2")
+    net = initialised(build(NetworkSpec(10), **SMALL))
+    freeze(net, parts)
+    own = {name for part in parts for layer in part_layers(net, part) for name in layer.collect_params()}
+    graph = to_bfloat16(net)
+    nodes = json.loads(graph(mx.sym.var("data")).tojson())["nodes"]
+    fixed = {}
+    for node in nodes:
+        if node["op"] == "BatchNorm":
+            mean = nodes[node["inputs"][3][0]]["name"]
+            fixed[mean] = node["attrs"]["use_global_stats"] == "True"
+    assert set(fixed) == {name for name in net.collect_params() if name.endswith("running_mean")}
+    assert {name for name, is_fixed in fixed.items() if is_fixed} == own & set(fixed)
+    trained = {name for name, parameter in graph.collect_params().items() if parameter.grad_req != "null"}
+    assert trained == {name for name in set(net.collect_params()) - own if "running" not in name}
 
 
 @pytest.mark.parametrize("hybrid", [False, True])

@@ -12,6 +12,7 @@ from ..system.suggestions import suggest
 
 BALANCED = "balanced"
 LOW, HIGH = 1e-6, 1e6
+SHOWN = 10  # names of classes in a message
 
 
 def parse_weights(text: str) -> List[Tuple[Optional[str], float]]:
@@ -86,7 +87,8 @@ def _listed(text: str, classes: Sequence[str]) -> np.ndarray:
     named: Mapping[Optional[str], float] = dict(parts)
     for name in named:
         if name not in classes:
-            advice = suggest(str(name), classes) or f"its classes are {', '.join(classes)}"
+            listed = ", ".join(classes) if len(classes) <= SHOWN else f"{', '.join(classes[:SHOWN])}, ..."
+            advice = suggest(str(name), classes) or f"its classes are {listed}"
             _refuse(text, f"the data set has no class {name}; {advice}")
     return np.array([named.get(name, 1.0) for name in classes])
 

@@ -61,6 +61,16 @@ def test_weights_that_do_not_fit_the_classes_are_refused(text, message):
         class_weights(text, CLASSES, np.array([1, 2, 3]), "shuffled")
 
 
+def test_an_unknown_class_among_many_is_refused_with_ten_names():
+    with pytest.raises(InputError) as error:
+        class_weights("zebra=2", tuple(f"n{number:04d}" for number in range(1000)), np.ones(1000, int), "shuffled")
+    assert str(error.value).endswith(
+        "the data set has no class zebra; its classes are "
+        + ", ".join(f"n{number:04d}" for number in range(10))
+        + ", ..."
+    )
+
+
 @pytest.mark.parametrize(
     "text, message",
     [

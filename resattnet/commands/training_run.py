@@ -11,6 +11,7 @@ import numpy as np
 
 from ..data.image_set import DataFacts
 from ..datasets.catalog import data_remarks
+from ..models.parts import freeze
 from ..models.spec import NetworkSpec
 from ..models.units import zero_init_residual
 from ..reports.mask_log import MaskLog
@@ -23,6 +24,7 @@ from ..system.errors import InputError, handle_remarks
 from ..system.mxnet import mx
 from ..system.signals import StopSignals
 from ..training.checkpoints import Checkpointer
+from ..training.class_weights import class_weights, describe_weights
 from ..training.distillation import Teacher
 from ..training.image_inputs import open_image_inputs
 from ..training.image_options import ImageTrainingOptions
@@ -102,12 +104,15 @@ def prepare_run(options: RunOptions, devices: Sequence[Any], state: Optional[Sta
     if start:
         remarks.append(start.load_into(net, options.source.dataset, inputs.facts, devices))
         progress.started_from = start.sha256
+    if options.freeze:
+        remarks.append(freeze(net, options.freeze))
     schedule = make_schedule(options, len(devices), len(inputs.train_loader))
     if options.lr_per_256:
         rate = options.learning_rate(len(devices))
         remarks.append(f"--lr-per-256 {options.lr_per_256:g}: the highest learning rate is {rate:g}")
     teacher = _open_teacher(options, inputs.facts, devices, progress)
-    step = make_step(net, options, devices, schedule, inputs.transform.soft_labels, teacher)
+    weights = _weigh_classes(options, inputs, remarks)
+    step = make_step(net, options, devices, schedule, inputs.transform.soft_labels, teacher, weights)
 
     with contextlib.ExitStack() as stack:
         lock = stack.enter_context(_lock_folder(options, state))
@@ -167,6 +172,16 @@ def _start_progress(options: RunOptions, state: Optional[State], epoch_steps: in
         if dropped:
             remarks.append(f"the planned restarts of the cosine after {','.join(map(str, dropped))} are left out")
     return progress
+
+
+def _weigh_classes(options: RunOptions, inputs: Inputs, remarks: List[str]) -> Optional[np.ndarray]:
+    """Return the weight of each class in the loss, None if all are 1; add a remark."""
+    if options.class_weights is None:
+        return None
+    classes = inputs.facts.classes
+    weights = class_weights(options.class_weights, classes, inputs.counts, options.sampler)
+    remarks.append(describe_weights(weights, classes))
+    return weights
 
 
 def _open_teacher(

@@ -6,6 +6,7 @@ over the batches `(images, labels)` of an epoch from batch `start` on.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Callable, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -19,11 +20,46 @@ from .workers import make_in_order, start_workers
 Batch = Tuple[np.ndarray, np.ndarray]  # images and labels
 
 
+def shuffled_rows(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the rows of a data set in a random order, each once."""
+    return rng.permutation(len(labels))
+
+
+def balanced_rows(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return as many rows as a data set has, in a random order, with the same number from each of its classes.
+
+    The numbers of two classes differ by one at most. Images of a rare class are repeated, those of a frequent class are
+    left out at random: of one class, the numbers of times that two images occur differ by one at most.
+
+    Parameters
+    ----------
+    labels : int array (N,)
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    int64 array (N,)
+    """
+    _, counts = np.unique(labels, return_counts=True)
+    share, rest = divmod(len(labels), len(counts))
+    quotas = np.full(len(counts), share)
+    quotas[rng.permutation(len(counts))[:rest]] += 1
+    rows = []
+    for own, quota in zip(np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1]), quotas):
+        rows += [np.repeat(own, quota // len(own)), rng.permutation(own)[: quota % len(own)]]
+    return rng.permutation(np.concatenate(rows))
+
+
+# How the rows of an epoch are drawn: from the labels of the data set, with the random generator of the epoch.
+SAMPLERS = {"shuffled": shuffled_rows, "balanced": balanced_rows}
+
+
 class BatchSampler:
     """Rows of a data set for each batch of an epoch, for one process of several.
 
     The batches of an epoch are cut from one order, which is the same for all processes. Of N processes, the one with
-    rank r has the batches r, r + N, r + 2N, and so on. `World(0, 1)` has them all. Each sample is in one batch.
+    rank r has the batches r, r + N, r + 2N, and so on. `World(0, 1)` has them all. Each place of the order is in one
+    batch.
 
     All processes have the same number of batches of a shuffled epoch. The samples that do not fill a batch of each
     process are divided among the processes as their last batch or, where these batches would be too small, are added to
@@ -40,6 +76,9 @@ class BatchSampler:
     world : World
     smallest : int
         Smallest number of samples of the last batch of a shuffled epoch.
+    draw : callable, optional
+        Returns the order of a shuffled epoch, `total` rows, from the random generator of the epoch. Default: a
+        permutation.
 
     Attributes
     ----------
@@ -59,7 +98,9 @@ class BatchSampler:
         shuffle_seed: Optional[int] = None,
         world: World = ALONE,
         smallest: int = 1,
+        draw: Optional[Callable[[np.random.Generator], np.ndarray]] = None,
     ) -> None:
+        self._draw = draw or (lambda rng: rng.permutation(total))
         self._total, self._batch_size, self._seed, self._world = total, batch_size, shuffle_seed, world
         self._shuffled: Optional[int] = None  # the epoch that was shuffled last
         self._order = np.arange(total)  # and its order; without a seed, that of the data set
@@ -113,7 +154,7 @@ class BatchSampler:
         if self._seed is not None and self._shuffled != epoch:
             # NumPy takes this for (seed, epoch, 0), the stream of the first batch. That does no harm, and is part of
             # the meaning of a seed.
-            self._order = np.random.default_rng((self._seed, epoch)).permutation(self._total)
+            self._order = self._draw(np.random.default_rng((self._seed, epoch)))
             self._shuffled = epoch
         return self._order
 
@@ -181,6 +222,14 @@ class Loader:
         return map(self._make_batch, requests)
 
 
+def sampler_of(
+    name: str, labels: np.ndarray, batch_size: int, shuffle_seed: Optional[int], world: World, smallest: int
+) -> BatchSampler:
+    """Return the sampler of labels (N,) whose shuffled epochs are drawn as a row of `SAMPLERS` says."""
+    draw = functools.partial(SAMPLERS[name], labels)
+    return BatchSampler(len(labels), batch_size, shuffle_seed, world, smallest, draw)
+
+
 def batch_bytes(sampler: BatchSampler, image_shape: Tuple[int, ...], classes: int) -> int:
     """Return the size of the largest batch: float32 images and labels for each class."""
     rows = max((sampler.batch_samples(step) for step in {0, len(sampler) - 1} if step >= 0), default=0)
@@ -205,6 +254,8 @@ class ArrayLoader(Loader):
         The part of each epoch that this process gets: see `BatchSampler`.
     smallest : int
         Smallest number of samples of the last batch of a shuffled epoch: see `BatchSampler`.
+    sampler : str
+        Key of `SAMPLERS`: how the rows of a shuffled epoch are drawn.
 
     Raises
     ------
@@ -221,7 +272,8 @@ class ArrayLoader(Loader):
         workers: int = 0,
         world: World = ALONE,
         smallest: int = 1,
+        sampler: str = "shuffled",
     ) -> None:
-        sampler = BatchSampler(len(image_set.labels), batch_size, shuffle_seed, world, smallest)
-        size = batch_bytes(sampler, image_set.images.shape[1:], len(image_set.classes))
-        super().__init__(sampler, _BatchMaker(image_set, transform, sampler), workers, size)
+        batches = sampler_of(sampler, image_set.labels, batch_size, shuffle_seed, world, smallest)
+        size = batch_bytes(batches, image_set.images.shape[1:], len(image_set.classes))
+        super().__init__(batches, _BatchMaker(image_set, transform, batches), workers, size)

@@ -9,7 +9,7 @@ import numpy as np
 from ..system.errors import InputError, remark
 from ..system.world import ALONE, World
 from .file_images import FileImages, RandomResizedCrop
-from .loaders import Batch, BatchSampler, Loader, Request, batch_bytes
+from .loaders import Batch, BatchSampler, Loader, Request, batch_bytes, sampler_of
 from .transforms import Transform
 
 BROKEN_SHARE = 0.01  # of the files that may be left out before a run ends
@@ -93,7 +93,7 @@ class StreamLoader(Loader):
         Number of samples of a batch of this process.
     crop : RandomResizedCrop, optional
         The part of an image that is trained on. Default: the part that the geometry of `images` keeps.
-    shuffle_seed, workers, world, smallest
+    shuffle_seed, workers, world, smallest, sampler
         See `ArrayLoader`.
     skip_broken : bool
         Whether the loader goes on without files that cannot be read, with a `Remark` on each.
@@ -116,11 +116,12 @@ class StreamLoader(Loader):
         workers: int = 0,
         world: World = ALONE,
         smallest: int = 1,
+        sampler: str = "shuffled",
         skip_broken: bool = False,
     ) -> None:
-        sampler = BatchSampler(len(labels), batch_size, shuffle_seed, world, smallest)
-        make_batch = _CropMaker(images, labels, crop, transform, sampler, skip_broken)
-        super().__init__(sampler, make_batch, workers, batch_bytes(sampler, images.shape[1:], transform.classes))
+        batches = sampler_of(sampler, labels, batch_size, shuffle_seed, world, smallest)
+        make_batch = _CropMaker(images, labels, crop, transform, batches, skip_broken)
+        super().__init__(batches, make_batch, workers, batch_bytes(batches, images.shape[1:], transform.classes))
         self._files = len(labels)
         self._broken: Dict[str, str] = {}
 

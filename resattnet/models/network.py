@@ -28,6 +28,8 @@ class AttentionNet(mx.gluon.HybridBlock):
     Attributes
     ----------
     spec : NetworkSpec
+    part_ends : tuple of int
+        Number of layers of `features` up to the end of each of `parts.PARTS`.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class AttentionNet(mx.gluon.HybridBlock):
         with self.name_scope():
             self.features = nn.HybridSequential(prefix="")
             self.features.add(*STEMS[spec.stem].make(nn, widths.stem))
+            ends = [len(self.features)]
             width = widths.stem
             for stage, stride, levels, modules in zip(widths.stages, spec.stage_strides, MASK_LEVELS, depth.modules):
                 self.features.add(unit(stage, width, stride))
@@ -57,6 +60,7 @@ class AttentionNet(mx.gluon.HybridBlock):
                             unit=unit,
                         )
                     )
+                ends.append(len(self.features))
                 width = stage
             for stride in (2,) + (1,) * (TAIL_UNITS - 1):
                 self.features.add(unit(widths.tail, width, stride))
@@ -64,6 +68,7 @@ class AttentionNet(mx.gluon.HybridBlock):
             if not unit.activated:
                 self.features.add(nn.BatchNorm(in_channels=width), nn.Activation("relu"))
             self.features.add(nn.GlobalAvgPool2D(), nn.Flatten())
+            self.part_ends = (*ends, len(self.features))
             self.output = nn.Dense(spec.classes, in_units=width)
 
     def initialize(self, init: Any = None, ctx: Any = None, verbose: bool = False, force_reinit: bool = False) -> None:

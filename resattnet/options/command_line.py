@@ -79,7 +79,22 @@ def number_list(word: str) -> typing.Tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"{word or repr(word)}: {_GIVE_NUMBERS}") from None
 
 
-_READERS = {str: text, bool: switch, int: whole_number, float: number, typing.Tuple[int, ...]: number_list}
+def word_list(word: str) -> typing.Tuple[str, ...]:
+    """Return the words of a comma-separated list."""
+    parts = tuple(text(part) for part in word.split(","))
+    if not all(parts):
+        raise argparse.ArgumentTypeError(f"{word or repr(word)}: give names separated by commas")
+    return parts
+
+
+_READERS = {
+    str: text,
+    bool: switch,
+    int: whole_number,
+    float: number,
+    typing.Tuple[int, ...]: number_list,
+    typing.Tuple[str, ...]: word_list,
+}
 
 
 def add_options(parser: argparse.ArgumentParser, options_class: typing.Type[Options]) -> None:
@@ -111,12 +126,12 @@ def add_options(parser: argparse.ArgumentParser, options_class: typing.Type[Opti
 
 def _metavar(field: dataclasses.Field, kind: typing.Any) -> str:
     """Return the name of the value of a flag in the usage and the help."""
-    choices = field.metadata["choices"]
-    if choices:
+    choices, metavar = field.metadata["choices"], field.metadata["metavar"]
+    if choices and not metavar:
         return f"{{{','.join(map(str, choices))}}}"
     if kind is bool:
         return "{0,1}"
-    return field.metadata["metavar"] or field.name.split("_")[-1].upper()
+    return metavar or field.name.split("_")[-1].upper()
 
 
 def _help_text(field: dataclasses.Field) -> str:

@@ -49,7 +49,7 @@ def option(
     help : str
         Text of `--help`.
     choices : sequence, optional
-        The allowed values.
+        The allowed values; of a list, those of its items.
     low, high, above, below : float, optional
         Limits of a number: `low` and `high` are allowed themselves, `above` and `below` are not.
     short : str, optional
@@ -154,14 +154,10 @@ class Options:
 
 def _check_value(name: str, value: Any, limits: Mapping[str, Any]) -> None:
     """Raise InputError if a value is none of the choices, is out of the limits of its field, or is no usable name."""
-    if limits["choices"] and value is not None and value not in limits["choices"]:
-        raise InputError(f"{assignment(name, value)}: choose from {', '.join(map(str, limits['choices']))}")
-    if isinstance(value, str):
-        problem = text_problem(value)
-        if problem:
-            raise InputError(f"{assignment(name, value)}: {problem}")
     for one in value if isinstance(value, (tuple, list)) else [value]:
-        problem = _number_problem(one, limits)
+        if limits["choices"] and one is not None and one not in limits["choices"]:
+            raise InputError(f"{assignment(name, value)}: choose from {', '.join(map(str, limits['choices']))}")
+        problem = text_problem(one) if isinstance(one, str) else _number_problem(one, limits)
         if problem:
             raise InputError(f"{assignment(name, value)}: {problem}")
 

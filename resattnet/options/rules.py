@@ -134,7 +134,7 @@ class Conflict(Rule):
 
 
 class Need(Rule):
-    """A setting that has no effect unless at least one of several others holds.
+    """A setting that has no effect, or a wrong one, unless at least one of several others holds.
 
     Parameters
     ----------
@@ -142,17 +142,19 @@ class Need(Rule):
     *others : When
     reason : str, optional
         Why, for the message.
+    words : str
+        What the message says between the setting and the others.
     """
 
-    def __init__(self, setting: When, *others: When, reason: str = "") -> None:
-        self.setting, self.others, self.reason = setting, others, reason
+    def __init__(self, setting: When, *others: When, reason: str = "", words: str = "has no effect without") -> None:
+        self.setting, self.others, self.reason, self.words = setting, others, reason, words
 
     def problem(self, values: Values, defaults: Values) -> Optional[str]:
         if not self.setting.holds(values, defaults) or any(other.holds(values, defaults) for other in self.others):
             return None
         name = self.setting.name
         others = " or ".join(other.written(defaults) for other in self.others)
-        message = f"{assignment(name, values[name])} has no effect without {others}"
+        message = f"{assignment(name, values[name])} {self.words} {others}"
         return f"{message}: {self.reason}" if self.reason else message
 
     def resolve(self, values: Values, before: Values, given: Values, defaults: Values) -> Dict[str, Any]:

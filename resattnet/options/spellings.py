@@ -57,6 +57,13 @@ _MEANINGS: Tuple[Tuple[str, str], ...] = (
         "finetune fine-tune init checkpoint ckpt load load-weights model-path model-file",
         "--params is the parameter file",
     ),
+    (
+        "freeze-layers frozen-stages freeze-backbone freeze-base freeze-at freeze-bn",
+        "--freeze names the parts that are not trained",
+    ),
+    ("head-lr lr-head head-lr-mult head-lr-scale", "--head-lr-factor is the relative learning rate of the last layer"),
+    ("class-weight loss-weights weights-per-class", "--class-weights are the weights of the classes in the loss"),
+    ("weighted-sampler balanced-sampler oversample class-balanced", "--sampler is shuffled or balanced"),
     ("resume-from resume-params resume-states start-epoch continue auto-resume", "--resume continues a run"),
     ("data data-path root data-root dataset-dir dataset-path path", "--data-dir is the folder of the data sets"),
     ("data-set set", "--dataset is the data set"),

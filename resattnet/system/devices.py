@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, List, Optional, Sequence, Tuple
 
+import numpy as np
+
 from .errors import InputError
 from .gpus import Gpus, find_gpus
 from .machine import usable_instructions
@@ -129,8 +131,8 @@ def average_running_statistics(net: Any) -> None:
     """Replace batch normalisation's running statistics on each device by their mean over the devices.
 
     Each device gathers the statistics of its own part of the batches, but a network must be the same on all devices
-    when it is evaluated and saved. Statistics that are equal on all devices stay as they are, since the computed mean
-    of equal numbers may differ from them in the last bit.
+    when it is evaluated and saved. Frozen parameters, which have no gradients either, are equal on all devices: they
+    stay.
 
     Parameters
     ----------
@@ -139,9 +141,21 @@ def average_running_statistics(net: Any) -> None:
     wait_for_running_statistics()
     for parameter in net.collect_params().values():
         if parameter.grad_req == "null" and len(parameter.list_ctx()) > 1:
-            first, *others = (data.asnumpy() for data in parameter.list_data())
-            if any((other != first).any() for other in others):
-                parameter.set_data(mx.nd.array(sum(others, first) / (1 + len(others)), dtype=first.dtype))
+            copies = [data.asnumpy() for data in parameter.list_data()]
+            mean = mean_over_devices(copies)
+            if mean is not copies[0]:
+                parameter.set_data(mx.nd.array(mean, dtype=mean.dtype))
+
+
+def mean_over_devices(copies: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the mean of the copies of an array on several devices, in their type.
+
+    If all copies are equal, it is the first one: the computed mean of equal numbers may differ in the last bit.
+    """
+    first, *others = copies
+    if all((other == first).all() for other in others):
+        return first
+    return (sum(others, first) / len(copies)).astype(first.dtype)
 
 
 def split_batch(images: Any, labels: Any, devices: Sequence[Any], dtype: str = "float32") -> List[Tuple[Any, Any]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
+import numpy as np
+
 from ..data.file_images import FileImages, RandomResizedCrop
 from ..data.geometry import Geometry
 from ..data.image_set import DataFacts
@@ -48,6 +50,7 @@ def open_image_inputs(options: ImageTrainingOptions, devices: Sequence[Any]) -> 
         options.seed,
         options.workers,
         smallest=smallest_batch(options, devices),
+        sampler=options.sampler,
         skip_broken=options.skip_broken,
     )
     validation_loader = StreamLoader(
@@ -58,7 +61,8 @@ def open_image_inputs(options: ImageTrainingOptions, devices: Sequence[Any]) -> 
         workers=options.workers,
         skip_broken=options.skip_broken,
     )
-    return Inputs(facts, transform, train_loader, validation_loader)
+    counts = np.bincount(train_labels, minlength=len(facts.classes))
+    return Inputs(facts, transform, train_loader, validation_loader, counts=counts)
 
 
 def unread_facts(options: ImageTrainingOptions) -> DataFacts:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping, Optional, Sequence
 
 import numpy as np
 
 from ..data.image_set import DataFacts, facts_of
+from ..datasets.catalog import DATASETS, describe_data
 from ..models import parameters, pretrained
 from ..models.spec import NetworkSpec
 from ..system.errors import InputError
@@ -80,5 +81,21 @@ class InitialWeights:
         words = f"starts from {self._path}"
         if not with_last_layer:
             words += f", trained on {source[0]} with {source[1]} classes: the last layer is newly initialised"
+            if known is facts:
+                words += _other_size(trained_on or _facts_by_name(source[0]), facts)
         differences = known.differences(facts)
         return words + (f"; since then the data set has {'; '.join(differences)}" if differences else "")
+
+
+def _facts_by_name(dataset: str) -> Optional[DataFacts]:
+    """Return the facts of a data set for a description without any, as of earlier versions; None for own records."""
+    return describe_data(dataset) if dataset in DATASETS else None
+
+
+def _other_size(before: Optional[DataFacts], now: DataFacts) -> str:
+    """Return in words that the images have another size than those of the training before; empty if they do not."""
+    sizes = [facts.image_size for facts in (before, now) if facts and facts.image_size]
+    if len(set(sizes)) < 2:
+        return ""
+    old, new = ("x".join(map(str, size)) for size in sizes)
+    return f"; its images had {old} pixels (height, width), those of this run have {new}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple, Sequence, Tuple
+from typing import Any, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -39,6 +39,8 @@ class Inputs(NamedTuple):
     test_loader : loader or None
         The test images, where `val_split` validates on training images that are held out; else None: they are the
         validation images.
+    counts : int array (classes,) or None
+        Number of training images of each class, with the labels as they are trained on; None if DALI reads them.
     """
 
     facts: DataFacts
@@ -46,6 +48,7 @@ class Inputs(NamedTuple):
     train_loader: Any
     validation_loader: Any
     test_loader: Any = None
+    counts: Optional[np.ndarray] = None
 
     @property
     def classes(self) -> int:
@@ -92,12 +95,13 @@ def open_inputs(options: TrainingOptions, devices: Sequence[Any]) -> Inputs:
     held_out = None
     if options.val_split:
         train_set, held_out = hold_out(train_set, options.val_split, options.seed)
+    train_set = _add_noise(train_set, options)
     train_loader = ArrayLoader(
-        _add_noise(train_set, options), transform, train_batch, seed, options.workers, smallest=smallest
+        train_set, transform, train_batch, seed, options.workers, smallest=smallest, sampler=options.sampler
     )
-    if held_out:
-        return Inputs(facts, transform, train_loader, in_order(held_out), in_order(test_set))
-    return Inputs(facts, transform, train_loader, in_order(test_set))
+    counts = np.bincount(train_set.labels, minlength=len(facts.classes))
+    validation_loader = in_order(held_out or test_set)
+    return Inputs(facts, transform, train_loader, validation_loader, in_order(test_set) if held_out else None, counts)
 
 
 def smallest_batch(options: RunOptions, devices: Sequence[Any]) -> int:

@@ -14,8 +14,8 @@ def make_trainer(net: Any, options: RunOptions, schedule: Callable[[int], float]
 
     Parameters
     ----------
-    net : gluon.Block
-        Initialised, on the devices of the run.
+    net : AttentionNet
+        Initialised, on the devices of the run. Its frozen parameters are left out.
     options : RunOptions
     schedule : callable
         Learning rate at a step, counted from 0.
@@ -29,6 +29,7 @@ def make_trainer(net: Any, options: RunOptions, schedule: Callable[[int], float]
     for parameter in trained:
         if options.no_wd and not decays(parameter):
             parameter.wd_mult = 0
+    net.output.collect_params().setattr("lr_mult", options.head_lr_factor)
     return mx.gluon.Trainer(
         trained,
         options.optimizer,

@@ -118,6 +118,15 @@ class ScheduleOptions(Options):
         why_high=_HIGH_RATE,
         metavar="RATE",
     )
+    head_lr_factor: float = option(
+        1.0,
+        "learning rate of the last layer relative to that of the others, for example 10 in fine-tuning",
+        low=1e-3,
+        high=1e3,
+        why_low="a lower rate does not change the layer",
+        why_high="a higher rate makes the layer's weights infinite",
+        metavar="FACTOR",
+    )
     lr_schedule: Optional[str] = option(
         None,
         "schedule after the warm-up; cosine: to --min-lr; step: divide by ten at each of --lr-steps",

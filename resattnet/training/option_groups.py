@@ -8,6 +8,7 @@ from typing import Optional, Tuple
 from ..datasets.catalog import SIDE
 from ..datasets.options import DataOptions
 from ..models.options import NetworkOptions
+from ..models.parts import FEATURES, PARTS
 from ..options.fields import Options, option, redefine
 from ..options.groups import DeviceOptions
 from ..runs.options import RunFolderOptions
@@ -45,6 +46,14 @@ class InitialWeightsOptions(NetworkOptions):
         "or the name of parameters in the package, which python -m resattnet lists; the last layer is initialised at "
         "random if the parameters were trained on another data set",
         metavar="FILE",
+    )
+    freeze: Optional[Tuple[str, ...]] = option(
+        None,
+        "with --params: parts that are not trained, for example stem,stage1: their parameters and running statistics "
+        f"stay as they are; the parts are {', '.join(PARTS)}; {FEATURES} stands for all of them, so that only the last "
+        "layer is trained",
+        choices=(*PARTS, FEATURES),
+        metavar="PARTS",
     )
     zero_gamma: bool = option(
         False,
@@ -116,6 +125,19 @@ class AugmentationOptions(Options):
         below=1,
         least=1e-6,
         why_low=_NO_EFFECT,
+    )
+    sampler: str = option(
+        "shuffled",
+        "training images of an epoch; shuffled: each once; balanced: as many from each class, where images of rare "
+        "classes are repeated and some of frequent classes are left out at random",
+        choices=("shuffled", "balanced"),
+    )
+    class_weights: Optional[str] = option(
+        None,
+        "weights of the classes in the training loss; balanced: in inverse proportion to the numbers of training "
+        "images; or a number for each class, as 1,2,0.5, or for some, as cat=2,dog=1; they are scaled to a mean of 1 "
+        "over the images of an epoch",
+        metavar="WEIGHTS",
     )
     label_noise: float = option(
         0.0,

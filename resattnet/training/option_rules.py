@@ -12,6 +12,7 @@ from typing import Any, Mapping
 from ..models.spec import NETWORK_OPTIONS
 from ..options.groups import CHOSEN_GPUS, DEVICE_RULES, GPUS, SEVERAL_CPUS
 from ..options.rules import BelongsTo, Conflict, Need, When, Within
+from .class_weights import BALANCED
 from .optimizer_options import LEARNING_RATE
 
 
@@ -41,6 +42,7 @@ _NO_FLOAT16 = "MXNet has no float16 matrix product on the CPU"
 _NO_BFLOAT16 = "MXNet computes in bfloat16 on the CPU only"
 _RECORDS = "DALI reads RecordIO files, which make-records writes"
 _TRAINED = "the one starts from trained weights, the other sets some to zero"
+_TWICE = "each makes all classes count the same, and both together make the rare classes count more"
 _AFTER_WARMUP = "give epochs after the warm-up (`warmup_epochs={low}`)"
 _BETWEEN = "give epochs after the warm-up (`warmup_epochs={above}`) and before the last ({below})"
 
@@ -48,6 +50,8 @@ _BETWEEN = "give epochs after the warm-up (`warmup_epochs={above}`) and before t
 _NAMED_DATA_RULES = (
     Conflict(DALI, When("data_format", "bin"), reason=_RECORDS, advice="give `data_format=rec`"),
     Conflict(When("label_noise"), DALI, reason="DALI reads the labels as they are"),
+    Conflict(When("sampler"), DALI, reason="DALI draws the order itself"),
+    Conflict(When("class_weights"), DALI, reason="DALI reads the labels itself, so nothing counts the classes"),
     Conflict(When("val_split"), DALI, reason="DALI reads whole files"),
     *(Conflict(setting, DALI, reason="DALI changes no colours") for setting in COLOURS),
 )
@@ -79,11 +83,13 @@ _RUN_RULES = (
     Need(When("mixup_off_epochs"), *MIXING),
     Conflict(When("max_steps"), When("mixup_off_epochs"), reason="these are the last of all `epochs`"),
     Need(When("alpha"), *MIXING),
+    Conflict(When("sampler", "balanced"), When("class_weights", BALANCED), reason=_TWICE),
     # Distillation
     Need(When("teacher_weight"), When("teacher")),
     Need(When("temperature"), When("teacher")),
     # Options that a change of the network makes useless
     BelongsTo("params", NETWORK_OPTIONS),
+    Need(When("freeze"), When("params"), words="needs", reason="frozen random weights learn nothing"),
 )
 
 RUN_RULES = DEVICE_RULES + _RUN_RULES

@@ -9,10 +9,12 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..datasets.catalog import DATASETS
 from ..models.descriptions import find_packaged
+from ..models.parts import expand_parts
 from ..models.spec import NETWORK_OPTIONS
 from ..options.fields import assignment, check_name
 from ..options.spellings import VALUES
 from ..system.errors import InputError
+from .class_weights import BALANCED, parse_weights
 from .optimizer_options import LEARNING_RATE, OptimizerOptions, ScheduleOptions
 from .option_groups import (
     AugmentationOptions,
@@ -79,6 +81,8 @@ class RunOptions(  # dataclasses takes the fields of the last base first: --help
         if self.params is not None:
             object.__setattr__(self, "params", find_packaged(self.params, self.network))
         super().__post_init__()
+        if self.class_weights is not None and self.class_weights != BALANCED:
+            parse_weights(self.class_weights)
         check_name("name", self.name)
 
     # Derived values
@@ -111,11 +115,14 @@ class RunOptions(  # dataclasses takes the fields of the last base first: --help
             (self.mix_up, "mixup"),
             (self.cutmix, "cutmix"),
             (self.epsilon > 0, "smooth"),
+            (self.class_weights is not None, "weighted"),
+            (self.sampler != "shuffled", self.sampler),
             (self.label_noise > 0, f"noise{self.label_noise:g}"),
             (self.no_wd, "nowd"),
             (self.clip_gradient is not None, "clip"),
             (self.zero_gamma, "zerogamma"),
             (self.params is not None, "tuned"),
+            (self.freeze is not None, "frozen"),
             (self.ema is not None, "ema"),
             (self.teacher is not None, "distilled"),
         ]
@@ -199,12 +206,16 @@ class TrainingOptions(RunOptions, TrainingDataOptions):
 def meant_options(given: Mapping[str, Any]) -> Dict[str, Any]:
     """Return options with those that stand for others replaced: `float16=True` for `dtype="float16"`.
 
+    The parts of `freeze` are replaced by `expand_parts`.
+
     Call this before options are merged into older ones: the merge compares options one by one.
     """
     changed = dict(given)
     for (name, value), (meant, setting) in VALUES.items():
         if changed.get(name) == value:
             changed.update({name: RunOptions.defaults()[name], meant: setting})
+    if changed.get("freeze") is not None:
+        changed["freeze"] = expand_parts(changed["freeze"]) or None
     return changed
 
 

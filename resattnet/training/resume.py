@@ -21,7 +21,8 @@ KEPT_ON_RESUME = (
     ("dataset",)
     + NETWORK_OPTIONS
     + ("stem", "image_size", "train_split", "val_fraction", "val_labels", "class_names")
-    + ("optimizer", "float16", "seed", "loader", "val_split", "label_noise", "zero_gamma", "ema", "params", "name")
+    + ("optimizer", "float16", "seed", "loader", "sampler", "val_split", "label_noise", "zero_gamma", "ema", "params")
+    + ("freeze", "name")
 )
 
 
@@ -78,7 +79,8 @@ def _is_of_type(value: Any, hint: Any) -> bool:
     if typing.get_origin(hint) is typing.Union:
         return any(_is_of_type(value, one) for one in typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
-        return isinstance(value, (list, tuple)) and all(_is_of_type(one, int) for one in value)
+        kind = typing.get_args(hint)[0]
+        return isinstance(value, (list, tuple)) and all(_is_of_type(one, kind) for one in value)
     if isinstance(value, bool):
         return hint is bool
     return isinstance(value, (int, float) if hint is float else hint)

@@ -7,14 +7,17 @@ from typing import Any, Dict, Iterator, List, Mapping, Tuple
 import numpy as np
 
 from ..runs.states import State
-from ..system.devices import wait_for_running_statistics
+from ..system.devices import mean_over_devices, wait_for_running_statistics
 from ..system.mxnet import mx
 from .options import RunOptions
 from .step import TrainingStep
 
 
 def state_arrays(net: Any, trainer: Any) -> Dict[str, np.ndarray]:
-    """Return parameters, running statistics of each device and optimizer state as NumPy arrays by name."""
+    """Return parameters, running statistics of each device and optimizer state as NumPy arrays by name.
+
+    Frozen parameters are kept as running statistics are: for each device, without an optimizer state.
+    """
     wait_for_running_statistics()
     arrays = {}
     for name, parameter in net._collect_params_with_prefix().items():
@@ -97,13 +100,13 @@ def restore_arrays(arrays: Mapping[str, np.ndarray], net: Any, trainer: Any, ste
             copies.append(arrays[f"parameter/{name}/{len(copies)}"])
         targets = parameter.list_data()
         if len(copies) not in (1, len(targets)):
-            copies = [np.mean(copies, axis=0)]
+            copies = [mean_over_devices(copies)]
         for device, target in enumerate(targets):
             target[:] = mx.nd.array(copies[device % len(copies)], ctx=target.context, dtype=target.dtype)
         saved = {
             number: arrays[f"optimizer/{name}/{number}"] for number in (0, 1) if f"optimizer/{name}/{number}" in arrays
         }
-        if not saved:  # a running statistic, or a state from before the first step
+        if not saved:  # a running statistic, a frozen parameter, or a state from before the first step
             continue
         index = trainer._param2idx[parameter.name]
         for updater, target in zip(trainer._updaters, targets):

@@ -17,6 +17,7 @@ from .ema import MovingAverage
 from .meters import Meter
 from .optimizer import GradientSum, make_trainer, update
 from .options import RunOptions
+from .weighted_loss import WeightedLoss
 
 # Steps queued on the devices ahead of the one that they compute. With fewer, the devices wait for this process; with
 # more, the progress bar is ahead of the training.
@@ -63,6 +64,7 @@ def make_step(
     schedule: Callable[[int], float],
     soft_labels: bool = False,
     teacher: Optional[Teacher] = None,
+    weights: Optional[np.ndarray] = None,
 ) -> TrainingStep:
     """Return the training step that the options describe.
 
@@ -78,8 +80,12 @@ def make_step(
         Whether labels are float32 (N, classes), as mixup and label smoothing make them, and not int32 (N,).
     teacher : Teacher, optional
         Network whose logits are learned as well as the labels.
+    weights : float32 array (classes,), optional
+        Weight of each class in the loss; with a teacher, in the term of the labels only.
     """
-    loss = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=not soft_labels)
+    loss: Any = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=not soft_labels)
+    if weights is not None:
+        loss = WeightedLoss(loss, weights, devices)
     if teacher:
         loss = DistillationLoss(loss, options.teacher_weight, options.temperature)
     return TrainingStep(

@@ -13,8 +13,8 @@ import resattnet
 from helpers.networks import difference, graph_types, images, initialised, operators, trainable
 from helpers.scripts import ROOT
 from resattnet.commands.training_run import train
-from resattnet.data import datasets
 from resattnet.data.transforms import Transform
+from resattnet.datasets import catalog
 from resattnet.evaluation.model_file import load_model
 from resattnet.evaluation.options import TestOptions
 from resattnet.models import summary, units
@@ -406,7 +406,7 @@ def test_a_run_learns_and_its_network_is_saved_loaded_and_quantised(unit, tmp_pa
     assert losses[-1] < 0.5 * losses[0]
     model = load_model(run.folder + "/best.params", TestOptions(), [mx.cpu()])
     assert model.network == NetworkSpec(10, 56, widths="tiny", unit=unit)
-    facts, test_set = datasets.describe_data("digits"), datasets.load_images("digits", None, "test")
+    facts, test_set = catalog.describe_data("digits"), catalog.load_images("digits", None, "test")
     x = mx.nd.array(Transform(facts.mean, facts.std, 10)(test_set.images, test_set.labels)[0])
     logits = model.net(x)
     top1 = (logits.argmax(1).asnumpy() == test_set.labels).mean()

@@ -48,6 +48,12 @@ def test_a_recipe_cannot_abbreviate_either():
         ),
         ("train --mixup 0.2", "--mixup 0.2: give 0 or 1; --alpha is the parameter of the Beta distribution"),
         ("train --learning_rate=1", "unrecognized arguments: --learning_rate=1; --lr is the highest learning rate"),
+        ("train --freeze stem,,tail", "--freeze stem,,tail: give names separated by commas"),
+        ("train --freeze block1", "--freeze block1: choose from stem, stage1, stage2, stage3, tail, features"),
+        (
+            "train --freeze-backbone",
+            "unrecognized arguments: --freeze-backbone; --freeze names the parts that are not trained",
+        ),
         ("train --batc 3", "unrecognized arguments: --batc 3; did you mean --batch-size?"),
         ("train -epochs 3", "unrecognized arguments: -epochs 3; did you mean --epochs?"),
         ("predict --topk 3", "unrecognized arguments: --topk; --top is the number of classes to name"),

@@ -12,7 +12,7 @@ from resattnet.commands.training_run import prepare_run, train
 from resattnet.datasets import catalog
 from resattnet.export.export_file import export_file
 from resattnet.export.options import ExportOptions
-from resattnet.models import parameters
+from resattnet.models import parameters, spec
 from resattnet.system.devices import choose_devices
 from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
@@ -104,6 +104,23 @@ def test_the_last_layer_may_have_other_classes(options, first, path, monkeypatch
     ]
 
 
+@pytest.mark.parametrize("size", [[24, 20], None])
+def test_the_images_may_have_another_size(options, first, path, size):
+    """The network takes images of any size; the log names both sizes, for a description without data facts too."""
+    data = dict(parameters.read_description(path)["data"], image_size=size) if size else None
+    change_description(path, dataset="cifar10", data=data)
+    run = prepare_run(elsewhere(options, "tuned", params=path), CPU)
+    before = "24x20" if size else "32x32"
+    assert run.remarks == [
+        f"starts from {path}, trained on cifar10 with 10 classes: the last layer is newly initialised; its images had "
+        f"{before} pixels (height, width), those of this run have 16x16"
+    ]
+    batches = run.inputs.train_loader.epoch(0)
+    run.step(*next(batches))
+    run.step.meter.collect()
+    assert np.isfinite(run.step.meter.loss)
+
+
 def test_missing_parameters_are_reported_before_missing_data(options, path, monkeypatch):
     monkeypatch.setattr(catalog, "load_images", None)
     assert "lost.params: no such parameter file; did you mean" in refusal(options, path.replace("last", "lost"))
@@ -118,10 +135,22 @@ def test_missing_parameters_are_reported_before_missing_data(options, path, monk
         (dict(attention_learning="nal"), "belongs to a network with attention_learning=arl, this run's has nal"),
         (dict(num_layers=92), "belongs to a network with num_layers=56, this run's has 92"),
         (dict(unit="resnext"), "belongs to a network with unit=bottleneck, this run's has resnext"),
+        (dict(widths="full"), "belongs to a network with widths=thin, this run's has full"),
     ],
 )
 def test_a_network_of_another_kind_is_refused(options, path, change, message):
     assert message in refusal(options, path, **change)
+
+
+@pytest.mark.parametrize("name", ["stem", "unit"])
+def test_a_network_of_another_stem_or_unit_is_refused(options, path, name, monkeypatch):
+    table, value = {"stem": (spec.STEMS, "cifar"), "unit": (spec.UNITS, "bottleneck")}[name]
+    monkeypatch.setitem(table, "other", table[value])
+    network = dict(parameters.read_description(path)["network"], **{name: "other"})
+    change_description(path, network=network)
+    assert f"belongs to a network with {name}=other, this run's has {value}" in refusal(options, path)
+    monkeypatch.delitem(table, "other")
+    assert f"{name}=other: choose from " in refusal(options, path)
 
 
 def test_an_incomplete_description_is_refused(options, path):

@@ -8,7 +8,8 @@ import re
 import sys
 from typing import Iterator, NamedTuple, Optional
 
-_SCRIPTS = {"train": "cifar10_train.py", "test": "cifar10_test.py"}  # of the commands whose script has another name
+# Of the commands whose script has another name.
+_SCRIPTS = {"train": "cifar10_train.py", "train-images": "imagenet_train.py", "test": "cifar10_test.py"}
 _WITHOUT_SCRIPT = ("summary", "tour")
 _PLACEHOLDER = re.compile(r"\{command(?: ([a-z-]+))?\}")
 

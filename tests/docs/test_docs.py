@@ -26,6 +26,7 @@ from resattnet.options.spellings import ALIASES
 
 SCRIPTS = {
     "cifar10_train": "train",
+    "imagenet_train": "train-images",
     "cifar10_test": "test",
     "predict": "predict",
     "show_masks": "show-masks",
@@ -37,6 +38,7 @@ SCRIPTS = {
 }
 OPTIONS = {
     "train": "training.options.TrainingOptions",
+    "train-images": "training.image_options.ImageTrainingOptions",
     "test": "evaluation.options.TestOptions",
     "predict": "evaluation.options.PredictionOptions",
     "show-masks": "reports.options.MaskOptions",
@@ -51,6 +53,7 @@ OPTIONS = {
 DOCUMENTED = {
     ("README.md", "Everyday flags"): "train",
     ("docs/own-images.md", "Folder layout"): "make-records",
+    ("docs/imagenet.md", "Flags"): "train-images",
     ("docs/evaluation.md", "Evaluation and masks"): "predict",
     ("docs/evaluation.md", "Test"): "test",
     ("docs/evaluation.md", "Masks"): "show-masks",

@@ -10,7 +10,7 @@ from ..data.geometry import INTERPOLATIONS
 from ..models.spec import STEMS
 from ..options.fields import Options, option, redefine
 from ..options.rules import Conflict, When
-from ..system.errors import InputError
+from ..system.errors import InputError, one_line
 from .option_groups import AugmentationOptions
 from .option_rules import RUN_RULES
 from .options import DataSource, RunOptions
@@ -77,7 +77,7 @@ class ImageFolderOptions(Options):
 class ImageTrainingOptions(RunOptions, ImageFolderOptions):
     """Options of a run on a folder of images; each is set by the flag of the same name of `train-images`.
 
-    After construction, `data_dir` is an absolute path, and `stem` is a key of `STEMS`.
+    After construction, `data_dir` is None or an absolute path, and `stem` is a key of `STEMS`.
     """
 
     rules = (
@@ -94,9 +94,8 @@ class ImageTrainingOptions(RunOptions, ImageFolderOptions):
     cutout: int = redefine(AugmentationOptions, "cutout", 0, high=1024)
 
     def __post_init__(self) -> None:
-        if not self.data_dir:
-            raise InputError("`data_dir`: give the folder of the images")
-        object.__setattr__(self, "data_dir", os.path.abspath(os.path.expanduser(self.data_dir)))
+        if self.data_dir is not None:
+            object.__setattr__(self, "data_dir", os.path.abspath(os.path.expanduser(self.data_dir)))
         if self.stem is None:
             object.__setattr__(self, "stem", "cifar" if self.image_size <= SMALL_IMAGES else "imagenet")
         super().__post_init__()
@@ -104,8 +103,9 @@ class ImageTrainingOptions(RunOptions, ImageFolderOptions):
     @property
     def source(self) -> DataSource:
         """Where the images come from; the data set has the name of its folder."""
-        folder = str(self.data_dir)
-        return DataSource(os.path.basename(folder) or "images", folder, "folder")
+        if self.data_dir is None:
+            raise InputError("`data_dir`: give the folder of the images")
+        return DataSource(one_line(os.path.basename(self.data_dir)) or "images", self.data_dir, "folder")
 
     @property
     def network(self) -> Dict[str, Any]:

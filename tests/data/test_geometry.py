@@ -2,15 +2,14 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from helpers.networks import save_net
-from helpers.scripts import ROOT, script
+from helpers.onnx_program import answers_of_program
+from helpers.scripts import script
 from resattnet.data.geometry import FITS, INTERPOLATIONS, Geometry
 from resattnet.data.image_set import DataFacts
 from resattnet.datasets import catalog
@@ -48,6 +47,27 @@ def test_squash_takes_the_whole_image():
 def test_an_image_of_the_size_stays_as_it_is(fit, interpolation):
     image = photograph(24, 20)
     assert np.array_equal(np.asarray(Geometry(fit, interpolation).apply(image, (20, 24))), np.asarray(image))
+
+
+@pytest.mark.parametrize("width, height", [(500, 375), (300, 400), (224, 224)])
+def test_the_crop_ratio_is_that_of_scaling_the_shorter_side_and_cropping(width, height):
+    """The middle 224 pixels of an image whose shorter side is 256, in the pixels of the image before it is scaled."""
+    shorter = min(width, height)
+    side = 224 * shorter / 256
+    box = Geometry("crop", "bilinear", 0.875).box(width, height, (224, 224))
+    assert box == pytest.approx(((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2))
+    image, rule = photograph(width, height), Geometry("crop", "bicubic", 0.875)
+    fitted = ImageOps.fit(image, (32, 32), Image.BICUBIC, (1 - 0.875) / 2)  # as the program of docs/export.md has it
+    assert abs(np.asarray(fitted).astype(int) - np.asarray(rule.apply(image, (32, 32)))).max() <= 1
+
+
+def test_a_crop_ratio_is_kept_and_one_that_cannot_be_is_refused():
+    rule = Geometry("crop", "bilinear", 0.9)
+    assert Geometry.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule and str(rule) == "crop bilinear 0.9"
+    assert Geometry().to_dict() == {"fit": "crop", "interpolation": "bicubic"}  # as earlier versions read it
+    for wrong in (dict(crop_ratio=0), dict(crop_ratio=1.5), dict(crop_ratio="1"), dict(fit="squash"), dict(more=1)):
+        with pytest.raises(InputError, match="does not know the geometry"):
+            Geometry.from_dict({**rule.to_dict(), **wrong})
 
 
 def test_the_rule_is_a_data_fact_and_earlier_facts_have_the_default():
@@ -99,20 +119,9 @@ def test_photographs_give_the_same_logits_everywhere(fit, tmp_path):
     metadata = {entry.key: entry.value for entry in onnx.load(exported).metadata_props}
     assert json.loads(metadata["geometry"]) == Geometry(fit).to_dict()
     assert read_description(path)["data"]["geometry"] == Geometry(fit).to_dict()
-    with open(os.path.join(ROOT, "docs", "export.md"), encoding="utf-8") as page:
-        text = page.read().split("<!-- predict_onnx -->")[1].split("```python\n")[1].split("```")[0]
-    (tmp_path / "predict_onnx.py").write_text(text)
-    driver = (
-        "import runpy, sys; names = sys.argv[2:]\nfor sys.argv[2:] in zip(names): runpy.run_path('predict_onnx.py')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", driver, exported, *files], cwd=str(tmp_path), capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stderr
-    answers = done.stdout.splitlines()[:: len(facts.classes)]  # the first line for each image
-    for answer, row in zip(answers, measured.astype(float)):
+    answers = answers_of_program(tmp_path, exported, files)
+    for (percent, name), row in zip(answers, measured.astype(float)):
         shares = np.exp(row - row.max()) / np.exp(row - row.max()).sum()
-        percent, sign, name = answer.split()
-        assert (sign, name) == ("%", facts.classes[row.argmax()])
-        assert abs(float(percent) - 100 * shares.max()) < 0.011  # two engines, two digits
+        assert name == facts.classes[row.argmax()]
+        assert abs(percent - 100 * shares.max()) < 0.011  # two engines, two digits
     assert len(answers) == len(files)

@@ -28,9 +28,9 @@ def read(name, words):
     """Parse the words of a command and make its options."""
     given = parse(name, words)
     given.pop("quiet", None)
-    if name == "train":
-        return read_options(given)
     found = options_class(name)
+    if name in ("train", "train-images"):
+        return read_options(given, found)
     return found and found(**{key: value for key, value in given.items() if key in found.defaults()})
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.onnx_program import answers_of_program
 from helpers.runs import assert_equal_runs, resume, stop_run
 from helpers.scripts import refused, script
 from resattnet.commands import parse, training_run
@@ -75,6 +76,16 @@ def test_prediction_of_the_validation_files_gives_the_accuracy_of_the_test(train
     assert sum(right) / len(right) == result.evaluation.top1
     logged = load_model(str(trained / "best.params"), ModelFileOptions(), [mx.cpu()]).description["validation_top1"]
     assert result.evaluation.top1 == logged
+
+
+def test_the_onnx_file_sees_a_photograph_as_the_network_does(trained, photographs, tmp_path):
+    pytest.importorskip("onnxruntime")
+    files = sorted(map(str, (photographs / "val").glob("*/*.jpg")))[::4]
+    done = script("export.py", "--params", trained / "best.params", "--to", "onnx", "--output", tmp_path / "net.onnx")
+    assert done.returncode == 0, done
+    found = Classifier.load(str(trained / "best.params"), num_gpus=0).predict(files, top=1)
+    for (percent, name), prediction in zip(answers_of_program(tmp_path, tmp_path / "net.onnx", files), found):
+        assert name == prediction.classes[0] and abs(percent - 100 * prediction.probabilities[0]) < 0.2
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -370,7 +370,7 @@ def test_fused_gives_the_same_logits_and_leaves_no_convolution_alone(unit, convo
     assert difference(graph(x), expected) < 1e-4 * max(1, float(abs(expected).max().asscalar()))
     found = operators(graph)
     assert found["_sg_mkldnn_conv"] == convolutions and not found["Convolution"]
-    # A normalisation joins the convolution before it; post-activation units leave only the first one of each mask's head.
+    # A normalisation joins the convolution before it. Post-activation units leave the first one of each mask's head.
     assert found["BatchNorm"] == (3 if unit in POST_ACTIVATION else 37)
 
 

@@ -385,6 +385,35 @@ def test_what_is_bfloat16_in_the_graph(unit):
     assert "amp_multicast" not in found or set(found["amp_multicast"]) == {4}
 
 
+def digits(split, count=None):
+    """Return the first `count` digits of a split as network input, and their labels."""
+    facts, image_set = datasets.describe_data("digits"), datasets.load_images("digits", None, split)
+    labels = image_set.labels[:count]
+    return mx.nd.array(Transform(facts.mean, facts.std, 10)(image_set.images[:count], labels)[0]), labels
+
+
+@pytest.mark.parametrize("unit", NEW_UNITS)
+def test_a_few_steps_lower_the_loss(unit):
+    net = build(NetworkSpec(10, unit=unit), channels=Widths(8, (16, 16, 16), 16))
+    mx.random.seed(2)
+    net.initialize()
+    net.hybridize(static_alloc=True, static_shape=True)
+    x, labels = digits("train", 8)
+    x, y, losses = x[:, :, ::2, ::2], mx.nd.array(labels), []
+    trainer = mx.gluon.Trainer(
+        [p for p in net.collect_params().values() if p.grad_req != "null"],
+        "nag",
+        dict(learning_rate=0.05, momentum=0.9),
+    )
+    for _ in range(20):
+        with mx.autograd.record():
+            loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()(net(x), y).mean()
+        loss.backward()
+        trainer.step(1)
+        losses.append(float(loss.asscalar()))
+    assert losses[-1] < 0.5 * losses[0], losses
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("unit", NEW_UNITS)
 def test_a_run_learns_and_its_network_is_saved_loaded_and_quantised(unit, tmp_path):
@@ -408,10 +437,9 @@ def test_a_run_learns_and_its_network_is_saved_loaded_and_quantised(unit, tmp_pa
     assert losses[-1] < 0.5 * losses[0]
     model = load_model(run.folder + "/best.params", TestOptions(), [mx.cpu()])
     assert model.network == NetworkSpec(10, 56, widths="tiny", unit=unit)
-    facts, test_set = datasets.describe_data("digits"), datasets.load_images("digits", None, "test")
-    x = mx.nd.array(Transform(facts.mean, facts.std, 10)(test_set.images, test_set.labels)[0])
+    x, labels = digits("test")
     logits = model.net(x)
-    top1 = (logits.argmax(1).asnumpy() == test_set.labels).mean()
+    top1 = (logits.argmax(1).asnumpy() == labels).mean()
     assert top1 == pytest.approx(max(row["validation_top1"] for row in run.progress.history), abs=1e-6) and top1 > 0.8
     graph = quantize(model.net, model.calibration_images(100))
     convolutions = [

@@ -23,7 +23,7 @@ def get_attention_net(
     num_layers : int
         Depth: 56, 92, 128, 164, 236 or 452.
     widths : str
-        Key of `spec.IMAGENET_WIDTHS`.
+        Key of `spec.IMAGENET_WIDTHS`: 'full'; 'thin' and 'tiny' have half and a quarter of the channels.
     pretrained, ctx
         As in `get_attention_cifar`; the package has no trained parameters for these networks yet.
     **kwargs
@@ -54,7 +54,8 @@ def get_attention_cifar(
     num_layers : int
         Depth: 56, 92, 128, 164, 236 or 452.
     widths : str
-        Key of `spec.CIFAR_WIDTHS`: 'full' is the size of the reference Gluon network; 'thin' is about the paper's.
+        Key of `spec.CIFAR_WIDTHS`: 'full' is the size of the reference Gluon network; 'thin' is about the paper's;
+        'tiny' is for basic units.
     pretrained : bool
         Whether to load the trained parameters of the package. Otherwise the network is not initialised.
     ctx : mx.Context or list of mx.Context, optional

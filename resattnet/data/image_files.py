@@ -9,7 +9,7 @@ import io
 import os
 import sys
 import warnings
-from typing import AnyStr, Counter, FrozenSet, Iterable, Iterator, List, Optional, Set, Tuple, Union
+from typing import Any, AnyStr, Counter, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
@@ -111,13 +111,13 @@ def is_image_name(path: Union[str, bytes]) -> bool:
     return not name.startswith(".") and _is_image_ending(os.path.splitext(name)[1])
 
 
-def keep_images(names: Iterable[AnyStr]) -> Tuple[List[AnyStr], Counter[str]]:
+def keep_images(names: Sequence[AnyStr]) -> Tuple[List[AnyStr], Counter[str]]:
     """Return the names of images among the names of files, and the number of the others by their extension.
 
     Parameters
     ----------
-    names : iterable of str or of bytes
-        Names without a folder, not hidden, as `walk_files` yields them.
+    names : sequence of str or of bytes
+        Different names without a folder, not hidden, as `walk_files` yields them.
 
     Returns
     -------
@@ -126,14 +126,14 @@ def keep_images(names: Iterable[AnyStr]) -> Tuple[List[AnyStr], Counter[str]]:
     others : Counter of str
         Keys are lower-case extensions with their dot, and the empty text for files without one.
     """
-    images: List[AnyStr] = []
+    dot: Any = b"." if names and isinstance(names[0], bytes) else "."
+    # For names that do not begin with a dot, the slice is what `splitext` returns, in less time; without any dot, it is
+    # a letter, which is no ending.
+    images = [name for name in names if _is_image_ending(name[name.rfind(dot) :])]
     others: Counter[str] = collections.Counter()
-    for name in names:
-        ending = os.path.splitext(name)[1]
-        if _is_image_ending(ending):
-            images.append(name)
-        else:
-            others[os.fsdecode(ending).lower()] += 1
+    if len(images) < len(names):
+        rest = set(names).difference(images)
+        others.update(os.path.splitext(os.fsdecode(name))[1].lower() for name in rest)
     return images, others
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Iterable, List, Sequence, Tuple, Union
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from ..system.errors import InputError, reason
 
 _CHUNK = 4096  # names that are hashed at once
+_THREADS = 16  # for the sizes of files: on a network file system, each has to be waited for
 
 
 class FileList:
@@ -77,11 +79,8 @@ class FileList:
 
     def path(self, number: int) -> str:
         """Return the path of a file. Bytes of it that are not UTF-8 are as `os.fsdecode` has them."""
-        return os.path.join(self.root, os.fsdecode(self._name(number)))
-
-    def _name(self, number: int) -> bytes:
         begin = int(self._begins[number])
-        return self._names[begin : begin + int(self._lengths[number])]
+        return os.path.join(self.root, os.fsdecode(self._names[begin : begin + int(self._lengths[number])]))
 
     def take(self, rows: np.ndarray) -> FileList:
         """Return the list of some files, in the order of `rows`. The names stay shared in memory.
@@ -103,8 +102,8 @@ class FileList:
         """Return the SHA-256 of names, sizes in bytes and labels of all files in their order, in hexadecimal.
 
         The sizes show that a file was replaced by another one of the same name, without reading it. They cost a call
-        of the operating system for each file, after which the file system has in memory what opening the file needs.
-        Neither the folder `root` nor the class names count.
+        of the operating system for each file, which training on the file would need anyway. Neither the folder `root`
+        nor the class names count.
 
         Raises
         ------
@@ -112,15 +111,20 @@ class FileList:
             If a file is gone.
         """
         state = hashlib.sha256()
-        prefix = os.path.join(os.fsencode(self.root), b"")
-        for begin in range(0, len(self), _CHUNK):
-            names = [self._name(number) for number in range(begin, min(begin + _CHUNK, len(self)))]
-            try:
-                sizes = [os.stat(prefix + name).st_size for name in names]
-            except OSError as error:
-                raise InputError(f"{os.fsdecode(error.filename)}: cannot be read ({reason(error)})") from error
-            # Neither a separator nor a size can be taken for a part of a name: a name has no zero byte.
-            state.update(b"\0".join(names) + b"\0")
-            state.update(np.array(sizes, "<i8"))
-            state.update(np.ascontiguousarray(self.labels[begin : begin + len(names)], "<i4"))
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for part in pool.map(self._names_and_sizes, range(0, len(self), _CHUNK)):
+                state.update(part)
+        state.update(np.ascontiguousarray(self.labels, "<i4"))
         return state.hexdigest()
+
+    def _names_and_sizes(self, begin: int) -> bytes:
+        """Return the names and then the sizes of the files of a chunk, in bytes that no other names and sizes give."""
+        rows = slice(begin, begin + _CHUNK)
+        spans = zip(self._begins[rows].tolist(), self._lengths[rows].tolist())
+        names = [self._names[start : start + length] for start, length in spans]
+        prefix = os.path.join(os.fsencode(self.root), b"")
+        try:
+            sizes = [os.stat(prefix + name).st_size for name in names]
+        except OSError as error:
+            raise InputError(f"{os.fsdecode(error.filename)}: cannot be read ({reason(error)})") from error
+        return b"\0".join(names) + b"\0" + np.array(sizes, "<i8").tobytes()

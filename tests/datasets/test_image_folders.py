@@ -279,6 +279,23 @@ def test_a_list_that_cannot_be_read(imagenet):
     assert error(imagenet, val_labels=str(imagenet / "noise")).startswith("pets/noise: ")
 
 
+@pytest.mark.parametrize("name", LISTS)
+def test_a_damaged_list_is_refused_in_one_line_or_labels_all_images(imagenet, name):
+    rng = np.random.default_rng(0)
+    whole = "\n".join(LISTS[name]).encode()
+    refusals = set()
+    for _ in range(200):
+        damaged = bytearray(whole[: rng.integers(len(whole) // 2, len(whole) + 1)])
+        damaged[rng.integers(len(damaged))] = rng.integers(256)
+        (imagenet / "labels").write_bytes(damaged)
+        try:
+            labels = open_folder(imagenet, val_labels=str(imagenet / "labels"))[0].validation.labels
+            assert len(labels) == 4 and set(labels.tolist()) <= {0, 1, 2}
+        except InputError as caught:
+            refusals.add(str(caught))
+    assert len(refusals) > 20 and all(line.startswith(str(imagenet / "labels: ")) for line in refusals)
+
+
 def test_a_file_name_that_fits_two_images(imagenet):
     touch(imagenet / "val" / "a.png")
     lines = [f"{name} {kind}" for name, kind in KAGGLE.items()]

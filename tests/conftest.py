@@ -15,8 +15,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 for name in [name for name in os.environ if name.startswith("MXNET_")]:
     del os.environ[name]  # set by the user: some make MXNet print where a test expects no output
 
-# Under nohup, SIGHUP is ignored, and programs that the tests start would inherit that.
+# Under nohup, SIGHUP is ignored, and in the background of a script SIGINT. Programs that the tests start would inherit
+# that.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest.register_assert_rewrite("helpers.boards", "helpers.networks", "helpers.runs", "helpers.scripts")
 

@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, NamedTuple, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Tuple
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageOps
+
+if TYPE_CHECKING:
+    from PIL import Image  # loaded only where images are changed
 
 FILL = (128, 128, 128)  # colour of the pixels that a rotation or a shift uncovers
 LARGEST = 10  # the magnitude at which an operation has its full strength
 
-Operation = Callable[[Image.Image, float], Image.Image]  # of an image and a strength in -1..1
+Operation = Callable[[Any, float], Any]  # of a Pillow image and a strength in -1..1
 
 
-def _enhance(kind: Callable[[Image.Image], ImageEnhance._Enhance]) -> Operation:
-    return lambda image, strength: kind(image).enhance(1 + 0.9 * strength)
+def _enhance(kind: str) -> Operation:
+    """Return an operation of Pillow's `ImageEnhance`."""
+
+    def apply(image: Image.Image, strength: float) -> Image.Image:
+        from PIL import ImageEnhance
+
+        return getattr(ImageEnhance, kind)(image).enhance(1 + 0.9 * strength)
+
+    return apply
 
 
-def _affine(*coefficients: Callable[[float, Image.Image], float]) -> Operation:
+def _map(kind: str, *arguments: Callable[[float], Any]) -> Operation:
+    """Return an operation of Pillow's `ImageOps`, whose arguments are functions of the strength."""
+
+    def apply(image: Image.Image, strength: float) -> Image.Image:
+        from PIL import ImageOps
+
+        return getattr(ImageOps, kind)(image, *(argument(strength) for argument in arguments))
+
+    return apply
+
+
+def _rotate(image: Image.Image, strength: float) -> Image.Image:
+    from PIL import Image
+
+    return image.rotate(30 * strength, Image.BILINEAR, fillcolor=FILL)
+
+
+def _affine(*coefficients: Callable[[float, Any], float]) -> Operation:
     """Return an operation that moves pixels: the six coefficients are functions of strength and image."""
 
     def apply(image: Image.Image, strength: float) -> Image.Image:
+        from PIL import Image
+
         data = tuple(coefficient(strength, image) for coefficient in coefficients)
         return image.transform(image.size, Image.AFFINE, data, Image.BILINEAR, fillcolor=FILL)
 
     return apply
 
 
-def _number(value: float) -> Callable[[float, Image.Image], float]:
+def _number(value: float) -> Callable[[float, Any], float]:
     return lambda strength, image: value
 
 
@@ -48,15 +76,15 @@ ZERO, ONE = _number(0.0), _number(1.0)
 # The fourteen operations of the paper, table 6 of AutoAugment (arXiv 1805.09501), with their ranges.
 OPERATIONS: Dict[str, Operation] = {
     "identity": lambda image, strength: image,
-    "autocontrast": lambda image, strength: ImageOps.autocontrast(image),
-    "equalize": lambda image, strength: ImageOps.equalize(image),
-    "rotate": lambda image, strength: image.rotate(30 * strength, Image.BILINEAR, fillcolor=FILL),
-    "solarize": lambda image, strength: ImageOps.solarize(image, round(256 * (1 - abs(strength)))),
-    "posterize": lambda image, strength: ImageOps.posterize(image, 8 - round(4 * abs(strength))),
-    "color": _enhance(ImageEnhance.Color),
-    "contrast": _enhance(ImageEnhance.Contrast),
-    "brightness": _enhance(ImageEnhance.Brightness),
-    "sharpness": _enhance(ImageEnhance.Sharpness),
+    "autocontrast": _map("autocontrast"),
+    "equalize": _map("equalize"),
+    "rotate": _rotate,
+    "solarize": _map("solarize", lambda strength: round(256 * (1 - abs(strength)))),
+    "posterize": _map("posterize", lambda strength: 8 - round(4 * abs(strength))),
+    "color": _enhance("Color"),
+    "contrast": _enhance("Contrast"),
+    "brightness": _enhance("Brightness"),
+    "sharpness": _enhance("Sharpness"),
     "shear across": _affine(ONE, _shear, ZERO, ZERO, ONE, ZERO),
     "shear down": _affine(ONE, ZERO, ZERO, _shear, ONE, ZERO),
     "shift across": _affine(ONE, ZERO, _shift_across, ZERO, ONE, ZERO),
@@ -81,6 +109,8 @@ class RandAugment(NamedTuple):
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return changed images, uint8 (N, H, W, 3)."""
+        from PIL import Image
+
         chosen = rng.integers(len(NAMES), size=(len(images), self.operations))
         strengths = self.magnitude / LARGEST * rng.choice((-1, 1), size=chosen.shape)
         changed = np.empty_like(images)

@@ -111,7 +111,7 @@ def test_the_wheel_has_all_of_the_package(installed):
         for name in names
         if "__pycache__" not in folder
     ]
-    for name in ("py.typed", "experiments/recipes.csv", "data/digits.npz"):
+    for name in ("py.typed", "experiments/recipes.csv", "datasets/digits.npz"):
         assert name in files
     assert any(name.startswith("reports/templates/") and name.endswith(".html") for name in files)
     assert any(name.startswith("models/weights/") and name.endswith(".params") for name in files)

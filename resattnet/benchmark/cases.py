@@ -15,6 +15,7 @@ from .builders import (
     training,
 )
 from .contender import Contender
+from .photographs import record_input, stream_input, torchvision_input
 
 CONTENDERS = (
     Contender("train", "ours float32", training, dict(dtype="float32"), "PyTorch float32"),
@@ -40,6 +41,9 @@ CONTENDERS = (
     Contender("input", "image by image: crop, flip, normalise", image_input),
     Contender("input", "by batch: crop, flip, normalise", batch_input),
     Contender("input", "by batch: the same, cutout and mixup", batch_input, dict(cutout=16, alpha=1.0)),
+    Contender("input", "photographs, ours", stream_input, {}, "photographs, torchvision"),
+    Contender("input", "photographs, torchvision", torchvision_input, {}, "photographs, torchvision"),
+    Contender("input", "photographs, ImageRecordIter", record_input, {}, "photographs, torchvision"),
     # One network serves all three, since two of the same speed may differ by more than the input costs.
     Contender("epoch", "one constant batch", constant_epoch, process="epoch"),
     Contender("epoch", "loader, 0 workers", loader_epoch, dict(workers=0), process="epoch"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple, Protocol, Tuple
+from typing import Any, NamedTuple, Optional, Protocol, Tuple
 
 import numpy as np
 
@@ -36,12 +36,21 @@ class FileImages:
         Height and width of the images.
     geometry : Geometry
         How an image becomes one of that size.
+    place : (float, float), optional
+        One of `geometry.PLACES`, where the part of an image lies. Default: the middle.
     """
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, files: Files, size: Tuple[int, int], geometry: Geometry) -> None:
+    def __init__(
+        self, files: Files, size: Tuple[int, int], geometry: Geometry, place: Optional[Tuple[float, float]] = None
+    ) -> None:
         self.files, self.size, self.geometry = files, size, geometry
+        self._box = functools.partial(geometry.moved, place=place) if place else geometry.box
+
+    def moved(self, place: Tuple[float, float]) -> FileImages:
+        """Return the same images, with the part that lies at another place."""
+        return FileImages(self.files, self.size, self.geometry, place)
 
     @property
     def shape(self) -> Tuple[int, int, int, int]:
@@ -69,7 +78,7 @@ class FileImages:
 
     def read(self, number: int) -> np.ndarray:
         """Return an image as validation and prediction see it, uint8 (H, W, 3)."""
-        choose = functools.partial(self.geometry.box, size=self.size)
+        choose = functools.partial(self._box, size=self.size)
         return read_part(self.files.path(number), choose, self.size, self.geometry.interpolation)
 
 

@@ -32,6 +32,8 @@ def _whole(width: int, height: int, _: float) -> Box:
     return 0.0, 0.0, float(width), float(height)
 
 
+# Where a part of an image lies, across and down, in 0..1: the middle and the corners, as in ten-crop evaluation.
+PLACES = ((0.5, 0.5), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
 # The part of an image that is kept, by name: a function of width, height and the proportion width / height to reach.
 FITS: Dict[str, Callable[[int, int, float], Box]] = {"crop": _middle, "squash": _whole}
 INTERPOLATIONS = ("bicubic", "bilinear")
@@ -70,6 +72,12 @@ class Geometry:
         left, top, right, bottom = FITS[self.fit](width, height, size[1] / size[0])
         across, down = ((1 - self.crop_ratio) * side / 2 for side in (right - left, bottom - top))
         return left + across, top + down, right - across, bottom - down
+
+    def moved(self, width: int, height: int, size: Tuple[int, int], place: Tuple[float, float]) -> Box:
+        """Return the part that the network sees, moved within the image to one of `PLACES`."""
+        left, top, right, bottom = self.box(width, height, size)
+        across, down = place[0] * (width - (right - left)) - left, place[1] * (height - (bottom - top)) - top
+        return left + across, top + down, right + across, bottom + down
 
     def apply(self, image: Image.Image, size: Tuple[int, int]) -> Image.Image:
         """Return an image at the size (height, width) of the network's input.

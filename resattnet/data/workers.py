@@ -17,6 +17,7 @@ import time
 import traceback
 import weakref
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any, Callable, Deque, Dict, Iterable, Iterator, NamedTuple, NoReturn, Sequence, Tuple
 
 from ..system.errors import InputError
@@ -24,6 +25,7 @@ from ..system.signals import stop_requested
 from .shared_slots import SharedSlots
 
 BATCHES_AHEAD = 2  # batches that each worker is asked for before they are needed
+FORK = multiprocessing.get_context("fork")  # workers share the memory of the data set, and the slots of the batches
 PATIENCE = 120  # seconds that a worker may take for a batch
 STOP_PATIENCE = 2  # seconds that a worker may take for a batch, or to end, once the run is to stop
 
@@ -56,7 +58,7 @@ def _work(
         pass
 
 
-_processes: weakref.WeakSet[multiprocessing.Process] = weakref.WeakSet()  # those that this process has started
+_processes: weakref.WeakSet[BaseProcess] = weakref.WeakSet()  # those that this process has started
 
 
 def _end_processes() -> None:
@@ -93,7 +95,7 @@ class Worker:
     def __init__(self, name: str, make_batch: Callable[[Any], Any], batch_bytes: int = 0) -> None:
         self._slots = SharedSlots(BATCHES_AHEAD, batch_bytes)
         self._connection, its_end = multiprocessing.Pipe()
-        self._process = multiprocessing.Process(
+        self._process = FORK.Process(
             target=_work, name=name, daemon=True, args=(its_end, self._connection, make_batch, self._slots)
         )
         self._process.start()

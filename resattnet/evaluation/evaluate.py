@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import List, Sequence
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
 from ..data.file_images import same_images
+from ..data.geometry import PLACES
 from ..data.image_set import ImageSet
 from ..data.loaders import ArrayLoader
 from ..models import pretrained
 from ..system.errors import InputError, reason
 from ..system.files import digest
 from .inference import compute_logits
-from .metrics import Evaluation
+from .metrics import Evaluation, mean_probabilities
 from .model_file import LoadedModel, open_model
 from .options import TestOptions
 from .results import ModelResult, combine_results
@@ -60,10 +61,11 @@ def evaluate_model(model: LoadedModel, test_set: ImageSet, options: TestOptions)
     ModelResult
         With `mirrored_logits` if `options.flip`, and `robustness` if corruptions are given.
     """
-    loader = ArrayLoader(test_set, model.transform, options.batch_size * len(model.devices), workers=options.workers)
-    logits, labels = compute_logits(model.net, loader.epoch(0), model.devices)
-    mirrored = compute_logits(model.net, loader.epoch(0), model.devices, mirror=True)[0] if options.flip else None
-    facts = {
+    logits, labels = _logits_of(model, test_set, options)
+    mirrored = _logits_of(model, test_set, options, mirror=True)[0] if options.flip else None
+    if options.crops > 1:
+        logits = mean_probabilities(logits, *_logits_of_crops(model, test_set, options))
+    facts: Dict[str, Any] = {
         "params": model.path,
         "sha256": digest(pretrained.resolve_path(model.path)),
         "network": model.network.to_dict(),
@@ -71,8 +73,27 @@ def evaluate_model(model: LoadedModel, test_set: ImageSet, options: TestOptions)
         "data_format": model.source["data_format"],
         "graph": options.graph,
     }
+    if options.crops > 1:
+        facts["crops"] = options.crops
     robustness = model_robustness(model, test_set, options) if options.corruption_names else None
     return ModelResult(model.path, facts, Evaluation(logits, labels), test_set, mirrored, robustness)
+
+
+def _logits_of(
+    model: LoadedModel, test_set: ImageSet, options: TestOptions, mirror: bool = False
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Return the logits and the labels of all test images."""
+    loader = ArrayLoader(test_set, model.transform, options.batch_size * len(model.devices), workers=options.workers)
+    return compute_logits(model.net, loader.epoch(0), model.devices, mirror=mirror)
+
+
+def _logits_of_crops(model: LoadedModel, test_set: ImageSet, options: TestOptions) -> Iterator[np.ndarray]:
+    """Yield the logits of the parts of all images beside the middle one."""
+    for place in PLACES:
+        moved = test_set._replace(images=test_set.images.moved(place))
+        for mirror in (False, True)[: options.crops // 5]:
+            if place != PLACES[0] or mirror:
+                yield _logits_of(model, moved, options, mirror)[0]
 
 
 def evaluate_files(paths: Sequence[str], options: TestOptions) -> List[ModelResult]:

@@ -52,6 +52,30 @@ class ModelFileOptions(NetworkOptions, DataOptions):
 
 
 @dataclass(frozen=True)
+class ViewOptions(Options):
+    """What a network sees of an image file."""
+
+    heading = "images"
+
+    image_size: Optional[int] = option(
+        None,
+        "height and width in pixels at which image files are read, other than in training; a network takes any",
+        low=8,
+        high=4096,
+        why_high="no network of this package has the memory for more",
+        unset="as in training",
+    )
+    crop_ratio: Optional[float] = option(
+        None,
+        "side of the middle of an image file that the network sees, relative to the shorter side",
+        above=0,
+        low=0.01,
+        high=1,
+        unset="as in training",
+    )
+
+
+@dataclass(frozen=True)
 class CalibrationOptions(Options):
     """The images that an INT8 network is calibrated with."""
 
@@ -68,7 +92,7 @@ class CalibrationOptions(Options):
 
 
 @dataclass(frozen=True)
-class TestOptions(CalibrationOptions, DeviceOptions, ModelFileOptions):
+class TestOptions(CalibrationOptions, DeviceOptions, ViewOptions, ModelFileOptions):
     """Options of a measurement on the test images; each is set by the flag of the same name of the command `test`."""
 
     heading = "measurement"
@@ -81,6 +105,12 @@ class TestOptions(CalibrationOptions, DeviceOptions, ModelFileOptions):
         choices=GRAPHS,
     )
     flip: bool = option(False, "1: also measure the mean of the probabilities of each image and its mirror image")
+    crops: int = option(
+        1,
+        "parts of each image file whose probabilities are averaged; 1: the middle; 5: the corners too; 10: these and "
+        "their mirror images",
+        choices=(1, 5, 10),
+    )
     ensemble: bool = option(False, "1: also measure the mean of the probabilities of several files")
     corruptions: str = option(
         "0",
@@ -117,6 +147,7 @@ class TestOptions(CalibrationOptions, DeviceOptions, ModelFileOptions):
     )
 
     rules = DEVICE_RULES + (
+        Conflict(When("crops", 10), When("flip"), reason="ten crops have the mirror images"),
         Conflict(When("ensemble"), When("corruptions"), reason="corruptions are measured of single files only"),
         Conflict(
             When("graph"),
@@ -153,7 +184,7 @@ _FORMATS_BY_ENDING = {"": "text", "txt": "text", "csv": "csv", "json": "json"}
 
 
 @dataclass(frozen=True)
-class PredictionOptions(GpuOptions, ModelFileOptions):
+class PredictionOptions(GpuOptions, ViewOptions, ModelFileOptions):
     """Options of a prediction; each is set by the flag of the same name of the command `predict`."""
 
     heading = "output"

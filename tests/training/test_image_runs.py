@@ -185,3 +185,38 @@ def test_a_broken_file_is_named_with_the_state_to_resume(tmp_path):
         file.write(b"no image")
     with pytest.raises(InputError, match=r"train/red/5\.jpg: not an image.*skip_broken=True.*--resume"):
         training_run.train(options(tmp_path, folder))
+
+
+def test_other_sizes_and_ten_crops_are_those_of_their_definition(trained, photographs):
+    path = str(trained / "best.params")
+    small = load_model(path, EvaluationOptions(image_size=24, crop_ratio=0.75, num_gpus=0), [mx.cpu()])
+    images = small.images("test").images
+    files = sorted(photographs.glob("val/*/*.jpg"), key=lambda file: (file.parent.name, os.fsencode(file.name)))
+    with Image.open(files[0]) as image:
+        width, height = image.size
+        side = 0.75 * min(width, height)
+        box = ((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2)
+        np.testing.assert_array_equal(images[0], np.asarray(image.resize((24, 24), Image.BILINEAR, box)))
+
+    classifier = Classifier.load(path, num_gpus=0)
+    ten = evaluate_file(path, EvaluationOptions(crops=10, num_gpus=0)).evaluation
+    shares = []
+    for file in files[:4]:
+        with Image.open(file) as image:
+            side = 0.875 * min(image.size)
+            free = [(length - side) for length in image.size]
+            places = [(0.5, 0.5), (0, 0), (1, 0), (0, 1), (1, 1)]
+            corners = [(free[0] * across, free[1] * down) for across, down in places]
+            parts = [image.resize((16, 16), Image.BILINEAR, (x, y, x + side, y + side)) for x, y in corners]
+        pixels = np.stack([np.asarray(part) for part in parts])
+        logits = classifier.logits(np.concatenate([pixels, pixels[:, :, ::-1]]))
+        probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        shares.append(probabilities.mean(axis=0))
+    found = np.exp(ten.logits[:4]) / np.exp(ten.logits[:4]).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found, np.array(shares), rtol=1e-3, atol=1e-4)
+
+
+def test_crops_and_sizes_are_for_image_folders():
+    for options in (dict(crops=5), dict(image_size=64), dict(crop_ratio=0.9)):
+        with pytest.raises(InputError, match="are stored at one size; leave it out"):
+            evaluate_file("cifar10_attention56_thin", EvaluationOptions(num_gpus=0, **options))

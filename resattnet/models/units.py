@@ -103,7 +103,7 @@ class ResNeXtUnit(PostActivationUnit):
     ----------
     channels : int
         Channels of the output; the 3x3 convolution has half of that number, twice that of a bottleneck. It has
-        `group_count` groups: 32 in all stages for ImageNet.
+        `group_count` groups: 32 in all stages at full widths for ImageNet.
     in_channels : int
         Channels of the input.
     stride : int

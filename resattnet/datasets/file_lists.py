@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Iterable, List, Sequence, Tuple, Union
@@ -63,16 +64,16 @@ class FileList:
         groups : iterable of (sequence of bytes, int or int array (n,))
             Names as the file system has them, and the label of all or of each. One group is in memory at a time.
         """
-        joined: List[bytes] = []
+        joined = io.BytesIO()  # it gives its bytes away without a copy
         lengths: List[np.ndarray] = [np.empty(0, np.int32)]
         labels: List[np.ndarray] = [np.empty(0, np.int32)]
         for names, of_group in groups:
-            joined.append(b"".join(names))
+            joined.write(b"".join(names))
             lengths.append(np.fromiter(map(len, names), np.int32, len(names)))
             labels.append(np.full(len(names), of_group, np.int32))
         each = np.concatenate(lengths)
         ends = np.cumsum(each, dtype=np.int64)
-        return cls(root, classes, b"".join(joined), ends - each, each, np.concatenate(labels))
+        return cls(root, classes, joined.getvalue(), ends - each, each, np.concatenate(labels))
 
     def __len__(self) -> int:
         return len(self.labels)

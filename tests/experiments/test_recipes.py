@@ -182,7 +182,7 @@ def test_the_papers_schedule_is_that_of_its_iterations():
             batches = 50000 // options.batch_size
             assert [round(steps / batches) for steps in (64000, 96000, 160000)] == [82, 123, options.epochs]
             assert options.lr_steps == (82, 123) and options.lr_schedule == "step" and options.warmup == 0
-            assert (options.optimizer, options.lr, options.momentum, options.wd) == ("nag", 0.1, 0.9, 1e-4)
+            assert (options.optimizer, options.lr, options.momentum, options.weight_decay) == ("nag", 0.1, 0.9, 1e-4)
 
 
 def test_the_digits_are_what_make_train_runs():

@@ -145,6 +145,14 @@ class ScheduleOptions(Options):
         metavar="N",
         unset="all updates of --epochs",
     )
+    patience: int = option(
+        0,
+        "end the run after N epochs without a new best epoch, which is one with a higher top-1 of validation than all "
+        "before; with --ema, a new best of the moving average counts too; the learning rate follows the schedule of "
+        "all --epochs until then; 0: train all epochs",
+        low=0,
+        metavar="N",
+    )
     lr: Optional[float] = option(
         None,
         "highest learning rate",

@@ -13,8 +13,9 @@ from .inputs import Inputs
 from .options import TrainingOptions
 from .step import TrainingStep
 
-# Called after each epoch with the epoch (from 1), the step, the log and a function that returns a copy of the network.
-Hook = Callable[[int, int, RunLog, Callable[[], Any]], None]
+# Called after each epoch with the epoch (from 1), the step, the log, a function that returns a copy of the network, and
+# whether the run ends with this epoch.
+Hook = Callable[[int, int, RunLog, Callable[[], Any], bool], None]
 
 
 @dataclasses.dataclass

@@ -13,6 +13,7 @@ stopped after saving.
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any, Dict, Optional, Tuple
 
 from ..experiments import recipes
@@ -78,10 +79,11 @@ def read_options(given: Dict[str, Any]) -> Tuple[TrainingOptions, Optional[State
 
 def main(given: Dict[str, Any]) -> None:
     """Train to the end of the run."""
+    began = time.monotonic()
     options, state = read_options(given)
     split_cores(options.num_cpus)
     with streams.tolerated(sys.stdout):  # the log of the run notices a lost output, and warns of it
         say(f"{options.title}: reading the data and building the network")
     from .training_run import train
 
-    train(options, state)
+    train(options, state, began)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import random
-from typing import Any, List, Optional, Sequence
+import time
+from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ..data.datasets import data_remarks
 from ..data.image_set import DataFacts
-from ..models.spec import NetworkSpec
-from ..models.units import zero_init_residual
 from ..reports.mask_log import MaskLog
 from ..runs import run_folders
 from ..runs.logs import RunLog
@@ -22,18 +21,18 @@ from ..system.devices import check_type, choose_devices
 from ..system.errors import InputError, handle_remarks
 from ..system.mxnet import mx
 from ..system.signals import StopSignals
+from ..training.build import build_step
 from ..training.checkpoints import Checkpointer
-from ..training.distillation import Teacher
 from ..training.initial_weights import InitialWeights
-from ..training.inputs import open_inputs
+from ..training.inputs import Inputs, open_inputs
 from ..training.loop import Run, fit
 from ..training.options import TrainingOptions
 from ..training.resume import options_from_state
 from ..training.schedules import make_schedule
-from ..training.step import array_type, make_net, make_step
+from ..training.time_limit import fit_time_limit
 
 
-def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
+def train(options: TrainingOptions, state: Optional[State] = None, began: Optional[float] = None) -> Run:
     """Train a network as the options specify, from the start or from a state.
 
     SIGINT, SIGTERM and SIGHUP save the state and end the run; SIGUSR1 saves it. In a thread other than the main one,
@@ -44,6 +43,8 @@ def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
     options : TrainingOptions
     state : State, optional
         The state to resume the run from, in its folder.
+    began : float, optional
+        When the time of `time_limit` began, by `time.monotonic`. Default: now.
 
     Returns
     -------
@@ -58,11 +59,12 @@ def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
     Interrupted
         After SIGINT, SIGTERM or SIGHUP, once the state is saved.
     """
+    began = time.monotonic() if began is None else began
     devices, remarks = choose_devices(options.num_gpus, options.num_cpus, options.gpus)
     with handle_remarks(lambda remark: remarks.append(str(remark))):
-        run = prepare_run(options, devices, state)
+        run = prepare_run(options, devices, state, began)
     with StopSignals() as signals, run.checkpointer.lock, RunLog(
-        options.log_dir, run.name, dataclasses.asdict(options)
+        options.log_dir, run.name, dataclasses.asdict(run.options)
     ) as log:
         for line in [*remarks, *run.remarks]:
             log.line(f"note: {line}")
@@ -70,7 +72,9 @@ def train(options: TrainingOptions, state: Optional[State] = None) -> Run:
     return run
 
 
-def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optional[State] = None) -> Run:
+def prepare_run(
+    options: TrainingOptions, devices: Sequence[Any], state: Optional[State] = None, began: Optional[float] = None
+) -> Run:
     """Open the data, build the network, make the step, and return the run that `fit` trains.
 
     Parameters
@@ -80,11 +84,18 @@ def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optiona
         Each gets `options.batch_size` images of every batch.
     state : State, optional
         The state to resume the run from.
+    began : float, optional
+        As for `train`.
     """
     remarks = check_type("float16" if options.float16 else options.dtype, devices)
     start = InitialWeights(options.params, options.network) if options.params and not state else None
-    _seed_generators(options.seed)
+    seed_generators(options.seed)
     inputs = open_inputs(options, devices)
+    deadline = None
+    if options.time_limit and not state:
+        began = time.monotonic() if began is None else began
+        deadline = began + options.time_limit_seconds
+        options, inputs = _fit_time_limit(options, inputs, devices, began, remarks)
     remarks += data_remarks(options.dataset, options.data_dir, options.data_format)
     progress = _start_progress(options, state, len(inputs.train_loader), remarks)
     _check_data(state, inputs.facts)
@@ -93,18 +104,12 @@ def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optiona
     progress.data = inputs.facts.to_dict()
     hooks = [MaskLog(options, inputs.validation_loader, inputs.facts)] if options.mask_images else []
 
-    net = make_net(NetworkSpec(inputs.classes, **options.network), devices, array_type(options))
-    if options.zero_gamma:
-        zero_init_residual(net)
-    if start:
-        remarks.append(start.load_into(net, options.dataset, inputs.facts, devices))
-        progress.started_from = start.sha256
     schedule = make_schedule(options, len(devices), len(inputs.train_loader))
+    step, more = build_step(options, inputs, devices, schedule, progress, start)
+    remarks += more
     if options.lr_per_256:
         rate = options.learning_rate(len(devices))
         remarks.append(f"--lr-per-256 {options.lr_per_256:g}: the highest learning rate is {rate:g}")
-    teacher = _open_teacher(options, inputs.facts, devices, progress)
-    step = make_step(net, options, devices, schedule, inputs.transform.soft_labels, teacher)
 
     with contextlib.ExitStack() as stack:
         lock = stack.enter_context(_lock_folder(options, state))
@@ -112,7 +117,19 @@ def prepare_run(options: TrainingOptions, devices: Sequence[Any], state: Optiona
         if state:
             checkpointer.restore(state)
         stack.pop_all()  # the run keeps the lock
-    return Run(options, inputs, progress, schedule, step, checkpointer, remarks, hooks)
+    return Run(options, inputs, progress, schedule, step, checkpointer, remarks, hooks, deadline)
+
+
+def _fit_time_limit(
+    options: TrainingOptions, inputs: Inputs, devices: Sequence[Any], began: float, remarks: List[str]
+) -> Tuple[TrainingOptions, Inputs]:
+    """Return the options and the data of a new run whose length fits its time limit; add a remark."""
+    chosen, remark = fit_time_limit(options, inputs, devices, began)
+    remarks.append(remark)
+    if chosen.mixup_off_epochs or options.mixup_off_epochs:  # the loaders know in which epochs images are mixed
+        inputs = open_inputs(chosen, devices)
+    seed_generators(options.seed)
+    return chosen, inputs
 
 
 def _check_data(state: Optional[State], facts: DataFacts) -> None:
@@ -135,7 +152,8 @@ def _lock_folder(options: TrainingOptions, state: Optional[State]) -> run_folder
     return run_folders.make_unnamed_run_folder(options.model_dir, options.title)
 
 
-def _seed_generators(seed: int) -> None:
+def seed_generators(seed: int) -> None:
+    """Seed the generators of Python, NumPy and MXNet."""
     random.seed(seed)
     np.random.seed(seed)
     mx.random.seed(seed)
@@ -157,15 +175,3 @@ def _start_progress(options: TrainingOptions, state: Optional[State], epoch_step
         if dropped:
             remarks.append(f"the planned restarts of the cosine after {','.join(map(str, dropped))} are left out")
     return progress
-
-
-def _open_teacher(
-    options: TrainingOptions, facts: DataFacts, devices: Sequence[Any], progress: Progress
-) -> Optional[Teacher]:
-    if not options.teacher:
-        return None
-    teacher = Teacher(options.teacher, options.dataset, facts, devices, array_type(options))
-    if progress.teacher not in (None, teacher.sha256):
-        raise InputError(f"`teacher={options.teacher}`: this is not the teacher that the run started with")
-    progress.teacher = teacher.sha256
-    return teacher

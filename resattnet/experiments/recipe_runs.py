@@ -29,6 +29,16 @@ NOT_COMPARED = (
     "mask_images",
     "mask_period",
 )
+# Options that a run with a time limit chooses for itself.
+CHOSEN_IN_TIME = (
+    "epochs",
+    "max_steps",
+    "warmup_epochs",
+    "lr_steps",
+    "lr_restarts",
+    "lr_restart_factor",
+    "mixup_off_epochs",
+)
 COMPARED_IF_GIVEN = ("num_gpus", "gpus", "seed")
 MODELS = "models/"  # the prefix of a recipe's `params` if these are the parameters of another recipe's run
 
@@ -50,6 +60,8 @@ def load_run(recipe: recipes.Recipe, folder: str) -> Optional[states.State]:
         raise InputError(f"{folder}: {error}") from error
     own = recipes.read_options(recipe).effective
     wanted = _compared(dict(own, params=own["params"] and locate_params(own["params"], os.path.dirname(folder))))
+    if own["time_limit"]:
+        wanted = {name: value for name, value in wanted.items() if name not in CHOSEN_IN_TIME}
     stages: List[Tuple[str, Dict[str, Any]]] = [("has {}", options)]
     for change in reversed(state.progress.get("changes", [])):
         options = dict(options, **change["options"])

@@ -17,7 +17,7 @@ from ..models.descriptions import BEST
 from ..runs.log_lines import epoch_line
 from ..runs.logs import RunLog
 from ..system.devices import average_running_statistics
-from ..system.errors import InputError, reason
+from ..system.errors import InputError
 from ..system.machine import describe_machine
 from ..system.signals import Interrupted, StopSignals
 from .ending import Ending
@@ -69,10 +69,7 @@ class TrainingLoop:
             self._train_epoch()
             self._validate()
         self._test_best()
-        if self.checkpointer.failure:
-            raise InputError(f"the run is done, but its last state could not be saved ({self.checkpointer.failure})")
-        for path, error in self.checkpointer.lost.items():
-            raise InputError(f"the run is done, but {path} could not be saved ({reason(error)})")
+        self.checkpointer.check_last_save()
         self.reporter.end()
 
     def _train_epoch(self) -> None:
@@ -151,10 +148,7 @@ class TrainingLoop:
         result = self._evaluate(net, loader, "test")
         progress.test = dict(epoch=progress.best["epoch"], loss=result.loss, top1=result.top1, top5=result.top5)
         self._save()
-        self.log.line(
-            f"test  loss {result.loss:.4f}  top-1 {result.top1:.4f}  top-5 {result.top5:.4f}  on {loader.samples} test "
-            f"images: {BEST}, chosen on {self.inputs.validation_loader.samples} training images held out"
-        )
+        self.reporter.tested(result)
 
     def _measure(self, what: str, averaged: bool = False) -> Dict[str, float]:
         """Return loss, top-1 and top-5 of the network, or of its moving average, over all validation images."""
@@ -193,10 +187,7 @@ class TrainingLoop:
         self._collect()
         self._check_finite("the parameters are", parameters.all_finite(self.step.net))
         self.checkpointer.save(row)
-        for path, error in self.checkpointer.lost.items():
-            self.log.warn(f"{path} of epoch {self.progress.epoch} could not be saved ({reason(error)})")
-        if self.checkpointer.failure:
-            self.log.warn(f"step {self.progress.step} could not be saved ({self.checkpointer.failure})")
+        self.reporter.warn_of_losses()
 
     def obey_signals(self) -> None:
         """After SIGUSR1, save; after a signal to stop, save and raise Interrupted, or InputError if saving failed."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Mapping, NamedTuple, Optional, Tuple
 
-from ..options.fields import Options, option
+from ..options.fields import Options, assignment, option
+from ..system.durations import parse_duration
+from ..system.errors import InputError
 
 
 class OptimizerDefaults(NamedTuple):
@@ -145,6 +148,13 @@ class ScheduleOptions(Options):
         metavar="N",
         unset="all updates of --epochs",
     )
+    time_limit: Optional[str] = option(
+        None,
+        "end the run, with its whole schedule, within this time, for example 8h, 90m or 1h30m, counted from the start "
+        "of the command: the speed is measured before the first step, and the run gets as many epochs as fit, at most "
+        "--epochs; warm-up and other given epochs are scaled; a resumed run keeps the number of epochs",
+        metavar="TIME",
+    )
     patience: int = option(
         0,
         "end the run after N epochs without a new best epoch, which is one with a higher top-1 of validation than all "
@@ -211,3 +221,16 @@ class ScheduleOptions(Options):
     warmup_epochs: Optional[int] = option(
         None, "epochs of linear warm-up from 0 to --lr", low=0, unset="5, or a quarter of a run below 20 epochs"
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.time_limit is not None:
+            try:
+                parse_duration(self.time_limit)
+            except ValueError as error:
+                raise InputError(f"{assignment('time_limit', self.time_limit)}: {error}") from error
+
+    @property
+    def time_limit_seconds(self) -> float:
+        """Seconds of the time limit; infinity without one."""
+        return math.inf if self.time_limit is None else parse_duration(self.time_limit)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
+from ..evaluation.metrics import Evaluation
+from ..models.descriptions import BEST
 from ..runs.board import step_scalars
 from ..runs.log_lines import best_lines, summary
 from ..runs.logs import RunLog
 from ..runs.pace import Pace
 from ..runs.progress import accuracy_name
+from ..system.durations import format_duration
+from ..system.errors import reason
 from .ending import Ending
 from .run import Run
 
@@ -31,6 +37,7 @@ class Reporter:
 
     def __init__(self, run: Run, log: RunLog, ending: Ending) -> None:
         self._run, self._log, self._ending = run, log, ending
+        self._is_late = False
         self.accuracy_name = accuracy_name(run.inputs.transform.has_mixing)
         loader, validated = run.inputs.train_loader, run.inputs.validation_loader.samples
         self.pace = Pace(ending.epochs, len(loader), loader.samples, validated * (2 if run.step.average else 1))
@@ -70,6 +77,37 @@ class Reporter:
         )
         for note in self.pace.first_notes():
             self._log.line(f"note: {note}")
+        self._watch_deadline()
+
+    def _watch_deadline(self) -> None:
+        """Say once, from the second epoch on, if the run will end after its time limit at the speed of its steps."""
+        deadline, progress = self._run.deadline, self._run.progress
+        if deadline is None or self._is_late or not progress.epoch:
+            return
+        late = time.monotonic() + self.pace.left(progress.epoch, progress.batch)[1] - deadline
+        if late > 0:
+            self._is_late = True
+            self._log.warn(
+                f"at this speed the run ends {format_duration(late)} after its --time-limit; --resume continues it "
+                "after a stop"
+            )
+
+    def tested(self, result: Evaluation) -> None:
+        """Log the evaluation of the best parameters on test images that are not the validation images."""
+        inputs = self._run.inputs
+        self._log.line(
+            f"test  loss {result.loss:.4f}  top-1 {result.top1:.4f}  top-5 {result.top5:.4f}  on "
+            f"{inputs.test_loader.samples} test images: {BEST}, chosen on {inputs.validation_loader.samples} training "
+            "images held out"
+        )
+
+    def warn_of_losses(self) -> None:
+        """Warn of the files that could not be written in the last save."""
+        checkpointer, progress = self._run.checkpointer, self._run.progress
+        for path, error in checkpointer.lost.items():
+            self._log.warn(f"{path} of epoch {progress.epoch} could not be saved ({reason(error)})")
+        if checkpointer.failure:
+            self._log.warn(f"step {progress.step} could not be saved ({checkpointer.failure})")
 
     def end(self) -> None:
         """Say what the best epoch is, where the files of the run are, and why the run ended if it ended early."""

@@ -20,6 +20,7 @@ KEPT_ON_RESUME = (
     ("dataset",)
     + NETWORK_OPTIONS
     + ("optimizer", "float16", "seed", "loader", "val_split", "label_noise", "zero_gamma", "ema", "params", "name")
+    + ("time_limit",)
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any, Callable, List, Sequence
+from typing import Any, Callable, List, Optional, Sequence
 
 from ..runs.logs import RunLog
 from ..runs.progress import Progress
@@ -34,6 +34,8 @@ class Run:
     remarks : list of str
         Lines for the run's log before the first step.
     hooks : list of Hook
+    deadline : float or None
+        When the time limit of a new run ends, by `time.monotonic`; None without one, and for a resumed run.
     """
 
     options: TrainingOptions
@@ -44,6 +46,7 @@ class Run:
     checkpointer: Checkpointer
     remarks: List[str]
     hooks: Sequence[Hook] = ()
+    deadline: Optional[float] = None
 
     @property
     def folder(self) -> str:

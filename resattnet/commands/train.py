@@ -69,6 +69,8 @@ def read_options(given: Dict[str, Any]) -> Tuple[TrainingOptions, Optional[State
         raise InputError(
             f"`recipe={recipe}` `resume={resume}`: a resumed run keeps its own arguments; leave `recipe` out"
         )
+    if resume is not None and given.get("lr_find"):
+        raise InputError(f"`lr_find=True` `resume={resume}`: rates are tested from the first step on; leave one out")
     if recipe is not None:
         found = recipes.find_recipe(recipe, recipes.read_recipes(recipes.PATH if table is None else table))
         return merge_options(recipes.read_options(found), given), None
@@ -78,12 +80,17 @@ def read_options(given: Dict[str, Any]) -> Tuple[TrainingOptions, Optional[State
 
 
 def main(given: Dict[str, Any]) -> None:
-    """Train to the end of the run."""
+    """Train to the end of the run, or test learning rates."""
     began = time.monotonic()
     options, state = read_options(given)
     split_cores(options.num_cpus)
     with streams.tolerated(sys.stdout):  # the log of the run notices a lost output, and warns of it
         say(f"{options.title}: reading the data and building the network")
-    from .training_run import train
+    if options.lr_find:
+        from .rate_test import find_learning_rate
 
-    train(options, state, began)
+        find_learning_rate(options)
+    else:
+        from .training_run import train
+
+        train(options, state, began)

@@ -59,6 +59,8 @@ def train(options: TrainingOptions, state: Optional[State] = None, began: Option
     Interrupted
         After SIGINT, SIGTERM or SIGHUP, once the state is saved.
     """
+    if options.lr_find:
+        raise InputError("`lr_find=True`: this tests learning rates; call `rate_test.find_learning_rate` for it")
     began = time.monotonic() if began is None else began
     devices, remarks = choose_devices(options.num_gpus, options.num_cpus, options.gpus)
     with handle_remarks(lambda remark: remarks.append(str(remark))):

@@ -35,6 +35,7 @@ _MEANINGS: Tuple[Tuple[str, str], ...] = (
     ("max-iter max-iters iterations num-steps train-steps steps", "--max-steps is the number of updates"),
     ("early-stopping early-stop early-stopping-patience stop-patience", "--patience ends a run without a new best"),
     ("max-time time walltime max-hours max-train-time", "--time-limit is the time that the run may take"),
+    ("lr-finder find-lr lr-range-test auto-lr-find", "--lr-find tests learning rates"),
     ("learning-rate base-lr init-lr eta", "--lr is the highest learning rate"),
     ("lr-min eta-min end-lr final-lr target-lr", "--min-lr is the learning rate at the end of the cosine"),
     ("sched scheduler lr-scheduler lr-policy schedule", "--lr-schedule is cosine or step"),

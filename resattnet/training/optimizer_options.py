@@ -221,6 +221,11 @@ class ScheduleOptions(Options):
     warmup_epochs: Optional[int] = option(
         None, "epochs of linear warm-up from 0 to --lr", low=0, unset="5, or a quarter of a run below 20 epochs"
     )
+    lr_find: bool = option(
+        False,
+        "1: train no network, but test learning rates: raise the rate at each of 100 steps until the loss diverges, "
+        "suggest a --lr, and write a CSV and a plot into lr-find/ in --log-dir",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any, Dict, Optional, Tuple, Type
 
 from ..experiments import recipes
@@ -62,6 +63,8 @@ def read_options(given: Dict[str, Any], kind: Type[RunOptions] = TrainingOptions
         raise InputError(
             f"`recipe={recipe}` `resume={resume}`: a resumed run keeps its own arguments; leave `recipe` out"
         )
+    if resume is not None and given.get("lr_find"):
+        raise InputError(f"`lr_find=True` `resume={resume}`: rates are tested from the first step on; leave one out")
     if recipe is not None:
         found = recipes.find_recipe(recipe, recipes.read_recipes(recipes.PATH if table is None else table))
         return merge_options(_of_kind(recipes.read_options(found), kind, f"`recipe={recipe}`"), given), None
@@ -80,11 +83,17 @@ def _of_kind(options: RunOptions, kind: Type[RunOptions], what: str) -> RunOptio
 
 
 def train_with(given: Dict[str, Any], kind: Type[RunOptions]) -> None:
-    """Train to the end of the run that the values given, by name, describe."""
+    """Train to the end of the run that the values given, by name, describe, or test learning rates for it."""
+    began = time.monotonic()
     options, state = read_options(given, kind)
     split_cores(options.num_cpus)
     with streams.tolerated(sys.stdout):  # the log of the run notices a lost output, and warns of it
         say(f"{options.title}: reading the data and building the network")
-    from .training_run import train
+    if options.lr_find:
+        from .rate_test import find_learning_rate
 
-    train(options, state)
+        find_learning_rate(options)
+    else:
+        from .training_run import train
+
+        train(options, state, began)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import random
-from typing import Any, List, Optional, Sequence
+import time
+from typing import Any, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ..data.image_set import DataFacts
 from ..datasets.catalog import data_remarks
-from ..models.parts import freeze
-from ..models.spec import NetworkSpec
-from ..models.units import zero_init_residual
 from ..reports.mask_log import MaskLog
 from ..runs import run_folders
 from ..runs.logs import RunLog
@@ -23,9 +21,8 @@ from ..system.devices import check_type, choose_devices
 from ..system.errors import InputError, handle_remarks
 from ..system.mxnet import mx
 from ..system.signals import StopSignals
+from ..training.build import build_step
 from ..training.checkpoints import Checkpointer
-from ..training.class_weights import class_weights, describe_weights
-from ..training.distillation import Teacher
 from ..training.image_inputs import open_image_inputs
 from ..training.image_options import ImageTrainingOptions
 from ..training.initial_weights import InitialWeights
@@ -34,10 +31,10 @@ from ..training.loop import Run, fit
 from ..training.options import RunOptions, TrainingOptions
 from ..training.resume import options_from_state
 from ..training.schedules import make_schedule
-from ..training.step import array_type, make_net, make_step
+from ..training.time_limit import fit_time_limit
 
 
-def train(options: RunOptions, state: Optional[State] = None) -> Run:
+def train(options: RunOptions, state: Optional[State] = None, began: Optional[float] = None) -> Run:
     """Train a network as the options specify, from the start or from a state.
 
     SIGINT, SIGTERM and SIGHUP save the state and end the run; SIGUSR1 saves it. In a thread other than the main one,
@@ -48,6 +45,8 @@ def train(options: RunOptions, state: Optional[State] = None) -> Run:
     options : RunOptions
     state : State, optional
         The state to resume the run from, in its folder.
+    began : float, optional
+        When the time of `time_limit` began, by `time.monotonic`. Default: now.
 
     Returns
     -------
@@ -62,11 +61,14 @@ def train(options: RunOptions, state: Optional[State] = None) -> Run:
     Interrupted
         After SIGINT, SIGTERM or SIGHUP, once the state is saved.
     """
+    if options.lr_find:
+        raise InputError("`lr_find=True`: this tests learning rates; call `rate_test.find_learning_rate` for it")
+    began = time.monotonic() if began is None else began
     devices, remarks = choose_devices(options.num_gpus, options.num_cpus, options.gpus)
     with handle_remarks(lambda remark: remarks.append(str(remark))):
-        run = prepare_run(options, devices, state)
+        run = prepare_run(options, devices, state, began)
     with StopSignals() as signals, run.checkpointer.lock, RunLog(
-        options.log_dir, run.name, dataclasses.asdict(options)
+        options.log_dir, run.name, dataclasses.asdict(run.options)
     ) as log:
         for line in [*remarks, *run.remarks]:
             log.line(f"note: {line}")
@@ -75,7 +77,9 @@ def train(options: RunOptions, state: Optional[State] = None) -> Run:
     return run
 
 
-def prepare_run(options: RunOptions, devices: Sequence[Any], state: Optional[State] = None) -> Run:
+def prepare_run(
+    options: RunOptions, devices: Sequence[Any], state: Optional[State] = None, began: Optional[float] = None
+) -> Run:
     """Open the data, build the network, make the step, and return the run that `fit` trains.
 
     Parameters
@@ -85,11 +89,18 @@ def prepare_run(options: RunOptions, devices: Sequence[Any], state: Optional[Sta
         Each gets `options.batch_size` images of every batch.
     state : State, optional
         The state to resume the run from.
+    began : float, optional
+        As for `train`.
     """
     remarks = check_type("float16" if options.float16 else options.dtype, devices)
     start = InitialWeights(options.params, options.network) if options.params and not state else None
-    _seed_generators(options.seed)
-    inputs = _open_inputs(options, devices)
+    seed_generators(options.seed)
+    inputs = open_any_inputs(options, devices)
+    deadline = None
+    if options.time_limit and not state:
+        began = time.monotonic() if began is None else began
+        deadline = began + options.time_limit_seconds
+        options, inputs = _fit_time_limit(options, inputs, devices, began, remarks)
     remarks += data_remarks(*options.source)
     progress = _start_progress(options, state, len(inputs.train_loader), remarks)
     _check_data(state, inputs.facts)
@@ -98,21 +109,12 @@ def prepare_run(options: RunOptions, devices: Sequence[Any], state: Optional[Sta
     progress.data = inputs.facts.to_dict()
     hooks = [MaskLog(options, inputs.validation_loader, inputs.facts)] if options.mask_images else []
 
-    net = make_net(NetworkSpec(inputs.classes, **options.network), devices, array_type(options))
-    if options.zero_gamma:
-        zero_init_residual(net)
-    if start:
-        remarks.append(start.load_into(net, options.source.dataset, inputs.facts, devices))
-        progress.started_from = start.sha256
-    if options.freeze:
-        remarks.append(freeze(net, options.freeze))
     schedule = make_schedule(options, len(devices), len(inputs.train_loader))
+    step, more = build_step(options, inputs, devices, schedule, progress, start)
+    remarks += more
     if options.lr_per_256:
         rate = options.learning_rate(len(devices))
         remarks.append(f"--lr-per-256 {options.lr_per_256:g}: the highest learning rate is {rate:g}")
-    teacher = _open_teacher(options, inputs.facts, devices, progress)
-    weights = _weigh_classes(options, inputs, remarks)
-    step = make_step(net, options, devices, schedule, inputs.transform.soft_labels, teacher, weights)
 
     with contextlib.ExitStack() as stack:
         lock = stack.enter_context(_lock_folder(options, state))
@@ -120,10 +122,23 @@ def prepare_run(options: RunOptions, devices: Sequence[Any], state: Optional[Sta
         if state:
             checkpointer.restore(state)
         stack.pop_all()  # the run keeps the lock
-    return Run(options, inputs, progress, schedule, step, checkpointer, remarks, hooks)
+    return Run(options, inputs, progress, schedule, step, checkpointer, remarks, hooks, deadline)
 
 
-def _open_inputs(options: RunOptions, devices: Sequence[Any]) -> Inputs:
+def _fit_time_limit(
+    options: RunOptions, inputs: Inputs, devices: Sequence[Any], began: float, remarks: List[str]
+) -> Tuple[RunOptions, Inputs]:
+    """Return the options and the data of a new run whose length fits its time limit; add a remark."""
+    chosen, remark = fit_time_limit(options, inputs, devices, began)
+    remarks.append(remark)
+    if chosen.mixup_off_epochs or options.mixup_off_epochs:  # the loaders know in which epochs images are mixed
+        inputs = open_any_inputs(chosen, devices)
+    seed_generators(options.seed)
+    return chosen, inputs
+
+
+def open_any_inputs(options: RunOptions, devices: Sequence[Any]) -> Inputs:
+    """Open the data of a run on these devices, of a named data set or of a folder of images."""
     if isinstance(options, ImageTrainingOptions):
         return open_image_inputs(options, devices)
     assert isinstance(options, TrainingOptions)
@@ -150,7 +165,8 @@ def _lock_folder(options: RunOptions, state: Optional[State]) -> run_folders.Run
     return run_folders.make_unnamed_run_folder(options.model_dir, options.title)
 
 
-def _seed_generators(seed: int) -> None:
+def seed_generators(seed: int) -> None:
+    """Seed the generators of Python, NumPy and MXNet."""
     random.seed(seed)
     np.random.seed(seed)
     mx.random.seed(seed)
@@ -172,25 +188,3 @@ def _start_progress(options: RunOptions, state: Optional[State], epoch_steps: in
         if dropped:
             remarks.append(f"the planned restarts of the cosine after {','.join(map(str, dropped))} are left out")
     return progress
-
-
-def _weigh_classes(options: RunOptions, inputs: Inputs, remarks: List[str]) -> Optional[np.ndarray]:
-    """Return the weight of each class in the loss, None if all are 1; add a remark."""
-    if options.class_weights is None:
-        return None
-    classes = inputs.facts.classes
-    weights = class_weights(options.class_weights, classes, inputs.counts, options.sampler)
-    remarks.append(describe_weights(weights, classes))
-    return weights
-
-
-def _open_teacher(
-    options: RunOptions, facts: DataFacts, devices: Sequence[Any], progress: Progress
-) -> Optional[Teacher]:
-    if not options.teacher:
-        return None
-    teacher = Teacher(options.teacher, options.source.dataset, facts, devices, array_type(options))
-    if progress.teacher not in (None, teacher.sha256):
-        raise InputError(f"`teacher={options.teacher}`: this is not the teacher that the run started with")
-    progress.teacher = teacher.sha256
-    return teacher

@@ -10,6 +10,7 @@ from ..runs import states
 from ..runs.progress import Progress, with_tuples
 from ..system.errors import InputError
 from ..system.files import digest
+from ..training.ending import Ending
 from ..training.options import TrainingOptions
 from ..training.resume import options_from_state
 from . import recipes
@@ -27,6 +28,16 @@ NOT_COMPARED = (
     "save_minutes",
     "mask_images",
     "mask_period",
+)
+# Options that a run with a time limit chooses for itself.
+CHOSEN_IN_TIME = (
+    "epochs",
+    "max_steps",
+    "warmup_epochs",
+    "lr_steps",
+    "lr_restarts",
+    "lr_restart_factor",
+    "mixup_off_epochs",
 )
 COMPARED_IF_GIVEN = ("num_gpus", "gpus", "seed")
 MODELS = "models/"  # the prefix of a recipe's `params` if these are the parameters of another recipe's run
@@ -49,6 +60,8 @@ def load_run(recipe: recipes.Recipe, folder: str) -> Optional[states.State]:
         raise InputError(f"{folder}: {error}") from error
     own = recipes.read_options(recipe).effective
     wanted = _compared(dict(own, params=own["params"] and locate_params(own["params"], os.path.dirname(folder))))
+    if own["time_limit"]:
+        wanted = {name: value for name, value in wanted.items() if name not in CHOSEN_IN_TIME}
     stages: List[Tuple[str, Dict[str, Any]]] = [("has {}", options)]
     for change in reversed(state.progress.get("changes", [])):
         options = dict(options, **change["options"])
@@ -66,12 +79,14 @@ def load_run(recipe: recipes.Recipe, folder: str) -> Optional[states.State]:
 
 
 def count_epochs(state: states.State) -> Tuple[int, int]:
-    """Return how many epochs of a run are done, and how many it has."""
+    """Return how many epochs of a run are done, and how many it has: those done if it ended early."""
     options, progress = options_from_state(state.options), Progress(**state.progress)
-    if options.max_steps is None or not progress.epoch_steps:
+    if not progress.epoch_steps:  # a state of an early version
         return progress.epoch, options.epochs
-    epochs = min(options.epochs, -(-options.max_steps // progress.epoch_steps))
-    return epochs if progress.is_over(epochs, options.max_steps) else progress.epoch, epochs
+    ending = Ending(options, progress.epoch_steps)
+    if ending.why_early(progress):
+        return progress.epoch, progress.epoch
+    return ending.epochs if ending.is_reached(progress) else progress.epoch, ending.epochs
 
 
 def locate_params(path: str, model_dir: str) -> str:

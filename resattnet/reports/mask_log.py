@@ -87,8 +87,8 @@ class MaskLog:
             for number, label, image in zip(numbers, labels, np.rint(255 * pixels).astype(np.uint8))
         ]
 
-    def __call__(self, epoch: int, step: int, log: RunLog, make_net: Callable[[], Any]) -> None:
-        """Log the masks after an epoch if `options.shows_masks` says so.
+    def __call__(self, epoch: int, step: int, log: RunLog, make_net: Callable[[], Any], is_last: bool = False) -> None:
+        """Log the masks after an epoch if it is the last, or if `options.shows_masks` says so.
 
         Parameters
         ----------
@@ -99,8 +99,10 @@ class MaskLog:
         log : RunLog
         make_net : callable
             Returns a new copy of the network in training, for inference.
+        is_last : bool
+            Whether the run ends with this epoch.
         """
-        if self._options.shows_masks(epoch, step):
+        if is_last or self._options.shows_masks(epoch, step):
             log.pictures(step, self.pictures(make_net()))
 
     def pictures(self, net: Any) -> Dict[str, np.ndarray]:

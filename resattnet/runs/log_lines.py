@@ -37,17 +37,27 @@ def epoch_line(row: Mapping[str, Any], progress: Progress, epochs: int) -> str:
     return "  ".join(parts + [f"{row['samples_per_second']:.1f} images/s"] + marks)
 
 
-def best_lines(progress: Progress, epochs: int) -> List[Tuple[str, str]]:
-    """Return lines for the best epochs, of the network and of its moving average, each with its parameters' name."""
+def best_lines(progress: Progress, epochs: int, early: str = "") -> List[Tuple[str, str]]:
+    """Return lines for the best epochs, of the network and of its moving average, each with its parameters' name.
+
+    Parameters
+    ----------
+    progress : progress.Progress
+    epochs : int
+        Number of epochs of the run.
+    early : str
+        Why the run ended before its last epoch; "" if it did not.
+    """
+    end = f"; {early}" if early else ""
     bests = (("", progress.best, "best"), (" of the moving average", progress.best_ema, "best-ema"))
     return [
-        (f"done: best top-1{what} {best['top1']:.4f}, at epoch {best['epoch']} of {epochs}", name)
+        (f"done: best top-1{what} {best['top1']:.4f}, at epoch {best['epoch']} of {epochs}{end}", name)
         for what, best, name in bests
         if best
     ]
 
 
-def summary(progress: Progress, epochs: int, folder: str, log: RunLog) -> str:
+def summary(progress: Progress, epochs: int, folder: str, log: RunLog, early: str = "") -> str:
     """Return the lines at the end of a run: its best figures, where its files are, and how to test its parameters.
 
     Parameters
@@ -58,9 +68,11 @@ def summary(progress: Progress, epochs: int, folder: str, log: RunLog) -> str:
     folder : str
         The run's folder.
     log : RunLog
+    early : str
+        As for `best_lines`.
     """
     lines: List[str] = []
-    for line, name in best_lines(progress, epochs):
+    for line, name in best_lines(progress, epochs, early):
         lines += [line, f"  model  {os.path.join(folder, name + '.params')}"]
     tested = os.path.join(folder, "best.params" if progress.best else "last.params")
     lines.append(f"  log    {log.text_path} and {log.csv_path}")

@@ -89,6 +89,11 @@ class Progress:
             self.step,
         )
 
+    @property
+    def epochs_without_best(self) -> int:
+        """Number of whole epochs since the newest best, be it of the network or of its moving average."""
+        return self.epoch - max((best["epoch"] for best in (self.best, self.best_ema) if best), default=0)
+
     def surpasses(self, which: str, row: Mapping[str, Any]) -> bool:
         """Return whether an epoch's row is better than the best so far; `which` is a key of `BEST`."""
         best, top1 = getattr(self, which), BEST[which]

@@ -11,6 +11,7 @@ from ..models import parameters
 from ..runs import states
 from ..runs.progress import Progress
 from ..runs.run_folders import RunLock
+from ..system.errors import InputError, reason
 from .options import RunOptions
 from .state_arrays import check_arrays, restore_arrays, state_arrays
 from .step import TrainingStep
@@ -97,6 +98,13 @@ class Checkpointer:
             self.saved_step, self.failure = self._progress.step, None
         except OSError as error:
             self.failure = error
+
+    def check_last_save(self) -> None:
+        """Raise InputError if a file of the last save, at the end of the run, could not be written."""
+        if self.failure:
+            raise InputError(f"the run is done, but its last state could not be saved ({self.failure})")
+        for path, error in self.lost.items():
+            raise InputError(f"the run is done, but {path} could not be saved ({reason(error)})")
 
     def resume_hint(self) -> str:
         """Return which state is on the disk and how to resume it, as the end of a message."""

@@ -14,23 +14,22 @@ from ..evaluation.inference import evaluate
 from ..evaluation.metrics import Evaluation
 from ..models import parameters
 from ..models.descriptions import BEST
-from ..runs.board import step_scalars
-from ..runs.log_lines import best_lines, epoch_line, summary
+from ..runs.log_lines import epoch_line
 from ..runs.logs import RunLog
-from ..runs.pace import Pace
-from ..runs.progress import accuracy_name
 from ..system.devices import average_running_statistics
-from ..system.errors import InputError, reason
+from ..system.errors import InputError
 from ..system.machine import describe_machine
 from ..system.signals import Interrupted, StopSignals
+from .ending import Ending
 from .meters import Meter
+from .reporter import Reporter
 from .run import Run
 
 Batch = Tuple[np.ndarray, np.ndarray]  # images and labels
 
 
 def fit(run: Run, log: RunLog, signals: StopSignals) -> None:
-    """Train a run to the last epoch of its options.
+    """Train a run to its end: the last epoch of its options, or `patience` epochs without a new best.
 
     Parameters
     ----------
@@ -58,60 +57,30 @@ class TrainingLoop:
         self.options, self.progress, self.step, self.inputs = run.options, run.progress, run.step, run.inputs
         self.checkpointer = run.checkpointer
         self.step.meter = Meter(**self.progress.totals)
-        self.steps = self.options.steps(len(self.inputs.train_loader))
-        self.epochs = -(-self.steps // len(self.inputs.train_loader))  # the last one may end before its last batch
-        self.accuracy_name = accuracy_name(self.inputs.transform.has_mixing)
-        validated = self.inputs.validation_loader.samples * (2 if self.step.average else 1)
-        self.pace = Pace(self.epochs, len(run.inputs.train_loader), run.inputs.train_loader.samples, validated)
+        self.ending = Ending(run.options, len(run.inputs.train_loader))
+        self.reporter = Reporter(run, log, self.ending)
+        self.pace = self.reporter.pace
 
     def fit(self) -> None:
-        """Train to the last epoch."""
-        self._say_what_begins()
+        """Train to the end of the run."""
+        self.reporter.begin()
         self._save()
-        while not self._is_over():
+        while not self.ending.is_reached(self.progress):
             self._train_epoch()
             self._validate()
         self._test_best()
-        if self.checkpointer.failure:
-            raise InputError(f"the run is done, but its last state could not be saved ({self.checkpointer.failure})")
-        for path, error in self.checkpointer.lost.items():
-            raise InputError(f"the run is done, but {path} could not be saved ({reason(error)})")
-        self.log.line(
-            summary(self.progress, self.epochs, self.run.folder, self.log),
-            brief="\n".join(line for line, _ in best_lines(self.progress, self.epochs)),
-        )
-
-    def _is_over(self) -> bool:
-        return self.progress.is_over(self.epochs, self.steps)
-
-    def _say_what_begins(self) -> None:
-        options, progress, inputs = self.options, self.progress, self.inputs
-        unit = "" if options.unit == "bottleneck" else f"{options.unit} units, "
-        self.log.line(
-            f"{self.run.name}: Attention-{options.num_layers} ({options.widths}, {unit}{options.attention_learning}, "
-            f"{options.attention} attention, mask {options.mask}), {inputs.classes} classes, "
-            f"{inputs.train_loader.samples} training and {inputs.validation_loader.samples} validation images, on "
-            f"{', '.join(map(str, self.step.devices))}"
-        )
-        if self._is_over():
-            by_steps = progress.step == options.max_steps
-            what, done, flag = (
-                ("steps", progress.step, "max-steps") if by_steps else ("epochs", progress.epoch, "epochs")
-            )
-            self.log.line(f"all {what} of the run ({done}) are done; a larger --{flag} continues it")
-        elif progress.step:
-            self.log.line(f"resumed in epoch {progress.epoch + 1}, after step {progress.step}")
-        self.log.table(progress.history)
+        self.checkpointer.check_last_save()
+        self.reporter.end()
 
     def _train_epoch(self) -> None:
         """Train on the rest of the current epoch."""
         progress, meter = self.progress, self.step.meter
-        steps = min(len(self.inputs.train_loader), self.steps - progress.step + progress.batch)
+        steps = min(len(self.inputs.train_loader), self.ending.steps - progress.step + progress.batch)
         interval = min(self.options.log_interval, steps)
         machine = describe_machine(self.step.devices)
         if machine not in progress.machines:
             progress.machines.append(machine)
-        self.log.start_bar(f"epoch {progress.epoch + 1}/{self.epochs}", steps, progress.batch)
+        self.log.start_bar(f"epoch {progress.epoch + 1}/{self.ending.epochs}", steps, progress.batch)
         meter.start()
         self.pace.start_epoch(progress.step)
         batches = self._saving(self.inputs.train_loader.epoch(progress.epoch, start=progress.batch))
@@ -121,11 +90,11 @@ class TrainingLoop:
             progress.step += 1
             self.log.advance()
             if progress.batch % interval == 0:
-                self._report()
+                self.reporter.figures(self._collect())
             elif self.pace.is_new:
                 self._collect()
             elif self.pace.wants_report:
-                self._report(on_board=False)
+                self.reporter.figures(self._collect(), on_board=False)
             if time.monotonic() - self.checkpointer.saved_at > 60 * self.options.save_minutes:
                 self._save()
             self.obey_signals()
@@ -152,7 +121,7 @@ class TrainingLoop:
             "step": progress.step,
             "learning_rate": self.run.schedule(progress.step - 1),
             "train_loss": meter.mean_loss,
-            "train_" + self.accuracy_name: meter.accuracy,
+            "train_" + self.reporter.accuracy_name: meter.accuracy,
         }
         row.update(self._measure("validation"))
         if self.step.average:
@@ -166,8 +135,8 @@ class TrainingLoop:
         self._save(row)
         self.log.epochs(progress.history)
         for hook in self.run.hooks:
-            hook(row["epoch"], progress.step, self.log, self.step.copy_for_inference)
-        self.log.line(epoch_line(row, progress, self.epochs))
+            hook(row["epoch"], progress.step, self.log, self.step.copy_for_inference, self.ending.is_reached(progress))
+        self.log.line(epoch_line(row, progress, self.ending.epochs))
 
     def _test_best(self) -> None:
         """Measure the best parameters on test images that are not the validation images, and save the result."""
@@ -179,10 +148,7 @@ class TrainingLoop:
         result = self._evaluate(net, loader, "test")
         progress.test = dict(epoch=progress.best["epoch"], loss=result.loss, top1=result.top1, top5=result.top5)
         self._save()
-        self.log.line(
-            f"test  loss {result.loss:.4f}  top-1 {result.top1:.4f}  top-5 {result.top5:.4f}  on {loader.samples} test "
-            f"images: {BEST}, chosen on {self.inputs.validation_loader.samples} training images held out"
-        )
+        self.reporter.tested(result)
 
     def _measure(self, what: str, averaged: bool = False) -> Dict[str, float]:
         """Return loss, top-1 and top-5 of the network, or of its moving average, over all validation images."""
@@ -194,20 +160,6 @@ class TrainingLoop:
         result = evaluate(net, self._saving(loader.epoch(0)), self.step.devices, self.step.dtype, self.obey_signals)
         self._check_finite(f"the outputs for {split} images are", bool(np.isfinite(result.logits).all()))
         return result
-
-    def _report(self, on_board: bool = True) -> None:
-        """Log the figures of the epoch so far: on the terminal, and on the board where its points are."""
-        speed, step, meter, name = self._collect(), self.progress.step, self.step.meter, self.accuracy_name
-        rate = self.run.schedule(step - 1)
-        if on_board:
-            self.log.scalars(step, step_scalars(meter.mean_loss, name, meter.accuracy, rate, speed))
-        self.log.interim(
-            f"step {step}  lr {rate:.4g}  loss {meter.mean_loss:.4f}  {name.replace('_', ' ')} {meter.accuracy:.4f}  "
-            f"{speed:.1f} images/s",
-            *self.pace.left(self.progress.epoch, self.progress.batch),
-        )
-        for note in self.pace.first_notes():
-            self.log.line(f"note: {note}")
 
     def _collect(self) -> float:
         """Bring the meter up to date; return the samples per second since the last call.
@@ -235,10 +187,7 @@ class TrainingLoop:
         self._collect()
         self._check_finite("the parameters are", parameters.all_finite(self.step.net))
         self.checkpointer.save(row)
-        for path, error in self.checkpointer.lost.items():
-            self.log.warn(f"{path} of epoch {self.progress.epoch} could not be saved ({reason(error)})")
-        if self.checkpointer.failure:
-            self.log.warn(f"step {self.progress.step} could not be saved ({self.checkpointer.failure})")
+        self.reporter.warn_of_losses()
 
     def obey_signals(self) -> None:
         """After SIGUSR1, save; after a signal to stop, save and raise Interrupted, or InputError if saving failed."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Callable, Optional, Sequence
 
 from ..system.mxnet import mx
+from .adaptive import EPSILON, AdamW, make_lamb
+from .optimizer_options import ADAPTIVE
 from .options import RunOptions
 from .schedules import OptimizerSchedule
 
@@ -32,15 +34,32 @@ def make_trainer(net: Any, options: RunOptions, schedule: Callable[[int], float]
     net.output.collect_params().setattr("lr_mult", options.head_lr_factor)
     return mx.gluon.Trainer(
         trained,
-        options.optimizer,
-        dict(
-            momentum=options.momentum,
-            wd=options.wd,
-            lr_scheduler=OptimizerSchedule(schedule),
-            multi_precision=options.float16,
-        ),
+        make_optimizer(options, schedule),
         kvstore="device" if len(trained[0].list_ctx()) > 1 else None,
         update_on_kvstore=False,
+    )
+
+
+def make_optimizer(options: RunOptions, schedule: Callable[[int], float]) -> Any:
+    """Return the optimizer that the options describe, an `mx.optimizer.Optimizer`.
+
+    Parameters
+    ----------
+    options : RunOptions
+    schedule : callable
+        Learning rate at a step, counted from 0.
+    """
+    name = options.optimizer
+    make = {"adamw": AdamW, "lamb": make_lamb, "nag": mx.optimizer.NAG, "sgd": mx.optimizer.SGD}[name]
+    if name in ADAPTIVE:
+        own = dict(beta1=options.beta1, beta2=options.beta2, epsilon=EPSILON[name])
+    else:
+        own = dict(momentum=options.momentum)
+    return make(
+        wd=options.weight_decay,
+        lr_scheduler=OptimizerSchedule(schedule),
+        multi_precision=options.float16,
+        **own,
     )
 
 

@@ -2,12 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import Any, Mapping, NamedTuple, Optional, Tuple
 
-from ..options.fields import Options, option
+from ..options.fields import Options, assignment, option
+from ..system.durations import parse_duration
+from ..system.errors import InputError
 
-LEARNING_RATE = 0.1  # the highest learning rate, if none is given
+
+class OptimizerDefaults(NamedTuple):
+    """What the options of an optimizer stand for where they are not given.
+
+    Attributes
+    ----------
+    lr : float
+        Highest learning rate.
+    wd : float
+        Weight decay.
+    """
+
+    lr: float
+    wd: float
+
+
+OPTIMIZERS = {
+    "nag": OptimizerDefaults(0.1, 1e-4),
+    "sgd": OptimizerDefaults(0.1, 1e-4),
+    "adamw": OptimizerDefaults(1e-3, 0.05),
+    "lamb": OptimizerDefaults(5e-3, 0.02),
+}
+ADAPTIVE = ("adamw", "lamb")  # optimizers that keep means of the gradient and of its square
+
+
+def default_rate(values: Mapping[str, Any]) -> float:
+    """Return the highest learning rate if none is given: that of the optimizer."""
+    return OPTIMIZERS[values["optimizer"]].lr
+
+
+def by_optimizer(name: str) -> str:
+    """Return the text for a default that depends on the optimizer: "0.1; 0.001 with adamw; ..."."""
+    usual = getattr(OPTIMIZERS["nag"], name)
+    others = (f"{getattr(OPTIMIZERS[one], name):g} with {one}" for one in ADAPTIVE)
+    return "; ".join([f"{usual:g}", *others])
+
 
 _NO_EFFECT = "a smaller one has no effect in float32"
 _LOW_RATE = "a lower rate does not change float32 weights"
@@ -20,16 +58,38 @@ class OptimizerOptions(Options):
 
     heading = "optimizer"
 
-    optimizer: str = option("nag", "nag: Nesterov momentum; sgd: plain momentum", choices=("nag", "sgd"))
-    momentum: float = option(0.9, "momentum of the optimizer", low=0, below=1, least=1e-6, why_low=_NO_EFFECT)
-    wd: float = option(
-        1e-4,
-        "weight decay",
+    optimizer: str = option(
+        "nag",
+        "nag: Nesterov momentum; sgd: plain momentum; adamw: Adam with decoupled weight decay (arXiv 1711.05101); "
+        "lamb: as adamw, each tensor's update being as long as --lr times its norm (arXiv 1904.00962)",
+        choices=tuple(OPTIMIZERS),
+    )
+    momentum: float = option(0.9, "momentum of nag and sgd", low=0, below=1, least=1e-6, why_low=_NO_EFFECT)
+    beta1: float = option(
+        0.9,
+        "with adamw and lamb: decay of the mean of the gradient",
+        low=0,
+        high=0.9999,
+        why_high="with a higher one, the mean hardly moves in float32",
+        metavar="DECAY",
+    )
+    beta2: float = option(
+        0.999,
+        "with adamw and lamb: decay of the mean of the gradient's square",
+        low=0,
+        high=0.99999,
+        why_high="with a higher one, the mean hardly moves in float32",
+        metavar="DECAY",
+    )
+    wd: Optional[float] = option(
+        None,
+        "weight decay; nag and sgd add it to the gradient, adamw and lamb to the update",
         low=0,
         high=10,
         least=1e-10,
         why_low="a smaller decay is lost in float32",
         why_high="a larger decay erases the weights",
+        unset=by_optimizer("wd"),
     )
     no_wd: bool = option(False, "1: no weight decay for gamma and beta of batch normalisation, and for biases")
     clip_gradient: Optional[float] = option(
@@ -88,6 +148,21 @@ class ScheduleOptions(Options):
         metavar="N",
         unset="all updates of --epochs",
     )
+    time_limit: Optional[str] = option(
+        None,
+        "end the run, with its whole schedule, within this time, for example 8h, 90m or 1h30m, counted from the start "
+        "of the command: the speed is measured before the first step, and the run gets as many epochs as fit, at most "
+        "--epochs; warm-up and other given epochs are scaled; a resumed run keeps the number of epochs",
+        metavar="TIME",
+    )
+    patience: int = option(
+        0,
+        "end the run after N epochs without a new best epoch, which is one with a higher top-1 of validation than all "
+        "before; with --ema, a new best of the moving average counts too; the learning rate follows the schedule of "
+        "all --epochs until then; 0: train all epochs",
+        low=0,
+        metavar="N",
+    )
     lr: Optional[float] = option(
         None,
         "highest learning rate",
@@ -96,7 +171,7 @@ class ScheduleOptions(Options):
         high=1e4,
         why_low=_LOW_RATE,
         why_high=_HIGH_RATE,
-        unset=f"{LEARNING_RATE:g}",
+        unset=by_optimizer("lr"),
     )
     min_lr: float = option(
         0.0,
@@ -155,3 +230,21 @@ class ScheduleOptions(Options):
     warmup_epochs: Optional[int] = option(
         None, "epochs of linear warm-up from 0 to --lr", low=0, unset="5, or a quarter of a run below 20 epochs"
     )
+    lr_find: bool = option(
+        False,
+        "1: train no network, but test learning rates: raise the rate at each of 100 steps until the loss diverges, "
+        "suggest a --lr, and write a CSV and a plot into lr-find/ in --log-dir",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.time_limit is not None:
+            try:
+                parse_duration(self.time_limit)
+            except ValueError as error:
+                raise InputError(f"{assignment('time_limit', self.time_limit)}: {error}") from error
+
+    @property
+    def time_limit_seconds(self) -> float:
+        """Seconds of the time limit; infinity without one."""
+        return math.inf if self.time_limit is None else parse_duration(self.time_limit)

@@ -13,7 +13,7 @@ from ..models.spec import NETWORK_OPTIONS
 from ..options.groups import CHOSEN_GPUS, DEVICE_RULES, GPUS, SEVERAL_CPUS
 from ..options.rules import BelongsTo, Conflict, Need, When, Within
 from .class_weights import BALANCED
-from .optimizer_options import LEARNING_RATE
+from .optimizer_options import ADAPTIVE, default_rate
 
 
 def warmup_length(values: Mapping[str, Any]) -> int:
@@ -26,7 +26,7 @@ def highest_rate(values: Mapping[str, Any]) -> float:
     """Return the highest learning rate; infinity if it depends on the number of devices (`lr_per_256`)."""
     if values["lr_per_256"] is not None:
         return math.inf
-    return LEARNING_RATE if values["lr"] is None else values["lr"]
+    return default_rate(values) if values["lr"] is None else values["lr"]
 
 
 DALI = When("loader", "dali")
@@ -35,11 +35,13 @@ MASK_SETTINGS = (When("attention_learning"), When("attention"))
 BFLOAT16 = When("dtype", "bfloat16")
 CPUS = (When("num_gpus", 0), SEVERAL_CPUS)
 COLOURS = (When("color_jitter"), When("hue"), When("lighting"), When("rand_augment"))
+ADAPTIVE_OPTIMIZERS = tuple(When("optimizer", name) for name in ADAPTIVE)
 MIXING = (When("mix_up"), When("cutmix"))
 
 _NO_END = "the step schedule divides by ten, and has no lowest rate"
 _NO_FLOAT16 = "MXNet has no float16 matrix product on the CPU"
 _NO_BFLOAT16 = "MXNet computes in bfloat16 on the CPU only"
+_BETAS = "this optimizer has no momentum, and decays the mean of the gradient by `beta1`"
 _RECORDS = "DALI reads RecordIO files, which make-records writes"
 _TRAINED = "the one starts from trained weights, the other sets some to zero"
 _TWICE = "each makes all classes count the same, and both together make the rare classes count more"
@@ -78,6 +80,10 @@ _RUN_RULES = (
     Within("lr_steps", low=warmup_length, reason=_AFTER_WARMUP),
     Within("lr_restarts", above=warmup_length, below="epochs", reason=_BETWEEN),
     Need(When("lr_restart_factor"), When("lr_restarts")),
+    # Optimizer
+    Conflict(When("momentum"), *ADAPTIVE_OPTIMIZERS, reason=_BETAS, advice="give `beta1`"),
+    Need(When("beta1"), *ADAPTIVE_OPTIMIZERS),
+    Need(When("beta2"), *ADAPTIVE_OPTIMIZERS),
     # Augmentation
     Within("mixup_off_epochs", below="epochs", reason="the run has {below} epochs, and none would be mixed"),
     Need(When("mixup_off_epochs"), *MIXING),

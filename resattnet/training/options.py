@@ -15,7 +15,7 @@ from ..options.fields import assignment, check_name
 from ..options.spellings import VALUES
 from ..system.errors import InputError
 from .class_weights import BALANCED, parse_weights
-from .optimizer_options import LEARNING_RATE, OptimizerOptions, ScheduleOptions
+from .optimizer_options import ADAPTIVE, OPTIMIZERS, OptimizerOptions, ScheduleOptions, default_rate
 from .option_groups import (
     AugmentationOptions,
     DistillationOptions,
@@ -118,6 +118,7 @@ class RunOptions(  # dataclasses takes the fields of the last base first: --help
             (self.class_weights is not None, "weighted"),
             (self.sampler != "shuffled", self.sampler),
             (self.label_noise > 0, f"noise{self.label_noise:g}"),
+            (self.optimizer in ADAPTIVE, self.optimizer),
             (self.no_wd, "nowd"),
             (self.clip_gradient is not None, "clip"),
             (self.zero_gamma, "zerogamma"),
@@ -139,10 +140,15 @@ class RunOptions(  # dataclasses takes the fields of the last base first: --help
         return warmup_length(vars(self))
 
     def learning_rate(self, devices: int) -> float:
-        """Return the highest learning rate on N devices: as given, else computed from `lr_per_256`, else 0.1."""
+        """Return the highest learning rate on N devices: as given, else from `lr_per_256`, else the optimizer's."""
         if self.lr_per_256 is not None:
             return self.lr_per_256 * self.batch_size * devices * self.accumulate / 256
-        return LEARNING_RATE if self.lr is None else self.lr
+        return default_rate(vars(self)) if self.lr is None else self.lr
+
+    @property
+    def weight_decay(self) -> float:
+        """The weight decay: as given, else the optimizer's."""
+        return OPTIMIZERS[self.optimizer].wd if self.wd is None else self.wd
 
     @property
     def decay_epochs(self) -> Tuple[int, ...]:
@@ -172,7 +178,8 @@ class RunOptions(  # dataclasses takes the fields of the last base first: --help
         return dict(
             dataclasses.asdict(self),
             warmup_epochs=self.warmup,
-            lr=self.lr or (None if self.lr_per_256 else LEARNING_RATE),
+            lr=self.lr or (None if self.lr_per_256 else default_rate(vars(self))),
+            wd=self.weight_decay,
             lr_steps=self.decay_epochs if self.lr_schedule == "step" else None,
         )
 

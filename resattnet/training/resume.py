@@ -23,6 +23,7 @@ KEPT_ON_RESUME = (
     + ("stem", "image_size", "train_split", "val_fraction", "val_labels", "class_names")
     + ("optimizer", "float16", "seed", "loader", "sampler", "val_split", "label_noise", "zero_gamma", "ema", "params")
     + ("freeze", "name")
+    + ("time_limit",)
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any, Callable, List, Sequence
+from typing import Any, Callable, List, Optional, Sequence
 
 from ..runs.logs import RunLog
 from ..runs.progress import Progress
@@ -13,8 +13,9 @@ from .inputs import Inputs
 from .options import RunOptions
 from .step import TrainingStep
 
-# Called after each epoch with the epoch (from 1), the step, the log and a function that returns a copy of the network.
-Hook = Callable[[int, int, RunLog, Callable[[], Any]], None]
+# Called after each epoch with the epoch (from 1), the step, the log, a function that returns a copy of the network, and
+# whether the run ends with this epoch.
+Hook = Callable[[int, int, RunLog, Callable[[], Any], bool], None]
 
 
 @dataclasses.dataclass
@@ -33,6 +34,8 @@ class Run:
     remarks : list of str
         Lines for the run's log before the first step.
     hooks : list of Hook
+    deadline : float or None
+        When the time limit of a new run ends, by `time.monotonic`; None without one, and for a resumed run.
     """
 
     options: RunOptions
@@ -43,6 +46,7 @@ class Run:
     checkpointer: Checkpointer
     remarks: List[str]
     hooks: Sequence[Hook] = ()
+    deadline: Optional[float] = None
 
     @property
     def folder(self) -> str:

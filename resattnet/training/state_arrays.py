@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping, Tuple
+import itertools
+from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
 from ..runs.states import State
 from ..system.devices import mean_over_devices, wait_for_running_statistics
 from ..system.mxnet import mx
+from .optimizer_options import ADAPTIVE
 from .options import RunOptions
 from .step import TrainingStep
+
+_MOST_PARTS = 3  # arrays that an optimizer has of a parameter: see `_optimizer_parts`
 
 
 def state_arrays(net: Any, trainer: Any) -> Dict[str, np.ndarray]:
@@ -31,10 +35,15 @@ def state_arrays(net: Any, trainer: Any) -> Dict[str, np.ndarray]:
 
 
 def _parts(state: Any) -> Iterator[Tuple[int, Any]]:
-    """Yield the arrays of an optimizer's state with their places: momentum 0, master weights 1; each may be absent."""
-    for number, part in enumerate(state if isinstance(state, (tuple, list)) else [state]):
+    """Yield the arrays of an optimizer's state with their places; see `_optimizer_parts`."""
+    nested = [part if isinstance(part, (tuple, list)) else [part] for part in _as_list(state)]
+    for number, part in enumerate(itertools.chain(*nested)):
         if part is not None:
             yield number, part
+
+
+def _as_list(state: Any) -> Sequence[Any]:
+    return state if isinstance(state, (tuple, list)) else [state]
 
 
 def check_arrays(state: State, step: TrainingStep) -> None:
@@ -69,14 +78,22 @@ def check_arrays(state: State, step: TrainingStep) -> None:
 
 
 def _optimizer_parts(state: State, parameter: Any) -> List[int]:
-    """Return the places of the optimizer's arrays of a parameter that a state must have; see `_parts`."""
+    """Return the places of the optimizer's arrays of a parameter that a state must have.
+
+    With nag and sgd: momentum 0, unless it is 0, and master weights 1. With adamw and lamb: the means of the gradient 0
+    and of its square 1 or, with master weights, these 0 and the means 1 and 2. A parameter in float16 has master
+    weights.
+    """
+    half = np.dtype(parameter.dtype) == np.float16
     progress, momentum = state.progress, state.options.get("momentum", RunOptions.momentum)
     if not any(name.startswith("optimizer/") for name in state.arrays):
         # There is none before the first step, and none before the first step with a momentum that was 0 until then.
         changed = [change["options"] for change in progress.get("changes", ()) if change["step"] == progress["step"]]
         if not progress.get("step") or any(options.get("momentum") == 0 for options in changed):
             return []
-    return ([0] if momentum else []) + ([1] if np.dtype(parameter.dtype) == np.float16 else [])
+    if state.options.get("optimizer") in ADAPTIVE:
+        return [0, 1, 2] if half else [0, 1]
+    return ([0] if momentum else []) + ([1] if half else [])
 
 
 def _check_array(left: Dict[str, Any], name: str, parameter: Any, dtype: Any) -> None:
@@ -103,9 +120,8 @@ def restore_arrays(arrays: Mapping[str, np.ndarray], net: Any, trainer: Any, ste
             copies = [mean_over_devices(copies)]
         for device, target in enumerate(targets):
             target[:] = mx.nd.array(copies[device % len(copies)], ctx=target.context, dtype=target.dtype)
-        saved = {
-            number: arrays[f"optimizer/{name}/{number}"] for number in (0, 1) if f"optimizer/{name}/{number}" in arrays
-        }
+        names = {number: f"optimizer/{name}/{number}" for number in range(_MOST_PARTS)}
+        saved = {number: arrays[key] for number, key in names.items() if key in arrays}
         if not saved:  # a running statistic, a frozen parameter, or a state from before the first step
             continue
         index = trainer._param2idx[parameter.name]

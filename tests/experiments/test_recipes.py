@@ -17,7 +17,7 @@ from PIL import Image
 from helpers.runs import stop_at, stop_run
 from helpers.scripts import ROOT, refused, script
 from resattnet import commands
-from resattnet.commands import train as train_command
+from resattnet.commands import training_arguments as train_command
 from resattnet.commands.reproduce import keep_log
 from resattnet.commands.training_run import train
 from resattnet.data.image_set import ImageSet
@@ -182,7 +182,7 @@ def test_the_papers_schedule_is_that_of_its_iterations():
             batches = 50000 // options.batch_size
             assert [round(steps / batches) for steps in (64000, 96000, 160000)] == [82, 123, options.epochs]
             assert options.lr_steps == (82, 123) and options.lr_schedule == "step" and options.warmup == 0
-            assert (options.optimizer, options.lr, options.momentum, options.wd) == ("nag", 0.1, 0.9, 1e-4)
+            assert (options.optimizer, options.lr, options.momentum, options.weight_decay) == ("nag", 0.1, 0.9, 1e-4)
 
 
 def test_the_digits_are_what_make_train_runs():

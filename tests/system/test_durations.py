@@ -2,7 +2,7 @@
 
 import pytest
 
-from resattnet.system.durations import format_duration
+from resattnet.system.durations import format_duration, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,27 @@ from resattnet.system.durations import format_duration
 )
 def test_durations_are_readable(seconds, text):
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    "text, seconds",
+    [
+        ("8h", 28800),
+        ("90m", 5400),
+        ("3600s", 3600),
+        ("1h30m", 5400),
+        ("1 h 30 m", 5400),
+        ("1.5H", 5400),
+        ("2d", 172800),
+        ("1d2h3m4.5s", 86400 + 7200 + 180 + 4.5),
+    ],
+)
+def test_durations_are_read(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["8", "", "h", "30m1h", "1h30", "-1h", "0s", "1e3s", "inf", "9" * 400 + "d"])
+def test_what_is_no_duration_is_refused(text):
+    """A number alone may be seconds, minutes or hours."""
+    with pytest.raises(ValueError, match="^give a duration with its units, such as 8h, 90m, 3600s or 1h30m$"):
+        parse_duration(text)

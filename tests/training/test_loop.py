@@ -40,6 +40,7 @@ from resattnet.system.errors import InputError
 from resattnet.system.mxnet import mx
 from resattnet.system.signals import Interrupted
 from resattnet.training import loop
+from resattnet.training.reporter import Reporter
 
 
 def test_a_run_leaves_its_logs_and_models(options, capsys):
@@ -581,13 +582,13 @@ def test_a_run_trains_in_a_thread(options):
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, InputError])
-@pytest.mark.parametrize("place", ["_say_what_begins", "_save"])
+@pytest.mark.parametrize("place", [(Reporter, "begin"), (loop.TrainingLoop, "_save")])
 def test_a_run_that_fails_before_its_first_state_leaves_its_name_free(options, monkeypatch, place, error):
     def fail(*_):
         raise error("first")
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.TrainingLoop, place, fail)
+        patch.setattr(*place, fail)
         with pytest.raises(error):
             train(options)
     assert os.listdir(options.model_dir) == []

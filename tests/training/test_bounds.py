@@ -19,7 +19,7 @@ from resattnet.training.options import TrainingOptions
 CLASSES = {name: options_class(name) for name in COMMANDS if options_class(name)}
 # Whole numbers without a highest value of their own: the highest of all is that of 32 bits.
 COUNTS = {
-    *("max_steps", "warmup_epochs", "mixup_off_epochs", "log_interval", "save_period", "mask_period"),
+    *("max_steps", "patience", "warmup_epochs", "mixup_off_epochs", "log_interval", "save_period", "mask_period"),
     *("corruption_images", "gpus", "channels", "lr_steps", "lr_restarts"),
 }
 

@@ -63,7 +63,10 @@ setup(
         "cpu": requirements("requirements.txt"),
         "cu112": requirements("requirements-cu112.txt"),
         "onnx": ONNX,
-        "bench": ["torch>=2.0,<3", "torchvision>=0.15,<1"],  # what the command `benchmark` compares with; on the CPU only
+        "bench": [
+            "torch>=2.0,<3",
+            "torchvision>=0.15,<1",
+        ],  # what the command `benchmark` compares with; on the CPU only
         # Beside either MXNet, also without a GPU. Not the newest: it is the last that supports MXNet.
         "dali": ["nvidia-dali-cuda120==1.35.0"],
         "dev": [

@@ -161,6 +161,8 @@ class ScheduleOptions(Options):
         "before; with --ema, a new best of the moving average counts too; the learning rate follows the schedule of "
         "all --epochs until then; 0: train all epochs",
         low=0,
+        high=100_000,
+        why_high="no run has more epochs",
         metavar="N",
     )
     lr: Optional[float] = option(

@@ -122,6 +122,19 @@ def test_lamb_moves_weights_that_are_zero():
     assert np.allclose(np.abs(net.weight.data().asnumpy()), rate(0), rtol=1e-3)
 
 
+@pytest.mark.parametrize("beta1, beta2", [(0.0, 0.0), (0.9999, 0.99999)])
+@pytest.mark.parametrize("name", ["adamw", "lamb"])
+def test_the_first_step_is_as_long_at_the_bounds_of_the_betas(name, beta1, beta2):
+    """With bias correction, the first step follows the signs of the gradient, whatever the betas."""
+    net = make_dense([mx.cpu()])
+    before = net.weight.data().asnumpy()
+    options = TrainingOptions(optimizer=name, beta1=beta1, beta2=beta2, wd=0.0)
+    descend(net, optimizer.make_trainer(net, options, rate), [0])
+    length = rate(0) * (np.linalg.norm(before) / np.sqrt(before.size) if name == "lamb" else 1)
+    moved = before - net.weight.data().asnumpy()
+    np.testing.assert_allclose(moved, length * np.sign(gradients(0, net.weight)), rtol=0.02)
+
+
 @pytest.mark.parametrize("name", ["adamw", "lamb"])
 @pytest.mark.parametrize("dtype, parts", [("float32", 2), ("float16", 3)])
 def test_a_state_has_both_means_and_the_master_weights(name, dtype, parts):

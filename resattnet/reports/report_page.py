@@ -67,7 +67,7 @@ def render(runs: Sequence[ReportedRun], options: ReportOptions) -> str:
 def _describe_run(number: int, run: ReportedRun) -> Dict[str, Any]:
     """Return what the page shows of a run in its table and legends."""
     options = run.options
-    network = f"{options['dataset']}, {_network_name(options)}" if options else ""
+    network = f"{run.dataset}, {_network_name(options)}" if options else ""
     return {
         "number": number,
         "mark": MARKERS[number % len(MARKERS)][1],
@@ -101,7 +101,7 @@ def _headline(run: ReportedRun) -> Iterator[Tuple[str, str]]:
         yield "training time", format_duration(run.seconds(last))
     if options:
         yield "network", _network_name(options)
-        yield "data", f"{options['dataset']}" + (f", {run.result.evaluation.samples} test images" if run.result else "")
+        yield "data", run.dataset + (f", {run.result.evaluation.samples} test images" if run.result else "")
 
 
 def _describe_epochs(run: ReportedRun) -> Iterator[Dict[str, Any]]:

@@ -16,8 +16,7 @@ from ..options.fields import flag_name, flag_value
 from ..runs import history
 from ..system.devices import choose_devices
 from ..system.errors import InputError, handle_remarks
-from ..training.options import TrainingOptions
-from ..training.resume import options_from_state
+from ..training.resume import options_from_state, options_kind
 from .options import ReportOptions
 
 UNKNOWN = "unknown"
@@ -56,6 +55,12 @@ class ReportedRun(NamedTuple):
         """Row of the highest top-1 of the moving average of the parameters; None without a moving average."""
         averaged = [row for row in self.rows if "validation_ema_top1" in row]
         return max(averaged, key=lambda row: row["validation_ema_top1"], default=None)
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set; "" if the run has no state."""
+        options = self.options or {}
+        return options.get("dataset") or os.path.basename(options.get("data_dir") or "")
 
     @property
     def last(self) -> Optional[Dict[str, Any]]:
@@ -132,13 +137,13 @@ def _effective_options(options: Dict[str, Any]) -> Dict[str, Any]:
     try:
         return options_from_state(options).effective
     except InputError:  # written by a version with other options or other limits
-        return dict(TrainingOptions.defaults(), **options)
+        return dict(options_kind(options).defaults(), **options)
 
 
 def _as_text(options: Dict[str, Any], name: str) -> str:
     """Return an argument of a run as text; `default` if the program chose the value, `none` if there is no value."""
     if options.get(name) is None:
-        spec = TrainingOptions.__dataclass_fields__.get(name)
+        spec = options_kind(options).__dataclass_fields__.get(name)
         return "default" if spec and spec.metadata["unset"] else "none"
     return flag_value(options[name])
 

@@ -48,7 +48,7 @@ def main(given: Dict[str, Any]) -> Optional[int]:
     if options.print:
         recipe = recipes.find_recipe(options.print, table)
         words = ["--name", recipe.name, *recipes.split_flags(recipe)]
-        print(f"{command_line.command('train')} {shlex.join(words)}")
+        print(f"{command_line.command(recipes.command_of(recipe))} {shlex.join(words)}")
     for recipe in chosen:
         recipes.read_options(recipe)  # a recipe that cannot be run is an error before the first one is run
     if chosen:

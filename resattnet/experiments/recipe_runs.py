@@ -11,7 +11,7 @@ from ..runs.progress import Progress, with_tuples
 from ..system.errors import InputError
 from ..system.files import digest
 from ..training.ending import Ending
-from ..training.options import TrainingOptions
+from ..training.options import RunOptions
 from ..training.resume import options_from_state
 from . import recipes
 
@@ -69,7 +69,7 @@ def load_run(recipe: recipes.Recipe, folder: str) -> Optional[states.State]:
     for words, options in stages:
         found = _compared(options)
         for name, value in wanted.items():
-            is_given = name not in COMPARED_IF_GIVEN or value != getattr(TrainingOptions, name)
+            is_given = name not in COMPARED_IF_GIVEN or value != getattr(RunOptions, name)
             if found[name] != value and is_given:
                 raise InputError(
                     f"{folder} is not a run of recipe {recipe.name}, which has {assignment(name, value)} where the run "
@@ -125,6 +125,6 @@ def check_initial_weights(recipe: recipes.Recipe, model_dir: str, folder: str, s
 
 
 def _compared(effective: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the options that decide the result of a run, out of those that `TrainingOptions.effective` gives."""
+    """Return the options that decide the result of a run, out of those that `RunOptions.effective` gives."""
     chosen = dict(effective, params=effective["params"] and os.path.abspath(effective["params"]))
     return {name: value for name, value in with_tuples(chosen).items() if name not in NOT_COMPARED}

@@ -14,7 +14,8 @@ from ..system.files import write_csv, write_text, writing
 from ..system.input_files import read_text
 from ..system.suggestions import suggest
 from ..system.text_table import align_columns
-from ..training.options import TrainingOptions
+from ..training.image_options import ImageTrainingOptions
+from ..training.options import RunOptions, TrainingOptions
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PATH = os.path.join(_PACKAGE, "experiments", "recipes.csv")
@@ -29,7 +30,7 @@ class Recipe(NamedTuple):
     name : str
         Name of the recipe, and of its run.
     flags : str
-        Flags of the command `train`; empty if it cannot run the recipe.
+        Flags of the command `train` or `train-images`; empty if neither can run the recipe.
     error, whose : str
         Reported top-1 error in %, and who reported it; empty if nobody did.
     caveat : str
@@ -97,9 +98,15 @@ def split_flags(recipe: Recipe) -> List[str]:
         raise InputError(f"recipe {recipe.name}: the flags cannot be read ({error})") from error
 
 
-def read_options(recipe: Recipe) -> TrainingOptions:
+def command_of(recipe: Recipe) -> str:
+    """Return the command that a recipe is run by: `train`, or `train-images` if its flags have an image size."""
+    return "train-images" if "--image-size" in split_flags(recipe) else "train"
+
+
+def read_options(recipe: Recipe) -> RunOptions:
     """Return the training options that the flags of a recipe stand for; an `InputError` is raised for a wrong flag."""
-    return parse_options(split_flags(recipe), TrainingOptions, f"recipe {recipe.name}")
+    kind = ImageTrainingOptions if command_of(recipe) == "train-images" else TrainingOptions
+    return parse_options(split_flags(recipe), kind, f"recipe {recipe.name}")
 
 
 def find_clone() -> Optional[str]:

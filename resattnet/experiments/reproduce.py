@@ -67,7 +67,7 @@ def next_command(recipe: recipes.Recipe, options: ReproductionOptions) -> Option
         done, epochs = count_epochs(state)
         if done >= epochs:
             return None
-        words = [*package_command("train"), "--resume", folder]
+        words = [*package_command(recipes.command_of(recipe)), "--resume", folder]
     for name in ("log_dir", "data_dir"):
         path = getattr(options, name)
         if path is not None:
@@ -77,7 +77,7 @@ def next_command(recipe: recipes.Recipe, options: ReproductionOptions) -> Option
 
 def _start_command(recipe: recipes.Recipe, options: ReproductionOptions) -> List[str]:
     return [
-        *package_command("train"),
+        *package_command(recipes.command_of(recipe)),
         *("--recipe", recipe.name),
         *("--recipes", options.recipes or recipes.PATH),
         *("--name", recipe.name),

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Tuple
 from ..options.command_line import command
 from ..runs import history, states
 from ..system.errors import InputError
+from ..training.resume import options_from_state
 from . import recipes
 from .options import ReproductionOptions
 from .recipe_runs import MODELS, check_initial_weights, count_epochs, load_run
@@ -94,8 +95,9 @@ def _describe_conditions(state: states.State, best_epoch: int) -> str:
     options, progress = state.options, state.progress
     seconds = sum(row["seconds"] for row in progress["history"])
     duration = f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    dataset = options_from_state(options).source.dataset
     return (
-        f"{options['dataset']}, {count_epochs(state)[1]} epochs, best after {best_epoch}, seed {options['seed']}, "
+        f"{dataset}, {count_epochs(state)[1]} epochs, best after {best_epoch}, seed {options['seed']}, "
         f"{'float16' if options['float16'] else options['dtype']}, {duration} of training; "
         f"{'; then '.join(progress.get('machines') or ['machine not recorded'])}"
     )

@@ -29,6 +29,7 @@ from resattnet.system import gpus
 from resattnet.system.errors import InputError
 from resattnet.system.signals import Interrupted
 from resattnet.training import loop
+from resattnet.training.image_options import ImageTrainingOptions
 from resattnet.training.options import TrainingOptions
 from resattnet.training.resume import load_for_resume, options_for_resume
 
@@ -44,7 +45,8 @@ def by_name(name):
 @pytest.mark.parametrize("name", [recipe.name for recipe in TABLE if recipe.flags])
 def test_the_flags_of_each_recipe_are_those_of_the_training_script(name):
     options = recipes.read_options(by_name(name))
-    assert options.dataset in ("cifar10", "cifar100", "digits")
+    if recipes.command_of(by_name(name)) == "train":
+        assert options.dataset in ("cifar10", "cifar100", "digits")
 
 
 def test_each_row_has_what_it_needs():
@@ -129,9 +131,13 @@ def test_the_papers_figures():
             assert options.num_layers == int(name.rsplit("-", 1)[1])
             assert (options.attention_learning == "nal") == ("-nal-" in name)
             assert {"channel", "spatial"} & set(name.split("-")) == {options.attention} - {"mixed"}
-            assert ("local" in name) == (options.mask == "local") and ("cifar100" in name) == (
-                options.dataset == "cifar100"
-            )
+            assert ("local" in name) == (options.mask == "local")
+            if "imagenet" in name:
+                units = {"next": "resnext", "inception": "inception"}.get(name.split("-")[2], "bottleneck")
+                assert options.unit == units and options.widths == "full" and options.stem == "imagenet"
+                assert options.image_size == (299 if units == "inception" else {56: 224, 92: 320}[options.num_layers])
+            else:
+                assert ("cifar100" in name) == (options.dataset == "cifar100")
             assert options.label_noise == int((re.findall(r"noise(\d+)", name) or [0])[0]) / 100
 
 
@@ -172,17 +178,36 @@ def test_the_runs_of_the_ports():
 
 
 def test_the_papers_schedule_is_that_of_its_iterations():
-    """The schedule in epochs matches the paper's 160,000 iterations.
+    """The schedule in epochs matches the paper's 160,000 iterations, for ImageNet 530,000.
 
-    The learning rate is divided by 10 at iterations 64,000 and 96,000. An epoch has 781 whole batches of 64 images.
+    The learning rate is divided by 10 at iterations 64,000 and 96,000, for ImageNet at 200,000, 400,000 and 500,000. An
+    epoch of CIFAR has 781 whole batches of 64 images, one of ImageNet 20,018.
     """
     for name in NAMES:
         if name.startswith("paper") and by_name(name).flags:
             options = recipes.read_options(by_name(name))
-            batches = 50000 // options.batch_size
-            assert [round(steps / batches) for steps in (64000, 96000, 160000)] == [82, 123, options.epochs]
-            assert options.lr_steps == (82, 123) and options.lr_schedule == "step" and options.warmup == 0
+            assert options.lr_schedule == "step" and options.warmup == 0 and options.batch_size == 64
+            if "imagenet" in name:
+                batches = 1281167 // 64
+                assert [round(steps / batches) for steps in (200000, 400000, 500000)] == list(options.lr_steps)
+                assert options.max_steps == 530000 and options.epochs == -(-options.max_steps // batches)
+            else:
+                batches = 50000 // 64
+                assert [round(steps / batches) for steps in (64000, 96000, 160000)] == [82, 123, options.epochs]
+                assert options.lr_steps == (82, 123)
             assert (options.optimizer, options.lr, options.momentum, options.weight_decay) == ("nag", 0.1, 0.9, 1e-4)
+
+
+def test_recipes_of_imagenet_are_run_by_their_own_command():
+    recipe = by_name("paper-imagenet-next-56")
+    assert recipes.command_of(recipe) == "train-images" and recipes.command_of(by_name("digits")) == "train"
+    done = script("reproduce.py", "--print", recipe.name)
+    assert done.stdout.startswith("python scripts/imagenet_train.py --name paper-imagenet-next-56 --image-size 224")
+    refusal = "`recipe=paper-imagenet-next-56` is of the command train-images"
+    assert refusal.replace("`recipe=", "--recipe ").replace("`", "") in refused(
+        script("cifar10_train.py", "--recipe", recipe.name)
+    )
+    assert "--data-dir: give the folder of the images" in refused(script("imagenet_train.py", "--recipe", recipe.name))
 
 
 def test_the_digits_are_what_make_train_runs():
@@ -242,7 +267,9 @@ def test_flags_that_are_wrong(flags, message):
 
 def parsed(*args):
     """Return the training options that the command `train` parses from its arguments."""
-    options, state = train_command.read_options(commands.parse("train", args))
+    of_images = any("imagenet" in word for word in args)
+    name, kind = ("train-images", ImageTrainingOptions) if of_images else ("train", TrainingOptions)
+    options, state = train_command.read_options(commands.parse(name, args), kind)
     assert state is None
     return options
 

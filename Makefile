@@ -25,7 +25,7 @@ train: $(VENV)/.installed
 # One process for each core. The tests of a file share its fixtures, so they stay in one process.
 test: $(VENV)/.installed
 	$(VENV)/bin/python -m pytest --dist loadfile --maxprocesses 4 --numprocesses \
-	    $$($(VENV)/bin/python -c "from resattnet.system.cores import core_count; print(core_count())") $(ARGS)
+	    $$($(VENV)/bin/python -c "from resattnet.machine.cores import core_count; print(core_count())") $(ARGS)
 
 # All tries of the fuzz tests, whose table is written into docs/reliability.md.
 fuzz: $(VENV)/.installed

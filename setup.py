@@ -51,7 +51,7 @@ setup(
     package_data={
         "resattnet": ["py.typed"],
         "resattnet.datasets": ["digits.npz", "digits.md"],
-        "resattnet.models": ["weights/*"],
+        "resattnet.zoo": ["weights/*"],
         "resattnet.experiments": ["recipes.csv"],
         "resattnet.reports": ["templates/*"],
     },

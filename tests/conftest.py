@@ -1,6 +1,6 @@
 """Fixtures and settings of all tests.
 
-This file imports MXNet through `resattnet.system.mxnet` before other code can import it directly.
+This file imports MXNet through `resattnet.machine.mxnet` before other code can import it directly.
 """
 
 import os
@@ -25,9 +25,9 @@ pytest.register_assert_rewrite("helpers.boards", "helpers.networks", "helpers.ru
 import matplotlib.font_manager  # noqa: F401  # what it says, once, of fonts and a folder for them, it says here
 
 from helpers import headless, small_digits
+from resattnet.machine.mxnet import mx  # noqa: F401
 from resattnet.models import spec
-from resattnet.system.mxnet import mx  # noqa: F401
-from resattnet.training.options import TrainingOptions
+from resattnet.run_options.options import TrainingOptions
 
 # Sorted by running time, longest first: otherwise one process still runs a long file when the others are done.
 LONG = (

@@ -12,21 +12,25 @@ PACKAGE = os.path.join(ROOT, "resattnet")
 # A room imports only rooms of lower levels, and those of its own level that are named here.
 LEVELS = {
     "system": 0,
-    "options": 1,
-    "models": 2,
-    "data": 2,
-    "runs": 2,
-    "datasets": 3,
-    "training": 4,
-    "evaluation": 4,
-    "distributed": 4,
-    "export": 5,
-    "reports": 5,
-    "experiments": 5,
-    "benchmark": 5,
-    "commands": 6,
+    "machine": 1,
+    "options": 2,
+    "models": 3,
+    "data": 3,
+    "runs": 3,
+    "zoo": 4,
+    "datasets": 4,
+    "run_options": 5,
+    "evaluation": 5,
+    "optimization": 6,
+    "training": 7,
+    "distributed": 7,
+    "export": 8,
+    "reports": 8,
+    "experiments": 8,
+    "benchmark": 8,
+    "commands": 9,
 }
-BESIDE = {("training", "evaluation"), ("training", "distributed")}
+BESIDE = {("training", "distributed")}
 
 
 def module_files():

@@ -16,17 +16,17 @@ import numpy as np
 from ..data.loaders import ArrayLoader, BatchSampler
 from ..data.transforms import Transform
 from ..datasets import catalog
+from ..machine.devices import check_type, choose_devices
+from ..machine.facts import cpu_facts
+from ..machine.mxnet import SPIN_COUNT, mx
+from ..machine.packages import importing_gluoncv
 from ..models.graphs import quantize
 from ..models.network import build
 from ..models.spec import NetworkSpec
-from ..system.devices import check_type, choose_devices
+from ..optimization.schedules import make_schedule
+from ..run_options.options import TrainingOptions
 from ..system.errors import InputError
-from ..system.machine import cpu_facts
-from ..system.mxnet import SPIN_COUNT, mx
-from ..system.packages import importing_gluoncv
 from ..training.inputs import training_transform
-from ..training.options import TrainingOptions
-from ..training.schedules import make_schedule
 from ..training.step import TrainingStep, array_type, make_net, make_step
 from .contender import Unavailable, threads
 from .options import BenchmarkOptions

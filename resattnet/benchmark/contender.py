@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Callable, Dict, NamedTuple, Optional
 
-from ..system.cores import SCRATCH_PER_DEVICE
+from ..machine.cores import SCRATCH_PER_DEVICE
 from ..system.errors import InputError
 
 
@@ -65,7 +65,7 @@ class Contender(NamedTuple):
 
 
 def threads() -> int:
-    """Return the number of threads of each contender: `OMP_NUM_THREADS`, which `system.mxnet` sets by default."""
+    """Return the number of threads of each contender: `OMP_NUM_THREADS`, which `machine.mxnet` sets by default."""
     text = os.environ["OMP_NUM_THREADS"].split(",")[0]
     if not text.isdigit() or not int(text):
         raise InputError(f"OMP_NUM_THREADS {text}: give a whole number of at least 1")

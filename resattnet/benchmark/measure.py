@@ -11,9 +11,9 @@ import platform
 from typing import Any, Dict, List, Sequence, Tuple
 
 from .. import __version__
-from ..system.cores import core_count
-from ..system.machine import cpu_facts
-from ..system.packages import installed_version
+from ..machine.cores import core_count
+from ..machine.facts import cpu_facts
+from ..machine.packages import installed_version
 from .contender import Contender, Unavailable, threads
 from .options import BenchmarkOptions
 from .process import ContenderProcess

@@ -22,7 +22,7 @@ from ..data.geometry import Geometry
 from ..data.stream_loader import StreamLoader
 from ..data.transforms import Transform
 from ..datasets.file_lists import FileList
-from ..system.mxnet import mx
+from ..machine.mxnet import mx
 from ..training.image_inputs import MEAN, STD
 from .contender import Unavailable, threads
 from .options import BenchmarkOptions

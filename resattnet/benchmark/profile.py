@@ -7,7 +7,7 @@ import os
 import tempfile
 from typing import Any, List, Mapping, NamedTuple
 
-from ..system.mxnet import mx
+from ..machine.mxnet import mx
 from .builders import make_training_step, random_batch, repeated
 from .options import BenchmarkOptions
 

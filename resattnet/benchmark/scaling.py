@@ -9,8 +9,8 @@ from typing import NamedTuple, Sequence
 
 import numpy as np
 
+from ..machine.cores import core_count
 from ..models.spec import attention_net_spec
-from ..system.cores import core_count
 from ..system.files import write_csv, writing
 from .builders import training
 from .contender import Contender

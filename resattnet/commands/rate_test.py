@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from typing import Any, List, Optional
 
+from ..machine.devices import check_type, choose_devices
 from ..reports import figure_style
 from ..reports.rate_figure import draw_range_test
+from ..run_options.options import RunOptions
 from ..runs.progress import Progress
 from ..system.console import progress_bar, say
-from ..system.devices import check_type, choose_devices
 from ..system.errors import InputError, handle_remarks
 from ..system.files import write_csv, writing
 from ..training.build import build_step
 from ..training.initial_weights import InitialWeights
 from ..training.lr_finder import RangeTest, range_test, rates_to_test, step_losses
-from ..training.options import RunOptions
 from .training_run import open_any_inputs, seed_generators
 
 FOLDER = "lr-find"  # in the folder of the logs

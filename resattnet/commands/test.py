@@ -26,9 +26,9 @@ import json
 from typing import Any, Dict
 
 from ..evaluation.options import TestOptions
+from ..machine.cores import split_cores
 from ..options import command_line
 from ..options.counts import limit_count
-from ..system.cores import split_cores
 from .arguments import add_params, add_quiet
 
 

@@ -24,8 +24,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def describe_versions() -> Iterator[str]:
     """Yield lines: this package, Python and MXNet, then the optional packages, installed or missing."""
-    from ..system.mxnet import BUILDS, mx
-    from ..system.packages import installed_version
+    from ..machine.mxnet import BUILDS, mx
+    from ..machine.packages import installed_version
 
     build = next((name for name in BUILDS if installed_version(name)), "not installed by pip")
     enabled = [
@@ -48,11 +48,11 @@ def describe_versions() -> Iterator[str]:
 
 def describe_devices() -> Iterator[str]:
     """Yield lines: the devices that can compute, and why others cannot."""
-    from ..system.devices import check_type
+    from ..machine.devices import check_type
+    from ..machine.facts import cpu_facts
+    from ..machine.gpus import find_gpus
+    from ..machine.mxnet import mx
     from ..system.errors import InputError
-    from ..system.gpus import find_gpus
-    from ..system.machine import cpu_facts
-    from ..system.mxnet import mx
 
     model, instructions = cpu_facts()
     yield (
@@ -74,7 +74,7 @@ def describe_networks() -> Iterator[str]:
     """Yield lines: each depth with its parameters and multiply-accumulates, for CIFAR-10 and for ImageNet."""
     from ..models.spec import attention_net_spec
     from ..models.summary import layers, total
-    from ..models.zoo import get_attention_cifar, get_attention_net
+    from ..zoo.builders import get_attention_cifar, get_attention_net
 
     kinds = (
         ("CIFAR-10, thin", get_attention_cifar, 10, "thin", 32),
@@ -92,8 +92,8 @@ def describe_networks() -> Iterator[str]:
 
 def describe_packaged() -> Iterator[str]:
     """Yield lines: the trained parameters that come with the package."""
-    from ..models.packaged import packaged_names
-    from ..models.pretrained import describe_pretrained
+    from ..zoo.packaged import packaged_names
+    from ..zoo.pretrained import describe_pretrained
 
     for name in packaged_names():
         description = describe_pretrained(name)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any, Dict
 
 from ..options import command_line
-from ..training.options import TrainingOptions
+from ..run_options.options import TrainingOptions
 from .training_arguments import add_training_arguments, train_with
 
 

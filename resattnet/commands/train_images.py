@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Any, Dict
 
 from ..options import command_line
-from ..training.image_options import ImageTrainingOptions
+from ..run_options.image_options import ImageTrainingOptions
 from .training_arguments import add_training_arguments, train_with
 
 

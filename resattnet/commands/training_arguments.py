@@ -7,15 +7,15 @@ import time
 from typing import Any, Dict, Optional, Tuple, Type
 
 from ..experiments import recipes
+from ..machine.cores import split_cores
 from ..options import command_line
+from ..run_options.image_options import ImageTrainingOptions
+from ..run_options.options import RunOptions, TrainingOptions, meant_options
+from ..run_options.resume import load_for_resume, merge_options
 from ..runs.states import State
 from ..system import streams
 from ..system.console import say
-from ..system.cores import split_cores
 from ..system.errors import InputError
-from ..training.image_options import ImageTrainingOptions
-from ..training.options import RunOptions, TrainingOptions, meant_options
-from ..training.resume import load_for_resume, merge_options
 from .arguments import add_quiet
 
 # The command whose runs have options of this class.

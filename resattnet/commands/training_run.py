@@ -12,25 +12,25 @@ import numpy as np
 
 from ..data.image_set import DataFacts
 from ..datasets.catalog import data_remarks
+from ..machine.devices import check_type, choose_devices
+from ..machine.mxnet import mx
+from ..optimization.schedules import make_schedule
 from ..reports.mask_log import MaskLog
+from ..run_options.image_options import ImageTrainingOptions
+from ..run_options.options import RunOptions, TrainingOptions
+from ..run_options.resume import options_from_state
 from ..runs import run_folders
 from ..runs.logs import RunLog
 from ..runs.progress import Progress
 from ..runs.states import State
-from ..system.devices import check_type, choose_devices
 from ..system.errors import InputError, handle_remarks
-from ..system.mxnet import mx
 from ..system.signals import StopSignals
 from ..training.build import build_step
 from ..training.checkpoints import Checkpointer
 from ..training.image_inputs import open_image_inputs
-from ..training.image_options import ImageTrainingOptions
 from ..training.initial_weights import InitialWeights
 from ..training.inputs import Inputs, open_inputs
 from ..training.loop import Run, fit
-from ..training.options import RunOptions, TrainingOptions
-from ..training.resume import options_from_state
-from ..training.schedules import make_schedule
 from ..training.time_limit import fit_time_limit
 
 

@@ -16,8 +16,8 @@ from PIL import Image
 
 from ..data.geometry import DEFAULT, Geometry
 from ..data.image_set import ImageSet, image_progress
+from ..machine.mxnet import mx
 from ..system.files import writing
-from ..system.mxnet import mx
 from .record_files import SPLITS, check_output, description_path, make_description, paths, put_in_place
 from .recordio import read_records
 

@@ -16,9 +16,9 @@ from PIL import Image
 
 from ..data.dali import RecordFile
 from ..data.image_set import ImageSet, image_progress
+from ..machine.mxnet import mx
 from ..system.errors import InputError
 from ..system.files import digest
-from ..system.mxnet import mx
 from .record_files import MAKE_AGAIN, KnownFile, description_path, paths, read_description
 
 

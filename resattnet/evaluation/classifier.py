@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..data.image_files import read_image, to_rgb
-from ..system.devices import choose_devices
+from ..machine.devices import choose_devices
 from ..system.errors import InputError
 from .inference import compute_logits
 from .metrics import Prediction, check_finite, top_predictions

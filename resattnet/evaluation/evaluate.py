@@ -11,9 +11,9 @@ from ..data.file_images import same_images
 from ..data.geometry import PLACES
 from ..data.image_set import ImageSet
 from ..data.loaders import ArrayLoader
-from ..models import pretrained
 from ..system.errors import InputError, reason
 from ..system.files import digest
+from ..zoo import pretrained
 from .inference import compute_logits
 from .metrics import Evaluation, mean_probabilities
 from .model_file import LoadedModel, open_model

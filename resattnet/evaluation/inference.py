@@ -6,7 +6,7 @@ from typing import Any, Callable, Iterable, List, Optional, Tuple
 
 import numpy as np
 
-from ..system.devices import split_batch
+from ..machine.devices import split_batch
 from .metrics import Evaluation
 
 

@@ -7,13 +7,13 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from ..machine.devices import device_of
+from ..machine.mxnet import mx
 from ..models import units
 from ..models.attention import AttentionModule
 from ..models.network import AttentionNet
 from ..models.spec import UNITS
-from ..system.devices import device_of
 from ..system.errors import InputError
-from ..system.mxnet import mx
 
 BATCH_SIZE = 64
 

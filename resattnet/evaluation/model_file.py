@@ -8,14 +8,14 @@ from typing import Any, Dict, List, Tuple
 
 from ..data.image_set import DataFacts, facts_of
 from ..datasets import catalog
-from ..models import parameters, pretrained
-from ..models.descriptions import find_packaged
+from ..machine.devices import choose_devices
 from ..models.graphs import fuse, quantize
 from ..models.network import build
 from ..models.spec import NETWORK_OPTIONS, NetworkSpec
-from ..system.devices import choose_devices
 from ..system.errors import InputError, reason
 from ..system.input_files import read_text
+from ..zoo import parameters, pretrained
+from ..zoo.descriptions import find_packaged
 from .loaded_model import LoadedModel as LoadedModel
 from .loaded_model import check_classes
 from .options import ModelFileOptions, TestOptions, ViewOptions

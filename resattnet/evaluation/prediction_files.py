@@ -11,8 +11,8 @@ from typing import IO, Callable, Dict, Iterable, List, Sequence, Tuple, cast
 from tqdm import tqdm
 
 from ..data.image_files import find_images
+from ..machine.devices import choose_devices
 from ..system.console import progress_bar
-from ..system.devices import choose_devices
 from ..system.errors import InputError, one_line
 from ..system.files import write_atomically, writing
 from ..system.streams import is_terminal

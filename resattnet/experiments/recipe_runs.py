@@ -6,13 +6,13 @@ import os
 from typing import Any, Dict, List, Optional, Tuple
 
 from ..options.fields import assignment, flag_value
+from ..run_options.options import RunOptions
+from ..run_options.resume import options_from_state
 from ..runs import states
 from ..runs.progress import Progress, with_tuples
 from ..system.errors import InputError
 from ..system.files import digest
 from ..training.ending import Ending
-from ..training.options import RunOptions
-from ..training.resume import options_from_state
 from . import recipes
 
 # Options in which a run may differ from its recipe: paths, and what is shown and saved. The conditions of a result

@@ -9,13 +9,13 @@ import shlex
 from typing import List, NamedTuple, Optional, Sequence
 
 from ..options.command_line import command, parse_options
+from ..run_options.image_options import ImageTrainingOptions
+from ..run_options.options import RunOptions, TrainingOptions
 from ..system.errors import InputError, reason
 from ..system.files import write_csv, write_text, writing
 from ..system.input_files import read_text
 from ..system.suggestions import suggest
 from ..system.text_table import align_columns
-from ..training.image_options import ImageTrainingOptions
-from ..training.options import RunOptions, TrainingOptions
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PATH = os.path.join(_PACKAGE, "experiments", "recipes.csv")

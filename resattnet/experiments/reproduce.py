@@ -6,12 +6,12 @@ import os
 import shlex
 from typing import List, Optional
 
+from ..machine.gpus import find_gpus
 from ..options.command_line import command
 from ..options.fields import flag_name
 from ..runs import run_folders, states
 from ..system import console
 from ..system.errors import InputError
-from ..system.gpus import find_gpus
 from ..system.signals import Interrupted
 from . import recipes
 from .options import ReproductionOptions

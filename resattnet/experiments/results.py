@@ -6,9 +6,9 @@ import os
 from typing import Any, Dict, List, Tuple
 
 from ..options.command_line import command
+from ..run_options.resume import options_from_state
 from ..runs import history, states
 from ..system.errors import InputError
-from ..training.resume import options_from_state
 from . import recipes
 from .options import ReproductionOptions
 from .recipe_runs import MODELS, check_initial_weights, count_epochs, load_run

@@ -8,9 +8,9 @@ from typing import Any, Callable, Iterator, NamedTuple, Tuple
 import numpy as np
 
 from ..evaluation.metrics import check_finite
-from ..system.devices import device_of
+from ..machine.devices import device_of
+from ..machine.mxnet import mx
 from ..system.files import TEMPORARY, replacing, writing
-from ..system.mxnet import mx
 
 
 class Comparison(NamedTuple):

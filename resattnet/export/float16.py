@@ -8,10 +8,10 @@ from typing import Any, Dict, Tuple
 import numpy as np
 
 from ..evaluation.model_file import LoadedModel
-from ..models import parameters
+from ..machine.mxnet import mx
 from ..models.network import build
 from ..system.errors import InputError
-from ..system.mxnet import mx
+from ..zoo import parameters
 from .comparison import Export, compare, compute_logits, write_checked
 from .sources import Source
 from .targets import TARGETS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, Tuple
 
-from ..system.mxnet import mx
+from ..machine.mxnet import mx
 
 
 def compose_graph(net: Any, data: str) -> Tuple[Dict[str, Any], Dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple, Union
 import numpy as np
 
 from .. import __version__
-from ..system.cores import core_count
+from ..machine.cores import core_count
 from ..system.files import digest
 from .comparison import Comparison, Export, compare, compute_logits, write_checked
 from .onnx_graph import import_onnx, make_model

@@ -11,9 +11,9 @@ from typing import Any, Dict, Iterator, Tuple
 import numpy as np
 
 from .. import __version__
+from ..machine.mxnet import mx
 from ..models.attention import Interpolation
 from ..system.errors import InputError
-from ..system.mxnet import mx
 from .network_graph import compose_graph, load_graph
 
 OPSET = 13  # the newest operator set that MXNet's exporter knows

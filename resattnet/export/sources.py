@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, Optional, Tuple
 import numpy as np
 
 from ..evaluation.model_file import LoadedModel, load_model
-from ..models import pretrained
+from ..machine.mxnet import mx
 from ..models.spec import STEMS
 from ..system.errors import InputError
-from ..system.mxnet import mx
+from ..zoo import pretrained
 from .options import ExportOptions
 
 _COMPARED_IMAGES = 64  # at most

@@ -7,8 +7,8 @@ from typing import Any, Tuple
 
 import numpy as np
 
-from ..models.parameters import write_whole
-from ..system.mxnet import mx
+from ..machine.mxnet import mx
+from ..zoo.parameters import write_whole
 from .comparison import Export, compare, compute_logits, write_checked
 from .network_graph import compose_graph, load_graph
 from .sources import Source

@@ -1,1 +1,1 @@
-"""Specify, build, load and transform networks: units, attention modules, trained parameters, other graphs."""
+"""Specify and build networks: units, attention modules, other graphs of them, summaries."""

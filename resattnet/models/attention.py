@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from ..system.mxnet import mx
+from ..machine.mxnet import mx
 from .attention_types import ATTENTION
 from .layers import LayoutAnchor, relu
 from .spec import check_variant

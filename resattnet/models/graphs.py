@@ -12,7 +12,7 @@ import sys
 import warnings
 from typing import Any, Iterator, List
 
-from ..system.mxnet import mx
+from ..machine.mxnet import mx
 from ..system.streams import fill_descriptors
 
 CALIBRATION_IMAGES = 256

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..system.mxnet import mx
+from ..machine.mxnet import mx
 
 
 def relu(F: Any, x: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from ..system.mxnet import mx
+from ..machine.mxnet import mx
 from . import units
 from .attention import AttentionModule
 from .spec import MASK_LEVELS, STEMS, TAIL_UNITS, UNITS, NetworkSpec, Spec, Widths

@@ -6,7 +6,7 @@ import importlib
 import json
 from typing import Any, Callable
 
-from ..system.mxnet import mx
+from ..machine.mxnet import mx
 from .layers import LayoutAnchor
 
 # The operators that channel and spatial attention apply to the last convolution; MXNet has neither in bfloat16.

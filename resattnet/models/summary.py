@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from ..system.mxnet import mx
+from ..machine.mxnet import mx
 from ..system.text_table import align_columns
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Sequence
 
-from ..system.mxnet import mx
+from ..machine.mxnet import mx
 from .layers import relu
 from .unit_bases import PostActivationUnit, PreActivationUnit
 

@@ -10,9 +10,9 @@ import sys
 from typing import Any, Dict, List, NoReturn, Optional, Sequence, Type
 
 from .. import __version__
+from ..machine.packages import installed_version
 from ..system.calls import fill_in_commands, program
 from ..system.errors import InputError, one_line
-from ..system.packages import installed_version
 from ..system.suggestions import nearest_names
 from .spellings import BARE, NUMBERS, VALUES, meaning
 
@@ -67,7 +67,7 @@ class _Version(argparse.Action):
     """Print the versions of this package, Python and MXNet, and exit; MXNet is not imported."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
-        from ..system.mxnet import BUILDS
+        from ..machine.mxnet import BUILDS
 
         builds = [f"{name} {installed_version(name)}" for name in BUILDS if installed_version(name)]
         mxnet = f"MXNet {', '.join(builds)}" if builds else "MXNet not installed by pip"

@@ -1,7 +1,7 @@
 """State which options exclude, need or limit each other.
 
 The rules of a command are one table, `Options.rules`. Two readers walk it: the check of an options class, and the merge
-of options given now into older ones (`training.resume.merge_options`). Where a rule is broken, the check raises
+of options given now into older ones (`run_options.resume.merge_options`). Where a rule is broken, the check raises
 `InputError`; the merge replaces the option that was not given.
 
 `values` and `defaults` hold all options of a command by name.

@@ -11,8 +11,8 @@ from ..data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from ..data.image_set import ImageSet
 from ..evaluation.results import HardImage, ModelResult
 from ..evaluation.results_json import HARDEST
-from ..models import pretrained
 from ..system.files import write_json, writing
+from ..zoo import pretrained
 from . import evaluation_figures, figure_style, image_grids
 from .figure_style import RIGHT, WRONG
 

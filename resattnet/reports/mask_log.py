@@ -12,10 +12,10 @@ from ..data.image_set import DataFacts
 from ..evaluation.inference import compute_logits
 from ..evaluation.masks import soft_masks
 from ..evaluation.metrics import top_predictions
+from ..machine.devices import device_of
 from ..options.counts import limit_count
+from ..run_options.options import RunOptions
 from ..runs.logs import RunLog
-from ..system.devices import device_of
-from ..training.options import RunOptions
 from .mask_figures import Row, Sheet, module_pictures
 from .mask_overlays import draw_overlays
 

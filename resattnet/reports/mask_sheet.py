@@ -14,12 +14,12 @@ from ..evaluation.classifier import Classifier, open_image
 from ..evaluation.masks import AttentionMaps, grad_cam, soft_masks
 from ..evaluation.metrics import Prediction
 from ..evaluation.model_file import load_model
-from ..models.packaged import packaged_names
+from ..machine.devices import choose_devices
 from ..options.counts import limit_count
 from ..runs.board import open_board, put_pictures
-from ..system.devices import choose_devices
 from ..system.errors import InputError, one_line
 from ..system.files import write_atomically, writing
+from ..zoo.packaged import packaged_names
 from .mask_figures import Row, Sheet, draw_arrays, module_pictures
 from .mask_overlays import draw_overlays
 from .options import MaskOptions

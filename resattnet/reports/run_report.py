@@ -11,12 +11,12 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 from ..evaluation import evaluate
 from ..evaluation.options import TestOptions
 from ..evaluation.results import ModelResult
-from ..models.descriptions import BEST
+from ..machine.devices import choose_devices
 from ..options.fields import flag_name, flag_value
+from ..run_options.resume import options_from_state, options_kind
 from ..runs import history
-from ..system.devices import choose_devices
 from ..system.errors import InputError, handle_remarks
-from ..training.resume import options_from_state, options_kind
+from ..zoo.descriptions import BEST
 from .options import ReportOptions
 
 UNKNOWN = "unknown"

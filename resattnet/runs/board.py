@@ -64,7 +64,7 @@ def open_board(logdir: str) -> Any:
     MXNetUnavailable
         If MXBoard cannot be used here.
     """
-    from ..system.mxnet import check_protobuf  # not at the top: MXBoard's import loads MXNet
+    from ..machine.mxnet import check_protobuf  # not at the top: MXBoard's import loads MXNet
 
     check_protobuf()
     from mxboard import SummaryWriter

@@ -28,7 +28,7 @@ class RunHistory(NamedTuple):
     rows : list of dict
         The figures of each whole epoch, with all of `FIGURES`.
     options : dict or None
-        Arguments of `training.options.TrainingOptions` when the run was last started; None where no state has them.
+        Arguments of `run_options.options.TrainingOptions` when the run was last started; None where no state has them.
     remarks : list of str
         What is missing, and why.
     """

@@ -35,7 +35,7 @@ class State(NamedTuple):
     progress : dict
         Arguments of `progress.Progress`.
     options : dict
-        Arguments of `training.options.TrainingOptions`.
+        Arguments of `run_options.options.TrainingOptions`.
     folder : str
         The run's folder.
     path : str

@@ -1,1 +1,1 @@
-"""The foundation of the other sub-packages: MXNet's import, the machine, its devices, files, signals and errors."""
+"""The foundation of the other sub-packages: errors, files, signals, streams and texts."""

@@ -1,1 +1,1 @@
-"""Training: options, optimizer, schedules, step, loop and checkpoints."""
+"""Training: data, step, loop and checkpoints."""

@@ -9,13 +9,13 @@ import numpy as np
 from ..models.parts import freeze
 from ..models.spec import NetworkSpec
 from ..models.units import zero_init_residual
+from ..optimization.distillation import Teacher
+from ..run_options.class_weights import class_weights, describe_weights
+from ..run_options.options import RunOptions
 from ..runs.progress import Progress
 from ..system.errors import InputError
-from .class_weights import class_weights, describe_weights
-from .distillation import Teacher
 from .initial_weights import InitialWeights
 from .inputs import Inputs
-from .options import RunOptions
 from .step import TrainingStep, array_type, make_net, make_step
 
 

@@ -7,12 +7,12 @@ import os
 import time
 from typing import Any, Dict, Mapping, Optional
 
-from ..models import parameters
+from ..run_options.options import RunOptions
 from ..runs import states
 from ..runs.progress import Progress
 from ..runs.run_folders import RunLock
 from ..system.errors import InputError, reason
-from .options import RunOptions
+from ..zoo import parameters
 from .state_arrays import check_arrays, restore_arrays, state_arrays
 from .step import TrainingStep
 

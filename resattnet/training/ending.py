@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..run_options.options import RunOptions
 from ..runs.progress import Progress
-from .options import RunOptions
 
 
 class Ending:

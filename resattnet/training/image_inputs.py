@@ -13,7 +13,7 @@ from ..data.mixing import label_noise
 from ..data.stream_loader import StreamLoader
 from ..data.transforms import Transform
 from ..datasets.image_folders import describe_folder, open_image_folder
-from .image_options import ImageTrainingOptions
+from ..run_options.image_options import ImageTrainingOptions
 from .inputs import Inputs, smallest_batch, training_transform
 
 # Mean and standard deviation of ImageNet's training images, for pixels in 0..1: the usual ones for photographs.

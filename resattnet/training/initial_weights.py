@@ -8,9 +8,9 @@ import numpy as np
 
 from ..data.image_set import DataFacts, facts_of
 from ..datasets.catalog import DATASETS, describe_data
-from ..models import parameters, pretrained
 from ..models.spec import NetworkSpec
 from ..system.errors import InputError
+from ..zoo import parameters, pretrained
 
 
 class InitialWeights:

@@ -15,8 +15,8 @@ from ..data.mixing import label_noise
 from ..data.rand_augment import RandAugment
 from ..data.transforms import Transform
 from ..datasets import catalog, recordio
+from ..run_options.options import RunOptions, TrainingOptions
 from ..system.errors import InputError
-from .options import RunOptions, TrainingOptions
 
 SPLITS = ("train", "test")
 # Images of the smallest batch that a device trains on, unless `batch_size` is smaller: batch normalisation takes its

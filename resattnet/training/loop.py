@@ -12,14 +12,14 @@ import numpy as np
 
 from ..evaluation.inference import evaluate
 from ..evaluation.metrics import Evaluation
-from ..models import parameters
-from ..models.descriptions import BEST
+from ..machine.devices import average_running_statistics
+from ..machine.facts import describe_machine
 from ..runs.log_lines import epoch_line
 from ..runs.logs import RunLog
-from ..system.devices import average_running_statistics
 from ..system.errors import InputError
-from ..system.machine import describe_machine
 from ..system.signals import Interrupted, StopSignals
+from ..zoo import parameters
+from ..zoo.descriptions import BEST
 from .ending import Ending
 from .meters import Meter
 from .reporter import Reporter

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Se
 
 import numpy as np
 
-from .optimizer_options import OPTIMIZERS
+from ..run_options.optimizer_options import OPTIMIZERS
 
 STEPS = 100  # of a test that does not end before
 BELOW, ABOVE = 1e-4, 1e2  # the first and the last rate, relative to the default of the optimizer

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from ..evaluation.metrics import Evaluation
-from ..models.descriptions import BEST
 from ..runs.board import step_scalars
 from ..runs.log_lines import best_lines, summary
 from ..runs.logs import RunLog
@@ -13,6 +12,7 @@ from ..runs.pace import Pace
 from ..runs.progress import accuracy_name
 from ..system.durations import format_duration
 from ..system.errors import reason
+from ..zoo.descriptions import BEST
 from .ending import Ending
 from .run import Run
 

@@ -6,11 +6,11 @@ import dataclasses
 import os
 from typing import Any, Callable, List, Optional, Sequence
 
+from ..run_options.options import RunOptions
 from ..runs.logs import RunLog
 from ..runs.progress import Progress
 from .checkpoints import Checkpointer
 from .inputs import Inputs
-from .options import RunOptions
 from .step import TrainingStep
 
 # Called after each epoch with the epoch (from 1), the step, the log, a function that returns a copy of the network, and

@@ -7,11 +7,11 @@ from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
+from ..machine.devices import mean_over_devices, wait_for_running_statistics
+from ..machine.mxnet import mx
+from ..run_options.optimizer_options import ADAPTIVE
+from ..run_options.options import RunOptions
 from ..runs.states import State
-from ..system.devices import mean_over_devices, wait_for_running_statistics
-from ..system.mxnet import mx
-from .optimizer_options import ADAPTIVE
-from .options import RunOptions
 from .step import TrainingStep
 
 _MOST_PARTS = 3  # arrays that an optimizer has of a parameter: see `_optimizer_parts`

@@ -6,18 +6,18 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ..models import parameters
+from ..machine.devices import split_batch
+from ..machine.mxnet import mx
 from ..models.network import build
 from ..models.precision import to_bfloat16
 from ..models.spec import NetworkSpec
-from ..system.devices import split_batch
-from ..system.mxnet import mx
-from .distillation import DistillationLoss, Teacher
-from .ema import MovingAverage
+from ..optimization.distillation import DistillationLoss, Teacher
+from ..optimization.ema import MovingAverage
+from ..optimization.optimizer import GradientSum, make_trainer, update
+from ..optimization.weighted_loss import WeightedLoss
+from ..run_options.options import RunOptions
+from ..zoo import parameters
 from .meters import Meter
-from .optimizer import GradientSum, make_trainer, update
-from .options import RunOptions
-from .weighted_loss import WeightedLoss
 
 # Steps queued on the devices ahead of the one that they compute. With fewer, the devices wait for this process; with
 # more, the progress bar is ahead of the training.

@@ -13,20 +13,20 @@ import time
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..evaluation.inference import evaluate
-from ..models import parameters
+from ..machine.mxnet import mx
+from ..optimization.schedules import make_schedule
 from ..options.fields import assignment
+from ..run_options.options import RunOptions
+from ..run_options.resume import merge_options
 from ..runs import states
 from ..runs.progress import Progress
 from ..system.durations import format_duration
 from ..system.errors import InputError
 from ..system.files import writing
-from ..system.mxnet import mx
+from ..zoo import parameters
 from .build import build_step
 from .ending import Ending
 from .inputs import Inputs
-from .options import RunOptions
-from .resume import merge_options
-from .schedules import make_schedule
 from .state_arrays import state_arrays
 from .step import TrainingStep
 

@@ -17,9 +17,9 @@ from resattnet.benchmark import builders, cases, contender, measure, profile, re
 from resattnet.benchmark.contender import Contender, Unavailable
 from resattnet.benchmark.options import BENCHMARK_PARTS, BenchmarkOptions
 from resattnet.datasets import catalog
+from resattnet.machine.mxnet import mx
 from resattnet.models.spec import NetworkSpec
 from resattnet.system.errors import InputError
-from resattnet.system.mxnet import mx
 
 SCRIPT = os.path.join(ROOT, "scripts", "benchmark.py")
 TINY = BenchmarkOptions(widths="thin", batch_size=2, steps=1, repeats=1)

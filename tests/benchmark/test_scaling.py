@@ -8,7 +8,7 @@ import pytest
 
 from resattnet.benchmark import scaling
 from resattnet.benchmark.scaling import Cost, Load
-from resattnet.system.cores import core_count
+from resattnet.machine.cores import core_count
 from resattnet.system.errors import InputError
 
 SMALL = Cost("thin", "float32", 56, 16, 1, 1, 70.25, 1000.5, 1.9, "cores")

@@ -13,10 +13,10 @@ from resattnet.data.image_set import ImageSet
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform, normalise
 from resattnet.datasets import catalog, record_writer, recordio
+from resattnet.machine.mxnet import mx
+from resattnet.run_options.options import TrainingOptions
 from resattnet.system.errors import InputError
-from resattnet.system.mxnet import mx
 from resattnet.system.world import World
-from resattnet.training.options import TrainingOptions
 
 COUNTS = {"train": 103, "test": 23}
 CLASSES = tuple(map(str, range(103)))

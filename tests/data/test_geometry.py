@@ -16,9 +16,9 @@ from resattnet.datasets import catalog
 from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_file
 from resattnet.evaluation.options import TestOptions
-from resattnet.models.parameters import read_description
 from resattnet.reports import mask_sheet
 from resattnet.system.errors import InputError
+from resattnet.zoo.parameters import read_description
 
 SIZES = [(48, 32), (64, 32), (20, 50), (33, 31), (16, 16), (7, 5), (1, 9)]  # width, height
 

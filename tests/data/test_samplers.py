@@ -6,8 +6,8 @@ import pytest
 from resattnet.data.image_set import ImageSet
 from resattnet.data.loaders import SAMPLERS, ArrayLoader, balanced_rows
 from resattnet.data.transforms import Transform
+from resattnet.run_options.options import TrainingOptions
 from resattnet.system.world import ALONE, World
-from resattnet.training.options import TrainingOptions
 
 COUNTS = (60, 3, 0, 25, 12)  # the third class has no images
 PLAIN = Transform((0.5,) * 3, (0.25,) * 3, len(COUNTS))

@@ -24,10 +24,10 @@ from resattnet.data.image_set import ImageSet, channel_statistics, fingerprint
 from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog, folders, record_files, record_writer, recordio
+from resattnet.machine.mxnet import mx
 from resattnet.options.command_line import command
+from resattnet.run_options.options import TrainingOptions
 from resattnet.system.errors import InputError
-from resattnet.system.mxnet import mx
-from resattnet.training.options import TrainingOptions
 
 CLASSES = ("cat", "dog", "owl")
 FILES = ["small_records.json", "small_test.idx", "small_test.rec", "small_train.idx", "small_train.rec"]

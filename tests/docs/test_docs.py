@@ -37,8 +37,8 @@ SCRIPTS = {
     "benchmark": "benchmark",
 }
 OPTIONS = {
-    "train": "training.options.TrainingOptions",
-    "train-images": "training.image_options.ImageTrainingOptions",
+    "train": "run_options.options.TrainingOptions",
+    "train-images": "run_options.image_options.ImageTrainingOptions",
     "test": "evaluation.options.TestOptions",
     "predict": "evaluation.options.PredictionOptions",
     "show-masks": "reports.options.MaskOptions",
@@ -265,7 +265,7 @@ def check_default(flag, cell, field):
 
 PACKAGED = [
     os.path.basename(path)[: -len(".params")]
-    for path in glob.glob(os.path.join(ROOT, "resattnet", "models", "weights", "*.params"))
+    for path in glob.glob(os.path.join(ROOT, "resattnet", "zoo", "weights", "*.params"))
 ]
 PAGES = find_pages()
 COMMANDS = list(find_commands())

@@ -13,14 +13,14 @@ from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
 from resattnet.evaluation import masks
 from resattnet.evaluation.metrics import Prediction
+from resattnet.machine.mxnet import mx
 from resattnet.models import spec
 from resattnet.models.network import build
 from resattnet.models.spec import NetworkSpec
-from resattnet.models.zoo import get_attention_cifar, get_attention_net
 from resattnet.reports import mask_figures, mask_overlays, mask_sheet
 from resattnet.reports.options import MaskOptions
 from resattnet.system.errors import InputError
-from resattnet.system.mxnet import mx
+from resattnet.zoo.builders import get_attention_cifar, get_attention_net
 
 LEARNING = [  # (formula that weights the trunk of a module, network arguments)
     (lambda mask, trunk: (1 + mask) * trunk, dict(attention_learning="arl")),

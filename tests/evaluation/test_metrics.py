@@ -14,10 +14,10 @@ from resattnet.evaluation.evaluate import evaluate_files
 from resattnet.evaluation.inference import compute_logits, evaluate
 from resattnet.evaluation.metrics import Evaluation, compare_paired, compute_reliability, mean_probabilities
 from resattnet.evaluation.options import TestOptions
-from resattnet.models import parameters
-from resattnet.models.zoo import get_attention_cifar
-from resattnet.system.devices import split_batch
-from resattnet.system.mxnet import mx
+from resattnet.machine.devices import split_batch
+from resattnet.machine.mxnet import mx
+from resattnet.zoo import parameters
+from resattnet.zoo.builders import get_attention_cifar
 
 pytestmark = pytest.mark.isa
 

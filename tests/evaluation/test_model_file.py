@@ -9,9 +9,9 @@ from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_file
 from resattnet.evaluation.model_file import load_model
 from resattnet.evaluation.options import ModelFileOptions, TestOptions
+from resattnet.machine.mxnet import mx
 from resattnet.models import spec
 from resattnet.system.errors import InputError, Remark
-from resattnet.system.mxnet import mx
 
 FACTS = {
     "title": "photographs of pets",

@@ -25,9 +25,9 @@ from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_files
 from resattnet.evaluation.metrics import Prediction
 from resattnet.evaluation.options import PredictionOptions, TestOptions
+from resattnet.machine.mxnet import mx
 from resattnet.models import spec
 from resattnet.system.errors import InputError
-from resattnet.system.mxnet import mx
 
 GREY = np.arange(256, dtype=np.uint8).reshape(8, 32)
 COLOUR = np.dstack([GREY, GREY[::-1], GREY[:, ::-1]])

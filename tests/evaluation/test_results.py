@@ -19,12 +19,13 @@ from resattnet.evaluation.model_file import open_model
 from resattnet.evaluation.options import TestOptions as Testing
 from resattnet.evaluation.results import ModelResult, compare_with_first
 from resattnet.evaluation.results_json import result_to_json, results_to_json
-from resattnet.models import parameters, spec
-from resattnet.models.zoo import get_attention_cifar
+from resattnet.machine.mxnet import mx
+from resattnet.models import spec
 from resattnet.reports import evaluation_figures, figure_style, image_grids
 from resattnet.reports.evaluation_files import write_results
 from resattnet.system import files
-from resattnet.system.mxnet import mx
+from resattnet.zoo import parameters
+from resattnet.zoo.builders import get_attention_cifar
 
 SCRIPT = os.path.join(ROOT, "scripts", "cifar10_test.py")
 CLASSES = ("ant", "bee", "crocodile", "dog")

@@ -14,9 +14,9 @@ from resattnet.evaluation.model_file import open_model
 from resattnet.evaluation.options import TestOptions
 from resattnet.evaluation.robustness import measure_robustness, model_robustness
 from resattnet.evaluation.tables import mean_robustness_table, robustness_table
-from resattnet.models import parameters
-from resattnet.models.zoo import get_attention_cifar
-from resattnet.system.mxnet import mx
+from resattnet.machine.mxnet import mx
+from resattnet.zoo import parameters
+from resattnet.zoo.builders import get_attention_cifar
 
 
 @pytest.fixture(scope="module")

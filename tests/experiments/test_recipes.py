@@ -24,14 +24,14 @@ from resattnet.data.image_set import ImageSet
 from resattnet.datasets import record_writer
 from resattnet.experiments import recipes, reproduce, results
 from resattnet.experiments.options import ReproductionOptions
+from resattnet.machine import gpus
+from resattnet.run_options.image_options import ImageTrainingOptions
+from resattnet.run_options.options import TrainingOptions
+from resattnet.run_options.resume import load_for_resume, options_for_resume
 from resattnet.runs import states
-from resattnet.system import gpus
 from resattnet.system.errors import InputError
 from resattnet.system.signals import Interrupted
 from resattnet.training import loop
-from resattnet.training.image_options import ImageTrainingOptions
-from resattnet.training.options import TrainingOptions
-from resattnet.training.resume import load_for_resume, options_for_resume
 
 HEAD = ",".join(recipes.Recipe._fields) + "\n"
 TABLE = recipes.read_recipes()

@@ -26,11 +26,11 @@ from resattnet.export.export_file import export_file
 from resattnet.export.onnx import export_onnx
 from resattnet.export.options import ExportOptions
 from resattnet.export.symbol import export_symbol
-from resattnet.models import parameters
+from resattnet.machine.mxnet import mx
 from resattnet.models.graphs import quantize
-from resattnet.models.zoo import get_attention_cifar, get_attention_net
 from resattnet.system.errors import InputError
-from resattnet.system.mxnet import mx
+from resattnet.zoo import parameters
+from resattnet.zoo.builders import get_attention_cifar, get_attention_net
 
 pytestmark = pytest.mark.isa
 

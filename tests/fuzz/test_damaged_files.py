@@ -15,13 +15,13 @@ from helpers import tries
 from resattnet.data.image_set import DataFacts, ImageSet
 from resattnet.datasets import catalog, cifar, record_writer
 from resattnet.datasets.unpacked import keep_digests
-from resattnet.models import parameters
-from resattnet.models.parameter_files import read_arrays
+from resattnet.machine.mxnet import mx
 from resattnet.runs import history, states
 from resattnet.runs.state_checks import FIGURES
 from resattnet.system.errors import InputError
 from resattnet.system.files import write_csv
-from resattnet.system.mxnet import mx
+from resattnet.zoo import parameters
+from resattnet.zoo.parameter_files import read_arrays
 
 MOST_FLIPS = 10**9 if tries.FULL else 250  # of a file; they are spread over the file
 MOST_CUTS = 250 if tries.FULL else 25

@@ -10,10 +10,10 @@ import pytest
 
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
-from resattnet.models import parameters
-from resattnet.models.zoo import get_attention_cifar
-from resattnet.system.machine import usable_instructions
-from resattnet.system.mxnet import mx
+from resattnet.machine.facts import usable_instructions
+from resattnet.machine.mxnet import mx
+from resattnet.zoo import parameters
+from resattnet.zoo.builders import get_attention_cifar
 
 
 def trainable(net):

@@ -7,10 +7,10 @@ import signal
 import pytest
 
 from resattnet.commands.training_run import train
+from resattnet.machine.mxnet import mx
+from resattnet.run_options.resume import options_for_resume
 from resattnet.runs import states
-from resattnet.system.mxnet import mx
 from resattnet.system.signals import Interrupted
-from resattnet.training.resume import options_for_resume
 from resattnet.training.step import TrainingStep
 
 CLOCK = ("seconds", "samples_per_second")

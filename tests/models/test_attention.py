@@ -12,17 +12,17 @@ from helpers.runs import resume
 from resattnet.commands.training_run import train
 from resattnet.evaluation.evaluate import evaluate_files
 from resattnet.evaluation.options import TestOptions as Testing
+from resattnet.machine.mxnet import mx
 from resattnet.models.attention import AttentionModule, Hourglass, Interpolation, SoftMask
 from resattnet.models.attention_types import EPSILON
 from resattnet.models.graphs import fuse
 from resattnet.models.layers import LayoutAnchor
-from resattnet.models.parameters import load_parameters
 from resattnet.models.precision import to_bfloat16
 from resattnet.models.spec import ATTENTION, MASKS
 from resattnet.models.units import Bottleneck
+from resattnet.run_options.options import TrainingOptions
 from resattnet.system.errors import InputError
-from resattnet.system.mxnet import mx
-from resattnet.training.options import TrainingOptions
+from resattnet.zoo.parameters import load_parameters
 
 pytestmark = pytest.mark.isa
 

@@ -17,11 +17,11 @@ from resattnet.evaluation.evaluate import evaluate_files
 from resattnet.evaluation.inference import evaluate
 from resattnet.evaluation.model_file import load_model
 from resattnet.evaluation.options import TestOptions
-from resattnet.models import parameters
+from resattnet.machine.mxnet import mx
 from resattnet.models.graphs import fuse, quantize
+from resattnet.run_options import options
 from resattnet.system.errors import InputError, Remark
-from resattnet.system.mxnet import mx
-from resattnet.training import options
+from resattnet.zoo import parameters
 
 pytestmark = pytest.mark.isa
 

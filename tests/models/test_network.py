@@ -9,11 +9,11 @@ import pytest
 
 import resattnet
 from helpers.networks import difference, images, initialised, trainable
+from resattnet.machine.mxnet import mx
 from resattnet.models.attention import AttentionModule, Interpolation, SoftMask
 from resattnet.models.spec import NetworkSpec, attention_net_spec, trunk_depth
 from resattnet.models.units import Bottleneck, zero_init_residual
 from resattnet.system.errors import InputError
-from resattnet.system.mxnet import mx
 
 pytestmark = pytest.mark.isa
 

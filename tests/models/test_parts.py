@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from helpers.networks import images, initialised
+from resattnet.machine.mxnet import mx
 from resattnet.models.network import build
 from resattnet.models.parts import PARTS, expand_parts, freeze, part_layers
 from resattnet.models.precision import to_bfloat16
 from resattnet.models.spec import STEMS, NetworkSpec, Spec, Widths
-from resattnet.system.mxnet import mx
 
 SMALL = dict(depth=Spec(1, 1, 1, (1, 2, 3)), channels=Widths(8, (16, 20, 24), 28))
 

@@ -10,12 +10,12 @@ import resattnet
 from helpers import small_digits
 from helpers.networks import graph_types, images, initialised, needs_avx512
 from resattnet.commands.training_run import train
+from resattnet.machine.devices import check_type
+from resattnet.machine.facts import cpu_facts, usable_instructions
+from resattnet.machine.mxnet import mx
 from resattnet.models.precision import to_bfloat16
-from resattnet.system.devices import check_type
+from resattnet.run_options.options import TrainingOptions
 from resattnet.system.errors import InputError
-from resattnet.system.machine import cpu_facts, usable_instructions
-from resattnet.system.mxnet import mx
-from resattnet.training.options import TrainingOptions
 
 
 def test_cpu_facts_are_read_from_the_system(tmp_path):
@@ -36,7 +36,7 @@ def test_cpu_facts_are_read_from_the_system(tmp_path):
 )
 def test_instructions_excluded_by_the_environment(monkeypatch, limit, usable):
     every = ["avx2", "avx512f", "avx512_bf16", "amx_bf16"]
-    monkeypatch.setattr("resattnet.system.machine.cpu_facts", lambda: ("fast", every))
+    monkeypatch.setattr("resattnet.machine.facts.cpu_facts", lambda: ("fast", every))
     monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
     if limit is not None:
         monkeypatch.setenv("DNNL_MAX_CPU_ISA", limit)

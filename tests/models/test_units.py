@@ -17,13 +17,13 @@ from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
 from resattnet.evaluation.model_file import load_model
 from resattnet.evaluation.options import TestOptions
+from resattnet.machine.mxnet import mx
 from resattnet.models import summary, units
 from resattnet.models.graphs import fuse, quantize
 from resattnet.models.network import build
 from resattnet.models.precision import to_bfloat16
 from resattnet.models.spec import STEMS, UNITS, NetworkSpec, Widths, attention_net_spec
-from resattnet.system.mxnet import mx
-from resattnet.training.options import TrainingOptions
+from resattnet.run_options.options import TrainingOptions
 
 pytestmark = pytest.mark.isa
 

@@ -9,8 +9,8 @@ from resattnet.commands import COMMANDS, load_command, parse
 from resattnet.options import spellings
 from resattnet.options.argument_parser import ArgumentParser
 from resattnet.options.command_line import parse_options, switch
+from resattnet.run_options.options import TrainingOptions
 from resattnet.system.errors import InputError, one_line
-from resattnet.training.options import TrainingOptions
 
 
 def parsers():

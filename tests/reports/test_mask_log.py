@@ -18,11 +18,11 @@ from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
 from resattnet.evaluation.masks import soft_masks
+from resattnet.machine.devices import check_type
+from resattnet.machine.mxnet import mx
 from resattnet.reports import mask_log
-from resattnet.system.devices import check_type
+from resattnet.run_options.options import TrainingOptions
 from resattnet.system.errors import InputError, Remark, handle_remarks
-from resattnet.system.mxnet import mx
-from resattnet.training.options import TrainingOptions
 
 TAGS = [f"masks/stage{stage}/module1" for stage in (1, 2, 3)]
 

@@ -24,15 +24,15 @@ from helpers.networks import change_description
 from helpers.scripts import ROOT
 from resattnet.commands.training_run import train
 from resattnet.datasets import catalog
+from resattnet.machine.mxnet import mx
 from resattnet.models import spec
-from resattnet.models.zoo import get_attention_cifar
 from resattnet.reports import curves, evaluation_figures, figure_style, image_grids, report_page, run_report
 from resattnet.reports.options import ReportOptions
+from resattnet.run_options.options import TrainingOptions
 from resattnet.runs import history, states
 from resattnet.runs.progress import Progress
 from resattnet.system.errors import InputError
-from resattnet.system.mxnet import mx
-from resattnet.training.options import TrainingOptions
+from resattnet.zoo.builders import get_attention_cifar
 
 ODD = '<b> & "q" $x$'
 VOID = ("meta", "br", "img")

@@ -12,7 +12,7 @@ import zipfile
 import pytest
 
 from helpers.scripts import ROOT, package, refused
-from resattnet.system import mxnet
+from resattnet.machine import mxnet
 
 # The requirements
 
@@ -114,7 +114,7 @@ def test_the_wheel_has_all_of_the_package(installed):
     for name in ("py.typed", "experiments/recipes.csv", "datasets/digits.npz"):
         assert name in files
     assert any(name.startswith("reports/templates/") and name.endswith(".html") for name in files)
-    assert any(name.startswith("models/weights/") and name.endswith(".params") for name in files)
+    assert any(name.startswith("zoo/weights/") and name.endswith(".params") for name in files)
     assert [name for name in files if not (installed / "resattnet" / name).exists()] == []
 
 

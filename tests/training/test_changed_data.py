@@ -10,9 +10,9 @@ from helpers.runs import resume, values
 from resattnet.commands.training_run import prepare_run, train
 from resattnet.data.image_set import ImageSet, channel_statistics
 from resattnet.datasets import record_writer
+from resattnet.machine.mxnet import mx
 from resattnet.runs import states
 from resattnet.system.errors import InputError
-from resattnet.system.mxnet import mx
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from resattnet.system.mxnet import mx
+from resattnet.machine.mxnet import mx
 from resattnet.training import state_arrays
 
 

@@ -9,13 +9,13 @@ from helpers.runs import assert_equal_runs, elsewhere, figures, resume, stop_run
 from resattnet.commands.training_run import train
 from resattnet.experiments.recipe_runs import count_epochs
 from resattnet.reports.mask_log import MaskLog
+from resattnet.run_options.options import TrainingOptions
 from resattnet.runs import states
 from resattnet.runs.logs import RunLog
 from resattnet.runs.progress import BEST, Progress
 from resattnet.system import console
 from resattnet.training import loop
 from resattnet.training.ending import Ending
-from resattnet.training.options import TrainingOptions
 
 TOP1 = [0.5, 0.6, 0.6, 0.4, 0.9]  # of validation after each epoch: new bests are 1, 2 and 5
 STEPS = 2  # of an epoch

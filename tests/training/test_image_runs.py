@@ -17,9 +17,9 @@ from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_file
 from resattnet.evaluation.model_file import ModelFileOptions, load_model
 from resattnet.evaluation.options import TestOptions as EvaluationOptions
+from resattnet.machine.mxnet import mx
+from resattnet.run_options.image_options import ImageTrainingOptions
 from resattnet.system.errors import InputError
-from resattnet.system.mxnet import mx
-from resattnet.training.image_options import ImageTrainingOptions
 
 COLOURS = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (200, 50, 40)}
 SMALL = dict(image_size=16, widths="tiny", unit="basic", batch_size=8, epochs=2, warmup_epochs=0, num_gpus=0)

@@ -12,10 +12,11 @@ from resattnet.commands.training_run import prepare_run, train
 from resattnet.datasets import catalog
 from resattnet.export.export_file import export_file
 from resattnet.export.options import ExportOptions
-from resattnet.models import parameters, spec
-from resattnet.system.devices import choose_devices
+from resattnet.machine.devices import choose_devices
+from resattnet.machine.mxnet import mx
+from resattnet.models import spec
 from resattnet.system.errors import InputError
-from resattnet.system.mxnet import mx
+from resattnet.zoo import parameters
 
 CPU = [mx.cpu(0)]
 

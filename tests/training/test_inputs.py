@@ -13,11 +13,11 @@ from resattnet.data.mixing import label_noise
 from resattnet.data.transforms import normalise
 from resattnet.datasets import catalog, record_writer
 from resattnet.evaluation.inference import evaluate
+from resattnet.machine.mxnet import mx
+from resattnet.run_options.options import TrainingOptions
 from resattnet.system.errors import InputError
-from resattnet.system.mxnet import mx
 from resattnet.training import inputs, loop
 from resattnet.training.inputs import PADDING, open_inputs
-from resattnet.training.options import TrainingOptions
 
 DEVICES = [mx.cpu()]
 

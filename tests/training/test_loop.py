@@ -32,15 +32,15 @@ from helpers.runs import (
 )
 from resattnet.commands import training_run
 from resattnet.commands.training_run import prepare_run, train
-from resattnet.models import parameters
-from resattnet.models.zoo import get_attention_cifar
+from resattnet.machine.devices import average_running_statistics, choose_devices, split_batch
+from resattnet.machine.mxnet import mx
 from resattnet.runs import pace, states
-from resattnet.system.devices import average_running_statistics, choose_devices, split_batch
 from resattnet.system.errors import InputError
-from resattnet.system.mxnet import mx
 from resattnet.system.signals import Interrupted
 from resattnet.training import loop
 from resattnet.training.reporter import Reporter
+from resattnet.zoo import parameters
+from resattnet.zoo.builders import get_attention_cifar
 
 
 def test_a_run_leaves_its_logs_and_models(options, capsys):
@@ -478,7 +478,7 @@ def test_states_hold_their_options(options):
 
 
 def test_missing_devices_are_refused(monkeypatch):
-    from resattnet.system import devices
+    from resattnet.machine import devices
 
     monkeypatch.setattr(devices, "find_gpus", lambda: ([0], ["GPU 1 (H100) has compute capability 9.0"]))
     assert choose_devices(1)[0] == [mx.gpu(0)] == choose_devices()[0]

@@ -12,12 +12,12 @@ from helpers import small_digits
 from helpers.words import outcome
 from resattnet.commands.rate_test import describe_test, find_learning_rate
 from resattnet.commands.training_run import prepare_run, train
+from resattnet.machine.mxnet import mx
+from resattnet.optimization.optimizer import make_trainer
+from resattnet.run_options.options import TrainingOptions
 from resattnet.system.errors import InputError
-from resattnet.system.mxnet import mx
 from resattnet.training import lr_finder
 from resattnet.training.lr_finder import range_test, rates_to_test, smooth, step_losses
-from resattnet.training.optimizer import make_trainer
-from resattnet.training.options import TrainingOptions
 from resattnet.training.step import TrainingStep
 
 RATES = rates_to_test("sgd")

@@ -8,10 +8,10 @@ import pytest
 from helpers.runs import assert_equal_runs, elsewhere, resume, stop_run
 from resattnet.commands.training_run import train
 from resattnet.experiments.recipe_runs import count_epochs
+from resattnet.optimization.schedules import make_schedule
+from resattnet.run_options.options import TrainingOptions
 from resattnet.runs import states
 from resattnet.system.errors import InputError
-from resattnet.training.options import TrainingOptions
-from resattnet.training.schedules import make_schedule
 
 EPOCH = 4  # steps of an epoch of `options`
 

@@ -15,12 +15,12 @@ from helpers import live_runs
 from helpers.live_runs import said
 from helpers.runs import CLOCK, assert_equal_runs, elsewhere, resume, stop_at, stop_run
 from resattnet.commands.training_run import train
-from resattnet.models import parameters
-from resattnet.models.zoo import get_attention_cifar
+from resattnet.machine.mxnet import mx
 from resattnet.options.fields import flag_name, flag_value
 from resattnet.runs import states
-from resattnet.system.mxnet import mx
 from resattnet.system.signals import Interrupted
+from resattnet.zoo import parameters
+from resattnet.zoo.builders import get_attention_cifar
 
 ALL = dict(
     ema=0.9,

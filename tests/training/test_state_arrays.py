@@ -7,9 +7,9 @@ import pytest
 
 from resattnet.commands import training_run
 from resattnet.commands.training_run import train
+from resattnet.run_options.resume import load_for_resume
 from resattnet.runs import states
 from resattnet.system.errors import InputError
-from resattnet.training.resume import load_for_resume
 
 KERNEL = "parameter/output.weight/0"
 

@@ -12,13 +12,13 @@ from helpers.live_runs import said
 from helpers.runs import assert_equal_runs, elsewhere, resume, stop_run
 from resattnet.commands.training_run import train
 from resattnet.experiments import recipe_runs, recipes
+from resattnet.machine.mxnet import mx
+from resattnet.optimization.schedules import learning_rate_schedule, make_schedule
+from resattnet.run_options.options import TrainingOptions
 from resattnet.runs import states
 from resattnet.system.errors import InputError
-from resattnet.system.mxnet import mx
 from resattnet.training import time_limit
 from resattnet.training.inputs import open_inputs
-from resattnet.training.options import TrainingOptions
-from resattnet.training.schedules import learning_rate_schedule, make_schedule
 from resattnet.training.time_limit import Costs, choose_length, shorten
 
 COSTS = Costs(once=10, step=1, between=5)  # an epoch of 20 steps takes 25 seconds

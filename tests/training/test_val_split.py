@@ -12,10 +12,10 @@ from resattnet.data.image_set import ImageSet
 from resattnet.datasets import catalog
 from resattnet.evaluation.evaluate import evaluate_file
 from resattnet.evaluation.options import TestOptions
-from resattnet.models.parameters import read_description
 from resattnet.runs import states
 from resattnet.system.errors import InputError
 from resattnet.training.inputs import hold_out
+from resattnet.zoo.parameters import read_description
 
 
 def images(labels, classes):

@@ -1,0 +1,1 @@
+"""What a training step minimises and how: losses, optimizers, learning rate schedules, averages of parameters."""

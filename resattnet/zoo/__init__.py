@@ -1,0 +1,1 @@
+"""Networks by name: their builders, parameter files and packaged weights."""

@@ -470,4 +470,4 @@ def test_a_run_learns_and_its_network_is_saved_loaded_and_quantised(unit, tmp_pa
     assert convolutions_in_float32(graph) == 1 + (33 if unit == "resnext" else 0)  # the first one, and grouped ones
     found = graph(x)
     assert (found.argmax(1) == logits.argmax(1)).mean().asscalar() > 0.95
-    assert np.corrcoef(found.asnumpy().ravel(), logits.asnumpy().ravel())[0, 1] > 0.98
+    assert np.corrcoef(found.asnumpy().ravel(), logits.asnumpy().ravel())[0, 1] > 0.95

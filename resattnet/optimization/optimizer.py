@@ -31,7 +31,8 @@ def make_trainer(net: Any, options: RunOptions, schedule: Callable[[int], float]
     for parameter in trained:
         if options.no_wd and not decays(parameter):
             parameter.wd_mult = 0
-    net.output.collect_params().setattr("lr_mult", options.head_lr_factor)
+    if options.head_lr_factor != 1:
+        net.output.collect_params().setattr("lr_mult", options.head_lr_factor)
     return mx.gluon.Trainer(
         trained,
         make_optimizer(options, schedule),

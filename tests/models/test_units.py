@@ -19,11 +19,12 @@ from resattnet.evaluation.model_file import load_model
 from resattnet.evaluation.options import TestOptions
 from resattnet.machine.mxnet import mx
 from resattnet.models import summary, units
-from resattnet.models.graphs import fuse, quantize
+from resattnet.models.graphs import INT8_UNITS, fuse, quantize
 from resattnet.models.network import build
 from resattnet.models.precision import to_bfloat16
 from resattnet.models.spec import STEMS, UNITS, NetworkSpec, Widths, attention_net_spec
 from resattnet.run_options.options import TrainingOptions
+from resattnet.system.errors import InputError
 
 pytestmark = pytest.mark.isa
 
@@ -420,25 +421,6 @@ def convolutions_in_float32(graph):
     return sum(node["op"] == "_sg_mkldnn_conv" and node["attrs"].get("quantized") != "true" for node in nodes)
 
 
-@pytest.mark.parametrize("channels", [16, 64])
-def test_int8_leaves_grouped_convolutions_in_float32(channels):
-    """MXNet's own INT8 form of them is wrong: with it, the correlation was 0.8 to 0.98."""
-    nn, net = mx.gluon.nn, mx.gluon.nn.HybridSequential()
-    net.add(
-        nn.Conv2D(16, 3, 1, 1, use_bias=False, in_channels=3),
-        nn.BatchNorm(in_channels=16),
-        nn.Activation("relu"),
-        units.ResNeXtUnit(channels, 16, 2),
-        units.ResNeXtUnit(channels, channels),
-        nn.Conv2D(10, 1, in_channels=channels),
-    )
-    initialised(net)
-    x = images(16, 3, 16, 16)
-    graph = quantize(net, x.asnumpy())
-    assert np.corrcoef(graph(x).asnumpy().ravel(), net(x).asnumpy().ravel())[0, 1] > 0.99
-    assert convolutions_in_float32(graph) == 3
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("unit", NEW_UNITS)
 def test_a_run_learns_and_its_network_is_saved_loaded_and_quantised(unit, tmp_path):
@@ -466,8 +448,12 @@ def test_a_run_learns_and_its_network_is_saved_loaded_and_quantised(unit, tmp_pa
     logits = model.net(x)
     top1 = (logits.argmax(1).asnumpy() == labels).mean()
     assert top1 == pytest.approx(max(row["validation_top1"] for row in run.progress.history), abs=1e-6) and top1 > 0.8
+    if unit not in INT8_UNITS:
+        with pytest.raises(InputError, match=f"INT8 of a network with unit={unit}: .* use it in float32"):
+            quantize(model.net, model.calibration_images(100))
+        return
     graph = quantize(model.net, model.calibration_images(100))
-    assert convolutions_in_float32(graph) == 1 + (33 if unit == "resnext" else 0)  # the first one, and grouped ones
+    assert convolutions_in_float32(graph) == 1
     found = graph(x)
     assert (found.argmax(1) == logits.argmax(1)).mean().asscalar() > 0.95
-    assert np.corrcoef(found.asnumpy().ravel(), logits.asnumpy().ravel())[0, 1] > 0.95
+    assert np.corrcoef(found.asnumpy().ravel(), logits.asnumpy().ravel())[0, 1] > 0.98

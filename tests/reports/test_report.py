@@ -279,7 +279,7 @@ def test_a_damaged_state_falls_back_to_the_previous_one_and_then_the_csv(copied,
     ],
 )
 def test_a_page_without_evaluation_says_why(copied, damage, why, monkeypatch):
-    monkeypatch.setattr("resattnet.data.cifar.fetch", None)  # a download would fail the test
+    monkeypatch.setattr("resattnet.datasets.cifar.fetch", None)  # a download would fail the test
     damage(copied / "models" / "plain")
     record = collect_one(copied)
     assert record.result is None and why in record.remarks[0]

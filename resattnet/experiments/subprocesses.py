@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+from ..machine.cores import users_environment
 from ..system.signals import install, restore
 
 _PR_SET_PDEATHSIG = 1
@@ -21,8 +22,13 @@ def package_command(name: str) -> List[str]:
 
 
 def package_environment() -> Dict[str, str]:
-    """Return the environment in which `python -m resattnet` runs this very package, whatever the working folder."""
-    environment = dict(os.environ, PYTHONSAFEPATH="1")  # Python 3.11 and later: nothing is imported from the folder
+    """Return the environment in which `python -m resattnet` runs this very package, whatever the working folder.
+
+    The threads that this process has chosen for itself are not in it: a command on several CPU devices divides them.
+    """
+    environment = dict(
+        users_environment(), PYTHONSAFEPATH="1"
+    )  # Python 3.11 and later: nothing is imported from the folder
     if os.path.basename(_ROOT) not in ("site-packages", "dist-packages"):
         paths = [_ROOT, os.environ.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Callable
+from typing import Callable, Dict
 
 # Pieces of scratch memory for each device. A piece grows to the largest size that a layer has asked of it. Measured on
 # two devices: 64 pieces took 15 MiB more than MXNet's own 4 where the process held 2.0 GiB (inference, thin 56, 250
@@ -52,6 +52,23 @@ def core_count(siblings: Callable[[int], str] = thread_siblings, quota: Callable
     return max(1, min(cores, math.ceil(min(quota(), cores))))
 
 
+_defaults: Dict[str, str] = {}  # the environment variables that this process has set, as the user had not
+
+
+def set_default(name: str, value: str) -> None:
+    """Set an environment variable of this process, unless the user has set it."""
+    if name not in os.environ:
+        os.environ[name] = _defaults[name] = value
+
+
+def users_environment() -> Dict[str, str]:
+    """Return the environment without the defaults of this process.
+
+    A command that is started with these would take them for the user's settings, and not set its own.
+    """
+    return {name: value for name, value in os.environ.items() if _defaults.get(name) != value}
+
+
 def split_cores(devices: int) -> None:
     """Divide the CPU cores among N devices that compute at the same time. Call this before MXNet is imported.
 
@@ -63,8 +80,8 @@ def split_cores(devices: int) -> None:
     devices : int
         Number of devices.
     """
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, core_count() // devices)))
+    set_default("OMP_NUM_THREADS", str(max(1, core_count() // devices)))
     if devices > 1:
         # All devices take the scratch memory of their layers from one ring. With MXNet's own four pieces they wait for
         # each other at inference, so that only one computes at a time.
-        os.environ.setdefault("MXNET_CPU_TEMP_COPY", str(SCRATCH_PER_DEVICE * devices))
+        set_default("MXNET_CPU_TEMP_COPY", str(SCRATCH_PER_DEVICE * devices))

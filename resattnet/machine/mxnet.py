@@ -16,7 +16,7 @@ import warnings
 from typing import Any, Callable, Dict, Optional, Sequence
 
 from ..system.errors import InputError
-from .cores import split_cores
+from .cores import set_default, split_cores
 from .packages import LazyModule, hide_module, installed_version, load_library, package_folders
 
 BUILDS = ("mxnet", "mxnet-cu101", "mxnet-cu102", "mxnet-cu110", "mxnet-cu112", "mxnet-cu117")
@@ -188,7 +188,7 @@ def prepare() -> None:
     # for a moment, spinning uses up the time of the other threads. Sleeping at once costs a third of the speed of an
     # idle machine.
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+        set_default("GOMP_SPINCOUNT", SPIN_COUNT)
     numpy: Any = importlib.import_module("numpy") if importlib.util.find_spec("numpy") else None
     check_numpy(numpy.__version__ if numpy else None)
     add_numpy_aliases(numpy.__dict__)
@@ -199,8 +199,8 @@ def prepare() -> None:
         check_libraries(load_library)
         if builds[0].startswith("mxnet-cu11"):
             # A build against cuDNN 8.1 works with cuDNN 8.9; MXNet's warning about it is not helpful.
-            os.environ.setdefault("MXNET_CUDNN_LIB_CHECKING", "0")
-            os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")
+            set_default("MXNET_CUDNN_LIB_CHECKING", "0")
+            set_default("CUDA_MODULE_LOADING", "LAZY")
             check_cuda(builds[0], load_library, package_folders("nvidia")[0])
 
 

@@ -1,9 +1,12 @@
 """Test counting the cores of a CPU or container and splitting them among devices."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
+from helpers.scripts import ROOT
 from resattnet.machine import cores
 
 
@@ -46,3 +49,19 @@ def test_container_cpus(tmp_path):
     assert cores.container_cpus(str(tmp_path)) == float("inf")
     (tmp_path / "cpu.max").write_text("400000 100000\n")
     assert cores.container_cpus(str(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("threads", [None, "3"])
+def test_a_command_that_is_started_divides_the_cores_itself(threads):
+    """The threads that the starting process has chosen are not taken for the user's."""
+    code = (
+        "from resattnet.machine import mxnet; from resattnet.experiments.subprocesses import package_environment; "
+        "import os; print('OMP_NUM_THREADS' in os.environ, package_environment().get('OMP_NUM_THREADS'), "
+        "[name for name in package_environment() if name.startswith(('GOMP_', 'MXNET_'))])"
+    )
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "MXNET_"))
+    }
+    environment.update({"OMP_NUM_THREADS": threads} if threads else {})
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.stdout == f"True {threads} []\n", done

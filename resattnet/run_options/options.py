@@ -63,7 +63,7 @@ class RunOptions(  # dataclasses takes the fields of the last base first: --help
     Raises
     ------
     InputError
-        If a value is out of range, or the values break one of `TRAINING_RULES`.
+        If a value is out of range, or the values break one of the `rules`.
     """
 
     rules = RUN_RULES
@@ -83,6 +83,11 @@ class RunOptions(  # dataclasses takes the fields of the last base first: --help
         super().__post_init__()
         if self.class_weights is not None and self.class_weights != BALANCED:
             parse_weights(self.class_weights)
+        if self.rand_augment is not None and len(self.rand_augment) != 2:
+            raise InputError(
+                f"{assignment('rand_augment', self.rand_augment)}: give the number of operations and their magnitude, "
+                "for example 2,9"
+            )
         check_name("name", self.name)
 
     # Derived values

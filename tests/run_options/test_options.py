@@ -53,6 +53,11 @@ def test_options_without_effect_are_refused(given, message):
         (dict(lr_steps=(120, 80)), "^lr_steps=120,80: give epochs in increasing order, 1 or later$"),
         (dict(lr_steps=(3, 80)), r"^lr_steps=3,80: give epochs after the warm-up \(warmup_epochs=5\)$"),
         (dict(teacher=""), "^teacher='': give a file$"),
+        (
+            dict(rand_augment=(2,)),
+            "^rand_augment=2: give the number of operations and their magnitude, for example 2,9$",
+        ),
+        (dict(rand_augment=(2, 9, 1)), "^rand_augment=2,9,1: give the number of operations and their magnitude"),
     ],
 )
 def test_errors_name_the_parameter(given, message):

@@ -50,12 +50,6 @@ def load_opencv() -> Any:
     return cv2
 
 
-def describe_decoders() -> str:
-    """Return what reads JPEG files and scales them for training here."""
-    decoder = "Pillow" if load_simplejpeg() is None else "simplejpeg"
-    return f"{decoder} and {'Pillow' if load_opencv() is None else 'OpenCV'}"
-
-
 def read_part(
     path: str, choose_box: ChooseBox, size: Tuple[int, int], interpolation: str, quick: bool = False
 ) -> np.ndarray:

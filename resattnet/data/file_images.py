@@ -40,8 +40,6 @@ class FileImages:
         One of `geometry.PLACES`, where the part of an image lies. Default: the middle.
     """
 
-    dtype = np.dtype(np.uint8)
-
     def __init__(
         self, files: Files, size: Tuple[int, int], geometry: Geometry, place: Optional[Tuple[float, float]] = None
     ) -> None:

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import warnings
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Iterator, List
 
 from ..machine.mxnet import mx
 from ..system.errors import InputError
@@ -104,15 +104,9 @@ def _layers_before_first_unit(symbol: Any) -> List[str]:
     Training leaves the channels of the stem with ranges that differ a thousandfold, until the normalisation of the
     first unit brings them to one range. INT8 has one scale for a whole array, which rounds the small channels to 0.
     """
-    nodes = _operators(symbol)
+    nodes = [node for node in json.loads(symbol.tojson())["nodes"] if node["op"] != "null"]
     first, second = [index for index, node in enumerate(nodes) if node["op"] == "Convolution"][:2]
     return [node["name"] for node in nodes[first + 1 : second]][1:]  # the stem's normalisation joins its convolution
-
-
-def _operators(symbol: Any, operator: Optional[str] = None) -> List[Dict[str, Any]]:
-    """Return the nodes of a graph that compute, or those of one operator."""
-    nodes = json.loads(symbol.tojson())["nodes"]
-    return [node for node in nodes if node["op"] != "null" and operator in (None, node["op"])]
 
 
 @contextlib.contextmanager

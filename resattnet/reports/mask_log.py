@@ -102,7 +102,7 @@ class MaskLog:
         is_last : bool
             Whether the run ends with this epoch.
         """
-        if is_last or self._options.shows_masks(epoch, step):
+        if is_last or self._options.shows_masks(epoch):
             log.pictures(step, self.pictures(make_net()))
 
     def pictures(self, net: Any) -> Dict[str, np.ndarray]:

@@ -171,11 +171,10 @@ class RunOptions(  # dataclasses takes the fields of the last base first: --help
         steps = self.epochs * epoch_steps
         return steps if self.max_steps is None else min(steps, self.max_steps)
 
-    def shows_masks(self, epoch: int, step: int = 0) -> bool:
-        """Return whether the masks are shown on TensorBoard after an epoch, counted from 1, which ends with a step."""
+    def shows_masks(self, epoch: int) -> bool:
+        """Return whether the masks are shown on TensorBoard after an epoch, counted from 1, of a run to its end."""
         period = self.mask_period or math.ceil(self.epochs / 9)
-        is_last = self.max_steps is not None and step >= self.max_steps
-        return self.mask_images > 0 and (is_last or epoch in (1, self.epochs) or epoch % period == 0)
+        return self.mask_images > 0 and (epoch in (1, self.epochs) or epoch % period == 0)
 
     @property
     def effective(self) -> Dict[str, Any]:

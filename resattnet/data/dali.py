@@ -43,13 +43,15 @@ def import_dali() -> Any:
         import nvidia.dali.fn
         import nvidia.dali.types
     except ImportError as error:
+        fault = describe_fault(error)
         raise InputError(
-            f"`loader=dali`: NVIDIA DALI cannot be imported ({_one_line(error)}): python -m pip install -e '.[dali]'"
+            f"`loader=dali`: NVIDIA DALI cannot be imported ({fault}): python -m pip install -e '.[dali]'"
         ) from error
     return nvidia.dali
 
 
-def _one_line(error: Exception) -> str:
+def describe_fault(error: Exception) -> str:
+    """Return the message of an error of DALI on one line, without its stack."""
     return " ".join(str(error).split("Stacktrace")[0].split())
 
 
@@ -136,7 +138,7 @@ class DaliLoader:
                 # DALI fills its last batch with samples from the beginning of the file.
                 yield images[:rows], labels[:rows]
         except RuntimeError as error:
-            raise InputError(f"{self._file.path}: DALI cannot make batches of it ({_one_line(error)})") from error
+            raise InputError(f"{self._file.path}: DALI cannot make batches of it ({describe_fault(error)})") from error
         finally:
             # Each pipeline's thread has filled its buffer from another arena of the C library, which keeps what is
             # freed: 140 MB of CIFAR-10 in each of up to eight arenas per core.

@@ -11,14 +11,15 @@ pixels differ slightly from the exact ones, and its parts of an image are the sa
 from __future__ import annotations
 
 import functools
+import importlib
 import io
 import warnings
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Callable, List, Optional, Protocol, Tuple
 
 import numpy as np
 from PIL import Image
 
-from ..system.input_files import check_regular
+from ..system.errors import reason
 from .geometry import Box, scale
 from .image_files import ORIENTATION_TAG, ORIENTATIONS, read_error, to_rgb
 
@@ -26,6 +27,22 @@ REDUCTIONS = (8, 4, 2)  # the factors by which libjpeg's decoder makes an image 
 JPEG_MODES = ("RGB", "L")  # other JPEG files, such as CMYK, are left to Pillow
 
 ChooseBox = Callable[[int, int], Box]  # of the width and the height of an image
+
+
+class Files(Protocol):
+    """A list of image files, or of records that hold what image files do."""
+
+    def __len__(self) -> int:
+        """Return the number of files."""
+
+    def path(self, number: int) -> str:
+        """Return the path of a file, or what messages call a record."""
+
+    def read(self, number: int) -> bytes:
+        """Return the contents of a file."""
+
+    def fingerprint(self) -> str:
+        """Return a digest of the list."""
 
 
 @functools.lru_cache(maxsize=None)
@@ -50,14 +67,45 @@ def load_opencv() -> Any:
     return cv2
 
 
+def missing_packages() -> List[str]:
+    """Return what slows the reading of training images here, one line for each package that cannot be imported."""
+    lines = []
+    if load_simplejpeg() is None:
+        lines.append(
+            "simplejpeg cannot be imported: Pillow decodes the training images, which takes longer; "
+            "python -m pip install simplejpeg"
+        )
+    if load_opencv() is None:
+        lines.append(
+            f"OpenCV cannot be imported ({_opencv_fault()}): Pillow scales the training images, which takes longer; "
+            "apt-get install libgl1 libglib2.0-0, or python -m pip install --force-reinstall opencv-python-headless"
+        )
+    return lines
+
+
+def _opencv_fault() -> str:
+    try:
+        importlib.import_module("cv2")
+    except ImportError as error:
+        return reason(error)
+    return "its folder is incomplete: two of its packages were installed into one folder"
+
+
 def read_part(
-    path: str, choose_box: ChooseBox, size: Tuple[int, int], interpolation: str, quick: bool = False
+    files: Files,
+    number: int,
+    choose_box: ChooseBox,
+    size: Tuple[int, int],
+    interpolation: str,
+    quick: bool = False,
 ) -> np.ndarray:
     """Return a part of an image file, scaled to a size.
 
     Parameters
     ----------
-    path : str
+    files : Files
+    number : int
+        Which of the files.
     choose_box : callable
         Returns the part to keep, in pixels of the upright image, from the width and the height of the image.
     size : (int, int)
@@ -77,9 +125,10 @@ def read_part(
         If the file cannot be read.
     """
     try:
-        check_regular(path)
-        with open(path, "rb") as file:
-            data = file.read()
+        data = files.read(number)
+    except (OSError, ValueError) as error:
+        raise read_error(files.path(number), error) from error
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about unusual files that Pillow reads anyway
             image, box = _decode(data, choose_box, size if quick else None)
@@ -88,7 +137,21 @@ def read_part(
             picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
             return np.asarray(scale(picture, box, size, interpolation))
     except Exception as error:  # for damaged files Pillow raises more kinds of errors than it documents
-        raise read_error(path, error) from error
+        raise read_error(files.path(number), error) from error
+
+
+def read_box_of_jpeg(data: bytes, choose_box: ChooseBox) -> Optional[Box]:
+    """Return the part to keep of a JPEG file in RGB or grey that is upright; None of other images.
+
+    Raises
+    ------
+    ValueError or OSError
+        If it is not an image.
+    """
+    with Image.open(io.BytesIO(data)) as image:
+        if image.format != "JPEG" or image.mode not in JPEG_MODES or _orientation(image) != 1:
+            return None
+        return choose_box(*image.size)
 
 
 def _decode(data: bytes, choose_box: ChooseBox, smallest: Optional[Tuple[int, int]]) -> Tuple[Any, Box]:

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple, Optional, Protocol, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from .decoding import read_part
+from .decoding import ChooseBox, Files, read_part
 from .geometry import FITS, Box, Geometry
 
 TRIES = 10  # draws of a part of an image before its middle is taken
-
-
-class Files(Protocol):
-    """A list of image files."""
-
-    def __len__(self) -> int:
-        """Return the number of files."""
-
-    def path(self, number: int) -> str:
-        """Return the path of a file."""
-
-    def fingerprint(self) -> str:
-        """Return a digest of the list."""
 
 
 class FileImages:
@@ -77,7 +64,7 @@ class FileImages:
     def read(self, number: int) -> np.ndarray:
         """Return an image as validation and prediction see it, uint8 (H, W, 3)."""
         choose = functools.partial(self._box, size=self.size)
-        return read_part(self.files.path(number), choose, self.size, self.geometry.interpolation)
+        return read_part(self.files, number, choose, self.size, self.geometry.interpolation)
 
 
 def same_images(first: Any, other: Any) -> bool:
@@ -131,8 +118,12 @@ class RandomResizedCrop(NamedTuple):
                 return float(left), float(top), float(left + box_width), float(top + box_height)
         return FITS["crop"](width, height, proportion)
 
+    def chooser(self, draws: np.ndarray, proportion: float) -> ChooseBox:
+        """Return `box` as a function of the width and the height of an image."""
+        return functools.partial(self.box, draws=draws, proportion=proportion)
+
     def read(self, images: FileImages, number: int, draws: np.ndarray) -> np.ndarray:
         """Return the part of an image of a file, scaled to the size of the images, uint8 (H, W, 3)."""
         height, width = images.size
-        choose = functools.partial(self.box, draws=draws, proportion=width / height)
-        return read_part(images.files.path(number), choose, images.size, images.geometry.interpolation, quick=True)
+        choose = self.chooser(draws, width / height)
+        return read_part(images.files, number, choose, images.size, images.geometry.interpolation, quick=True)

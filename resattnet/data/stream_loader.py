@@ -16,9 +16,10 @@ BROKEN_SHARE = 0.01  # of the files that may be left out before a run ends
 CROPS = 3  # the fourth number of the seed of a batch's crops; 1 and 2 are those of label noise and the hold-out
 
 Faults = Tuple[Tuple[str, str], ...]  # path and message of files that cannot be read
+MadeBatch = Tuple[np.ndarray, np.ndarray, Faults]
 
 
-class _CropMaker:
+class CropMaker:
     """Read random parts of the images of a batch, and transform them."""
 
     def __init__(
@@ -33,20 +34,31 @@ class _CropMaker:
         self._images, self._labels, self._crop = images, labels, crop
         self._transform, self._sampler, self._skip_broken = transform, sampler, skip_broken
 
-    def __call__(self, request: Request) -> Tuple[np.ndarray, np.ndarray, Faults]:
-        epoch, number = request.epoch, self._sampler.number(request.step)
-        rows = self._sampler.rows(epoch, request.step)
-        pixels, kept, faults = self._read(rows, np.random.default_rng((self._transform.seed, epoch, number, CROPS)))
-        images, labels = self._transform(pixels, self._labels[kept], epoch, number)
-        return images, labels, faults
+    def __call__(self, request: Request) -> MadeBatch:
+        pixels, kept, faults = self._read(*self.draw(request))
+        return (*self._finish(pixels, kept, request), faults)
 
-    def _read(self, rows: np.ndarray, rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray, Faults]:
+    def draw(self, request: Request) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+        """Return the rows of a batch, int64 (N,), and the random numbers of their parts; None without random parts."""
+        rows = self._sampler.rows(request.epoch, request.step)
+        if self._crop is None:
+            return rows, None
+        seed = (self._transform.seed, request.epoch, self._sampler.number(request.step), CROPS)
+        return rows, self._crop.draw(len(rows), np.random.default_rng(seed))
+
+    def finish(self, pixels: np.ndarray, request: Request) -> Batch:
+        """Return the batch of the parts of all its images, uint8 (N, H, W, 3)."""
+        return self._finish(pixels, self._sampler.rows(request.epoch, request.step), request)
+
+    def _finish(self, pixels: np.ndarray, rows: np.ndarray, request: Request) -> Batch:
+        return self._transform(pixels, self._labels[rows], request.epoch, self._sampler.number(request.step))
+
+    def _read(self, rows: np.ndarray, draws: Optional[np.ndarray]) -> Tuple[np.ndarray, np.ndarray, Faults]:
         """Return the images of rows of the data set, the rows that they are of, and the faults of broken files.
 
         In training, another image of the batch takes the place of one that cannot be read, so that the batch keeps its
         size. In validation it is left out.
         """
-        draws = self._crop.draw(len(rows), rng) if self._crop else None
         pixels = np.empty((len(rows), *self._images.size, 3), np.uint8)
         good: List[int] = []
         faults: List[Tuple[str, str]] = []
@@ -120,18 +132,22 @@ class StreamLoader(Loader):
         skip_broken: bool = False,
     ) -> None:
         batches = sampler_of(sampler, labels, batch_size, shuffle_seed, world, smallest)
-        make_batch = _CropMaker(images, labels, crop, transform, batches, skip_broken)
-        super().__init__(batches, make_batch, workers, batch_bytes(batches, images.shape[1:], transform.classes))
+        self._maker = CropMaker(images, labels, crop, transform, batches, skip_broken)
+        super().__init__(batches, self._maker, workers, batch_bytes(batches, images.shape[1:], transform.classes))
         self._files = len(labels)
         self._broken: Dict[str, str] = {}
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """Iterate over the batches of epoch `number` (from 0), from batch `start` on."""
-        made: Iterator[Any] = super().epoch(number, start)
-        for images, labels, faults in made:
+        for images, labels, faults in self._made(number, start):
             if faults:
                 self._note(faults)
             yield images, labels
+
+    def _made(self, number: int, start: int) -> Iterator[MadeBatch]:
+        """Iterate over the batches of an epoch as they are made."""
+        made: Iterator[Any] = super().epoch(number, start)
+        return made
 
     def _note(self, faults: Faults) -> None:
         new = {path: message for path, message in faults if path not in self._broken}

@@ -11,6 +11,7 @@ from typing import Iterable, List, Sequence, Tuple, Union
 import numpy as np
 
 from ..system.errors import InputError, reason
+from ..system.input_files import read_bytes
 
 _CHUNK = 4096  # names that are hashed at once
 _THREADS = 16  # for the sizes of files: on a network file system, each has to be waited for
@@ -82,6 +83,16 @@ class FileList:
         """Return the path of a file. Bytes of it that are not UTF-8 are as `os.fsdecode` has them."""
         begin = int(self._begins[number])
         return os.path.join(self.root, os.fsdecode(self._names[begin : begin + int(self._lengths[number])]))
+
+    def read(self, number: int) -> bytes:
+        """Return the contents of a file.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read, or is none.
+        """
+        return read_bytes(self.path(number))
 
     def take(self, rows: np.ndarray) -> FileList:
         """Return the list of some files, in the order of `rows`. The names stay shared in memory.

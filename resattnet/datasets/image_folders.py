@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
+from typing import Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple, TypeVar, Union
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from .class_folders import (
 )
 from .file_lists import FileList
 from .label_files import SYNSET_MAPPING, Classes, find_label_list, read_class_names, read_labels
+from .record_lists import RecordList
+
+Listed = TypeVar("Listed", FileList, RecordList)
 
 VALIDATION_NAMES = ("val", "valid", "validation", "test")  # ImageNet's test images have no labels
 _TREES = ("", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")  # where a data set has its splits; the last two are ImageNet's
@@ -29,10 +32,10 @@ _DEVKIT = "ILSVRC2012_devkit_t12/data"  # where ImageNet's development kit has i
 
 
 class ImageFolder(NamedTuple):
-    """Both splits of a folder of images."""
+    """Both splits of a folder of image files or record files."""
 
-    train: FileList
-    validation: FileList
+    train: Union[FileList, RecordList]
+    validation: Union[FileList, RecordList]
     title: str
 
 
@@ -98,7 +101,7 @@ def open_image_folder(
         if layout.validation_names:
             unread = ", ".join(name + "/" for name in layout.validation_names)
             remark(f"{layout.tree}: {unread} is not read: the validation images are taken from the training images")
-        train, validation = _draw(_list_classes(layout.train_folder, classes), classes, val_fraction, seed)
+        train, validation = draw_split(_list_classes(layout.train_folder, classes), classes.folders, val_fraction, seed)
     title = one_line(os.path.basename(os.path.abspath(folder)) or folder)
     return ImageFolder(train, validation, title)
 
@@ -200,11 +203,12 @@ def _list_classes(folder: str, classes: Classes) -> FileList:
             yield files, numbers[name]
 
     files = FileList.from_names(folder, classes.names, groups())
-    _check_not_empty(folder, files, classes.folders)
+    check_not_empty(folder, files, classes.folders)
     return files
 
 
-def _check_not_empty(folder: str, files: FileList, names: Sequence[str]) -> None:
+def check_not_empty(folder: str, files: Union[FileList, RecordList], names: Sequence[str]) -> None:
+    """Raise InputError if a class has no image; `names` are those of the classes in the folder or file."""
     empty = [names[number] for number in np.flatnonzero(files.class_counts() == 0)]
     if empty:
         noun = "class" if len(empty) == 1 else "classes"
@@ -227,14 +231,23 @@ def _list_labelled(folder: str, label_list: str, classes: Classes) -> FileList:
     return files
 
 
-def _draw(files: FileList, classes: Classes, fraction: float, seed: int) -> Tuple[FileList, FileList]:
-    """Return a list without a fraction of the images of each class, and the list of these images."""
+def draw_split(files: Listed, names: Sequence[str], fraction: float, seed: int) -> Tuple[Listed, Listed]:
+    """Return a list without a fraction of the images of each class, and the list of these images.
+
+    Parameters
+    ----------
+    files : FileList or RecordList
+    names : sequence of str
+        Names of the classes in the folder or file, for the message about a class with one image.
+    fraction : float
+        In 0..1.
+    seed : int
+    """
     rng = np.random.default_rng(seed)
-    drawn = [
-        draw_fraction(os.path.join(files.root, name), int(count), fraction, rng)
-        for name, count in zip(classes.folders, files.class_counts())
-    ]
-    chosen = np.concatenate(drawn)  # the list is sorted by class
+    chosen = np.zeros(len(files), bool)
+    by_class = np.split(np.argsort(files.labels, kind="stable"), np.cumsum(files.class_counts())[:-1])
+    for name, rows in zip(names, by_class):
+        chosen[rows] = draw_fraction(os.path.join(files.root, name), len(rows), fraction, rng)
     return files.take(~chosen), files.take(chosen)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Optional
 
 from ..data.geometry import INTERPOLATIONS
+from ..datasets.image_sources import FORMATS
 from ..models.spec import STEMS
 from ..options.fields import Options, option, redefine
 from ..options.rules import Conflict, When
@@ -27,12 +28,20 @@ class ImageFolderOptions(Options):
     data_dir: Optional[str] = option(
         None,
         "folder of images: train/CLASS/... and val/CLASS/... (also valid, validation, test), or CLASS/... with "
-        "--val-fraction; ImageNet's own layouts are understood too",
+        "--val-fraction; ImageNet's own layouts are understood too; or record files that MXNet's im2rec has written",
         metavar="FOLDER",
     )
-    train_split: Optional[str] = option(None, "name of the folder of training images", unset="train")
+    data_format: Optional[str] = option(
+        None,
+        "files: image files; rec: record files, train.rec and val.rec or NAME_train.rec and NAME_val.rec",
+        choices=FORMATS,
+        unset="rec if the folder has record files and no folder of training images, else files",
+    )
+    train_split: Optional[str] = option(None, "name of the folder or record file of training images", unset="train")
     val_split: Optional[str] = option(
-        None, "name of the folder of validation images", unset="the first of val, valid, validation, test"
+        None,
+        "name of the folder or record file of validation images",
+        unset="the first of val, valid, validation, test",
     )
     val_fraction: Optional[float] = option(
         None,
@@ -51,6 +60,12 @@ class ImageFolderOptions(Options):
         "names of the classes, one on each line, in the order of their folders; or ImageNet's LOC_synset_mapping.txt",
         unset="the names of the folders",
         metavar="FILE",
+    )
+    loader: str = option(
+        "stream",
+        "stream: worker processes read the training images; dali: NVIDIA DALI decodes and scales them, on the first "
+        "GPU if the run uses GPUs",
+        choices=("stream", "dali"),
     )
     skip_broken: bool = option(
         False, "1: go on without images that cannot be read, and name them; more than 1 % end the run"
@@ -82,6 +97,7 @@ class ImageTrainingOptions(RunOptions, ImageFolderOptions):
 
     rules = (
         Conflict(When("val_split"), When("val_fraction"), reason="the one names the images that the other draws"),
+        Conflict(When("data_format", "rec"), When("val_labels"), reason="records hold their labels"),
         *RUN_RULES,
     )
 
@@ -115,7 +131,7 @@ class ImageTrainingOptions(RunOptions, ImageFolderOptions):
     @property
     def splits(self) -> Dict[str, Any]:
         """The options that say where in the folder the images and labels of both splits are."""
-        names = ("train_split", "val_split", "val_fraction", "val_labels", "class_names", "seed")
+        names = ("data_format", "train_split", "val_split", "val_fraction", "val_labels", "class_names", "seed")
         return {name: getattr(self, name) for name in names}
 
     @property

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Sequence
 
 import numpy as np
 
+from ..data.dali_crops import DaliCropLoader
+from ..data.decoding import missing_packages
 from ..data.file_images import FileImages, RandomResizedCrop
 from ..data.geometry import Geometry
 from ..data.image_set import DataFacts
 from ..data.mixing import label_noise
 from ..data.stream_loader import StreamLoader
 from ..data.transforms import Transform
-from ..datasets.image_folders import describe_folder, open_image_folder
+from ..datasets.image_folders import describe_folder
+from ..datasets.image_sources import open_images
 from ..run_options.image_options import ImageTrainingOptions
+from ..system.errors import remark
 from .inputs import Inputs, smallest_batch, training_transform
 
 # Mean and standard deviation of ImageNet's training images, for pixels in 0..1: the usual ones for photographs.
@@ -33,7 +38,7 @@ def open_image_inputs(options: ImageTrainingOptions, devices: Sequence[Any]) -> 
     InputError
         If the folder has not the images that the options name, or their labels cannot be found.
     """
-    folder = open_image_folder(str(options.data_dir), **options.splits)
+    folder = open_images(str(options.data_dir), **options.splits)
     facts = describe_folder(folder, unread_facts(options))
     size, geometry = (options.image_size, options.image_size), facts.geometry
     transform, plain = training_transform(options, facts, pad=0), Transform(facts.mean, facts.std, len(facts.classes))
@@ -41,14 +46,18 @@ def open_image_inputs(options: ImageTrainingOptions, devices: Sequence[Any]) -> 
     train_labels = folder.train.labels
     if options.label_noise:
         train_labels = label_noise(train_labels, len(facts.classes), options.label_noise, options.seed)
-    train_loader = StreamLoader(
+    for line in missing_packages():
+        remark(line)
+    make_loader: Any = functools.partial(StreamLoader, workers=options.workers)
+    if options.loader == "dali":
+        make_loader = functools.partial(DaliCropLoader, threads=options.workers, device=devices[0])
+    train_loader = make_loader(
         FileImages(folder.train, size, geometry),
         train_labels,
         transform,
         batch * options.accumulate,
         RandomResizedCrop((options.crop_scale, 1.0)),
         options.seed,
-        options.workers,
         smallest=smallest_batch(options, devices),
         sampler=options.sampler,
         skip_broken=options.skip_broken,

@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from resattnet.data.shared_slots import SharedSlots
 from resattnet.data.stream_loader import StreamLoader
 from resattnet.data.transforms import Transform
 from resattnet.system.errors import InputError, Remark
+from resattnet.system.input_files import read_bytes
 from resattnet.system.world import World
 
 GEOMETRY = Geometry("crop", "bilinear", 0.875)
@@ -26,6 +28,9 @@ class FileNames(list):
 
     def path(self, number):
         return self[number]
+
+    def read(self, number):
+        return read_bytes(self[number])
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +199,28 @@ def test_a_slot_carries_arrays_and_what_does_not_fit_goes_through_the_pipe():
     assert slots.reserve() == slot
     taken[0][:] = 7  # its own memory
     np.testing.assert_array_equal(slots.take(answer)[0], small)
+
+
+@pytest.mark.parametrize(
+    "content, fault",
+    [
+        (
+            "raise ImportError('libGL.so.1: cannot open shared object file')",
+            "libGL.so.1: cannot open shared object file",
+        ),
+        ("", "its folder is incomplete: two of its packages were installed into one folder"),
+    ],
+)
+def test_an_opencv_that_cannot_be_imported_is_named_and_done_without(files, tmp_path, monkeypatch, content, fault):
+    (tmp_path / "cv2.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "cv2", raising=False)
+    decoding.load_opencv.cache_clear()
+    try:
+        (line,) = [line for line in decoding.missing_packages() if "OpenCV" in line]
+        assert line.startswith(f"OpenCV cannot be imported ({fault}): Pillow scales") and "\n" not in line
+        ((images, _),) = list(loader(files, batch_size=24))
+        assert images.shape == (24, 3, 32, 40)
+    finally:
+        sys.modules.pop("cv2", None)
+        decoding.load_opencv.cache_clear()

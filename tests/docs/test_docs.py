@@ -74,7 +74,8 @@ OTHER_PROGRAMS = (
     "python predict_onnx.py",
     "python -m pip",
 )
-FLAGS_OF_OTHER_PROGRAMS = {"--logdir", "--samples_per_plugin", "--signal"}
+IM2REC = {"--list", "--recursive", "--train-ratio", "--pass-through"}
+FLAGS_OF_OTHER_PROGRAMS = {"--logdir", "--samples_per_plugin", "--signal"} | IM2REC
 
 
 class Block(NamedTuple):

@@ -96,6 +96,49 @@ def test_a_stopped_run_is_resumed_to_the_same_bits(tmp_path, photographs, monkey
     assert_equal_runs(whole, resume(stopped))
 
 
+def write_records(folder, photographs):
+    """Write the files of a folder to records by MXNet, in the order of the files, with the lists of im2rec."""
+    os.makedirs(folder)
+    for split in ("train", "val"):
+        files = sorted((photographs / split).glob("*/*.jpg"), key=lambda path: os.fsencode(path))
+        writer = mx.recordio.MXIndexedRecordIO(f"{folder}/{split}.idx", f"{folder}/{split}.rec", "w")
+        with open(folder / f"{split}.lst", "w") as lines:
+            for number, path in enumerate(files):
+                label = sorted(COLOURS).index(path.parent.name)
+                writer.write_idx(number, mx.recordio.pack(mx.recordio.IRHeader(0, label, number, 0), path.read_bytes()))
+                lines.write(f"{number}\t{label:f}\t{path.parent.name}/{path.name}\n")
+        writer.close()
+    return folder
+
+
+def test_records_train_to_the_bits_of_the_files_in_them(tmp_path, photographs):
+    folder = write_records(tmp_path / "records", photographs)
+    of_files = training_run.train(options(tmp_path / "files", photographs))
+    of_records = training_run.train(options(tmp_path / "of_records", folder, workers=2))
+    assert_equal_runs(of_files, of_records)
+    path = tmp_path / "of_records" / "models" / "run" / "best.params"
+    result = evaluate_file(str(path), EvaluationOptions(num_gpus=0))
+    assert result.evaluation.samples == 18 and result.evaluation.top1 == of_records.progress.best["top1"]
+    assert load_model(str(path), ModelFileOptions(), [mx.cpu()]).facts.classes == ("blue", "green", "red")
+
+
+def test_a_broken_record_is_named(tmp_path, photographs):
+    folder = write_records(tmp_path / "records", photographs)
+    with open(folder / "train.rec", "r+b") as file:
+        file.seek(int((folder / "train.idx").read_text().split()[7]) + 40)
+        file.write(bytes(200))
+    with pytest.raises(InputError, match=r"train\.rec, record at byte \d+: not an image that can be read"):
+        training_run.train(options(tmp_path, folder))
+
+
+def test_a_stopped_run_with_dali_is_resumed_to_the_same_bits(tmp_path, photographs, monkeypatch):
+    pytest.importorskip("nvidia.dali", reason="NVIDIA DALI is not installed: pip install -e '.[dali]'")
+    whole = training_run.train(options(tmp_path / "whole", photographs, loader="dali"))
+    stopped = options(tmp_path / "stopped", photographs, loader="dali", workers=2)
+    stop_run(stopped, monkeypatch, 4, signal.SIGTERM)
+    assert_equal_runs(whole, resume(stopped))
+
+
 def test_the_folder_may_move_between_stop_and_resume(tmp_path, photographs, monkeypatch):
     whole = training_run.train(options(tmp_path / "whole", photographs))
     moved = write_photographs(tmp_path / "before")

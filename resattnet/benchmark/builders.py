@@ -13,7 +13,8 @@ from typing import Any, Callable, Optional, Tuple
 
 import numpy as np
 
-from ..data.loaders import ArrayLoader, BatchSampler
+from ..data.loaders import ArrayLoader
+from ..data.samplers import BatchSampler
 from ..data.transforms import Transform
 from ..datasets import catalog
 from ..machine.devices import check_type, choose_devices

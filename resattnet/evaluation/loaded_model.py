@@ -97,11 +97,10 @@ class LoadedModel(NamedTuple):
     def _images_of_folder(self, split: str) -> ImageSet:
         """Return the images of a split of a folder, which are read when they are asked for."""
         folder = open_image_folder(self.source["data_dir"], **self.description.get("splits", {}))
-        known = describe_folder(folder, self.facts)
-        check_classes(self.source["name"], len(known.classes), self.path, self.network.classes)
+        check_classes(self.source["name"], len(folder.train.classes), self.path, self.network.classes)
         files = folder.validation if split == "test" else folder.train
         if split == "test":
-            self._compare_data(known)
+            self._compare_data(describe_folder(folder, self.facts))
         return ImageSet(FileImages(files, self.image_size, self.facts.geometry), files.labels, self.facts.classes)
 
     def _compare_data(self, known: DataFacts) -> None:

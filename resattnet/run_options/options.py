@@ -15,7 +15,7 @@ from ..options.spellings import VALUES
 from ..system.errors import InputError
 from ..zoo.descriptions import find_packaged
 from .class_weights import BALANCED, parse_weights
-from .optimizer_options import ADAPTIVE, OPTIMIZERS, OptimizerOptions, ScheduleOptions, default_rate
+from .optimizer_options import ADAPTIVE, OPTIMIZERS, OptimizerOptions, default_rate
 from .option_groups import (
     AugmentationOptions,
     DistillationOptions,
@@ -25,6 +25,7 @@ from .option_groups import (
     TrainingDeviceOptions,
 )
 from .option_rules import RUN_RULES, TRAINING_RULES, warmup_length
+from .schedule_options import ScheduleOptions
 
 
 class DataSource(NamedTuple):

@@ -1,4 +1,4 @@
-"""Build the work of the contenders.
+"""Build the work of the contenders; that of PyTorch is in `torch_builders`.
 
 A builder takes the `BenchmarkOptions` and the arguments of its row in `cases.CONTENDERS`, and returns a function that
 does the work once and returns the number of images. All work runs on the CPU.
@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 from typing import Any, Callable, Optional, Tuple
 
 import numpy as np
 
-from ..data.loaders import ArrayLoader, BatchSampler
+from ..data.loaders import ArrayLoader
+from ..data.samplers import BatchSampler
 from ..data.transforms import Transform
 from ..datasets import catalog
 from ..machine.devices import check_type, choose_devices
-from ..machine.facts import cpu_facts
-from ..machine.mxnet import SPIN_COUNT, mx
+from ..machine.mxnet import mx
 from ..machine.packages import importing_gluoncv
 from ..models.graphs import INT8_UNITS, quantize
 from ..models.network import build
@@ -28,7 +27,7 @@ from ..run_options.options import TrainingOptions
 from ..system.errors import InputError
 from ..training.inputs import training_transform
 from ..training.step import TrainingStep, array_type, make_net, make_step
-from .contender import Unavailable, threads
+from .contender import Unavailable
 from .options import BenchmarkOptions
 
 # Batches made as arrays for each batch made image by image, so that both take a time that can be measured.
@@ -173,42 +172,6 @@ def int8(net: Any) -> Any:
     if net.spec.unit not in INT8_UNITS:
         raise Unavailable(f"INT8 is left out: a network with `unit={net.spec.unit}` is not exact in it")
     return quantize(net, np.random.default_rng(1).normal(size=(64, 3, 32, 32)).astype(np.float32))
-
-
-def torch_twin(options: BenchmarkOptions, dtype: str) -> Tuple[Any, Any]:
-    """Return the module `torch_network` and its network with the weights of ours."""
-    if options.unit != NetworkSpec.unit:
-        raise Unavailable(
-            f"`unit={options.unit}`: PyTorch's rows are left out, since its network has {NetworkSpec.unit} units only"
-        )
-    model, instructions = cpu_facts()
-    if dtype == "bfloat16" and instructions and "avx512f" not in instructions:
-        raise Unavailable(
-            f"PyTorch bfloat16 is left out: {model} has no instructions for it, and a step would take minutes"
-        )
-    if os.environ.get("GOMP_SPINCOUNT") == SPIN_COUNT:  # ours, not the user's: PyTorch is faster with its own
-        del os.environ["GOMP_SPINCOUNT"]
-    try:
-        from . import torch_network
-    except ImportError as error:
-        raise Unavailable(
-            f"PyTorch is not installed ({error}), and its rows are left out: python -m pip install -e '.[bench]'"
-        ) from error
-    torch_network.torch.set_num_threads(threads())
-    net = initialised_net(options)
-    return torch_network, torch_network.load_gluon(torch_network.build(net.spec), net)
-
-
-def torch_training(options: BenchmarkOptions, dtype: str) -> Callable[[], int]:
-    """Measure the training step in PyTorch."""
-    torch_network, net = torch_twin(options, dtype)
-    return repeated(torch_network.training_step(net, *random_batch(options), dtype=dtype), options)
-
-
-def torch_inference(options: BenchmarkOptions, dtype: str) -> Callable[[], int]:
-    """Measure the logits of a batch in PyTorch."""
-    torch_network, net = torch_twin(options, dtype)
-    return repeated(torch_network.inference_step(net, random_batch(options)[0], dtype), options)
 
 
 def plain_transform(options: BenchmarkOptions) -> Transform:

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 from ..models.graphs import fuse
-from .builders import (
-    batch_input,
-    constant_epoch,
-    image_input,
-    inference,
-    int8,
-    loader_epoch,
-    torch_inference,
-    torch_training,
-    training,
-)
+from .builders import batch_input, constant_epoch, image_input, inference, int8, loader_epoch, training
 from .contender import Contender
 from .photographs import record_input, stream_input, torchvision_input
+from .torch_builders import torch_inference, torch_training
 
 CONTENDERS = (
     Contender("train", "ours float32", training, dict(dtype="float32"), "PyTorch float32"),

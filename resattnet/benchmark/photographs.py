@@ -29,6 +29,7 @@ from .options import BenchmarkOptions
 
 WIDTH, HEIGHT, SIDE = 500, 375, 224  # pixels: of the photographs, and of their crops
 CLASSES = 2
+CROP = RandomResizedCrop()  # its defaults are torchvision's
 
 
 def photograph(number: int) -> bytes:
@@ -42,10 +43,16 @@ def photograph(number: int) -> bytes:
     return data.getvalue()
 
 
-def write_photographs(options: BenchmarkOptions) -> str:
-    """Write `options.steps` batches into class folders of a folder that is removed when the process ends."""
+def temporary_folder() -> str:
+    """Make a folder that is removed when the process ends: the contender reads it until then."""
     folder = tempfile.mkdtemp(prefix="resattnet-photographs-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def write_photographs(options: BenchmarkOptions) -> str:
+    """Write `options.steps` batches into class folders of a temporary folder, and return it."""
+    folder = temporary_folder()
     for label in range(CLASSES):
         os.mkdir(os.path.join(folder, str(label)))
     for number in range(options.steps * options.batch_size):
@@ -79,7 +86,7 @@ def stream_input(options: BenchmarkOptions) -> Callable[[], int]:
         files.labels,
         Transform(MEAN, STD, CLASSES, flip=True),
         options.batch_size,
-        RandomResizedCrop(),
+        CROP,
         0,
         threads(),
     )
@@ -117,9 +124,7 @@ def torchvision_input(options: BenchmarkOptions) -> Callable[[], int]:
 
 def record_input(options: BenchmarkOptions) -> Callable[[], int]:
     """Measure MXNet's ImageRecordIter, with its own random parts of an image."""
-    folder = tempfile.mkdtemp(prefix="resattnet-photographs-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = os.path.join(folder, "photographs.rec")
+    path = os.path.join(temporary_folder(), "photographs.rec")
     writer = mx.recordio.MXRecordIO(path, "w")
     for number in range(options.steps * options.batch_size):
         header = mx.recordio.IRHeader(0, float(number % CLASSES), number, 0)
@@ -132,10 +137,10 @@ def record_input(options: BenchmarkOptions) -> Callable[[], int]:
         shuffle=True,
         rand_mirror=True,
         random_resized_crop=True,
-        min_random_area=0.08,
-        max_random_area=1.0,
-        min_aspect_ratio=3 / 4,
-        max_aspect_ratio=4 / 3,
+        min_random_area=CROP.scale[0],
+        max_random_area=CROP.scale[1],
+        min_aspect_ratio=CROP.ratio[0],
+        max_aspect_ratio=CROP.ratio[1],
         **{f"mean_{name}": 255 * value for name, value in zip("rgb", MEAN)},
         **{f"std_{name}": 255 * value for name, value in zip("rgb", STD)},
         preprocess_threads=threads(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, List, Optional
 
-from ..machine.devices import check_type, choose_devices
+from ..machine.devices import choose_devices
 from ..reports import figure_style
 from ..reports.rate_figure import draw_range_test
 from ..run_options.options import RunOptions
@@ -14,9 +14,8 @@ from ..system.console import progress_bar, say
 from ..system.errors import InputError, handle_remarks
 from ..system.files import write_csv, writing
 from ..training.build import build_step
-from ..training.initial_weights import InitialWeights
 from ..training.lr_finder import RangeTest, range_test, rates_to_test, step_losses
-from .training_run import open_any_inputs, seed_generators
+from .training_run import begin_run
 
 FOLDER = "lr-find"  # in the folder of the logs
 
@@ -62,10 +61,7 @@ def find_learning_rate(options: RunOptions) -> Optional[float]:
 
 def _test_rates(options: RunOptions, devices: List[Any], remarks: List[str]) -> RangeTest:
     """Test the rates on a new network, as the run would begin with it."""
-    remarks += check_type("float16" if options.float16 else options.dtype, devices)
-    start = InitialWeights(options.params, options.network) if options.params else None
-    seed_generators(options.seed)
-    inputs = open_any_inputs(options, devices)
+    inputs, start = begin_run(options, devices, remarks)
     rates = rates_to_test(options.optimizer)
     step, more = build_step(
         options, inputs, devices, lambda number: float(rates[min(number, len(rates) - 1)]), Progress(), start

@@ -9,7 +9,6 @@ from typing import Any, Dict, Optional, Tuple, Type
 from ..experiments import recipes
 from ..machine.cores import split_cores
 from ..options import command_line
-from ..run_options.image_options import ImageTrainingOptions
 from ..run_options.options import RunOptions, TrainingOptions, meant_options
 from ..run_options.resume import load_for_resume, merge_options
 from ..runs.states import State
@@ -17,9 +16,6 @@ from ..system import streams
 from ..system.console import say
 from ..system.errors import InputError
 from .arguments import add_quiet
-
-# The command whose runs have options of this class.
-COMMAND_OF = {TrainingOptions: "train", ImageTrainingOptions: "train-images"}
 
 
 def add_training_arguments(parser: command_line.ArgumentParser, kind: Type[RunOptions]) -> None:
@@ -77,7 +73,7 @@ def read_options(given: Dict[str, Any], kind: Type[RunOptions] = TrainingOptions
 def _of_kind(options: RunOptions, kind: Type[RunOptions], what: str) -> RunOptions:
     """Return options if their class is the command's; else raise InputError."""
     if not isinstance(options, kind):
-        own = COMMAND_OF[type(options)]
+        own = options.command
         raise InputError(f"{what} is of the command {own}: give it to {command_line.command(own)}")
     return options
 

@@ -92,10 +92,8 @@ def prepare_run(
     began : float, optional
         As for `train`.
     """
-    remarks = check_type("float16" if options.float16 else options.dtype, devices)
-    start = InitialWeights(options.params, options.network) if options.params and not state else None
-    seed_generators(options.seed)
-    inputs = open_any_inputs(options, devices)
+    remarks: List[str] = []
+    inputs, start = begin_run(options, devices, remarks, is_new=state is None)
     deadline = None
     if options.time_limit and not state:
         began = time.monotonic() if began is None else began
@@ -132,12 +130,37 @@ def _fit_time_limit(
     chosen, remark = fit_time_limit(options, inputs, devices, began)
     remarks.append(remark)
     if chosen.mixup_off_epochs or options.mixup_off_epochs:  # the loaders know in which epochs images are mixed
-        inputs = open_any_inputs(chosen, devices)
-    seed_generators(options.seed)
+        inputs = _open_any_inputs(chosen, devices)
+    _seed_generators(options.seed)
     return chosen, inputs
 
 
-def open_any_inputs(options: RunOptions, devices: Sequence[Any]) -> Inputs:
+def begin_run(
+    options: RunOptions, devices: Sequence[Any], remarks: List[str], is_new: bool = True
+) -> Tuple[Inputs, Optional[InitialWeights]]:
+    """Check the type of numbers, seed the generators and open the data of a run; add remarks.
+
+    Parameters
+    ----------
+    options : RunOptions
+    devices : sequence of mx.Context
+    remarks : list of str
+        Those of the check are added.
+    is_new : bool
+        Whether the run begins with `options.params`, where they are given; a resumed one has the weights of its state.
+
+    Returns
+    -------
+    inputs : Inputs
+    start : InitialWeights or None
+    """
+    remarks += check_type("float16" if options.float16 else options.dtype, devices)
+    start = InitialWeights(options.params, options.network) if options.params and is_new else None
+    _seed_generators(options.seed)
+    return _open_any_inputs(options, devices), start
+
+
+def _open_any_inputs(options: RunOptions, devices: Sequence[Any]) -> Inputs:
     """Open the data of a run on these devices, of a named data set or of a folder of images."""
     if isinstance(options, ImageTrainingOptions):
         return open_image_inputs(options, devices)
@@ -165,7 +188,7 @@ def _lock_folder(options: RunOptions, state: Optional[State]) -> run_folders.Run
     return run_folders.make_unnamed_run_folder(options.model_dir, options.title)
 
 
-def seed_generators(seed: int) -> None:
+def _seed_generators(seed: int) -> None:
     """Seed the generators of Python, NumPy and MXNet."""
     random.seed(seed)
     np.random.seed(seed)

@@ -17,7 +17,8 @@ import numpy as np
 
 from ..system.errors import InputError
 from ..system.world import ALONE, World
-from .loaders import Batch, BatchSampler
+from .loaders import Batch
+from .samplers import BatchSampler
 from .transforms import Transform
 
 

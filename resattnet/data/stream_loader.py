@@ -9,7 +9,8 @@ import numpy as np
 from ..system.errors import InputError, remark
 from ..system.world import ALONE, World
 from .file_images import FileImages, RandomResizedCrop
-from .loaders import Batch, BatchSampler, Loader, Request, batch_bytes, sampler_of
+from .loaders import Batch, Loader, Request, batch_bytes
+from .samplers import BatchSampler, sampler_of
 from .transforms import Transform
 
 BROKEN_SHARE = 0.01  # of the files that may be left out before a run ends

@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from typing import Iterator, List, NamedTuple, NoReturn, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Iterator, List, NamedTuple, NoReturn, Optional, Tuple
 
 import numpy as np
 
-from ..data.image_set import DataFacts
 from ..system.errors import InputError, list_some, one_line, remark
 from ..system.suggestions import suggest
 from .class_folders import (
     check_classes,
     choose_split,
-    draw_fraction,
     find_class_names,
     iterate_classes,
     list_images,
     report_others,
 )
 from .file_lists import FileList
+from .image_splits import ImageFolder, check_not_empty, draw_split
 from .label_files import SYNSET_MAPPING, Classes, find_label_list, read_class_names, read_labels
-from .record_lists import RecordList
-
-Listed = TypeVar("Listed", FileList, RecordList)
 
 VALIDATION_NAMES = ("val", "valid", "validation", "test")  # ImageNet's test images have no labels
 _TREES = ("", "Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")  # where a data set has its splits; the last two are ImageNet's
 _DEVKIT = "ILSVRC2012_devkit_t12/data"  # where ImageNet's development kit has its list of labels
-
-
-class ImageFolder(NamedTuple):
-    """Both splits of a folder of image files or record files."""
-
-    train: Union[FileList, RecordList]
-    validation: Union[FileList, RecordList]
-    title: str
 
 
 def open_image_folder(
@@ -207,14 +194,6 @@ def _list_classes(folder: str, classes: Classes) -> FileList:
     return files
 
 
-def check_not_empty(folder: str, files: Union[FileList, RecordList], names: Sequence[str]) -> None:
-    """Raise InputError if a class has no image; `names` are those of the classes in the folder or file."""
-    empty = [names[number] for number in np.flatnonzero(files.class_counts() == 0)]
-    if empty:
-        noun = "class" if len(empty) == 1 else "classes"
-        raise InputError(f"{folder}: no images of the {noun} {list_some(empty)}")
-
-
 def _list_labelled(folder: str, label_list: str, classes: Classes) -> FileList:
     """List the images of a folder whose classes are in a list of labels."""
     names, others = list_images(os.fsencode(folder), b"")
@@ -229,35 +208,3 @@ def _list_labelled(folder: str, label_list: str, classes: Classes) -> FileList:
     if empty:
         remark(f"{label_list}: has no image of {len(empty)} of {len(classes.names)} classes: {list_some(empty)}")
     return files
-
-
-def draw_split(files: Listed, names: Sequence[str], fraction: float, seed: int) -> Tuple[Listed, Listed]:
-    """Return a list without a fraction of the images of each class, and the list of these images.
-
-    Parameters
-    ----------
-    files : FileList or RecordList
-    names : sequence of str
-        Names of the classes in the folder or file, for the message about a class with one image.
-    fraction : float
-        In 0..1.
-    seed : int
-    """
-    rng = np.random.default_rng(seed)
-    chosen = np.zeros(len(files), bool)
-    by_class = np.split(np.argsort(files.labels, kind="stable"), np.cumsum(files.class_counts())[:-1])
-    for name, rows in zip(names, by_class):
-        chosen[rows] = draw_fraction(os.path.join(files.root, name), len(rows), fraction, rng)
-    return files.take(~chosen), files.take(chosen)
-
-
-def describe_folder(folder: ImageFolder, facts: DataFacts) -> DataFacts:
-    """Return data facts with what a folder says of itself: classes, numbers of images and fingerprint."""
-    return dataclasses.replace(
-        facts,
-        title=folder.title,
-        classes=folder.train.classes,
-        samples={"train": len(folder.train), "validation": len(folder.validation)},
-        fingerprint=folder.train.fingerprint(),
-        class_images=tuple(folder.train.class_counts().tolist()),
-    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any, Optional
 
-from .image_folders import ImageFolder, open_image_folder
+from .image_folders import open_image_folder
+from .image_splits import ImageFolder
 from .record_folders import has_records, open_record_folder
 
 FORMATS = ("files", "rec")

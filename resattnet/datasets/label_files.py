@@ -6,12 +6,13 @@ import csv
 import os
 import re
 from collections import Counter
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from ..system.errors import InputError, list_some, one_line, reason
 from ..system.input_files import read_bytes
+from .imagenet_ids import synsets_of_ids
 
 SYNSET_MAPPING = "LOC_synset_mapping.txt"
 # Lists of labels that are found by themselves, in the order in which they are preferred.
@@ -22,7 +23,6 @@ LABEL_LISTS = (
     "ILSVRC2012_validation_ground_truth.txt",
     "val.txt",
 )
-_META = "meta.mat"  # of ImageNet's development kit: the synset of each number
 _SYNSET = re.compile(r"n[0-9]{8}")
 
 
@@ -129,7 +129,7 @@ def read_labels(path: str, files: Sequence[bytes], classes: Classes, folder: str
     elif lines[0] in known or len(lines[0].split()) == 1:
         _check_count(path, len(lines), len(files), folder)
         if all(map(_is_number, lines)) and not known.keys() >= set(lines):
-            lines = _synsets_of_ids(path, lines)
+            lines = synsets_of_ids(path, lines)
         return _numbers(path, lines, known)
     else:
         named = [_name_and_label(path, line) for line in lines]
@@ -228,35 +228,6 @@ _KEYS: Tuple[Callable[[str], str], ...] = (
 def _key_of(name: str, paths: Sequence[str]) -> Callable[[str], str]:
     """Return by which part of their paths a list names its files, from the first name in it."""
     return next((key for key in _KEYS if name in set(map(key, paths))), _KEYS[0])
-
-
-def _synsets_of_ids(path: str, ids: Sequence[str]) -> List[str]:
-    """Return the synset of each ILSVRC2012 ID; the IDs are not in the order of the synsets."""
-    synsets = _read_meta(path, os.path.join(os.path.dirname(path), _META))
-    unknown = [number for number in dict.fromkeys(ids) if int(number) not in synsets]
-    if unknown:
-        raise InputError(f"{path}: {_META} has no class with the ILSVRC2012 IDs {list_some(unknown)}")
-    return [synsets[int(number)] for number in ids]
-
-
-def _read_meta(path: str, meta: str) -> Dict[int, str]:
-    """Return the synset of each ILSVRC2012 ID in the `meta.mat` of ImageNet's development kit."""
-    if not os.path.isfile(meta):
-        raise InputError(
-            f"{path}: its numbers are ILSVRC2012 IDs, whose classes are in {_META} of the same development kit: put it "
-            "beside the list, or give another list of `val_labels`"
-        )
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise InputError(
-            f"{meta}: SciPy is needed to read it ({reason(error)}): python -m pip install scipy"
-        ) from error
-    try:
-        rows: Any = loadmat(meta, squeeze_me=True)["synsets"]
-        return {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in np.atleast_1d(rows)}
-    except Exception as error:  # for damaged files SciPy raises more kinds of errors than it documents
-        raise InputError(f"{meta}: not the table of ImageNet's synsets ({reason(error)})") from error
 
 
 def find_label_list(folders: Sequence[str]) -> Optional[str]:

@@ -13,7 +13,7 @@ from ..data.image_files import read_image, to_rgb
 from ..machine.devices import choose_devices
 from ..system.errors import InputError
 from .inference import compute_logits
-from .metrics import Prediction, check_finite, top_predictions
+from .logits import Prediction, check_finite, top_predictions
 from .model_file import LoadedModel, load_model
 from .options import ModelFileOptions
 

@@ -15,7 +15,8 @@ from ..system.errors import InputError, reason
 from ..system.files import digest
 from ..zoo import pretrained
 from .inference import compute_logits
-from .metrics import Evaluation, mean_probabilities
+from .logits import mean_probabilities
+from .metrics import Evaluation
 from .model_file import LoadedModel, open_model
 from .options import TestOptions
 from .results import ModelResult, combine_results

@@ -11,8 +11,8 @@ from ..data.file_images import FileImages
 from ..data.image_set import DataFacts, ImageSet
 from ..data.transforms import Transform
 from ..datasets import catalog, recordio
-from ..datasets.image_folders import describe_folder
 from ..datasets.image_sources import open_images
+from ..datasets.image_splits import describe_folder
 from ..models.graphs import CALIBRATION_IMAGES
 from ..models.spec import NetworkSpec
 from ..options.counts import limit_count
@@ -98,11 +98,10 @@ class LoadedModel(NamedTuple):
     def _images_of_folder(self, split: str) -> ImageSet:
         """Return the images of a split of a folder, which are read when they are asked for."""
         folder = open_images(self.source["data_dir"], **self.description.get("splits", {}))
-        known = describe_folder(folder, self.facts)
-        check_classes(self.source["name"], len(known.classes), self.path, self.network.classes)
+        check_classes(self.source["name"], len(folder.train.classes), self.path, self.network.classes)
         files = folder.validation if split == "test" else folder.train
         if split == "test":
-            self._compare_data(known)
+            self._compare_data(describe_folder(folder, self.facts))
         return ImageSet(FileImages(files, self.image_size, self.facts.geometry), files.labels, self.facts.classes)
 
     def _compare_data(self, known: DataFacts) -> None:

@@ -66,18 +66,23 @@ def load_model(path: str, options: ModelFileOptions, devices: List[Any]) -> Load
 
 def _as_viewed(facts: DataFacts, source: Dict[str, Any], options: ModelFileOptions) -> DataFacts:
     """Return the facts with the size and the crop ratio of `ViewOptions`, where the options have and give them."""
-    size, ratio = getattr(options, "image_size", None), getattr(options, "crop_ratio", None)
-    if not isinstance(options, ViewOptions) or (size is None and ratio is None):
+    if not isinstance(options, ViewOptions):
         return facts
     if isinstance(options, TestOptions) and source["data_format"] != "folder":
-        name = "image_size" if size is not None else "crop_ratio"
-        raise InputError(
-            f"`{name}={size or ratio:g}`: the test images of {source['name']} are stored at one size; leave it out"
-        )
+        _check_stored_size(options, source["name"])
+    size, ratio = options.image_size, options.crop_ratio
     if ratio is not None and facts.geometry.fit != "crop":
         raise InputError(f"`crop_ratio={ratio:g}`: the network was trained on whole images; leave it out")
     geometry = facts.geometry if ratio is None else dataclasses.replace(facts.geometry, crop_ratio=ratio)
     return dataclasses.replace(facts, image_size=(size, size) if size else facts.image_size, geometry=geometry)
+
+
+def _check_stored_size(options: TestOptions, dataset: str) -> None:
+    """Raise InputError if an option that needs image files is given for a data set that has none."""
+    for name in ("image_size", "crop_ratio", "crops"):
+        value = getattr(options, name)
+        if value != options.defaults()[name]:
+            raise InputError(f"`{name}={value:g}`: the test images of {dataset} are stored at one size; leave it out")
 
 
 def _data_source(description: Dict[str, Any], options: ModelFileOptions) -> Dict[str, Any]:
@@ -154,8 +159,6 @@ def open_model(path: str, options: TestOptions, download: bool = True) -> Loaded
     devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0, options.num_cpus, options.gpus)
     model = load_model(path, options, devices)
     name = model.source["name"]
-    if options.crops > 1 and model.source["data_format"] != "folder":
-        raise InputError(f"`crops={options.crops}`: the test images of {name} are stored at one size; leave it out")
     if (options.flip or options.crops == 10) and not model.facts.flip:
         given = "flip=True" if options.flip else "crops=10"
         raise InputError(f"`{given}`: a mirrored image of {name} does not show its class; leave it out")

@@ -17,7 +17,7 @@ from ..system.errors import InputError, one_line
 from ..system.files import write_atomically, writing
 from ..system.streams import is_terminal
 from .classifier import Classifier
-from .metrics import Prediction
+from .logits import Prediction
 from .model_file import load_model
 from .options import PredictionOptions
 

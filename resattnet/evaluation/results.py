@@ -9,7 +9,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from ..data.image_set import ImageSet
-from .metrics import Evaluation, PairedComparison, compare_paired, mean_probabilities
+from .logits import mean_probabilities
+from .metrics import Evaluation, PairedComparison, compare_paired
 
 SCORES = ("precision", "recall", "f1")  # figures of a class
 

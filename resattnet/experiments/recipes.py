@@ -6,11 +6,12 @@ import csv
 import io
 import os
 import shlex
-from typing import List, NamedTuple, Optional, Sequence
+from typing import List, NamedTuple, Optional, Sequence, Type
 
 from ..options.command_line import command, parse_options
-from ..run_options.image_options import ImageTrainingOptions
-from ..run_options.options import RunOptions, TrainingOptions
+from ..options.fields import flag_name
+from ..run_options.image_options import ImageTrainingOptions, options_kind
+from ..run_options.options import RunOptions
 from ..system.errors import InputError, reason
 from ..system.files import write_csv, write_text, writing
 from ..system.input_files import read_text
@@ -98,15 +99,20 @@ def split_flags(recipe: Recipe) -> List[str]:
         raise InputError(f"recipe {recipe.name}: the flags cannot be read ({error})") from error
 
 
+def _kind_of(recipe: Recipe) -> Type[RunOptions]:
+    """Return the class of the options that the flags of a recipe stand for."""
+    words = split_flags(recipe)
+    return options_kind([name for name in ImageTrainingOptions.defaults() if flag_name(name) in words])
+
+
 def command_of(recipe: Recipe) -> str:
-    """Return the command that a recipe is run by: `train`, or `train-images` if its flags have an image size."""
-    return "train-images" if "--image-size" in split_flags(recipe) else "train"
+    """Return the command that a recipe is run by, `train` or `train-images`."""
+    return _kind_of(recipe).command
 
 
 def read_options(recipe: Recipe) -> RunOptions:
     """Return the training options that the flags of a recipe stand for; an `InputError` is raised for a wrong flag."""
-    kind = ImageTrainingOptions if command_of(recipe) == "train-images" else TrainingOptions
-    return parse_options(split_flags(recipe), kind, f"recipe {recipe.name}")
+    return parse_options(split_flags(recipe), _kind_of(recipe), f"recipe {recipe.name}")
 
 
 def find_clone() -> Optional[str]:

@@ -7,7 +7,7 @@ from typing import Any, Callable, Iterator, NamedTuple, Tuple
 
 import numpy as np
 
-from ..evaluation.metrics import check_finite
+from ..evaluation.logits import check_finite
 from ..machine.devices import device_of
 from ..machine.mxnet import mx
 from ..system.files import TEMPORARY, replacing, writing

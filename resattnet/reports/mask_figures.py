@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, NamedTupl
 import numpy as np
 from PIL import Image
 
+from ..evaluation.logits import Prediction
 from ..evaluation.masks import AttentionMaps
-from ..evaluation.metrics import Prediction
 from ..models.spec import NetworkSpec
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from PIL import Image
 
 from ..data.image_set import DataFacts
 from ..evaluation.inference import compute_logits
+from ..evaluation.logits import top_predictions
 from ..evaluation.masks import soft_masks
-from ..evaluation.metrics import top_predictions
 from ..machine.devices import device_of
 from ..options.counts import limit_count
 from ..run_options.options import RunOptions

@@ -11,8 +11,8 @@ from PIL import Image
 
 from ..data.image_files import find_images
 from ..evaluation.classifier import Classifier, open_image
+from ..evaluation.logits import Prediction
 from ..evaluation.masks import AttentionMaps, grad_cam, soft_masks
-from ..evaluation.metrics import Prediction
 from ..evaluation.model_file import load_model
 from ..machine.devices import choose_devices
 from ..options.counts import limit_count

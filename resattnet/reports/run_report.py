@@ -13,7 +13,8 @@ from ..evaluation.options import TestOptions
 from ..evaluation.results import ModelResult
 from ..machine.devices import choose_devices
 from ..options.fields import flag_name, flag_value
-from ..run_options.resume import options_from_state, options_kind
+from ..run_options.image_options import options_kind
+from ..run_options.resume import options_from_state
 from ..runs import history
 from ..system.errors import InputError, handle_remarks
 from ..zoo.descriptions import BEST

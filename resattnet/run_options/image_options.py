@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Dict, Optional
+from typing import Any, Container, Dict, Optional, Type
 
 from ..data.geometry import INTERPOLATIONS
 from ..datasets.image_sources import FORMATS
@@ -14,7 +14,7 @@ from ..options.rules import Conflict, When
 from ..system.errors import InputError, one_line
 from .option_groups import AugmentationOptions
 from .option_rules import RUN_RULES
-from .options import DataSource, RunOptions
+from .options import DataSource, RunOptions, TrainingOptions
 
 SMALL_IMAGES = 48  # pixels: images up to this size have the stem for CIFAR, which keeps their size
 
@@ -95,6 +95,7 @@ class ImageTrainingOptions(RunOptions, ImageFolderOptions):
     After construction, `data_dir` is None or an absolute path, and `stem` is a key of `STEMS`.
     """
 
+    command = "train-images"
     rules = (
         Conflict(When("val_split"), When("val_fraction"), reason="the one names the images that the other draws"),
         Conflict(When("data_format", "rec"), When("val_labels"), reason="records hold their labels"),
@@ -138,3 +139,8 @@ class ImageTrainingOptions(RunOptions, ImageFolderOptions):
     def described(self) -> Dict[str, Any]:
         """What a parameter file says of the images beside `source`."""
         return {"splits": self.splits}
+
+
+def options_kind(names: Container[str]) -> Type[RunOptions]:
+    """Return the class of the options of a run from their names: only a run on a folder has an `image_size`."""
+    return ImageTrainingOptions if "image_size" in names else TrainingOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, ClassVar, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..datasets.catalog import DATASETS
 from ..models.parts import expand_parts
@@ -15,7 +15,7 @@ from ..options.spellings import VALUES
 from ..system.errors import InputError
 from ..zoo.descriptions import find_packaged
 from .class_weights import BALANCED, parse_weights
-from .optimizer_options import ADAPTIVE, OPTIMIZERS, OptimizerOptions, ScheduleOptions, default_rate
+from .optimizer_options import ADAPTIVE, OPTIMIZERS, OptimizerOptions, default_rate
 from .option_groups import (
     AugmentationOptions,
     DistillationOptions,
@@ -25,6 +25,7 @@ from .option_groups import (
     TrainingDeviceOptions,
 )
 from .option_rules import RUN_RULES, TRAINING_RULES, warmup_length
+from .schedule_options import ScheduleOptions
 
 
 class DataSource(NamedTuple):
@@ -60,12 +61,18 @@ class RunOptions(  # dataclasses takes the fields of the last base first: --help
     After construction, `dtype="float16"` is `float16=True`, `params="packaged"` is the name of the packaged parameters
     of the network, and `lr_schedule` is 'cosine' or 'step': None becomes 'step' if `lr_steps` is given, else 'cosine'.
 
+    Attributes
+    ----------
+    command : str
+        The command whose runs have these options. A subclass sets it without an annotation, as it does `rules`.
+
     Raises
     ------
     InputError
         If a value is out of range, or the values break one of the `rules`.
     """
 
+    command: ClassVar[str]
     rules = RUN_RULES
 
     def __post_init__(self) -> None:
@@ -192,6 +199,7 @@ class RunOptions(  # dataclasses takes the fields of the last base first: --help
 class TrainingOptions(RunOptions, TrainingDataOptions):
     """Options of a run on a named data set; each is set by the flag of the same name of the command `train`."""
 
+    command = "train"
     rules = TRAINING_RULES
 
     def __post_init__(self) -> None:

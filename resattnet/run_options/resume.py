@@ -6,15 +6,15 @@ import dataclasses
 import os
 import reprlib
 import typing
-from typing import Any, Mapping, Sequence, Tuple, Type
+from typing import Any, Mapping, Sequence, Tuple
 
 from ..models.spec import NETWORK_OPTIONS
 from ..options.fields import assignment
 from ..options.rules import merge_values
 from ..runs import history, states
 from ..system.errors import InputError
-from .image_options import ImageTrainingOptions
-from .options import RunOptions, TrainingOptions, meant_options
+from .image_options import options_kind
+from .options import RunOptions, meant_options
 
 # Options that a resumed run keeps. The arrays of a state and its place within an epoch depend on most of them.
 KEPT_ON_RESUME = (
@@ -25,11 +25,6 @@ KEPT_ON_RESUME = (
     + ("freeze", "name")
     + ("time_limit",)
 )
-
-
-def options_kind(before: Mapping[str, Any]) -> Type[RunOptions]:
-    """Return the class of the options of a run, from those in its state, by name."""
-    return ImageTrainingOptions if "image_size" in before else TrainingOptions
 
 
 def merge_options(own: RunOptions, given: Mapping[str, Any]) -> RunOptions:

@@ -15,8 +15,8 @@ from ..data.image_set import DataFacts
 from ..data.mixing import label_noise
 from ..data.stream_loader import StreamLoader
 from ..data.transforms import Transform
-from ..datasets.image_folders import describe_folder
 from ..datasets.image_sources import open_images
+from ..datasets.image_splits import describe_folder
 from ..run_options.image_options import ImageTrainingOptions
 from ..system.errors import remark
 from .inputs import Inputs, smallest_batch, training_transform

@@ -13,7 +13,7 @@ import pytest
 
 import resattnet
 from helpers.scripts import ROOT
-from resattnet.benchmark import builders, cases, contender, measure, profile, results
+from resattnet.benchmark import builders, cases, contender, measure, profile, results, torch_builders
 from resattnet.benchmark.contender import Contender, Unavailable
 from resattnet.benchmark.options import BENCHMARK_PARTS, BenchmarkOptions
 from resattnet.datasets import catalog
@@ -197,7 +197,7 @@ def test_networks_that_the_rival_does_not_have(torch_network, field, value):
 
 def test_rows_of_the_rival_are_left_out_for_other_units():
     options = BenchmarkOptions(widths="tiny", unit="resnext", batch_size=2, steps=1, repeats=1)
-    for build in (builders.torch_training, builders.torch_inference):
+    for build in (torch_builders.torch_training, torch_builders.torch_inference):
         with pytest.raises(
             Unavailable, match="^unit=resnext: PyTorch's rows are left out, since its network has bottle"
         ):

@@ -12,7 +12,7 @@ from helpers.scripts import refused, script
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
 from resattnet.evaluation import masks
-from resattnet.evaluation.metrics import Prediction
+from resattnet.evaluation.logits import Prediction
 from resattnet.machine.mxnet import mx
 from resattnet.models import spec
 from resattnet.models.network import build

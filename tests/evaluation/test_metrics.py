@@ -12,7 +12,8 @@ from resattnet.data.transforms import Transform
 from resattnet.datasets import record_writer
 from resattnet.evaluation.evaluate import evaluate_files
 from resattnet.evaluation.inference import compute_logits, evaluate
-from resattnet.evaluation.metrics import Evaluation, compare_paired, compute_reliability, mean_probabilities
+from resattnet.evaluation.logits import mean_probabilities
+from resattnet.evaluation.metrics import Evaluation, compare_paired, compute_reliability
 from resattnet.evaluation.options import TestOptions
 from resattnet.machine.devices import split_batch
 from resattnet.machine.mxnet import mx

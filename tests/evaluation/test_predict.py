@@ -23,7 +23,7 @@ from resattnet.datasets import catalog, record_files, record_writer
 from resattnet.evaluation import prediction_files
 from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_files
-from resattnet.evaluation.metrics import Prediction
+from resattnet.evaluation.logits import Prediction
 from resattnet.evaluation.options import PredictionOptions, TestOptions
 from resattnet.machine.mxnet import mx
 from resattnet.models import spec

@@ -1,0 +1,66 @@
+"""Turn the logits of a classifier into probabilities and predictions, in NumPy and float64."""
+
+from __future__ import annotations
+
+from typing import Iterator, NamedTuple, Sequence, Tuple
+
+import numpy as np
+
+from ..system.errors import InputError
+
+
+class Prediction(NamedTuple):
+    """The most probable classes of one image, the most probable first.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        Names of the classes.
+    labels : tuple of int
+        Numbers of the classes.
+    probabilities : tuple of float
+    """
+
+    classes: Tuple[str, ...]
+    labels: Tuple[int, ...]
+    probabilities: Tuple[float, ...]
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Return the softmax of logits (N, classes), in float64."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def mean_probabilities(*logits: np.ndarray) -> np.ndarray:
+    """Return the logarithm of the mean probabilities of several logits (N, classes) of the same samples."""
+    mean = sum(probabilities(part) / len(logits) for part in logits)
+    return np.log(np.maximum(mean, np.finfo(np.float64).tiny))
+
+
+def check_finite(logits: np.ndarray) -> np.ndarray:
+    """Return the logits unchanged.
+
+    Raises
+    ------
+    InputError
+        If a logit is infinite or NaN.
+    """
+    if not np.isfinite(logits).all():
+        raise InputError("the network's logits are not finite: its parameters come from a run that diverged")
+    return logits
+
+
+def top_predictions(logits: np.ndarray, classes: Sequence[str], top: int) -> Iterator[Prediction]:
+    """Yield the `Prediction` of each sample.
+
+    Parameters
+    ----------
+    logits : float array (N, classes)
+    classes : sequence of str
+        Names of the classes.
+    top : int
+        Number of classes in a prediction; all classes where there are fewer.
+    """
+    for row, order in zip(probabilities(logits), np.argsort(-logits, axis=1, kind="stable")[:, :top]):
+        yield Prediction(tuple(classes[label] for label in order), tuple(order.tolist()), tuple(row[order].tolist()))

@@ -52,7 +52,7 @@ def run(script: Optional[str] = None) -> NoReturn:
     words = sys.argv[1:]
     if script is not None:
         name: Optional[str] = script
-        call = calls.script_call(script)
+        call = calls.script_call(script, sys.argv[0])
     else:
         name, words = _split_name(words)
         call = calls.package_call(sys.argv[0], name if name in COMMANDS else None)

@@ -6,10 +6,13 @@ import contextlib
 import os
 import re
 import sys
-from typing import Iterator, NamedTuple, Optional
+from typing import Iterator, List, NamedTuple, Optional
 
 # Of the commands whose script has another name.
 _SCRIPTS = {"train": "cifar10_train.py", "train-images": "imagenet_train.py", "test": "cifar10_test.py"}
+# A second script of a command, which the scripts of this family name: both do the same.
+_FAMILY = "imagenet_"
+_SCRIPTS_OF_FAMILY = {"test": "imagenet_test.py"}
 _WITHOUT_SCRIPT = ("summary", "tour")
 _PLACEHOLDER = re.compile(r"\{command(?: ([a-z-]+))?\}")
 
@@ -43,9 +46,16 @@ def script_name(name: str) -> Optional[str]:
     return _SCRIPTS.get(name, name.replace("-", "_") + ".py")
 
 
-def script_call(name: str) -> Call:
-    """Return the call of the script of the command `name`."""
-    return Call(script_name(name) or name, from_script=True)
+def script_names(name: str) -> List[str]:
+    """Return the file names of all scripts of a command, the usual one first."""
+    return [script for script in (script_name(name), _SCRIPTS_OF_FAMILY.get(name)) if script is not None]
+
+
+def script_call(name: str, path: str) -> Call:
+    """Return the call of the script of the command `name` whose path is `sys.argv[0]`."""
+    scripts = script_names(name)
+    own = os.path.basename(path)
+    return Call(own if own in scripts else scripts[0], from_script=True)
 
 
 def package_call(path: str, name: Optional[str] = None) -> Call:
@@ -89,6 +99,8 @@ def command(name: str) -> str:
     """
     script = script_name(name) if _call is not None and _call.from_script else None
     if script is not None:
+        if _call is not None and _call.program.startswith(_FAMILY):
+            script = _SCRIPTS_OF_FAMILY.get(name, script)
         return f"python scripts/{script}"
     return f"{_call.prefix if _call is not None else 'python -m resattnet'} {name}"
 

@@ -29,10 +29,21 @@ def console(*args, cwd=None):
 
 
 def test_each_script_runs_its_command():
-    assert sorted(SCRIPTS.values()) == sorted(os.listdir(os.path.join(ROOT, "scripts")))
-    for name, file_name in SCRIPTS.items():
+    scripts = {file_name: name for name in SCRIPTS for file_name in calls.script_names(name)}
+    assert sorted(scripts) == sorted(os.listdir(os.path.join(ROOT, "scripts")))
+    for file_name, name in scripts.items():
         with open(os.path.join(ROOT, "scripts", file_name)) as handle:
             assert f'run("{name}")' in handle.read()
+
+
+def test_the_scripts_for_folders_of_images_name_each_other():
+    for path, test in (("scripts/imagenet_train.py", "imagenet_test.py"), ("scripts/cifar10_train.py", "cifar10_test.py")):
+        name = "train-images" if "imagenet" in path else "train"
+        with calls.called_as(calls.script_call(name, path)):
+            assert calls.command("test") == f"python scripts/{test}"
+            assert calls.command("predict") == "python scripts/predict.py"
+    with calls.called_as(calls.script_call("test", "scripts/imagenet_test.py")):
+        assert calls.program() == "imagenet_test.py"
 
 
 def test_each_module_of_the_room_is_a_command():
@@ -108,7 +119,7 @@ def test_errors_usage_and_examples_name_the_command_as_it_was_called(call, progr
 
 def test_another_command_is_named_as_this_one_was_called():
     assert calls.command("test") == "python -m resattnet test" and calls.command("tour") == "python -m resattnet tour"
-    with calls.called_as(calls.script_call("train")):
+    with calls.called_as(calls.script_call("train", "scripts/cifar10_train.py")):
         assert calls.command("test") == "python scripts/cifar10_test.py"
         assert calls.command("show-masks") == "python scripts/show_masks.py"
         assert calls.command("summary") == "python -m resattnet summary" and calls.program() == "cifar10_train.py"

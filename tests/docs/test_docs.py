@@ -28,6 +28,7 @@ SCRIPTS = {
     "cifar10_train": "train",
     "imagenet_train": "train-images",
     "cifar10_test": "test",
+    "imagenet_test": "test",
     "predict": "predict",
     "show_masks": "show-masks",
     "export": "export",

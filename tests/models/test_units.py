@@ -18,18 +18,18 @@ from resattnet.datasets import catalog
 from resattnet.evaluation.model_file import load_model
 from resattnet.evaluation.options import TestOptions
 from resattnet.machine.mxnet import mx
-from resattnet.models import summary, units
-from resattnet.models.graphs import INT8_UNITS, fuse, quantize
+from resattnet.models import graphs, summary, units
+from resattnet.models.graphs import fuse, quantize
 from resattnet.models.network import build
 from resattnet.models.precision import to_bfloat16
-from resattnet.models.spec import STEMS, UNITS, NetworkSpec, Widths, attention_net_spec
+from resattnet.models.spec import STEMS, UNITS, NetworkSpec, Spec, Widths, attention_net_spec
 from resattnet.run_options.options import TrainingOptions
-from resattnet.system.errors import InputError
 
 pytestmark = pytest.mark.isa
 
 NEW_UNITS = [name for name in UNITS if name != "bottleneck"]
 POST_ACTIVATION = ("resnext", "inception")
+SHALLOW = Spec(1, 1, 1, (1, 0, 0))  # one attention module
 
 
 # Parameters and multiply-accumulates, counted from the definitions
@@ -421,6 +421,77 @@ def convolutions_in_float32(graph):
     return sum(node["op"] == "_sg_mkldnn_conv" and node["attrs"].get("quantized") != "true" for node in nodes)
 
 
+def correlation(a, b):
+    return np.corrcoef(a.asnumpy().ravel(), b.asnumpy().ravel())[0, 1]
+
+
+@pytest.mark.parametrize("channels", [16, 64])
+@pytest.mark.parametrize("unit", [units.ResNeXtUnit, units.InceptionUnit])
+def test_int8_of_post_activation_units_keeps_the_upper_half_of_their_range(unit, channels):
+    """MXNet's own INT8 form cuts the output off at half of its range: its correlation is 0.975 to 0.99."""
+    nn, net = mx.gluon.nn, mx.gluon.nn.HybridSequential()
+    net.add(
+        nn.Conv2D(16, 3, 1, 1, use_bias=False, in_channels=3),
+        nn.BatchNorm(in_channels=16),
+        nn.Activation("relu"),
+        unit(channels, 16, 2),
+        unit(channels, channels),
+    )
+    initialised(net)
+    x = images(8, 3, 16, 16)
+    expected, graph = net(x), quantize(net, x.asnumpy())
+    found = graph(x)
+    assert correlation(found, expected) > 0.999
+    assert found.max().asscalar() > 0.98 * expected.max().asscalar()
+    assert convolutions_in_float32(graph) == (3 if unit is units.ResNeXtUnit else 1)  # the first one, and grouped ones
+    assert difference(net(x), expected) == 0, "the network itself has changed"
+
+
+@pytest.mark.parametrize("unit", POST_ACTIVATION)
+def test_int8_of_a_trained_network_of_post_activation_units(unit):
+    """INT8 sees what float32 sees after 45 steps.
+
+    Classes differ on 5.6 % (resnext) and 4.4 % of the images. Without the correction: on 38 % and 17 %.
+    """
+    net = build(NetworkSpec(10, unit=unit), depth=SHALLOW, channels=Widths(8, (16, 24, 32), 32))
+    mx.random.seed(3)
+    net.initialize()
+    net.hybridize(static_alloc=True, static_shape=True)
+    train_images, labels = digits("train", 480)
+    train_images, labels = train_images[:, :, ::2, ::2], mx.nd.array(labels)
+    parameters = [parameter for parameter in net.collect_params().values() if parameter.grad_req != "null"]
+    trainer = mx.gluon.Trainer(parameters, "nag", dict(momentum=0.9))
+    for step in range(45):
+        trainer.set_learning_rate(0.1 * (1 - step / 45))
+        batch = slice(32 * (step % 15), 32 * (step % 15) + 32)
+        with mx.autograd.record():
+            loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()(net(train_images[batch]), labels[batch]).mean()
+        loss.backward()
+        trainer.step(1)
+    graph, x = quantize(net, train_images[:64].asnumpy()), digits("test")[0][:, :, ::2, ::2]
+    expected, found = net(x), graph(x)
+    assert (found.argmax(1) == expected.argmax(1)).mean().asscalar() > 0.9
+    assert correlation(found, expected) > 0.98
+
+
+def described(graph):
+    """Return operator, name, attributes and inputs of the nodes of a graph."""
+    return [
+        (node["op"], node["name"], node.get("attrs"), [entry[:2] for entry in node["inputs"]])  # without the version
+        for node in json.loads(graph(mx.sym.var("data")).tojson())["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("unit", ["bottleneck", "basic"])
+def test_int8_of_pre_activation_units_is_the_graph_of_mxnet(unit, monkeypatch):
+    net = initialised(build(NetworkSpec(10, unit=unit), depth=SHALLOW, channels=Widths(8, (16, 24, 32), 32)))
+    x = images(4, 3, 16, 16).asnumpy()
+    found = described(quantize(net, x))
+    monkeypatch.setattr(graphs, "_fit_ranges_of_sums", lambda block: block)
+    monkeypatch.setattr(graphs, "_grouped_convolutions", lambda symbol: [])
+    assert described(quantize(net, x)) == found
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("unit", NEW_UNITS)
 def test_a_run_learns_and_its_network_is_saved_loaded_and_quantised(unit, tmp_path):
@@ -448,12 +519,9 @@ def test_a_run_learns_and_its_network_is_saved_loaded_and_quantised(unit, tmp_pa
     logits = model.net(x)
     top1 = (logits.argmax(1).asnumpy() == labels).mean()
     assert top1 == pytest.approx(max(row["validation_top1"] for row in run.progress.history), abs=1e-6) and top1 > 0.8
-    if unit not in INT8_UNITS:
-        with pytest.raises(InputError, match=f"INT8 of a network with unit={unit}: .* use it in float32"):
-            quantize(model.net, model.calibration_images(100))
-        return
     graph = quantize(model.net, model.calibration_images(100))
-    assert convolutions_in_float32(graph) == 1
+    assert convolutions_in_float32(graph) == 1 + (33 if unit == "resnext" else 0)  # the first one, and grouped ones
     found = graph(x)
-    assert (found.argmax(1) == logits.argmax(1)).mean().asscalar() > 0.95
+    assert (found.argmax(1) == logits.argmax(1)).mean().asscalar() > 0.93  # 0.95 to 0.99; where it differs, it is close
+    assert abs((found.argmax(1).asnumpy() == labels).mean() - top1) < 0.03
     assert np.corrcoef(found.asnumpy().ravel(), logits.asnumpy().ravel())[0, 1] > 0.98

@@ -12,7 +12,7 @@ import warnings
 from typing import Any, AnyStr, Counter, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from ..system.errors import InputError, Remark, reason, remark
 from ..system.input_files import check_regular
@@ -101,6 +101,8 @@ def read_error(path: str, error: Exception) -> InputError:
     """Return the error of an image file that cannot be read, from what was raised."""
     if isinstance(error, OSError) and error.strerror:
         return InputError(f"{path}: cannot be read ({error.strerror})")
+    if isinstance(error, UnidentifiedImageError):  # its text names the file again, or an object in memory
+        return InputError(f"{path}: not an image that can be read (its format is not known)")
     fault = (str(error) or type(error).__name__).splitlines()[0]
     return InputError(f"{path}: not an image that can be read ({fault})")
 

@@ -224,3 +224,14 @@ def test_an_opencv_that_cannot_be_imported_is_named_and_done_without(files, tmp_
     finally:
         sys.modules.pop("cv2", None)
         decoding.load_opencv.cache_clear()
+
+
+def test_a_file_of_another_kind_is_named_once(files, tmp_path):
+    path = tmp_path / "notes.jpg"
+    path.write_text("no image")
+    with pytest.raises(InputError) as caught:
+        FileImages(FileNames([str(path)]), (32, 40), GEOMETRY).read(0)
+    assert str(caught.value) == f"{path}: not an image that can be read (its format is not known)"
+    with pytest.raises(InputError) as caught:
+        read_image(str(path))
+    assert str(caught.value) == f"{path}: not an image that can be read (its format is not known)"

@@ -641,7 +641,7 @@ def put(name, data=b""):
             lambda folder: [drop(split + "/" + name)(folder) for name in CLASSES[1:] for split in ("train", "test")],
             "only one class (cat)",
         ),
-        (put("train/owl/9.png"), "train/owl/9.png: not an image that can be read (cannot identify image file"),
+        (put("train/owl/9.png"), "train/owl/9.png: not an image that can be read (its format is not known)"),
         (put("test/owl/9.jpg", jpeg(0)[:300]), "test/owl/9.jpg: not an image that can be read ("),
         (put("train/owl/9.png", png_of((8, 5, 3))), " pixels, "),
         (

@@ -396,7 +396,7 @@ def test_an_unreadable_file_among_good_ones(thin, tmp_path):
     errors = done.stderr.splitlines()
     assert len(errors) == 3 and errors[0].startswith(f"{names[1]}: not an image that can be read (")
     assert errors[1] == "absent.png: cannot be read (No such file or directory)"
-    assert errors[2].startswith(f"{names[3]}: not an image that can be read (cannot identify")
+    assert errors[2].startswith(f"{names[3]}: not an image that can be read (its format is not known)")
 
 
 @pytest.mark.parametrize("from_stdin", [False, True])

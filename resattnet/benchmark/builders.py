@@ -12,10 +12,10 @@ from typing import Any, Callable, Optional, Tuple
 
 import numpy as np
 
-from ..data.loaders import ArrayLoader
-from ..data.samplers import BatchSampler
 from ..data.transforms import Transform
 from ..datasets import catalog
+from ..loaders.array_loader import ArrayLoader
+from ..loaders.samplers import BatchSampler
 from ..machine.devices import check_type, choose_devices
 from ..machine.mxnet import mx
 from ..machine.packages import importing_gluoncv

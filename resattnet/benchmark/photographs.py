@@ -19,9 +19,9 @@ from PIL import Image
 
 from ..data.file_images import FileImages, RandomResizedCrop
 from ..data.geometry import Geometry
-from ..data.stream_loader import StreamLoader
 from ..data.transforms import Transform
-from ..datasets.file_lists import FileList
+from ..folders.file_lists import FileList
+from ..loaders.stream_loader import StreamLoader
 from ..machine.mxnet import mx
 from ..training.image_inputs import MEAN, STD
 from .contender import Unavailable, threads

@@ -1,1 +1,1 @@
-"""What is known of a data set, image files, transforms, and the samplers and loaders of batches."""
+"""What is known of a data set, image files, and what is done to the pixels of a batch."""

@@ -1,1 +1,1 @@
-"""Data sets: the catalog of named ones, their files, RecordIO, and folders of images."""
+"""Data sets that fit into memory: the catalog of named ones, their files, and RecordIO files of your own images."""

@@ -7,11 +7,11 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from ..data.class_folders import check_classes, choose_split, count_of, draw_fraction, find_class_names, iterate_classes
 from ..data.geometry import DEFAULT, Geometry
 from ..data.image_files import read_image
 from ..data.image_set import ImageSet, image_progress
 from ..system.errors import InputError, remark
-from .class_folders import check_classes, choose_split, count_of, draw_fraction, find_class_names, iterate_classes
 
 TEST_NAMES = ("test", "val", "valid", "validation")
 NAMED = 20  # files of a long list that a message names

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ..data.image_set import DataFacts, ImageSet, fingerprint
@@ -32,6 +33,15 @@ class KnownFile(NamedTuple):
     samples: int
     bytes: int
     sha256: str
+
+
+@dataclass(frozen=True)
+class RecordFile:
+    """Record file of one split that was checked to be complete."""
+
+    path: str
+    index: str
+    samples: int
 
 
 class Description(NamedTuple):

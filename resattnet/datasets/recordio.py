@@ -14,12 +14,11 @@ from typing import Any, Iterator, Tuple
 import numpy as np
 from PIL import Image
 
-from ..data.dali import RecordFile
 from ..data.image_set import ImageSet, image_progress
 from ..machine.mxnet import mx
 from ..system.errors import InputError
 from ..system.files import digest
-from .record_files import MAKE_AGAIN, KnownFile, description_path, paths, read_description
+from .record_files import MAKE_AGAIN, KnownFile, RecordFile, description_path, paths, read_description
 
 
 def read_records(name: str, data_dir: str, split: str) -> ImageSet:

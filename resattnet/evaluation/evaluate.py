@@ -10,7 +10,7 @@ import numpy as np
 from ..data.file_images import same_images
 from ..data.geometry import PLACES
 from ..data.image_set import ImageSet
-from ..data.loaders import ArrayLoader
+from ..loaders.array_loader import ArrayLoader
 from ..system.errors import InputError, reason
 from ..system.files import digest
 from ..zoo import pretrained

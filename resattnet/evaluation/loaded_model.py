@@ -11,8 +11,8 @@ from ..data.file_images import FileImages
 from ..data.image_set import DataFacts, ImageSet
 from ..data.transforms import Transform
 from ..datasets import catalog, recordio
-from ..datasets.image_sources import open_images
-from ..datasets.image_splits import describe_folder
+from ..folders.image_sources import open_images
+from ..folders.image_splits import describe_folder
 from ..models.graphs import CALIBRATION_IMAGES
 from ..models.spec import NetworkSpec
 from ..options.counts import limit_count

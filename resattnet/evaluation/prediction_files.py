@@ -10,7 +10,7 @@ from typing import IO, Callable, Dict, Iterable, List, Sequence, Tuple, cast
 
 from tqdm import tqdm
 
-from ..data.image_files import find_images
+from ..data.image_paths import find_images
 from ..machine.devices import choose_devices
 from ..system.console import progress_bar
 from ..system.errors import InputError, one_line

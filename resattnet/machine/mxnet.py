@@ -1,4 +1,4 @@
-"""Import MXNet. All other modules get it from here: ``from ..machine.mxnet import mx``.
+"""Import MXNet. All other modules get it from here: ``from .mxnet import mx``.
 
 MXNet 1.9.1 is older than the NumPy, Python and CUDA wheels that it is installed beside today. This module prepares the
 import: it adds NumPy aliases, provides distutils, loads the CUDA 11 libraries and sets the number of threads. Where

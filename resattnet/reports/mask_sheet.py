@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 from PIL import Image
 
-from ..data.image_files import find_images
+from ..data.image_paths import find_images
 from ..evaluation.classifier import Classifier, open_image
 from ..evaluation.logits import Prediction
 from ..evaluation.masks import AttentionMaps, grad_cam, soft_masks

@@ -57,7 +57,7 @@ def class_weights(text: str, classes: Sequence[str], counts: np.ndarray, sampler
     counts : int array (classes,)
         Number of training images of each class.
     sampler : str
-        Key of `data.samplers.SAMPLERS`, which says how often an epoch has each class.
+        Key of `loaders.samplers.SAMPLERS`, which says how often an epoch has each class.
 
     Returns
     -------

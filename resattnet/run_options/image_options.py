@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Container, Dict, Optional, Type
 
 from ..data.geometry import INTERPOLATIONS
-from ..datasets.image_sources import FORMATS
+from ..folders.image_sources import FORMATS
 from ..models.spec import STEMS
 from ..options.fields import Options, option, redefine
 from ..options.rules import Conflict, When

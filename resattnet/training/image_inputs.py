@@ -7,16 +7,16 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from ..data.dali_crops import DaliCropLoader
 from ..data.decoding import missing_packages
 from ..data.file_images import FileImages, RandomResizedCrop
 from ..data.geometry import Geometry
 from ..data.image_set import DataFacts
 from ..data.mixing import label_noise
-from ..data.stream_loader import StreamLoader
 from ..data.transforms import Transform
-from ..datasets.image_sources import open_images
-from ..datasets.image_splits import describe_folder
+from ..folders.image_sources import open_images
+from ..folders.image_splits import describe_folder
+from ..loaders.dali_crops import DaliCropLoader
+from ..loaders.stream_loader import StreamLoader
 from ..run_options.image_options import ImageTrainingOptions
 from ..system.errors import remark
 from .inputs import Inputs, smallest_batch, training_transform

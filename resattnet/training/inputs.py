@@ -8,13 +8,13 @@ from typing import Any, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from ..data.augmentation import ColourJitter
-from ..data.dali import DaliLoader
 from ..data.image_set import DataFacts, ImageSet
-from ..data.loaders import ArrayLoader
 from ..data.mixing import label_noise
 from ..data.rand_augment import RandAugment
 from ..data.transforms import Transform
 from ..datasets import catalog, recordio
+from ..loaders.array_loader import ArrayLoader
+from ..loaders.dali import DaliLoader
 from ..run_options.options import RunOptions, TrainingOptions
 from ..system.errors import InputError
 
@@ -35,7 +35,7 @@ class Inputs(NamedTuple):
     transform : Transform
         Transform of the training images.
     train_loader, validation_loader : loader
-        Sized iterables of (images, labels); see `data.loaders`.
+        Sized iterables of (images, labels); see `loaders.array_loader`.
     test_loader : loader or None
         The test images, where `val_split` validates on training images that are held out; else None: they are the
         validation images.

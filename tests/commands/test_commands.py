@@ -37,7 +37,10 @@ def test_each_script_runs_its_command():
 
 
 def test_the_scripts_for_folders_of_images_name_each_other():
-    for path, test in (("scripts/imagenet_train.py", "imagenet_test.py"), ("scripts/cifar10_train.py", "cifar10_test.py")):
+    for path, test in (
+        ("scripts/imagenet_train.py", "imagenet_test.py"),
+        ("scripts/cifar10_train.py", "cifar10_test.py"),
+    ):
         name = "train-images" if "imagenet" in path else "train"
         with calls.called_as(calls.script_call(name, path)):
             assert calls.command("test") == f"python scripts/{test}"

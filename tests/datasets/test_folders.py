@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from helpers.scripts import refused, script
-from resattnet.data.image_files import find_images, read_image
+from resattnet.data.image_files import read_image
+from resattnet.data.image_paths import find_images
 from resattnet.datasets import folders
 from resattnet.system.errors import InputError, Remark, handle_remarks
 

@@ -19,11 +19,12 @@ from PIL import Image
 from helpers.scripts import ROOT, refused, script
 from resattnet.commands.make_records import RecordsOptions
 from resattnet.data.geometry import Geometry
-from resattnet.data.image_files import is_image_name, read_image
+from resattnet.data.image_files import read_image
+from resattnet.data.image_paths import is_image_name
 from resattnet.data.image_set import ImageSet, channel_statistics, fingerprint
-from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog, folders, record_files, record_writer, recordio
+from resattnet.loaders.array_loader import ArrayLoader
 from resattnet.machine.mxnet import mx
 from resattnet.options.command_line import command
 from resattnet.run_options.options import TrainingOptions

@@ -7,7 +7,6 @@ import pytest
 
 from helpers.scripts import script
 from resattnet.data.image_set import ImageSet
-from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
 from resattnet.datasets import record_writer
 from resattnet.evaluation.evaluate import evaluate_files
@@ -15,6 +14,7 @@ from resattnet.evaluation.inference import compute_logits, evaluate
 from resattnet.evaluation.logits import mean_probabilities
 from resattnet.evaluation.metrics import Evaluation, compare_paired, compute_reliability
 from resattnet.evaluation.options import TestOptions
+from resattnet.loaders.array_loader import ArrayLoader
 from resattnet.machine.devices import split_batch
 from resattnet.machine.mxnet import mx
 from resattnet.zoo import parameters

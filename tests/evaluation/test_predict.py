@@ -18,7 +18,8 @@ from PIL import Image
 import resattnet
 from helpers.networks import save_net
 from helpers.scripts import ROOT, refused, script
-from resattnet.data.image_files import find_images, read_image, to_rgb
+from resattnet.data.image_files import read_image, to_rgb
+from resattnet.data.image_paths import find_images
 from resattnet.datasets import catalog, record_files, record_writer
 from resattnet.evaluation import prediction_files
 from resattnet.evaluation.classifier import Classifier

@@ -10,13 +10,13 @@ import resattnet
 from helpers import small_digits
 from helpers.networks import difference, images, initialised, operators
 from resattnet.commands.training_run import train
-from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
 from resattnet.evaluation.evaluate import evaluate_files
 from resattnet.evaluation.inference import evaluate
 from resattnet.evaluation.model_file import load_model
 from resattnet.evaluation.options import TestOptions
+from resattnet.loaders.array_loader import ArrayLoader
 from resattnet.machine.mxnet import mx
 from resattnet.models.graphs import fuse, quantize
 from resattnet.run_options import options

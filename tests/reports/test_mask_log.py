@@ -14,10 +14,10 @@ import pytest
 from helpers.boards import read_board
 from helpers.runs import TRICKS, assert_equal_runs, elsewhere, resume, stop_run
 from resattnet.commands.training_run import prepare_run, train
-from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
 from resattnet.evaluation.masks import soft_masks
+from resattnet.loaders.array_loader import ArrayLoader
 from resattnet.machine.devices import check_type
 from resattnet.machine.mxnet import mx
 from resattnet.reports import mask_log

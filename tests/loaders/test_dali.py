@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from helpers.scripts import refused, script
-from resattnet.data.dali import DaliLoader
 from resattnet.data.image_set import ImageSet
-from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform, normalise
 from resattnet.datasets import catalog, record_writer, recordio
+from resattnet.loaders.array_loader import ArrayLoader
+from resattnet.loaders.dali import DaliLoader
 from resattnet.machine.mxnet import mx
 from resattnet.run_options.options import TrainingOptions
 from resattnet.system.errors import InputError

@@ -12,9 +12,9 @@ from resattnet.data import decoding
 from resattnet.data.file_images import FileImages, RandomResizedCrop
 from resattnet.data.geometry import Geometry
 from resattnet.data.image_files import read_image
-from resattnet.data.shared_slots import SharedSlots
-from resattnet.data.stream_loader import StreamLoader
 from resattnet.data.transforms import Transform
+from resattnet.loaders.shared_slots import SharedSlots
+from resattnet.loaders.stream_loader import StreamLoader
 from resattnet.system.errors import InputError, Remark
 from resattnet.system.input_files import read_bytes
 from resattnet.system.world import World

@@ -6,11 +6,11 @@ from typing import Any, Iterator, List, Tuple
 
 import numpy as np
 
+from ..data.decoding import read_box_of_jpeg
+from ..data.file_images import RandomResizedCrop
 from ..system.errors import InputError, remark
+from .array_loader import Request
 from .dali import describe_fault, import_dali
-from .decoding import read_box_of_jpeg
-from .file_images import RandomResizedCrop
-from .loaders import Request
 from .stream_loader import MadeBatch, StreamLoader
 
 BATCHES_AHEAD = 2  # batches that DALI makes before they are needed

@@ -7,8 +7,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from resattnet.datasets.file_lists import FileList
-from resattnet.datasets.image_folders import open_image_folder
+from resattnet.folders.file_lists import FileList
+from resattnet.folders.image_folders import open_image_folder
 from resattnet.system.errors import InputError
 
 NAMES = [b"cat/a.jpg", b"cat/\xff.jpg", b"dog/a.jpg", b"owl/" + b"x" * 40 + b".jpg"]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resattnet.data.dali_crops import DaliCropLoader
 from resattnet.data.file_images import FileImages, RandomResizedCrop
 from resattnet.data.geometry import Geometry
-from resattnet.data.stream_loader import StreamLoader
 from resattnet.data.transforms import Transform
-from resattnet.datasets.image_folders import open_image_folder
+from resattnet.folders.image_folders import open_image_folder
+from resattnet.loaders.dali_crops import DaliCropLoader
+from resattnet.loaders.stream_loader import StreamLoader
 from resattnet.system.errors import InputError, handle_remarks
 
 SIZE = (32, 48)

@@ -11,8 +11,8 @@ from typing import AnyStr, Counter, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ..data.image_files import is_image_name, keep_images, walk_files
 from ..system.errors import InputError, remark
+from .image_paths import is_image_name, keep_images, walk_files
 
 
 def find_class_names(folder: AnyStr) -> List[AnyStr]:

@@ -7,9 +7,7 @@ from typing import Iterator, List, NamedTuple, NoReturn, Optional, Tuple
 
 import numpy as np
 
-from ..system.errors import InputError, list_some, one_line, remark
-from ..system.suggestions import suggest
-from .class_folders import (
+from ..data.class_folders import (
     check_classes,
     choose_split,
     find_class_names,
@@ -17,6 +15,8 @@ from .class_folders import (
     list_images,
     report_others,
 )
+from ..system.errors import InputError, list_some, one_line, remark
+from ..system.suggestions import suggest
 from .file_lists import FileList
 from .image_splits import ImageFolder, check_not_empty, draw_split
 from .label_files import SYNSET_MAPPING, Classes, find_label_list, read_class_names, read_labels

@@ -63,7 +63,7 @@ class BatchSampler:
     batch_size : int
         Number of samples of a batch of one process.
     shuffle_seed : int or None
-        See `loaders.ArrayLoader`.
+        See `array_loader.ArrayLoader`.
     world : World
     smallest : int
         Smallest number of samples of the last batch of a shuffled epoch.

@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from resattnet.datasets.image_folders import open_image_folder
-from resattnet.datasets.label_files import read_class_names
+from resattnet.folders.image_folders import open_image_folder
+from resattnet.folders.label_files import read_class_names
 from resattnet.system.errors import InputError, handle_remarks
 
 SYNSETS = ("n01440764", "n02012849", "n03126707")

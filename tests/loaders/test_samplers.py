@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from resattnet.data.image_set import ImageSet
-from resattnet.data.loaders import ArrayLoader
-from resattnet.data.samplers import SAMPLERS, balanced_rows
 from resattnet.data.transforms import Transform
+from resattnet.loaders.array_loader import ArrayLoader
+from resattnet.loaders.samplers import SAMPLERS, balanced_rows
 from resattnet.run_options.options import TrainingOptions
 from resattnet.system.world import ALONE, World
 

@@ -7,11 +7,11 @@ from typing import List, NoReturn, Optional, Sequence, Tuple
 
 import numpy as np
 
+from ..datasets.record_files import describe_records, description_path
 from ..system.errors import InputError, list_some, one_line, remark
 from .image_folders import VALIDATION_NAMES
 from .image_splits import ImageFolder, check_not_empty, draw_split
 from .label_files import read_class_names
-from .record_files import describe_records, description_path
 from .record_lists import Records, open_records
 
 ENDING = ".rec"

@@ -10,25 +10,16 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-from dataclasses import dataclass
 from typing import Any, Iterator, Optional
 
 import numpy as np
 
+from ..data.transforms import Transform
+from ..datasets.record_files import RecordFile
 from ..system.errors import InputError
 from ..system.world import ALONE, World
-from .loaders import Batch
+from .array_loader import Batch
 from .samplers import BatchSampler
-from .transforms import Transform
-
-
-@dataclass(frozen=True)
-class RecordFile:
-    """Record file of one split that was checked to be complete."""
-
-    path: str
-    index: str
-    samples: int
 
 
 def import_dali() -> Any:
@@ -61,7 +52,7 @@ def _seed(seed: int, epoch: int) -> int:
 
 
 class DaliLoader:
-    """Batches of a record file, made by a DALI pipeline; used as `loaders.ArrayLoader`.
+    """Batches of a record file, made by a DALI pipeline; used as `array_loader.ArrayLoader`.
 
     `epoch(number)` yields the batches `(images, labels)` of one epoch as NumPy arrays. They are the same for the same
     number, whatever was read before and whatever the number of threads. DALI draws crops, mirrors and order, so the

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from helpers.scripts import script
-from resattnet.datasets.image_sources import open_images
-from resattnet.datasets.record_lists import open_records
+from resattnet.folders.image_sources import open_images
+from resattnet.folders.record_lists import open_records
 from resattnet.machine.mxnet import mx
 from resattnet.system.errors import InputError
 

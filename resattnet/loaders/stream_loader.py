@@ -6,12 +6,12 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from ..data.file_images import FileImages, RandomResizedCrop
+from ..data.transforms import Transform
 from ..system.errors import InputError, remark
 from ..system.world import ALONE, World
-from .file_images import FileImages, RandomResizedCrop
-from .loaders import Batch, Loader, Request, batch_bytes
+from .array_loader import Batch, Loader, Request, batch_bytes
 from .samplers import BatchSampler, sampler_of
-from .transforms import Transform
 
 BROKEN_SHARE = 0.01  # of the files that may be left out before a run ends
 CROPS = 3  # the fourth number of the seed of a batch's crops; 1 and 2 are those of label noise and the hold-out
@@ -92,7 +92,7 @@ def broken_files(faults: Sequence[Tuple[str, str]]) -> str:
 
 
 class StreamLoader(Loader):
-    """Batches of image files, used as `loaders.ArrayLoader`: nothing holds the set in memory.
+    """Batches of image files, used as `array_loader.ArrayLoader`: nothing holds the set in memory.
 
     The random parts of the images come from `(transform.seed, epoch, batch)`, so that batches are the same whatever the
     number of workers, and a batch can be made without those before it.

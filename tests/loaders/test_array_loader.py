@@ -11,10 +11,10 @@ import time
 import numpy as np
 import pytest
 
-from resattnet.data import workers
 from resattnet.data.image_set import ImageSet
-from resattnet.data.loaders import ArrayLoader
 from resattnet.data.transforms import Transform
+from resattnet.loaders import workers
+from resattnet.loaders.array_loader import ArrayLoader
 from resattnet.system.errors import InputError
 from resattnet.system.signals import StopSignals
 from resattnet.system.world import ALONE, World
@@ -235,9 +235,9 @@ def test_a_worker_that_dies_in_the_middle_of_a_batch_is_named(image_set):
 STUCK = """
 import time
 import numpy as np
-from resattnet.data import workers
+from resattnet.loaders import workers
 from resattnet.data.image_set import ImageSet
-from resattnet.data.loaders import ArrayLoader
+from resattnet.loaders.array_loader import ArrayLoader
 
 workers.PATIENCE = 1
 images = ImageSet(np.zeros((4, 2, 2, 3), np.uint8), np.zeros(4, np.int32), ("all",))
@@ -297,7 +297,7 @@ import time
 import numpy as np
 from resattnet.data.transforms import Transform
 from resattnet.data.image_set import ImageSet
-from resattnet.data.loaders import ArrayLoader
+from resattnet.loaders.array_loader import ArrayLoader
 
 images = ImageSet(np.zeros((400, 32, 32, 3), np.uint8), np.zeros(400, np.int32), ("all",))
 loaders = [ArrayLoader(images, Transform((0.5,) * 3, (0.25,) * 3, 1), 100, 0, workers=2) for _ in range(2)]
@@ -342,9 +342,9 @@ def test_fifty_epochs_leak_no_memory(workers):
 STOPPED = """
 import os, signal, sys, time
 import numpy as np
-from resattnet.data import workers
+from resattnet.loaders import workers
 from resattnet.data.image_set import ImageSet
-from resattnet.data.loaders import ArrayLoader
+from resattnet.loaders.array_loader import ArrayLoader
 
 images = ImageSet(np.zeros((4, 2, 2, 3), np.uint8), np.zeros(4, np.int32), ("all",))
 loader = ArrayLoader(images, lambda *batch: batch[:2], 1, workers=2)

@@ -10,10 +10,10 @@ from typing import Any, Callable, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from ..data.image_set import ImageSet
+from ..data.transforms import Transform
 from ..system.world import ALONE, World
-from .image_set import ImageSet
 from .samplers import BatchSampler, sampler_of
-from .transforms import Transform
 from .workers import make_in_order, start_workers
 
 Batch = Tuple[np.ndarray, np.ndarray]  # images and labels

@@ -1,0 +1,1 @@
+"""Lists of the images of any number, in folders or record files, which are read when they are needed."""

@@ -19,18 +19,18 @@ LEVELS = {
     "runs": 3,
     "zoo": 4,
     "datasets": 4,
+    "distributed": 4,
     "run_options": 5,
     "evaluation": 5,
     "optimization": 6,
     "training": 7,
-    "distributed": 7,
     "export": 8,
     "reports": 8,
     "experiments": 8,
     "benchmark": 8,
     "commands": 9,
 }
-BESIDE = {("training", "distributed")}
+BESIDE: set = set()
 
 
 def module_files():

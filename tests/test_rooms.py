@@ -19,20 +19,20 @@ LEVELS = {
     "runs": 3,
     "zoo": 4,
     "datasets": 4,
+    "distributed": 4,
     "folders": 5,
     "loaders": 5,
     "run_options": 6,
     "evaluation": 6,
     "optimization": 7,
     "training": 8,
-    "distributed": 8,
     "export": 9,
     "reports": 9,
     "experiments": 9,
     "benchmark": 9,
     "commands": 10,
 }
-BESIDE = {("training", "distributed")}
+BESIDE: set = set()
 
 
 def module_files():

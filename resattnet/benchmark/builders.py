@@ -14,6 +14,7 @@ import numpy as np
 
 from ..data.transforms import Transform
 from ..datasets import catalog
+from ..distributed.group import SOLO, Group
 from ..loaders.array_loader import ArrayLoader
 from ..loaders.samplers import BatchSampler
 from ..machine.devices import check_type, choose_devices
@@ -72,8 +73,10 @@ def training_options(options: BenchmarkOptions, **changes: Any) -> TrainingOptio
     return TrainingOptions(**dict(given, **changes))
 
 
-def make_training_step(options: BenchmarkOptions, classes: int = 10, devices: int = 1, **changes: Any) -> TrainingStep:
-    """Return a `TrainingStep`, as a run has it, on CPU devices."""
+def make_training_step(
+    options: BenchmarkOptions, classes: int = 10, devices: int = 1, group: Group = SOLO, **changes: Any
+) -> TrainingStep:
+    """Return a `TrainingStep`, as a run in the processes of a group has it, on CPU devices."""
     chosen, contexts = training_options(options, **changes), choose_devices(0, devices)[0]
     try:
         check_type(chosen.dtype, contexts)
@@ -81,7 +84,7 @@ def make_training_step(options: BenchmarkOptions, classes: int = 10, devices: in
         raise Unavailable(f"{reason}") from reason
     mx.random.seed(chosen.seed)
     net = make_net(NetworkSpec(classes, **chosen.network), contexts, array_type(chosen))
-    return make_step(net, chosen, contexts, make_schedule(chosen, devices, epoch_steps=100))
+    return make_step(net, chosen, contexts, make_schedule(chosen, devices, epoch_steps=100), group=group)
 
 
 def training(

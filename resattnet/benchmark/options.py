@@ -10,7 +10,7 @@ from ..datasets.options import DataDirOptions
 from ..models.options import NetworkSizeOptions
 from ..options.fields import option, redefine, resolve_output
 from ..options.groups import BatchOptions
-from ..options.rules import Conflict, When
+from ..options.rules import Conflict, Need, When
 
 BENCHMARK_PARTS = ("train", "inference", "input", "epoch")
 
@@ -45,6 +45,21 @@ class BenchmarkOptions(BatchOptions, NetworkSizeOptions, DataDirOptions):
         "instead of the parts, measure what training costs by batch, depth and number of processes, in --repeats steps "
         "each, and write it to COST.csv and COST.png; this takes long",
     )
+    scaling: Optional[str] = option(
+        None,
+        "instead of the parts, measure training steps in 1 to 4 processes on this machine, predict those of 8, 64 and "
+        "512 devices on ImageNet by depth and bandwidth, and write both to SCALING-measured.csv and "
+        "SCALING-predicted.csv",
+    )
+    device_teraflops: float = option(
+        10.0,
+        "with --scaling: 10^12 operations that each of the devices does in a second of training",
+        above=0,
+        low=1e-3,
+        high=1e6,
+        why_low="no device is slower",
+        why_high="no device is faster",
+    )
 
     rules = (
         Conflict(
@@ -54,6 +69,15 @@ class BenchmarkOptions(BatchOptions, NetworkSizeOptions, DataDirOptions):
             reason="it measures instead of the parts, which `json` and `profile` report on",
             advice="leave those out",
         ),
+        Conflict(
+            When("scaling"),
+            When("cost"),
+            When("json"),
+            When("profile"),
+            reason="it measures instead of the parts",
+            advice="leave the others out",
+        ),
+        Need(When("device_teraflops"), When("scaling")),
         Conflict(When("cost"), When("unit"), reason="it measures networks of bottleneck units"),
     )
 
@@ -63,3 +87,5 @@ class BenchmarkOptions(BatchOptions, NetworkSizeOptions, DataDirOptions):
             resolve_output(self, "json")
         if self.cost is not None:
             resolve_output(self, "cost", must_be_file=False)
+        if self.scaling is not None:
+            resolve_output(self, "scaling", must_be_file=False)

@@ -27,6 +27,7 @@ class Command(NamedTuple):
 COMMANDS: Dict[str, Command] = {
     "train": Command("train", "train a network, or resume a run"),
     "train-images": Command("train_images", "train a network on a folder of images of any size, such as ImageNet"),
+    "launch": Command("launch", "start a command in several processes, which train one run together"),
     "test": Command("test", "measure trained networks on the test images"),
     "predict": Command("predict", "name the classes of image files"),
     "show-masks": Command("show_masks", "draw the attention masks of a trained network"),

@@ -5,6 +5,7 @@
     {command} epoch --dataset cifar10 --steps 100
     {command} --json speed.json --profile 1
     {command} --widths thin --cost data/cost   # a row for each batch, depth, number of processes
+    {command} --widths tiny --scaling scaling  # several processes, and what many GPUs would do
 
 The parts: `train` is one training step (forward, loss, backward, update), `inference` the logits of a batch,
 `input` the loaders of batches, against the reference's chain for single images, and `epoch` training steps on
@@ -22,7 +23,7 @@ disturbs the figures: the load at the start is in the table's head.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 from ..benchmark.options import BENCHMARK_PARTS, BenchmarkOptions
 from ..options import command_line
@@ -44,6 +45,9 @@ def add_arguments(parser: command_line.ArgumentParser) -> None:
 def main(given: Dict[str, Any]) -> None:
     """Measure, print a table for each part, and write the files that were asked for."""
     options, parts = read_options(given)
+    if options.scaling:
+        measure_scaling(options)
+        return
     from ..benchmark import cases, measure, profile
     from ..system.files import write_json, writing
 
@@ -78,9 +82,9 @@ def read_options(given: Dict[str, Any]) -> Tuple[BenchmarkOptions, List[str]]:
     for part in parts:
         if part not in BENCHMARK_PARTS:
             raise InputError(f"{part}: choose the parts from {', '.join(BENCHMARK_PARTS)}")
-    cost: Optional[str] = given.get("cost")
-    if parts and cost is not None:
-        raise InputError(f"`cost={cost}`: this replaces the parts; leave {' '.join(parts)} out")
+    for name in ("cost", "scaling"):
+        if parts and given.get(name) is not None:
+            raise InputError(f"`{name}={given[name]}`: this replaces the parts; leave {' '.join(parts)} out")
     return BenchmarkOptions(**given), [part for part in BENCHMARK_PARTS if part in parts or not parts]
 
 
@@ -152,3 +156,15 @@ def measure_costs(options: BenchmarkOptions) -> None:
     if not rows:
         raise InputError(f"`cost={options.cost}`: none of the loads could be measured on this machine")
     scaling.draw(f"{options.cost}.png", rows)
+
+
+def measure_scaling(options: BenchmarkOptions) -> None:
+    """Measure, predict, print and write how training scales with the number of processes."""
+    from ..benchmark import exchange, exchange_model
+
+    rows = [exchange.measure_processes(options, count) for count in range(1, exchange.MOST + 1)]
+    print("\n".join(exchange.measured_lines(rows)), flush=True)
+    exchange.write_rows(f"{options.scaling}-measured.csv", rows)
+    predicted = exchange.predict(options)
+    print("\n".join(exchange_model.describe(predicted)))
+    exchange.write_rows(f"{options.scaling}-predicted.csv", predicted)

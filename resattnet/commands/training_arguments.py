@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any, Dict, Optional, Tuple, Type
 
+from ..distributed.environment import launched_rank, local_size
 from ..experiments import recipes
 from ..machine.cores import split_cores
 from ..options import command_line
@@ -82,9 +84,10 @@ def train_with(given: Dict[str, Any], kind: Type[RunOptions]) -> None:
     """Train to the end of the run that the values given, by name, describe, or test learning rates for it."""
     began = time.monotonic()
     options, state = read_options(given, kind)
-    split_cores(options.num_cpus)
+    split_cores(options.num_cpus, local_size(os.environ))
     with streams.tolerated(sys.stdout):  # the log of the run notices a lost output, and warns of it
-        say(f"{options.title}: reading the data and building the network")
+        if not launched_rank(os.environ):
+            say(f"{options.title}: reading the data and building the network")
     if options.lr_find:
         from .rate_test import find_learning_rate
 

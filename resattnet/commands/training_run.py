@@ -6,12 +6,15 @@ import contextlib
 import dataclasses
 import random
 import time
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from ..data.image_set import DataFacts
 from ..datasets.catalog import data_remarks
+from ..distributed.engines import open_group
+from ..distributed.group import SOLO, Group
+from ..distributed.same_start import check_same
 from ..machine.devices import check_type, choose_devices
 from ..machine.mxnet import mx
 from ..optimization.schedules import make_schedule
@@ -22,15 +25,18 @@ from ..run_options.resume import options_from_state
 from ..runs import run_folders
 from ..runs.logs import RunLog
 from ..runs.progress import Progress
+from ..runs.silent_log import SilentLog
 from ..runs.states import State
 from ..system.errors import InputError, handle_remarks
 from ..system.signals import StopSignals
+from ..system.world import ALONE, World
 from ..training.build import build_step
 from ..training.checkpoints import Checkpointer
 from ..training.image_inputs import open_image_inputs
 from ..training.initial_weights import InitialWeights
 from ..training.inputs import Inputs, open_inputs
 from ..training.loop import Run, fit
+from ..training.processes import common_facts, note_processes, own_gpus
 from ..training.time_limit import fit_time_limit
 
 
@@ -64,21 +70,32 @@ def train(options: RunOptions, state: Optional[State] = None, began: Optional[fl
     if options.lr_find:
         raise InputError("`lr_find=True`: this tests learning rates; call `rate_test.find_learning_rate` for it")
     began = time.monotonic() if began is None else began
-    devices, remarks = choose_devices(options.num_gpus, options.num_cpus, options.gpus)
-    with handle_remarks(lambda remark: remarks.append(str(remark))):
-        run = prepare_run(options, devices, state, began)
-    with StopSignals() as signals, run.checkpointer.lock, RunLog(
-        options.log_dir, run.name, dataclasses.asdict(run.options)
-    ) as log:
-        for line in [*remarks, *run.remarks]:
-            log.line(f"note: {line}")
-        with handle_remarks(lambda remark: log.line(f"note: {remark}")):
-            fit(run, log, signals)
+    with open_group(options.kvstore) as group:
+        devices, remarks = choose_devices(options.num_gpus, options.num_cpus, own_gpus(options, group))
+        with handle_remarks(lambda remark: remarks.append(str(remark))):
+            run = prepare_run(options, devices, state, began, group)
+        lock = run.checkpointer.lock or contextlib.nullcontext()
+        with StopSignals() as signals, lock, _open_log(run) as log:
+            if group.is_first:
+                for line in [*remarks, *run.remarks]:
+                    log.line(f"note: {line}")
+            with handle_remarks(lambda remark: log.line(f"note: {remark}")):
+                fit(run, log, signals)
     return run
 
 
+def _open_log(run: Run) -> RunLog:
+    if not run.group.is_first:
+        return SilentLog()
+    return RunLog(run.options.log_dir, run.name, dataclasses.asdict(run.options))
+
+
 def prepare_run(
-    options: RunOptions, devices: Sequence[Any], state: Optional[State] = None, began: Optional[float] = None
+    options: RunOptions,
+    devices: Sequence[Any],
+    state: Optional[State] = None,
+    began: Optional[float] = None,
+    group: Group = SOLO,
 ) -> Run:
     """Open the data, build the network, make the step, and return the run that `fit` trains.
 
@@ -91,9 +108,12 @@ def prepare_run(
         The state to resume the run from.
     began : float, optional
         As for `train`.
+    group : Group
+        The processes that train the run together.
     """
     remarks: List[str] = []
-    inputs, start = begin_run(options, devices, remarks, is_new=state is None)
+    inputs, start = begin_run(options, devices, remarks, group, is_new=state is None)
+    check_same(group, common_facts(options, inputs, state, start, len(devices)))
     deadline = None
     if options.time_limit and not state:
         began = time.monotonic() if began is None else began
@@ -101,26 +121,40 @@ def prepare_run(
         options, inputs = _fit_time_limit(options, inputs, devices, began, remarks)
     remarks += data_remarks(*options.source)
     progress = _start_progress(options, state, len(inputs.train_loader), remarks)
+    note_processes(progress, group, remarks)
     _check_data(state, inputs.facts)
     if progress.step > options.steps(len(inputs.train_loader)):
         raise InputError(f"`max_steps={options.max_steps}`: the run to resume has already done {progress.step}")
     progress.data = inputs.facts.to_dict()
-    hooks = [MaskLog(options, inputs.validation_loader, inputs.facts)] if options.mask_images else []
 
-    schedule = make_schedule(options, len(devices), len(inputs.train_loader))
-    step, more = build_step(options, inputs, devices, schedule, progress, start)
+    all_devices = len(devices) * group.world.size
+    schedule = make_schedule(options, all_devices, len(inputs.train_loader))
+    step, more = build_step(options, inputs, devices, schedule, progress, start, group)
     remarks += more
     if options.lr_per_256:
-        rate = options.learning_rate(len(devices))
-        remarks.append(f"--lr-per-256 {options.lr_per_256:g}: the highest learning rate is {rate:g}")
+        remarks.append(
+            f"--lr-per-256 {options.lr_per_256:g}: the highest learning rate is {options.learning_rate(all_devices):g}"
+        )
+    hooks = _make_hooks(options, devices, inputs, group)
 
     with contextlib.ExitStack() as stack:
-        lock = stack.enter_context(_lock_folder(options, state))
-        checkpointer = Checkpointer(lock, step, progress, options)
+        lock = _lock_folder(options, state, group, stack)
+        checkpointer = Checkpointer(lock, step, progress, options, group)
         if state:
             checkpointer.restore(state)
+        else:
+            group.broadcast_network(step.net)
+        group.prepare(step.trainer)
         stack.pop_all()  # the run keeps the lock
-    return Run(options, inputs, progress, schedule, step, checkpointer, remarks, hooks, deadline)
+    return Run(options, inputs, progress, schedule, step, checkpointer, remarks, hooks, deadline, group)
+
+
+def _make_hooks(options: RunOptions, devices: Sequence[Any], inputs: Inputs, group: Group) -> List[MaskLog]:
+    if not options.mask_images or not group.is_first:
+        return []
+    if group.world.size > 1:  # the pictures are chosen among all images, not only among those of this process
+        inputs = _open_any_inputs(options, devices)
+    return [MaskLog(options, inputs.validation_loader, inputs.facts)]
 
 
 def _fit_time_limit(
@@ -136,7 +170,11 @@ def _fit_time_limit(
 
 
 def begin_run(
-    options: RunOptions, devices: Sequence[Any], remarks: List[str], is_new: bool = True
+    options: RunOptions,
+    devices: Sequence[Any],
+    remarks: List[str],
+    group: Group = SOLO,
+    is_new: bool = True,
 ) -> Tuple[Inputs, Optional[InitialWeights]]:
     """Check the type of numbers, seed the generators and open the data of a run; add remarks.
 
@@ -146,6 +184,8 @@ def begin_run(
     devices : sequence of mx.Context
     remarks : list of str
         Those of the check are added.
+    group : Group
+        The processes that train the run together.
     is_new : bool
         Whether the run begins with `options.params`, where they are given; a resumed one has the weights of its state.
 
@@ -157,15 +197,15 @@ def begin_run(
     remarks += check_type("float16" if options.float16 else options.dtype, devices)
     start = InitialWeights(options.params, options.network) if options.params and is_new else None
     _seed_generators(options.seed)
-    return _open_any_inputs(options, devices), start
+    return _open_any_inputs(options, devices, group.world), start
 
 
-def _open_any_inputs(options: RunOptions, devices: Sequence[Any]) -> Inputs:
+def _open_any_inputs(options: RunOptions, devices: Sequence[Any], world: World = ALONE) -> Inputs:
     """Open the data of a run on these devices, of a named data set or of a folder of images."""
     if isinstance(options, ImageTrainingOptions):
-        return open_image_inputs(options, devices)
+        return open_image_inputs(options, devices, world)
     assert isinstance(options, TrainingOptions)
-    return open_inputs(options, devices)
+    return open_inputs(options, devices, world)
 
 
 def _check_data(state: Optional[State], facts: DataFacts) -> None:
@@ -179,7 +219,21 @@ def _check_data(state: Optional[State], facts: DataFacts) -> None:
         )
 
 
-def _lock_folder(options: RunOptions, state: Optional[State]) -> run_folders.RunLock:
+def _lock_folder(
+    options: RunOptions, state: Optional[State], group: Group, stack: contextlib.ExitStack
+) -> Union[run_folders.RunLock, str]:
+    """Return the lock of the run's folder, or in a process that writes nothing the folder."""
+    locks = []
+
+    def lock() -> str:
+        locks.append(stack.enter_context(_lock(options, state)))
+        return locks[0].folder
+
+    folder: str = group.on_first(lock)
+    return locks[0] if locks else folder
+
+
+def _lock(options: RunOptions, state: Optional[State]) -> run_folders.RunLock:
     """Return the lock of the folder of a new run, which is made, or of a run that is resumed."""
     if state:
         return run_folders.exclusive(state.folder)

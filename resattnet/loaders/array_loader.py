@@ -59,17 +59,18 @@ class Loader:
     ----------
     samples : int
         Number of samples that this loader yields in an epoch.
+    sampler : BatchSampler
     """
 
     def __init__(
         self, sampler: BatchSampler, make_batch: Callable[[Any], Any], workers: int = 0, batch_bytes: int = 0
     ) -> None:
         self.samples = sampler.samples
-        self._sampler, self._make_batch = sampler, make_batch
+        self.sampler, self._make_batch = sampler, make_batch
         self._workers = start_workers(workers, make_batch, batch_bytes)
 
     def __len__(self) -> int:
-        return len(self._sampler)
+        return len(self.sampler)
 
     def __iter__(self) -> Iterator[Batch]:
         return self.epoch(0)

@@ -79,6 +79,7 @@ class DaliLoader:
     ----------
     samples : int
         Number of samples that an epoch yields.
+    sampler : BatchSampler
 
     Raises
     ------
@@ -101,14 +102,14 @@ class DaliLoader:
         if world.size > 1:
             raise InputError(f"`loader=dali`: supports one process, not {world.size}: give `loader=array`")
         import_dali()
-        self._sampler = BatchSampler(record_file.samples, batch_size, shuffle_seed, world, smallest)
-        self.samples = self._sampler.samples
+        self.sampler = BatchSampler(record_file.samples, batch_size, shuffle_seed, world, smallest)
+        self.samples = self.sampler.samples
         self._file, self._transform, self._batch_size = record_file, transform, batch_size
         self._shuffle_seed, self._threads = shuffle_seed, max(1, workers)
         self._gpu = device.device_id if device is not None and device.device_type == "gpu" else None
 
     def __len__(self) -> int:
-        return len(self._sampler)
+        return len(self.sampler)
 
     def __iter__(self) -> Iterator[Batch]:
         return self.epoch(0)
@@ -123,8 +124,8 @@ class DaliLoader:
         try:
             pipeline = self._pipeline(epoch)
             pipeline.build()
-            for step in range(len(self._sampler)):
-                rows = self._sampler.batch_samples(step)
+            for step in range(len(self.sampler)):
+                rows = self.sampler.batch_samples(step)
                 parts = [self._run(pipeline) for _ in range(0, rows, self._batch_size)]
                 images, labels = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts))
                 # DALI fills its last batch with samples from the beginning of the file.

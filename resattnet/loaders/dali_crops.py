@@ -90,7 +90,7 @@ class DaliCropLoader(StreamLoader):
         fn, types = dali.fn, dali.types
         height, width = self._images.size
         method = {"bilinear": types.INTERP_LINEAR, "bicubic": types.INTERP_CUBIC}[self._images.geometry.interpolation]
-        largest = max(self._sampler.batch_samples(step) for step in {0, len(self) - 1})
+        largest = max(self.sampler.batch_samples(step) for step in {0, len(self) - 1})
         pipeline = dali.Pipeline(largest, self._threads, self._gpu, seed=0, prefetch_queue_depth=BATCHES_AHEAD)
         with pipeline:
             files, corners, sizes = fn.external_source(

@@ -75,6 +75,10 @@ class BatchSampler:
     ----------
     samples : int
         Number of samples that this process gets in an epoch.
+    total : int
+        Number of samples that all processes get in an epoch.
+    rounds : int
+        Largest number of batches that a process gets in an epoch.
 
     Raises
     ------
@@ -92,25 +96,26 @@ class BatchSampler:
         draw: Optional[Callable[[np.random.Generator], np.ndarray]] = None,
     ) -> None:
         self._draw = draw or (lambda rng: rng.permutation(total))
-        self._total, self._batch_size, self._seed, self._world = total, batch_size, shuffle_seed, world
+        self.total, self._batch_size, self._seed, self._world = total, batch_size, shuffle_seed, world
         self._shuffled: Optional[int] = None  # the epoch that was shuffled last
         self._order = np.arange(total)  # and its order; without a seed, that of the data set
         if shuffle_seed is None:
             self._batches = len(range(world.rank, -(-total // batch_size), world.size))
+            self.rounds = len(range(0, -(-total // batch_size), world.size))
         else:
-            self._batches = self._count_shuffled(smallest)
+            self._batches = self.rounds = self._count_shuffled(smallest)
         self.samples = sum(len(self._positions(step)) for step in range(self._batches))
 
     def _count_shuffled(self, smallest: int) -> int:
         """Return the number of batches that each process gets of a shuffled epoch."""
         size = self._world.size
-        full, rest = divmod(self._total, self._batch_size * size)
+        full, rest = divmod(self.total, self._batch_size * size)
         if not full:
             needed = f"a batch of {self._batch_size}"
             if size > 1:
                 needed = f"{needed} for each of {size} processes"
             raise InputError(
-                f"{needed} is larger than the data set of {self._total} images: give a smaller `batch_size`"
+                f"{needed} is larger than the data set of {self.total} images: give a smaller `batch_size`"
             )
         return full + (rest // size >= smallest)
 
@@ -125,6 +130,11 @@ class BatchSampler:
         """Return the number of samples of this process's batch `step`."""
         return len(self._positions(step))
 
+    def step_samples(self, step: int) -> int:
+        """Return the number of samples of the batches `step` of all processes, of a shuffled epoch."""
+        whole = self._batch_size * self._world.size
+        return whole if step < self._batches - 1 else self.total - step * whole
+
     def rows(self, epoch: int, step: int) -> np.ndarray:
         """Return the rows of this process's batch `step` of an epoch, int64 (N,)."""
         positions = self._positions(step)
@@ -135,11 +145,11 @@ class BatchSampler:
         size, rank = self._world.size, self._world.rank
         if self._seed is not None and step == self._batches - 1:
             begin = step * size * self._batch_size
-            each, more = divmod(self._total - begin, size)
+            each, more = divmod(self.total - begin, size)
             begin += rank * each + min(rank, more)
             return range(begin, begin + each + (rank < more))
         begin = self.number(step) * self._batch_size
-        return range(begin, min(begin + self._batch_size, self._total))
+        return range(begin, min(begin + self._batch_size, self.total))
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
         if self._seed is not None and self._shuffled != epoch:

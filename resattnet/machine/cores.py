@@ -69,7 +69,7 @@ def users_environment() -> Dict[str, str]:
     return {name: value for name, value in os.environ.items() if _defaults.get(name) != value}
 
 
-def split_cores(devices: int) -> None:
+def split_cores(devices: int, processes: int = 1) -> None:
     """Divide the CPU cores among N devices that compute at the same time. Call this before MXNet is imported.
 
     Sets the environment variables `OMP_NUM_THREADS` and, for several devices, `MXNET_CPU_TEMP_COPY`, unless the user
@@ -79,8 +79,10 @@ def split_cores(devices: int) -> None:
     ----------
     devices : int
         Number of devices.
+    processes : int
+        Number of processes that compute on this machine at the same time, each on as many devices.
     """
-    set_default("OMP_NUM_THREADS", str(max(1, core_count() // devices)))
+    set_default("OMP_NUM_THREADS", str(max(1, core_count() // (devices * processes))))
     if devices > 1:
         # All devices take the scratch memory of their layers from one ring. With MXNet's own four pieces they wait for
         # each other at inference, so that only one computes at a time.

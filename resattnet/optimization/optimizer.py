@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Optional, Sequence
 
+from ..distributed.group import SOLO, Group
 from ..machine.mxnet import mx
 from ..run_options.optimizer_options import ADAPTIVE
 from ..run_options.options import RunOptions
@@ -11,7 +12,7 @@ from .adaptive import EPSILON, AdamW, make_lamb
 from .schedules import OptimizerSchedule
 
 
-def make_trainer(net: Any, options: RunOptions, schedule: Callable[[int], float]) -> Any:
+def make_trainer(net: Any, options: RunOptions, schedule: Callable[[int], float], group: Group = SOLO) -> Any:
     """Return the Gluon trainer of a run.
 
     Parameters
@@ -21,6 +22,8 @@ def make_trainer(net: Any, options: RunOptions, schedule: Callable[[int], float]
     options : RunOptions
     schedule : callable
         Learning rate at a step, counted from 0.
+    group : Group
+        The processes whose gradients are added.
 
     Returns
     -------
@@ -33,12 +36,7 @@ def make_trainer(net: Any, options: RunOptions, schedule: Callable[[int], float]
             parameter.wd_mult = 0
     if options.head_lr_factor != 1:
         net.output.collect_params().setattr("lr_mult", options.head_lr_factor)
-    return mx.gluon.Trainer(
-        trained,
-        make_optimizer(options, schedule),
-        kvstore="device" if len(trained[0].list_ctx()) > 1 else None,
-        update_on_kvstore=False,
-    )
+    return group.make_trainer(trained, make_optimizer(options, schedule))
 
 
 def make_optimizer(options: RunOptions, schedule: Callable[[int], float]) -> Any:
@@ -104,7 +102,7 @@ def update(trainer: Any, samples: int, max_norm: Optional[float] = None) -> None
     ----------
     trainer : gluon.Trainer
     samples : int
-        Number of samples whose losses the gradients are summed over.
+        Number of samples whose losses the gradients are summed over, those of all processes.
     max_norm : float, optional
         Largest norm of the gradient of the mean loss.
     """
@@ -112,7 +110,7 @@ def update(trainer: Any, samples: int, max_norm: Optional[float] = None) -> None
         trainer.step(samples)
         return
     trainer.allreduce_grads()
-    # All devices have the same gradients now, so each computes the same factor.
+    # All devices of all processes have the same gradients now, so each computes the same factor.
     for gradients in zip(*(parameter.list_grad() for parameter in trainer._params)):
         clip_by_norm(gradients, max_norm * samples)
     trainer.update(samples)

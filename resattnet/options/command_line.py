@@ -12,6 +12,7 @@ from typing import Any, Callable, NoReturn, Optional, Sequence, Type, TypeVar
 from ..system import streams
 from ..system.calls import command, program
 from ..system.errors import InputError, handle_remarks, one_line, reason
+from ..system.leaving import leave
 from .argument_parser import ArgumentParser, WordParser, given_flags, switch
 from .fields import Options, flag_name, flag_value, text_problem
 from .spellings import ALIASES
@@ -158,6 +159,7 @@ def run(main: Callable[[], Optional[int]]) -> NoReturn:
         if lost and not code:
             code = _report_lost_output(lost)
         streams.flush_or_discard(sys.stderr)
+    leave(code or 0)
     sys.exit(code)
 
 

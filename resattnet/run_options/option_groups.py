@@ -7,6 +7,7 @@ from typing import Optional, Tuple
 
 from ..datasets.catalog import SIDE
 from ..datasets.options import DataOptions
+from ..distributed.engines import KVSTORES
 from ..models.options import NetworkOptions
 from ..models.parts import FEATURES, PARTS
 from ..options.fields import Options, option, redefine
@@ -198,6 +199,12 @@ class TrainingDeviceOptions(DeviceOptions):
         choices=("float32", "bfloat16", "float16"),
     )
     float16: bool = option(False, "1: compute in float16, with float32 master weights; only on GPUs")
+    kvstore: str = option(
+        "none",
+        "train in several processes, which the command launch starts on this machine or several; --batch-size is that "
+        "of each device of each process; dist_sync, dist_device_sync: MXNet's parameter servers; horovod; byteps",
+        choices=("none", *KVSTORES),
+    )
 
 
 @dataclass(frozen=True)

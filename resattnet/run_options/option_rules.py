@@ -33,15 +33,20 @@ DALI = When("loader", "dali")
 NO_MASKS = When("mask", "none")
 MASK_SETTINGS = (When("attention_learning"), When("attention"))
 BFLOAT16 = When("dtype", "bfloat16")
+SEVERAL_PROCESSES = When("kvstore")
+ONE_DEVICE = (When("kvstore", "horovod"), When("kvstore", "byteps"))
 CPUS = (When("num_gpus", 0), SEVERAL_CPUS)
 COLOURS = (When("color_jitter"), When("hue"), When("lighting"), When("rand_augment"))
 ADAPTIVE_OPTIMIZERS = tuple(When("optimizer", name) for name in ADAPTIVE)
 MIXING = (When("mix_up"), When("cutmix"))
 
 _NO_END = "the step schedule divides by ten, and has no lowest rate"
+_NOT_MEASURED = "the speed of several processes is not measured"
+_ONE_DEVICE = "its processes have one device each; start more processes"
 _NO_FLOAT16 = "MXNet has no float16 matrix product on the CPU"
 _NO_BFLOAT16 = "MXNet computes in bfloat16 on the CPU only"
 _BETAS = "this optimizer has no momentum, and decays the mean of the gradient by `beta1`"
+_ARRAY = "give `loader=array`"
 _RECORDS = "DALI reads RecordIO files, which make-records writes"
 _TRAINED = "the one starts from trained weights, the other sets some to zero"
 _TWICE = "each makes all classes count the same, and both together make the rare classes count more"
@@ -51,6 +56,7 @@ _BETWEEN = "give epochs after the warm-up (`warmup_epochs={above}`) and before t
 # Options of the data sets that the catalog or records name
 _NAMED_DATA_RULES = (
     Conflict(DALI, When("data_format", "bin"), reason=_RECORDS, advice="give `data_format=rec`"),
+    Conflict(DALI, SEVERAL_PROCESSES, reason="DALI does not divide its images among processes", advice=_ARRAY),
     Conflict(When("label_noise"), DALI, reason="DALI reads the labels as they are"),
     Conflict(When("sampler"), DALI, reason="DALI draws the order itself"),
     Conflict(When("class_weights"), DALI, reason="DALI reads the labels itself, so nothing counts the classes"),
@@ -67,6 +73,12 @@ _RUN_RULES = (
     # Devices and types
     Conflict(When("float16"), When("dtype")),
     Conflict(When("float16"), *CPUS, reason=_NO_FLOAT16, advice="leave `float16` out, or run on a GPU"),
+    Conflict(SEVERAL_CPUS, *ONE_DEVICE, reason=_ONE_DEVICE, advice="leave `num_cpus` out"),
+    Conflict(When("num_gpus", above=1, instead=1), *ONE_DEVICE, reason=_ONE_DEVICE, advice="give `num_gpus=1`"),
+    Conflict(When("time_limit"), SEVERAL_PROCESSES, reason=_NOT_MEASURED, advice="give `epochs`"),
+    Conflict(
+        When("lr_find"), SEVERAL_PROCESSES, reason="rates are tested in one process", advice="leave `kvstore` out"
+    ),
     Conflict(BFLOAT16, GPUS, CHOSEN_GPUS, reason=_NO_BFLOAT16, advice="give `float16=True` instead, or `num_gpus=0`"),
     # Learning rate
     Conflict(When("lr"), When("lr_per_256")),

@@ -49,10 +49,7 @@ class RunLog:
         self.board_dir = os.path.join(folder, "board", run)
         self.text_path = os.path.join(folder, "text", run + ".log")
         self.csv_path = os.path.join(folder, "csv", run + ".csv")
-        self._bar: Any = None
-        self._failed: Set[str] = set()
-        self._text: Optional[TextIO] = None
-        self._board: Optional[RunBoard] = None
+        self._forget()
         with writing(f"`log_dir={folder}`"):
             for path in (self.board_dir, os.path.dirname(self.text_path), os.path.dirname(self.csv_path)):
                 os.makedirs(path, exist_ok=True)
@@ -61,6 +58,12 @@ class RunLog:
         if lost:
             self._miss("output", lost)
         self._attempt("board", self._open_board, arguments)
+
+    def _forget(self) -> None:
+        self._bar: Any = None
+        self._failed: Set[str] = set()
+        self._text: Optional[TextIO] = None
+        self._board: Optional[RunBoard] = None
 
     def _open_text(self, arguments: Mapping[str, Any]) -> None:
         self._text = open(self.text_path, "a", buffering=1, encoding="utf-8")

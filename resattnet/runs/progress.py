@@ -54,6 +54,8 @@ class Progress:
     test : dict or None
         `epoch`, `loss`, `top1` and `top5` of the best parameters on the test images, where these are not the validation
         images and the run has ended.
+    processes : int
+        Number of processes that train the run together.
     """
 
     epoch: int = 0
@@ -70,6 +72,7 @@ class Progress:
     changes: List[Dict[str, Any]] = dataclasses.field(default_factory=list)
     data: Optional[Dict[str, Any]] = None
     test: Optional[Dict[str, Any]] = None
+    processes: int = 1
 
     def end_epoch(self, row: Dict[str, Any]) -> None:
         """Add the row of the completed epoch to the history, and begin the next epoch."""

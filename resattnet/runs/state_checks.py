@@ -130,4 +130,5 @@ _FIELDS: Dict[str, Callable[[Any], bool]] = {
     "changes": _list_of(_is_change),
     "data": _optional(_is_object),
     "test": _optional(_is_object),
+    "processes": lambda value: is_whole(value, 1),
 }

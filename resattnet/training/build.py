@@ -6,6 +6,7 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from ..distributed.group import SOLO, Group
 from ..models.parts import freeze
 from ..models.spec import NetworkSpec
 from ..models.units import zero_init_residual
@@ -26,6 +27,7 @@ def build_step(
     schedule: Callable[[int], float],
     progress: Progress,
     start: Optional[InitialWeights] = None,
+    group: Group = SOLO,
 ) -> Tuple[TrainingStep, List[str]]:
     """Return the training step of a run, and remarks for its log.
 
@@ -41,6 +43,8 @@ def build_step(
         there.
     start : InitialWeights, optional
         Weights to start from. Default: random ones.
+    group : Group
+        The processes that train together.
 
     Raises
     ------
@@ -58,7 +62,8 @@ def build_step(
         remarks.append(freeze(net, options.freeze))
     teacher = _open_teacher(options, inputs, devices, progress)
     weights = _weigh_classes(options, inputs, remarks)
-    return make_step(net, options, devices, schedule, inputs.transform.soft_labels, teacher, weights), remarks
+    soft_labels = inputs.transform.soft_labels
+    return make_step(net, options, devices, schedule, soft_labels, teacher, weights, group), remarks
 
 
 def _weigh_classes(options: RunOptions, inputs: Inputs, remarks: List[str]) -> Optional[np.ndarray]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Union
 
+from ..distributed.group import SOLO, Group
 from ..run_options.options import RunOptions
 from ..runs import states
 from ..runs.progress import Progress
@@ -22,16 +23,21 @@ class Checkpointer:
 
     Parameters
     ----------
-    lock : RunLock
-        The lock of the run's folder.
+    lock : RunLock or str
+        The lock of the run's folder; in a process that writes nothing, the folder.
     step : TrainingStep
     progress : Progress
         Saved with the state. `best` and `best_ema` are set once their parameters are on the disk.
     options : RunOptions
+    group : Group
+        The processes that train together. All of them call `save` at the same step; rank 0 writes, and the others learn
+        from it what was saved.
 
     Attributes
     ----------
-    lock : RunLock
+    folder : str
+        The run's folder.
+    lock : RunLock or None
     saved_step : int or None
         Step of the last state that was saved; None before the first.
     saved_at : float
@@ -42,18 +48,21 @@ class Checkpointer:
         The parameter files that could not be written in the last attempt, and why.
     """
 
-    def __init__(self, lock: RunLock, step: TrainingStep, progress: Progress, options: RunOptions) -> None:
-        self.lock = lock
+    def __init__(
+        self,
+        lock: Union[RunLock, str],
+        step: TrainingStep,
+        progress: Progress,
+        options: RunOptions,
+        group: Group = SOLO,
+    ) -> None:
+        self.lock = None if isinstance(lock, str) else lock
+        self.folder = lock if isinstance(lock, str) else lock.folder
         self.saved_step: Optional[int] = None
         self.saved_at = time.monotonic()
         self.failure: Optional[OSError] = None
         self.lost: Dict[str, OSError] = {}
-        self._step, self._progress, self._options = step, progress, options
-
-    @property
-    def folder(self) -> str:
-        """The run's folder."""
-        return self.lock.folder
+        self._step, self._progress, self._options, self._group = step, progress, options, group
 
     def restore(self, state: states.State) -> None:
         """Put the arrays of a state into network, optimizer and moving average.
@@ -67,7 +76,7 @@ class Checkpointer:
             check_arrays(state, self._step)
         except ValueError as error:
             raise state.damaged(str(error)) from error
-        restore_arrays(state.arrays, self._step.net, self._step.trainer, self._progress.step)
+        restore_arrays(state.arrays, self._step.net, self._step.trainer, self._progress.step, self._group)
         if self._step.average:
             self._step.average.restore(state.arrays)
         self.saved_step = self._progress.step
@@ -86,11 +95,17 @@ class Checkpointer:
         """
         self.saved_at = time.monotonic()
         self.lost = {}
-        self.lock.check()
-        if row:
-            self._save_parameters(row)
+        if self.lock:
+            self.lock.check()
+            if row:
+                self._save_parameters(row)
+        arrays = state_arrays(self._step.net, self._step.trainer, self._group)
+        if self.lock:
+            self._save_state(arrays)
+        self._learn_what_was_saved()
+
+    def _save_state(self, arrays: Dict[str, Any]) -> None:
         try:
-            arrays = state_arrays(self._step.net, self._step.trainer)
             if self._step.average:
                 arrays.update(self._step.average.state_arrays())
             progress = dict(dataclasses.asdict(self._progress), options=dataclasses.asdict(self._options))
@@ -98,6 +113,16 @@ class Checkpointer:
             self.saved_step, self.failure = self._progress.step, None
         except OSError as error:
             self.failure = error
+
+    def _learn_what_was_saved(self) -> None:
+        """Tell the other processes what rank 0 has saved: when a run ends depends on its best epoch."""
+        if self._group.world.size == 1:
+            return
+        progress, failure = self._progress, None if self.failure is None else str(self.failure)
+        told = self._group.broadcast_object([self.saved_step, failure, progress.best, progress.best_ema])
+        if not self.lock:
+            self.saved_step, failure, progress.best, progress.best_ema = told
+            self.failure = None if failure is None else OSError(failure)
 
     def check_last_save(self) -> None:
         """Raise InputError if a file of the last save, at the end of the run, could not be written."""

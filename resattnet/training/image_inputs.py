@@ -19,19 +19,22 @@ from ..loaders.dali_crops import DaliCropLoader
 from ..loaders.stream_loader import StreamLoader
 from ..run_options.image_options import ImageTrainingOptions
 from ..system.errors import remark
+from ..system.world import ALONE, World
 from .inputs import Inputs, smallest_batch, training_transform
 
 # Mean and standard deviation of ImageNet's training images, for pixels in 0..1: the usual ones for photographs.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def open_image_inputs(options: ImageTrainingOptions, devices: Sequence[Any]) -> Inputs:
+def open_image_inputs(options: ImageTrainingOptions, devices: Sequence[Any], world: World = ALONE) -> Inputs:
     """Open the data of a run on these devices.
 
     Parameters
     ----------
     options : ImageTrainingOptions
     devices : sequence of mx.Context
+    world : World
+        The part of each epoch that the loaders of this process yield.
 
     Raises
     ------
@@ -58,6 +61,7 @@ def open_image_inputs(options: ImageTrainingOptions, devices: Sequence[Any]) -> 
         batch * options.accumulate,
         RandomResizedCrop((options.crop_scale, 1.0)),
         options.seed,
+        world=world,
         smallest=smallest_batch(options, devices),
         sampler=options.sampler,
         skip_broken=options.skip_broken,
@@ -68,6 +72,7 @@ def open_image_inputs(options: ImageTrainingOptions, devices: Sequence[Any]) -> 
         plain,
         batch,
         workers=options.workers,
+        world=world,
         skip_broken=options.skip_broken,
     )
     counts = np.bincount(train_labels, minlength=len(facts.classes))

@@ -17,6 +17,7 @@ from ..loaders.array_loader import ArrayLoader
 from ..loaders.dali import DaliLoader
 from ..run_options.options import RunOptions, TrainingOptions
 from ..system.errors import InputError
+from ..system.world import ALONE, World
 
 SPLITS = ("train", "test")
 # Images of the smallest batch that a device trains on, unless `batch_size` is smaller: batch normalisation takes its
@@ -56,13 +57,15 @@ class Inputs(NamedTuple):
         return len(self.facts.classes)
 
 
-def open_inputs(options: TrainingOptions, devices: Sequence[Any]) -> Inputs:
+def open_inputs(options: TrainingOptions, devices: Sequence[Any], world: World = ALONE) -> Inputs:
     """Open the data of a run on these devices.
 
     Parameters
     ----------
     options : TrainingOptions
     devices : sequence of mx.Context
+    world : World
+        The part of each epoch that the loaders of this process yield.
 
     Raises
     ------
@@ -79,9 +82,9 @@ def open_inputs(options: TrainingOptions, devices: Sequence[Any]) -> Inputs:
         image_size = facts.image_size or recordio.image_size(options.dataset, options.data_dir)
         facts = dataclasses.replace(facts, image_size=image_size)
         train_loader: Any = DaliLoader(
-            train_file, transform, train_batch, seed, options.workers, devices[0], smallest=smallest
+            train_file, transform, train_batch, seed, options.workers, devices[0], world, smallest
         )
-        test_loader: Any = DaliLoader(test_file, plain, size, None, options.workers, devices[0])
+        test_loader: Any = DaliLoader(test_file, plain, size, None, options.workers, devices[0], world)
         return Inputs(facts, transform, train_loader, test_loader)
     train_set, test_set = (
         catalog.load_images(options.dataset, options.data_dir, split, data_format=options.data_format)
@@ -90,14 +93,14 @@ def open_inputs(options: TrainingOptions, devices: Sequence[Any]) -> Inputs:
     facts = facts.complete(train_set)
 
     def in_order(image_set: ImageSet) -> ArrayLoader:
-        return ArrayLoader(image_set, plain, size, None, options.workers)
+        return ArrayLoader(image_set, plain, size, None, options.workers, world)
 
     held_out = None
     if options.val_split:
         train_set, held_out = hold_out(train_set, options.val_split, options.seed)
     train_set = _add_noise(train_set, options)
     train_loader = ArrayLoader(
-        train_set, transform, train_batch, seed, options.workers, smallest=smallest, sampler=options.sampler
+        train_set, transform, train_batch, seed, options.workers, world, smallest, options.sampler
     )
     counts = np.bincount(train_set.labels, minlength=len(facts.classes))
     validation_loader = in_order(held_out or test_set)

@@ -10,9 +10,8 @@ from typing import Any, Dict, Iterable, Iterator, Tuple
 
 import numpy as np
 
-from ..evaluation.inference import evaluate
-from ..evaluation.metrics import Evaluation
-from ..machine.devices import average_running_statistics
+from ..distributed.statistics import average_statistics
+from ..distributed.wishes import Wishes
 from ..machine.facts import describe_machine
 from ..runs.log_lines import epoch_line
 from ..runs.logs import RunLog
@@ -21,6 +20,7 @@ from ..system.signals import Interrupted, StopSignals
 from ..zoo import parameters
 from ..zoo.descriptions import BEST
 from .ending import Ending
+from .figures import Figures, measure
 from .meters import Meter
 from .reporter import Reporter
 from .run import Run
@@ -55,8 +55,8 @@ class TrainingLoop:
     def __init__(self, run: Run, log: RunLog, signals: StopSignals) -> None:
         self.run, self.log, self.signals = run, log, signals
         self.options, self.progress, self.step, self.inputs = run.options, run.progress, run.step, run.inputs
-        self.checkpointer = run.checkpointer
-        self.step.meter = Meter(**self.progress.totals)
+        self.checkpointer, self.group = run.checkpointer, run.group
+        self.step.meter = Meter(**self.progress.totals, group=self.group)
         self.ending = Ending(run.options, len(run.inputs.train_loader))
         self.reporter = Reporter(run, log, self.ending)
         self.pace = self.reporter.pace
@@ -85,37 +85,42 @@ class TrainingLoop:
         self.pace.start_epoch(progress.step)
         batches = self._saving(self.inputs.train_loader.epoch(progress.epoch, start=progress.batch))
         for images, labels in itertools.islice(batches, steps - progress.batch):
-            self.step(images, labels)
+            self.step(images, labels, self.inputs.train_loader.sampler.step_samples(progress.batch))
             progress.batch += 1
             progress.step += 1
             self.log.advance()
+            wishes = self._agree()
             if progress.batch % interval == 0:
                 self.reporter.figures(self._collect())
             elif self.pace.is_new:
                 self._collect()
-            elif self.pace.wants_report:
+            elif wishes.report:
                 self.reporter.figures(self._collect(), on_board=False)
-            if time.monotonic() - self.checkpointer.saved_at > 60 * self.options.save_minutes:
+            if wishes.is_due:
                 self._save()
-            self.obey_signals()
+            self._obey(wishes)
         self._collect()
         self.pace.end_epoch()
         meter.stop()
         self.log.end_bar()
 
     def _saving(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """Yield batches; if the loader fails, save before raising. A signal may be why it fails."""
+        """Yield batches; if the loader fails, save before raising. A signal may be why it fails.
+
+        One process of several cannot save: the others do not know that it has stopped.
+        """
         try:
             yield from batches
         except InputError as error:
-            self.obey_signals()
-            self._save()
+            if self.group.world.size == 1:
+                self.obey_signals()
+                self._save()
             raise InputError(f"{error}; {self.checkpointer.resume_hint()}") from error
 
     def _validate(self) -> None:
         """Measure the epoch just trained, save its parameters, log its figures, and begin the next epoch."""
         progress, meter = self.progress, self.step.meter
-        average_running_statistics(self.step.net)
+        average_statistics(self.step.net, self.group)
         row: Dict[str, Any] = {
             "epoch": progress.epoch + 1,
             "step": progress.step,
@@ -131,7 +136,7 @@ class TrainingLoop:
             progress.add_row(row)
         else:
             progress.end_epoch(row)
-            self.step.meter = Meter()
+            self.step.meter = Meter(group=self.group)
         self._save(row)
         self.log.epochs(progress.history)
         for hook in self.run.hooks:
@@ -144,7 +149,9 @@ class TrainingLoop:
         if loader is None or not progress.best:
             return
         net = self.step.copy_for_inference()
-        parameters.load_parameters(net, os.path.join(self.run.folder, BEST), self.step.devices)
+        if self.group.is_first:
+            parameters.load_parameters(net, os.path.join(self.run.folder, BEST), self.step.devices)
+        self.group.broadcast_network(net)
         result = self._evaluate(net, loader, "test")
         progress.test = dict(epoch=progress.best["epoch"], loss=result.loss, top1=result.top1, top5=result.top5)
         self._save()
@@ -155,10 +162,10 @@ class TrainingLoop:
         result = self._evaluate(self.step.copy_for_inference(averaged), self.inputs.validation_loader, "validation")
         return {what + "_loss": result.loss, what + "_top1": result.top1, what + "_top5": result.top5}
 
-    def _evaluate(self, net: Any, loader: Any, split: str) -> Evaluation:
-        """Evaluate a network on all images of a loader; stop and save as in training."""
-        result = evaluate(net, self._saving(loader.epoch(0)), self.step.devices, self.step.dtype, self.obey_signals)
-        self._check_finite(f"the outputs for {split} images are", bool(np.isfinite(result.logits).all()))
+    def _evaluate(self, net: Any, loader: Any, split: str) -> Figures:
+        """Measure a network on all images of a loader; stop and save as in training."""
+        result = measure(net, loader, self._saving, self.step, self.obey_signals, self.group)
+        self._check_finite(f"the outputs for {split} images are", result.is_finite)
         return result
 
     def _collect(self) -> float:
@@ -185,21 +192,31 @@ class TrainingLoop:
     def _save(self, row: Any = None) -> None:
         """Save the state and, after an epoch (`row` holds its figures), the parameters."""
         self._collect()
-        self._check_finite("the parameters are", parameters.all_finite(self.step.net))
+        broken = self.group.sum([not parameters.all_finite(self.step.net)])
+        self._check_finite("the parameters are", not broken.any())
         self.checkpointer.save(row)
         self.reporter.warn_of_losses()
 
+    def _agree(self) -> Wishes:
+        """Return what all processes do after this step."""
+        is_due = time.monotonic() - self.checkpointer.saved_at > 60 * self.options.save_minutes
+        wishes = Wishes(self.signals.received or 0, self.signals.save_requested, is_due, self.pace.wants_report)
+        return wishes.agree(self.group)
+
     def obey_signals(self) -> None:
         """After SIGUSR1, save; after a signal to stop, save and raise Interrupted, or InputError if saving failed."""
-        if self.signals.received:
+        self._obey(self._agree())
+
+    def _obey(self, wishes: Wishes) -> None:
+        if wishes.stop:
             self._save()
             if self.checkpointer.failure:
                 raise InputError(f"stopped after step {self.progress.step}; {self.checkpointer.resume_hint()}")
             raise Interrupted(
                 f"stopped after step {self.progress.step}, all saved; resume with: --resume {self.run.folder}",
-                self.signals.received,
+                wishes.stop,
             )
-        if self.signals.save_requested:
+        if wishes.save:
             self.signals.save_requested = False
             self._save()
             if not self.checkpointer.failure:

@@ -7,9 +7,14 @@ import time
 from collections import deque
 from typing import Any, Dict, Optional
 
+from ..distributed.group import SOLO, Group
+
 
 class Meter:
     """Loss, hits, samples and seconds of the epoch so far.
+
+    They are those of all processes that train together: `collect` adds up what each has counted since the last call, so
+    all processes call it after the same steps.
 
     Results that the device has not computed yet stay NDArrays until `collect`. They are summed in float64 and in the
     order of the steps, so the sums do not depend on when they are collected.
@@ -18,9 +23,14 @@ class Meter:
     ----------
     loss, hits, samples, seconds
         Sums to continue from, as returned by `totals`.
+    group : Group
+        The processes whose sums are added.
     """
 
-    def __init__(self, loss: float = 0.0, hits: int = 0, samples: int = 0, seconds: float = 0.0) -> None:
+    def __init__(
+        self, loss: float = 0.0, hits: int = 0, samples: int = 0, seconds: float = 0.0, group: Group = SOLO
+    ) -> None:
+        self._group = group
         self.loss, self.hits, self.samples, self.seconds = loss, hits, samples, seconds
         self._pending: deque = deque()
         self._mark: Optional[float] = None
@@ -44,17 +54,25 @@ class Meter:
 
     def collect(self) -> float:
         """Read the pending parts; return the samples per second since the last call, NaN while the clock is stopped."""
-        while self._pending:
-            loss, hits, samples = self._pending.popleft()
-            self.loss += float(loss.asscalar())
-            self.hits += int(hits.asscalar())
-            self.samples += samples
+        self._read_pending()
         if self._mark is None:
             return math.nan
         elapsed, samples = time.monotonic() - self._mark, self.samples - self._samples_at_mark
         self.seconds += elapsed
         self.start()
         return samples / elapsed if elapsed else math.nan
+
+    def _read_pending(self) -> None:
+        """Add what was counted since the last call, here and in the other processes."""
+        counted = [(float(loss.asscalar()), int(hits.asscalar()), samples) for loss, hits, samples in self._pending]
+        self._pending.clear()
+        if self._group.world.size > 1:
+            loss, hits, samples = self._group.total([sum(column) for column in zip(*counted, (0, 0, 0))])
+            counted = [(float(loss), int(hits), int(samples))]
+        for loss, hits, samples in counted:
+            self.loss += loss
+            self.hits += hits
+            self.samples += samples
 
     @property
     def totals(self) -> Dict[str, Any]:

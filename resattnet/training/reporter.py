@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from ..evaluation.metrics import Evaluation
 from ..runs.board import step_scalars
 from ..runs.log_lines import best_lines, summary
 from ..runs.logs import RunLog
@@ -14,6 +13,7 @@ from ..system.durations import format_duration
 from ..system.errors import reason
 from ..zoo.descriptions import BEST
 from .ending import Ending
+from .figures import Figures
 from .run import Run
 
 
@@ -49,14 +49,18 @@ class Reporter:
         self._log.line(
             f"{run.name}: Attention-{options.num_layers} ({options.widths}, {unit}{options.attention_learning}, "
             f"{options.attention} attention, mask {options.mask}), {inputs.classes} classes, "
-            f"{inputs.train_loader.samples} training and {inputs.validation_loader.samples} validation images, on "
-            f"{', '.join(map(str, run.step.devices))}"
+            f"{inputs.train_loader.sampler.total} training and {inputs.validation_loader.sampler.total} validation "
+            f"images, on {', '.join(map(str, run.step.devices))}{self._processes()}"
         )
         if self._ending.is_reached(progress):
             self._log.line(self._ending.how_to_continue(progress))
         elif progress.step:
             self._log.line(f"resumed in epoch {progress.epoch + 1}, after step {progress.step}")
         self._log.table(progress.history)
+
+    def _processes(self) -> str:
+        size = self._run.group.world.size
+        return "" if size == 1 else f" of each of {size} processes ({self._run.options.kvstore})"
 
     def figures(self, speed: float, on_board: bool = True) -> None:
         """Log the figures of the epoch so far: on the terminal, and on the board where its points are.
@@ -93,13 +97,13 @@ class Reporter:
                 "after a stop"
             )
 
-    def tested(self, result: Evaluation) -> None:
+    def tested(self, result: Figures) -> None:
         """Log the evaluation of the best parameters on test images that are not the validation images."""
         inputs = self._run.inputs
         self._log.line(
             f"test  loss {result.loss:.4f}  top-1 {result.top1:.4f}  top-5 {result.top5:.4f}  on "
-            f"{inputs.test_loader.samples} test images: {BEST}, chosen on {inputs.validation_loader.samples} training "
-            "images held out"
+            f"{inputs.test_loader.sampler.total} test images: {BEST}, chosen on "
+            f"{inputs.validation_loader.sampler.total} training images held out"
         )
 
     def warn_of_losses(self) -> None:

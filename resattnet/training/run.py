@@ -6,6 +6,7 @@ import dataclasses
 import os
 from typing import Any, Callable, List, Optional, Sequence
 
+from ..distributed.group import SOLO, Group
 from ..run_options.options import RunOptions
 from ..runs.logs import RunLog
 from ..runs.progress import Progress
@@ -36,6 +37,8 @@ class Run:
     hooks : list of Hook
     deadline : float or None
         When the time limit of a new run ends, by `time.monotonic`; None without one, and for a resumed run.
+    group : Group
+        The processes that train the run together.
     """
 
     options: RunOptions
@@ -47,6 +50,7 @@ class Run:
     remarks: List[str]
     hooks: Sequence[Hook] = ()
     deadline: Optional[float] = None
+    group: Group = SOLO
 
     @property
     def folder(self) -> str:

@@ -7,7 +7,9 @@ from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
-from ..machine.devices import mean_over_devices, wait_for_running_statistics
+from ..distributed.group import SOLO, Group
+from ..distributed.statistics import RUNNING, gather_statistics
+from ..machine.devices import mean_over_devices
 from ..machine.mxnet import mx
 from ..run_options.optimizer_options import ADAPTIVE
 from ..run_options.options import RunOptions
@@ -17,17 +19,22 @@ from .step import TrainingStep
 _MOST_PARTS = 3  # arrays that an optimizer has of a parameter: see `_optimizer_parts`
 
 
-def state_arrays(net: Any, trainer: Any) -> Dict[str, np.ndarray]:
+def state_arrays(net: Any, trainer: Any, group: Group = SOLO) -> Dict[str, np.ndarray]:
     """Return parameters, running statistics of each device and optimizer state as NumPy arrays by name.
 
-    Frozen parameters are kept as running statistics are: for each device, without an optimizer state.
+    The running statistics are those of the devices of all processes, ordered by rank, so that each continues with its
+    own. Frozen parameters are kept as running statistics are, without an optimizer state; with several processes once.
     """
-    wait_for_running_statistics()
-    arrays = {}
+    statistics = gather_statistics(net, group)
+    arrays: Dict[str, np.ndarray] = {}
     for name, parameter in net._collect_params_with_prefix().items():
         trained = parameter.grad_req != "null"
-        for device, data in enumerate(parameter.list_data()[:1] if trained else parameter.list_data()):
-            arrays[f"parameter/{name}/{device}"] = data.asnumpy()
+        if name in statistics:
+            copies = statistics[name]
+        else:
+            once = trained or group.world.size > 1
+            copies = [data.asnumpy() for data in (parameter.list_data()[:1] if once else parameter.list_data())]
+        arrays.update((f"parameter/{name}/{place}", copy) for place, copy in enumerate(copies))
         # The updaters of all devices hold the same values: each device applies the same summed gradients.
         state = trainer._updaters[0].states.get(trainer._param2idx[parameter.name]) if trained else None
         arrays.update((f"optimizer/{name}/{number}", part.asnumpy()) for number, part in _parts(state))
@@ -63,7 +70,8 @@ def check_arrays(state: State, step: TrainingStep) -> None:
             _check_array(left, f"parameter/{name}/{copies}", parameter, parameter.dtype)
             copies += 1
         if parameter.grad_req == "null":
-            statistics.add(copies)
+            if copies != 1 or name.endswith(RUNNING):  # a frozen parameter of several processes is kept once
+                statistics.add(copies)
         elif copies == 1:
             for number in _optimizer_parts(state, parameter):
                 _check_array(left, f"optimizer/{name}/{number}", parameter, "float32")
@@ -109,17 +117,21 @@ def _check_array(left: Dict[str, Any], name: str, parameter: Any, dtype: Any) ->
         raise ValueError(f"its array {name} has numbers that are not finite")
 
 
-def restore_arrays(arrays: Mapping[str, np.ndarray], net: Any, trainer: Any, step: int) -> None:
-    """Put the arrays of `state_arrays` back, onto any number of devices, and set the optimizer to `step` updates."""
+def restore_arrays(arrays: Mapping[str, np.ndarray], net: Any, trainer: Any, step: int, group: Group = SOLO) -> None:
+    """Put the arrays of `state_arrays` back, onto any number of devices and processes.
+
+    The optimizer is set to `step` updates.
+    """
     for name, parameter in net._collect_params_with_prefix().items():
         copies: List[np.ndarray] = []
         while f"parameter/{name}/{len(copies)}" in arrays:
             copies.append(arrays[f"parameter/{name}/{len(copies)}"])
         targets = parameter.list_data()
-        if len(copies) not in (1, len(targets)):
+        first = group.world.rank * len(targets)
+        if len(copies) not in (1, group.world.size * len(targets)):
             copies = [mean_over_devices(copies)]
-        for device, target in enumerate(targets):
-            target[:] = mx.nd.array(copies[device % len(copies)], ctx=target.context, dtype=target.dtype)
+        for place, target in enumerate(targets, first):
+            target[:] = mx.nd.array(copies[place % len(copies)], ctx=target.context, dtype=target.dtype)
         names = {number: f"optimizer/{name}/{number}" for number in range(_MOST_PARTS)}
         saved = {number: arrays[key] for number, key in names.items() if key in arrays}
         if not saved:  # a running statistic, a frozen parameter, or a state from before the first step

@@ -6,6 +6,7 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from ..distributed.group import SOLO, Group
 from ..machine.devices import split_batch
 from ..machine.mxnet import mx
 from ..models.network import build
@@ -65,6 +66,7 @@ def make_step(
     soft_labels: bool = False,
     teacher: Optional[Teacher] = None,
     weights: Optional[np.ndarray] = None,
+    group: Group = SOLO,
 ) -> TrainingStep:
     """Return the training step that the options describe.
 
@@ -82,6 +84,8 @@ def make_step(
         Network whose logits are learned as well as the labels.
     weights : float32 array (classes,), optional
         Weight of each class in the loss; with a teacher, in the term of the labels only.
+    group : Group
+        The processes that train together.
     """
     loss: Any = mx.gluon.loss.SoftmaxCrossEntropyLoss(sparse_label=not soft_labels)
     if weights is not None:
@@ -91,7 +95,7 @@ def make_step(
     return TrainingStep(
         net,
         loss,
-        make_trainer(net, options, schedule),
+        make_trainer(net, options, schedule, group),
         devices,
         graph=to_bfloat16(net) if options.dtype == "bfloat16" else None,
         teacher=teacher,
@@ -156,15 +160,18 @@ class TrainingStep:
         self._accumulate, self._clip_norm = accumulate, clip_norm
         self._gradient_sum = GradientSum(trainer._params) if accumulate > 1 else None
 
-    def __call__(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Update the network from a batch of normalised images (N, 3, H, W) and labels (N,) or (N, classes)."""
+    def __call__(self, images: np.ndarray, labels: np.ndarray, samples: Optional[int] = None) -> None:
+        """Update the network from a batch of normalised images (N, 3, H, W) and labels (N,) or (N, classes).
+
+        `samples` is the number of images of the update, where other processes have a part of them; default: N.
+        """
         for part in zip(*(np.array_split(array, self._accumulate) for array in (images, labels))):
             self.compute_gradients(split_batch(part[0], part[1], self.devices, self.dtype))
             if self._gradient_sum:
                 self._gradient_sum.add()
         if self._gradient_sum:
             self._gradient_sum.write_back()
-        update(self.trainer, len(images), self._clip_norm)
+        update(self.trainer, samples or len(images), self._clip_norm)
         if self.average:
             self.average.update(self.trainer.optimizer.num_update)
 

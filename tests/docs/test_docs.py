@@ -27,6 +27,7 @@ from resattnet.options.spellings import ALIASES
 SCRIPTS = {
     "cifar10_train": "train",
     "imagenet_train": "train-images",
+    "launch": "launch",
     "cifar10_test": "test",
     "imagenet_test": "test",
     "predict": "predict",
@@ -40,6 +41,7 @@ SCRIPTS = {
 OPTIONS = {
     "train": "run_options.options.TrainingOptions",
     "train-images": "run_options.image_options.ImageTrainingOptions",
+    "launch": "distributed.options.LaunchOptions",
     "test": "evaluation.options.TestOptions",
     "predict": "evaluation.options.PredictionOptions",
     "show-masks": "reports.options.MaskOptions",
@@ -55,6 +57,7 @@ DOCUMENTED = {
     ("README.md", "Everyday flags"): "train",
     ("docs/own-images.md", "Folder layout"): "make-records",
     ("docs/imagenet.md", "Flags"): "train-images",
+    ("docs/distributed.md", "Start the processes"): "launch",
     ("docs/evaluation.md", "Evaluation and masks"): "predict",
     ("docs/evaluation.md", "Test"): "test",
     ("docs/evaluation.md", "Masks"): "show-masks",
@@ -76,7 +79,7 @@ OTHER_PROGRAMS = (
     "python -m pip",
 )
 IM2REC = {"--list", "--recursive", "--train-ratio", "--pass-through"}
-FLAGS_OF_OTHER_PROGRAMS = {"--logdir", "--samples_per_plugin", "--signal"} | IM2REC
+FLAGS_OF_OTHER_PROGRAMS = {"--logdir", "--samples_per_plugin", "--signal", "--gloo", "--no-build-isolation"} | IM2REC
 
 
 class Block(NamedTuple):

@@ -134,7 +134,7 @@ def test_processes_share_the_batches_of_an_epoch(files):
 
 
 def test_resume_reads_no_file_of_the_batches_before(files, tmp_path):
-    rows = loader(files)._sampler.rows(0, 2)
+    rows = loader(files).sampler.rows(0, 2)
     names = FileNames(path if number in rows else str(tmp_path / "gone.jpg") for number, path in enumerate(files))
     for ours, theirs in zip(loader(names).epoch(0, start=2), loader(files).epoch(0, start=2)):
         np.testing.assert_array_equal(ours[0], theirs[0])

@@ -42,6 +42,7 @@ MORE = {
     "report": ["run"],
     "test": ["--params=x"],
 }
+MORE["launch"] = ["train"]
 MORE["export"], MORE["make-records"] = ["--params=x"], ["--images=x", "--name=x"]
 
 

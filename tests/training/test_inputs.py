@@ -16,7 +16,7 @@ from resattnet.evaluation.inference import evaluate
 from resattnet.machine.mxnet import mx
 from resattnet.run_options.options import TrainingOptions
 from resattnet.system.errors import InputError
-from resattnet.training import inputs, loop
+from resattnet.training import figures, inputs
 from resattnet.training.inputs import PADDING, open_inputs
 
 DEVICES = [mx.cpu()]
@@ -103,7 +103,7 @@ def test_validation_of_the_network_and_of_its_average_sees_the_images_as_they_ar
         seen.append(np.concatenate([images for images, _ in batches]))
         return evaluate(net, batches, *args)
 
-    monkeypatch.setattr(loop, "evaluate", evaluate_and_note)
+    monkeypatch.setattr(figures, "evaluate", evaluate_and_note)
     run = train(dataclasses.replace(options, epochs=2, ema=0.9))
     assert len(seen) == 4  # the network and its average, after each epoch
     tests, facts = catalog.load_images("digits", None, "test").images, run.inputs.facts

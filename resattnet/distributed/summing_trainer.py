@@ -1,0 +1,32 @@
+"""A Gluon trainer whose gradients an engine adds over the processes, in place of a KVStore: `SummingTrainer`."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Sequence
+
+from ..machine.mxnet import mx
+
+
+class SummingTrainer(mx.gluon.Trainer):
+    """A trainer on one device that adds the gradients over the processes.
+
+    The trainers of Horovod and BytePS divide the gradients by the number of processes, each in its own place, so that
+    clipping would see other gradients than in one process; this one only adds.
+
+    Parameters
+    ----------
+    parameters : list of gluon.Parameter
+    optimizer : mx.optimizer.Optimizer
+    add : callable
+        ``add(gradient, number)`` replaces a gradient, an NDArray, by its sum over the processes. It returns at once.
+        The gradients of the first parameters are needed first: their number is the priority.
+    """
+
+    def __init__(self, parameters: Sequence[Any], optimizer: Any, add: Callable[[Any, int], None]) -> None:
+        super().__init__(list(parameters), optimizer, kvstore=None, update_on_kvstore=False)
+        self._add = add
+
+    def _allreduce_grads(self) -> None:
+        for number, parameter in enumerate(self._params):
+            if parameter.grad_req != "null":
+                self._add(parameter.list_grad()[0], number)

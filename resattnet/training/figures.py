@@ -1,0 +1,65 @@
+"""Measure a network on a data set that is divided among the processes of a run."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterable, Iterator, NamedTuple
+
+import numpy as np
+
+from ..distributed.group import Group
+from ..evaluation.inference import evaluate
+from .step import TrainingStep
+
+
+class Figures(NamedTuple):
+    """Figures of validation over all processes.
+
+    Attributes
+    ----------
+    loss, top1, top5 : float
+    is_finite : bool
+        Whether all outputs were finite.
+    """
+
+    loss: float
+    top1: float
+    top5: float
+    is_finite: bool
+
+
+def measure(
+    net: Any,
+    loader: Any,
+    guard: Callable[[Iterable[Any]], Iterator[Any]],
+    step: TrainingStep,
+    watch: Callable[[], None],
+    group: Group,
+) -> Figures:
+    """Return the figures of a network on all images of a loader, each image being in one process.
+
+    Parameters
+    ----------
+    net : AttentionNet
+        For inference, with the same parameters in all processes.
+    loader : loader
+    guard : callable
+        Wraps the iterator of the batches.
+    step : TrainingStep
+        It says the devices and the type.
+    watch : callable
+        Called before each batch, in all processes together: a process with fewer batches calls it once more.
+    group : Group
+    """
+    if not len(loader):  # more processes than batches
+        sums = [0.0, 0.0, 0.0, 0.0, 0.0]
+    else:
+        result = evaluate(net, guard(loader.epoch(0)), step.devices, step.dtype, watch)
+        is_finite = bool(np.isfinite(result.logits).all())
+        if group.world.size == 1:
+            return Figures(result.loss, result.top1, result.top5, is_finite)
+        count = result.samples
+        sums = [result.loss * count, result.top1 * count, result.top5 * count, count, not is_finite]
+    for _ in range(loader.sampler.rounds - len(loader)):
+        watch()
+    loss, top1, top5, count, broken = group.total(sums)
+    return Figures(loss / count, round(top1) / count, round(top5) / count, not broken)

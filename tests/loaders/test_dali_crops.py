@@ -13,6 +13,7 @@ from resattnet.folders.image_folders import open_image_folder
 from resattnet.loaders.dali_crops import DaliCropLoader
 from resattnet.loaders.stream_loader import StreamLoader
 from resattnet.system.errors import InputError, handle_remarks
+from resattnet.system.world import ALONE, World
 
 SIZE = (32, 48)
 
@@ -42,11 +43,11 @@ def folder(tmp_path):
     return tmp_path
 
 
-def loaders(folder, skip_broken=False, **changes):
+def loaders(folder, skip_broken=False, world=ALONE):
     files = open_image_folder(str(folder), val_fraction=0.1).train
     transform = Transform((0.5, 0.5, 0.5), (0.25, 0.25, 0.25), 2, flip=True, alpha=0.2, seed=5)
     arguments = (FileImages(files, SIZE, Geometry("crop", "bilinear", 0.875)), files.labels, transform, 8)
-    more = dict(smallest=4, skip_broken=skip_broken)
+    more = dict(smallest=4, skip_broken=skip_broken, world=world)
     crop = RandomResizedCrop((0.3, 1.0))
     return StreamLoader(*arguments, crop, 7, **more), DaliCropLoader(*arguments, crop, 7, threads=2, **more)
 
@@ -67,6 +68,13 @@ def test_the_batches_are_those_of_the_stream_but_for_rounding(folder):
         for epoch in (0, 1):
             assert_alike(list(stream.epoch(epoch)), list(dali.epoch(epoch)))
     assert not said  # DALI has made them all
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_each_process_has_its_part(folder, rank):
+    stream, dali = loaders(folder, world=World(rank, 2))
+    assert dali.samples == stream.samples == 10
+    assert_alike(list(stream.epoch(1)), list(dali.epoch(1)))
 
 
 def test_an_epoch_is_resumed_within(folder):

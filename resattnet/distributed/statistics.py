@@ -49,7 +49,8 @@ def average_statistics(net: Any, group: Group = SOLO) -> None:
     Each device gathers the statistics of its own part of the batches, but a network must be the same everywhere when it
     is evaluated and saved. Statistics that are equal everywhere, as those of frozen layers, stay.
     """
+    parameters = net._collect_params_with_prefix()
     for name, copies in gather_statistics(net, group).items():
         mean = mean_over_devices(copies)
         if len(copies) > 1 and any((copy != copies[0]).any() for copy in copies[1:]):
-            net._collect_params_with_prefix()[name].set_data(mx.nd.array(mean, dtype=mean.dtype))
+            parameters[name].set_data(mx.nd.array(mean, dtype=mean.dtype))

@@ -89,11 +89,12 @@ _output = threading.Lock()
 def _pump(source: Any, label: str, target: Any) -> None:
     """Copy the lines of a stream to another one, with a label, until it ends."""
     prefix = f"[{label}] " if label else ""
-    for line in source:
-        text = line.decode("utf-8", "backslashreplace").rstrip("\n")
-        with _output, contextlib.suppress(OSError, ValueError, AttributeError):  # nobody reads the output any more
-            target.write(f"{prefix}{text}\n")
-            target.flush()
+    with source:
+        for line in source:
+            text = line.decode("utf-8", "backslashreplace").rstrip("\n")
+            with _output, contextlib.suppress(OSError, ValueError, AttributeError):  # nobody reads the output any more
+                target.write(f"{prefix}{text}\n")
+                target.flush()
 
 
 def ending_of(code: int) -> str:

@@ -63,6 +63,7 @@ setup(
         "cpu": requirements("requirements.txt"),
         "cu112": requirements("requirements-cu112.txt"),
         "onnx": ONNX,
+        "openvino": ["openvino>=2024.4,<2027"],  # computes exported networks; 2024.4 is the last for Python 3.8
         "bench": [
             "torch>=2.0,<3",
             "torchvision>=0.15,<1",

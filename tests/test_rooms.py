@@ -22,6 +22,7 @@ LEVELS = {
     "distributed": 4,
     "folders": 5,
     "loaders": 5,
+    "runtimes": 5,
     "run_options": 6,
     "evaluation": 6,
     "optimization": 7,

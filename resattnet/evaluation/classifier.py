@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import itertools
 import os
-from typing import Any, Callable, Iterator, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Iterator, List, Optional, Union
 
 import numpy as np
 from PIL import Image
 
 from ..data.image_files import read_image, to_rgb
-from ..machine.devices import choose_devices
+from ..runtimes.exported_model import ENDING, ExportedModel, load_exported
 from ..system.errors import InputError
-from .inference import compute_logits
 from .logits import Prediction, check_finite, top_predictions
-from .model_file import LoadedModel, load_model
-from .options import ModelFileOptions
+
+if TYPE_CHECKING:
+    from .loaded_model import LoadedModel
 
 
 class Classifier:
@@ -27,14 +27,15 @@ class Classifier:
 
     Parameters
     ----------
-    model : LoadedModel
+    model : LoadedModel or ExportedModel
     batch_size : int
         Images of a batch on each device.
 
     Attributes
     ----------
-    model : LoadedModel
-    net : HybridBlock
+    model : LoadedModel or ExportedModel
+    net : HybridBlock or None
+        None for an exported network.
     classes : tuple of str
         Names of the classes.
     transform : Transform
@@ -43,24 +44,34 @@ class Classifier:
         Height and width of the network's input.
     """
 
-    def __init__(self, model: LoadedModel, batch_size: int = 64) -> None:
+    def __init__(self, model: Union[LoadedModel, ExportedModel], batch_size: int = 64) -> None:
         self.model = model
         self.net, self.classes, self.transform = model.net, model.facts.classes, model.transform
         self.size = model.image_size
         self._batch_size = batch_size
 
     @classmethod
-    def load(cls, path: str, num_gpus: Optional[int] = None, batch_size: int = 64, **what: Any) -> Classifier:
-        """Load a parameter file.
+    def load(
+        cls,
+        path: str,
+        num_gpus: Optional[int] = None,
+        batch_size: int = 64,
+        runtime: str = "auto",
+        precision: str = "float32",
+        **what: Any,
+    ) -> Classifier:
+        """Load a parameter file, or an ONNX file that the command `export` wrote, which needs no MXNet.
 
         Parameters
         ----------
         path : str
             The file, or the name of packaged parameters, such as cifar10_attention56_thin.
         num_gpus : int, optional
-            See `devices.choose_devices`.
+            Of a parameter file: see `devices.choose_devices`.
         batch_size : int
             Images of a batch on each device.
+        runtime, precision : str
+            Of an ONNX file: see `runtimes.engines.compile_file`.
         **what
             Fields of `evaluation.options.ModelFileOptions`, which replace what the description beside the file says:
             the network, the data set, and `classes`, a text file with the names of the classes.
@@ -74,6 +85,19 @@ class Classifier:
         InputError
             See `load_model` and `devices.choose_devices`.
         """
+        if path.endswith(ENDING):
+            if what or num_gpus:
+                given = [*what, *(["num_gpus"] if num_gpus else [])]
+                raise InputError(f"{path}: an ONNX file describes itself, and runs on the CPU: leave out {given[0]}")
+            return cls(load_exported(path, runtime, precision), batch_size)
+        if runtime not in ("auto", "mxnet") or precision != "float32":
+            raise InputError(
+                f"`runtime={runtime}` `precision={precision}`: are for ONNX files: write one by the command export"
+            )
+        from ..machine.devices import choose_devices
+        from .model_file import load_model
+        from .options import ModelFileOptions
+
         devices, _ = choose_devices(num_gpus)
         return cls(load_model(path, ModelFileOptions(**what), devices), batch_size)
 
@@ -119,7 +143,7 @@ class Classifier:
             images = [images]
         numbered = enumerate(images)
         while True:
-            batch = list(itertools.islice(numbered, self._batch_size * len(self.model.devices)))
+            batch = list(itertools.islice(numbered, self._batch_size * self.model.parts))
             if not batch:
                 return
             pixels = [self._pixels_or_none(image, number, failed) for number, image in batch]
@@ -162,8 +186,7 @@ class Classifier:
         InputError
             If a logit is not finite.
         """
-        batch = self.normalised(pixels), np.zeros(len(pixels), np.int32)
-        return check_finite(compute_logits(self.net, [batch], self.model.devices)[0])
+        return check_finite(self.model.compute(self.normalised(pixels)))
 
 
 def open_image(image: Any, name: str = "image") -> Image.Image:

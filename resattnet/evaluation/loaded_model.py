@@ -17,6 +17,7 @@ from ..models.graphs import CALIBRATION_IMAGES
 from ..models.spec import NetworkSpec
 from ..options.counts import limit_count
 from ..system.errors import InputError, remark
+from .inference import compute_logits
 
 
 class LoadedModel(NamedTuple):
@@ -54,6 +55,15 @@ class LoadedModel(NamedTuple):
     def transform(self) -> Transform:
         """Transform of a test image: from uint8 pixels to the input of the network."""
         return Transform(self.facts.mean, self.facts.std, self.network.classes)
+
+    @property
+    def parts(self) -> int:
+        """Number of devices, which a batch is divided among."""
+        return len(self.devices)
+
+    def compute(self, images: np.ndarray) -> np.ndarray:
+        """Return the logits (N, classes) of normalised images, float32 (N, 3, H, W)."""
+        return compute_logits(self.net, [(images, np.zeros(len(images), np.int32))], self.devices)[0]
 
     @property
     def image_size(self) -> Tuple[int, int]:

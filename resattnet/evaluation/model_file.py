@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List
 
 from ..data.image_set import DataFacts, facts_of
 from ..datasets import catalog
@@ -12,10 +12,10 @@ from ..machine.devices import choose_devices
 from ..models.graphs import fuse, quantize
 from ..models.network import build
 from ..models.spec import NETWORK_OPTIONS, NetworkSpec
-from ..system.errors import InputError, reason
-from ..system.input_files import read_text
+from ..system.errors import InputError
 from ..zoo import parameters, pretrained
 from ..zoo.descriptions import find_packaged
+from .class_names import read_class_names
 from .loaded_model import LoadedModel as LoadedModel
 from .loaded_model import check_classes
 from .options import ModelFileOptions, TestOptions, ViewOptions
@@ -55,7 +55,7 @@ def load_model(path: str, options: ModelFileOptions, devices: List[Any]) -> Load
     classes = settings.setdefault("classes", len(facts.classes))
     check_classes(source["name"], len(facts.classes), file, classes)
     if options.classes:
-        facts = dataclasses.replace(facts, classes=_read_class_names(options.classes, file, classes))
+        facts = dataclasses.replace(facts, classes=read_class_names(options.classes, file, classes))
     facts = _as_viewed(facts, source, options)
     network = NetworkSpec.from_dict(settings)
     net = build(network)
@@ -117,21 +117,6 @@ def _data_facts(file: str, description: Dict[str, Any], source: Dict[str, Any], 
             raise InputError(f"{error}; give `dataset`") from error
         facts = None
     return facts or catalog.describe_data(**source)
-
-
-def _read_class_names(names_path: str, path: str, classes: int) -> Tuple[str, ...]:
-    """Return the names of the classes of a parameter file from a text file with one name on each line."""
-    try:
-        text = read_text(os.path.expanduser(names_path), "utf-8-sig")
-        names = tuple(line.strip() for line in text.strip().splitlines())
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"`classes={names_path}` cannot be read ({reason(error)})") from error
-    if len(names) != classes:
-        raise InputError(
-            f"`classes={names_path}` has {len(names)} names, the network of {path} has {classes} classes; give one "
-            "name on each line"
-        )
-    return names
 
 
 def open_model(path: str, options: TestOptions, download: bool = True) -> LoadedModel:

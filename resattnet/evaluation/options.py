@@ -16,6 +16,7 @@ from ..models.options import NetworkOptions
 from ..options.fields import Options, assignment, option, redefine, resolve_output
 from ..options.groups import CHOSEN_GPUS, DEVICE_RULES, SEVERAL_CPUS, DeviceOptions, GpuOptions
 from ..options.rules import Conflict, Need, When
+from ..runtimes.engines import ENGINES, PRECISIONS
 from ..system.errors import InputError
 
 GRAPHS = ("plain", "fused", "int8")
@@ -204,6 +205,17 @@ class PredictionOptions(GpuOptions, ViewOptions, ModelFileOptions):
         unset="by the extension of --output, else text",
     )
     output: Optional[str] = option(None, "file for the predictions", unset="stdout")
+    runtime: str = option(
+        "auto",
+        "what computes; mxnet: parameter files; openvino, onnxruntime: ONNX files that the command export wrote, on "
+        "the CPU and without MXNet; auto: MXNet, and for an ONNX file the first of the others that is installed",
+        choices=("auto", "mxnet", *ENGINES),
+    )
+    precision: str = option(
+        "float32",
+        "type in which an ONNX file is computed; bfloat16: by OpenVINO, on CPUs that have it",
+        choices=PRECISIONS,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

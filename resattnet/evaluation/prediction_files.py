@@ -8,17 +8,17 @@ import json
 import sys
 from typing import IO, Callable, Dict, Iterable, List, Sequence, Tuple, cast
 
-from tqdm import tqdm
-
 from ..data.image_paths import find_images
-from ..machine.devices import choose_devices
-from ..system.console import progress_bar
+from ..options.command_line import command
+from ..options.fields import assignment
+from ..runtimes.exported_model import ENDING
+from ..system.console import progress_bar, write_beside_bar
 from ..system.errors import InputError, one_line
 from ..system.files import write_atomically, writing
 from ..system.streams import is_terminal
 from .classifier import Classifier
+from .exported import open_exported
 from .logits import Prediction
-from .model_file import load_model
 from .options import PredictionOptions
 
 Results = Iterable[Tuple[str, Prediction]]
@@ -86,6 +86,22 @@ WRITERS: Dict[str, Callable[[IO[str], Results, Sequence[str], Sequence[str], int
 }
 
 
+def _open_classifier(path: str, options: PredictionOptions) -> Classifier:
+    """Return the classifier of a parameter file, or of an ONNX file, without MXNet."""
+    if path.endswith(ENDING):
+        return Classifier(open_exported(path, options), options.batch_size)
+    if options.runtime not in ("auto", "mxnet") or options.precision != "float32":
+        given = assignment("precision", options.precision)
+        if options.precision == "float32":
+            given = assignment("runtime", options.runtime)
+        raise InputError(f"{given}: is for ONNX files: write one by {command('export')} --params {path} --to onnx")
+    from ..machine.devices import choose_devices
+    from .model_file import load_model
+
+    devices, _ = choose_devices(options.num_gpus, gpus=options.gpus)
+    return Classifier(load_model(path, options, devices), options.batch_size)
+
+
 def predict_files(path: str, names: Sequence[str], options: PredictionOptions) -> int:
     """Write the predictions of image files to stdout or a file, and a line to stderr for each unreadable image.
 
@@ -108,25 +124,19 @@ def predict_files(path: str, names: Sequence[str], options: PredictionOptions) -
         See `load_model`, `devices.choose_devices` and `image_files.find_images`. Also if the output cannot be written.
     """
     names = find_images(names)
-    devices, _ = choose_devices(options.num_gpus, gpus=options.gpus)
-    classifier = Classifier(load_model(path, options, devices), options.batch_size)
+    classifier = _open_classifier(path, options)
     failures: List[InputError] = []
 
     def failed(error: InputError) -> None:
         failures.append(error)
-        tqdm.write(one_line(str(error)), file=sys.stderr)
+        write_beside_bar(one_line(str(error)), sys.stderr)
 
     def write(handle: IO[str]) -> None:
         # On a terminal the lines themselves show the progress.
         hidden = handle.isatty() or not is_terminal(sys.stderr) or len(names) <= options.batch_size
-        stream = progress_bar(
-            classifier.stream(names, options.top, failed),
-            total=len(names),
-            desc="predicting",
-            unit="image",
-            leave=False,
-            disable=hidden,
-        )
+        stream = classifier.stream(names, options.top, failed)
+        if not hidden:
+            stream = progress_bar(stream, total=len(names), desc="predicting", unit="image", leave=False)
         results = ((name, prediction) for name, prediction in zip(names, stream) if prediction)
         WRITERS[options.output_format or "text"](handle, results, names, classifier.classes, options.top)
         handle.flush()

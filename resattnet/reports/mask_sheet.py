@@ -11,6 +11,7 @@ from PIL import Image
 
 from ..data.image_paths import find_images
 from ..evaluation.classifier import Classifier, open_image
+from ..evaluation.loaded_model import LoadedModel
 from ..evaluation.logits import Prediction
 from ..evaluation.masks import AttentionMaps, grad_cam, soft_masks
 from ..evaluation.model_file import load_model
@@ -58,7 +59,7 @@ def make_sheet(
     devices, _ = choose_devices(0)
     model = load_model(path, options, devices)
     classifier = Classifier(model)
-    rows = _read_rows(classifier, names, options.from_test)
+    rows = _read_rows(classifier, model, names, options.from_test)
     lines = len(rows) * len(options.channels or [None])
     if lines > MOST_LINES:
         raise InputError(f"{lines} lines, one for each image and channel: a sheet has at most {MOST_LINES}")
@@ -78,7 +79,7 @@ def make_sheet(
     return options.output, list(zip(rows, predictions)), maps
 
 
-def _read_rows(classifier: Classifier, names: Sequence[str], from_test: int) -> List[Row]:
+def _read_rows(classifier: Classifier, model: LoadedModel, names: Sequence[str], from_test: int) -> List[Row]:
     """Return the rows of image files, then those of the first `from_test` test images."""
     rows = []
     for name in find_images(names) if names else ():
@@ -86,7 +87,7 @@ def _read_rows(classifier: Classifier, names: Sequence[str], from_test: int) -> 
         seen = classifier.model.facts.geometry.part(picture, classifier.size)
         rows.append(Row(one_line(os.path.basename(name)), seen, classifier.pixels(picture)))
     if from_test:
-        test_set = classifier.model.images("test")
+        test_set = model.images("test")
         from_test = limit_count("from_test", from_test, len(test_set.labels), "test images")
         for number, (image, label) in enumerate(zip(test_set.images[:from_test], test_set.labels)):
             title = f"test image {number}: {test_set.classes[label]}"

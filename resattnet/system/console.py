@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Optional, TextIO
-
-from tqdm import tqdm
 
 _quiet = False
 
@@ -28,4 +27,15 @@ def say(line: str, file: Optional[TextIO] = None) -> None:
 
 def progress_bar(*args: Any, disable: Optional[bool] = None, **kwargs: Any) -> Any:
     """Return a progress bar of tqdm; without `disable`, it is shown where stderr is a terminal."""
+    from tqdm import tqdm  # what is exported runs without it
+
     return tqdm(*args, disable=True if _quiet else disable, **kwargs)
+
+
+def write_beside_bar(line: str, file: TextIO) -> None:
+    """Print a line without breaking a progress bar."""
+    tqdm = sys.modules.get("tqdm")  # without it, there is no bar
+    if tqdm is None:
+        print(line, file=file, flush=True)
+    else:
+        tqdm.tqdm.write(line, file=file)

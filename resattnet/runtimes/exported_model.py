@@ -1,0 +1,87 @@
+"""A network that was exported as ONNX, with its data facts: `ExportedModel`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar, Dict, Tuple
+
+import numpy as np
+
+from ..data.image_set import DataFacts
+from ..data.transforms import Transform
+from ..system.errors import InputError
+from .engines import Program, compile_file
+
+ENDING = ".onnx"
+_NEEDED = ("classes", "mean", "std", "image_size")
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """An ONNX file of a network, ready to compute; `evaluation.classifier.Classifier` uses it as a `LoadedModel`.
+
+    Attributes
+    ----------
+    path : str
+    facts : DataFacts
+        Facts of the data set, from the metadata of the file.
+    program : Program
+    """
+
+    path: str
+    facts: DataFacts
+    program: Program
+
+    net: ClassVar[Any] = None  # no network of MXNet
+    parts: ClassVar[int] = 1  # parts that a batch is divided into
+
+    @property
+    def transform(self) -> Transform:
+        """Transform of a test image: from uint8 pixels to the input of the network."""
+        return Transform(self.facts.mean, self.facts.std, len(self.facts.classes))
+
+    @property
+    def image_size(self) -> Tuple[int, int]:
+        """Height and width of the input, in pixels."""
+        assert self.facts.image_size is not None
+        return self.facts.image_size
+
+    def compute(self, images: np.ndarray) -> np.ndarray:
+        """Return the logits (N, classes) of normalised images, float32 (N, 3, H, W)."""
+        return self.program.run(np.ascontiguousarray(images, np.float32))
+
+
+def load_exported(path: str, runtime: str = "auto", precision: str = "float32") -> ExportedModel:
+    """Load an ONNX file that the command `export` wrote.
+
+    Parameters
+    ----------
+    path : str
+    runtime, precision : str
+        See `engines.compile_file`.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be computed, or its metadata lacks what its images need.
+    """
+    program = compile_file(path, runtime, precision)
+    missing = [name for name in _NEEDED if name not in program.metadata]
+    if missing or len(program.inputs) != 1 or len(program.outputs) != 1:
+        fault = f"its metadata has no {', '.join(missing)}" if missing else "it has several inputs or outputs"
+        raise InputError(f"{path}: not an ONNX file of this project ({fault}): write it by the command export")
+    try:
+        values: Dict[str, Any] = {name: _value(text) for name, text in program.metadata.items()}
+        facts = DataFacts.from_dict({**values, "title": values.get("dataset_title", "")})
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return ExportedModel(path, facts, program)
+
+
+def _value(text: str) -> Any:
+    """Return a value of the metadata: JSON, or a text as it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -38,6 +38,7 @@ ENGINES = {"horovod": horovod_here, "byteps": byteps_here}
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_two_processes_with_half_of_the_batch_train_as_one(tmp_path, engine):
     env = ENGINES[engine]()
@@ -51,6 +52,7 @@ def test_two_processes_with_half_of_the_batch_train_as_one(tmp_path, engine):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_resumed_run_has_the_bits_of_an_uninterrupted_one(tmp_path, engine):
     env = ENGINES[engine]()

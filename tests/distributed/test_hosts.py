@@ -10,7 +10,7 @@ from helpers.jobs import FLAGS, arrays, assert_same_bits, finish, launch, ran, r
 from helpers.namespaces import hosts, set_link
 from resattnet.runs import states
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 TRAIN = ["train", *FLAGS, "--kvstore", "dist_sync", "--epochs"]
 
 

@@ -110,7 +110,7 @@ def test_photographs_give_the_same_logits_everywhere(fit, tmp_path):
     pixels = np.stack([classifier.pixels(file) for file in files])
     assert np.array_equal(pixels, classifier.model.images("test").images)
     assert classifier.logits(pixels) == pytest.approx(measured, rel=1e-5, abs=1e-6)
-    rows = mask_sheet._read_rows(classifier, files, 0)
+    rows = mask_sheet._read_rows(classifier, classifier.model, files, 0)
     assert np.array_equal(np.stack([row.pixels for row in rows]), pixels)
 
     done = script("export.py", "--params", path, "--to", "onnx")

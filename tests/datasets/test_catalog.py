@@ -38,7 +38,8 @@ def test_unknown_names_list_the_choices():
 
 def test_reading_needs_no_mxnet():
     code = (
-        "import sys; from resattnet.data import loaders, transforms; from resattnet.datasets import catalog; "
+        "import sys; from resattnet.data import transforms; from resattnet.loaders import array_loader; "
+        "from resattnet.datasets import catalog; "
         "catalog.load_images('digits', None, 'test'); "
         "print([name for name in ('mxnet', 'sklearn', 'PIL') if name in sys.modules])"
     )

@@ -54,11 +54,13 @@ def measure(
         sums = [0.0, 0.0, 0.0, 0.0, 0.0]
     else:
         result = evaluate(net, guard(loader.epoch(0)), step.devices, step.dtype, watch)
-        is_finite = bool(np.isfinite(result.logits).all())
-        if group.world.size == 1:
-            return Figures(result.loss, result.top1, result.top5, is_finite)
         count = result.samples
-        sums = [result.loss * count, result.top1 * count, result.top5 * count, count, not is_finite]
+        if not np.isfinite(result.logits).all():  # there is no loss to compute
+            sums = [0.0, 0.0, 0.0, count, 1.0]
+        elif group.world.size == 1:
+            return Figures(result.loss, result.top1, result.top5, True)
+        else:
+            sums = [result.loss * count, result.top1 * count, result.top5 * count, count, 0.0]
     for _ in range(loader.sampler.rounds - len(loader)):
         watch()
     loss, top1, top5, count, broken = group.total(sums)

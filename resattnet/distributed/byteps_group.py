@@ -28,8 +28,6 @@ def import_byteps() -> Any:
 class BytePSGroup(Group):
     """Processes that `bpslaunch` has started, each on one GPU."""
 
-    several_devices = False
-
     def __init__(self, _kvstore: str = "byteps") -> None:
         self._engine = import_byteps()
         self._engine.init()

@@ -36,8 +36,6 @@ class Group:
     local_rank : int
     """
 
-    several_devices = True  # whether a process of the group can train on several devices
-
     def __init__(self, world: World = ALONE, local_rank: int = 0) -> None:
         self.world, self.local_rank = world, local_rank
 

@@ -28,8 +28,6 @@ def import_horovod() -> Any:
 class HorovodGroup(Group):
     """Processes that `horovodrun` has started, each on one device. A process started by itself is alone."""
 
-    several_devices = False
-
     def __init__(self, _kvstore: str = "horovod") -> None:
         self._engine = import_horovod()
         self._engine.init()

@@ -36,10 +36,5 @@ def open_exported(path: str, options: PredictionOptions) -> ExportedModel:
             f"`image_size={options.image_size}`: {path} was exported for {width}x{height} pixels: export it again with "
             "this size"
         )
-    if options.crop_ratio is not None:
-        if facts.geometry.fit != "crop":
-            raise InputError(
-                f"`crop_ratio={options.crop_ratio:g}`: the network was trained on whole images; leave it out"
-            )
-        facts = dataclasses.replace(facts, geometry=dataclasses.replace(facts.geometry, crop_ratio=options.crop_ratio))
+    facts = dataclasses.replace(facts, geometry=options.see(facts.geometry))
     return dataclasses.replace(model, facts=facts)

@@ -70,11 +70,8 @@ def _as_viewed(facts: DataFacts, source: Dict[str, Any], options: ModelFileOptio
         return facts
     if isinstance(options, TestOptions) and source["data_format"] != "folder":
         _check_stored_size(options, source["name"])
-    size, ratio = options.image_size, options.crop_ratio
-    if ratio is not None and facts.geometry.fit != "crop":
-        raise InputError(f"`crop_ratio={ratio:g}`: the network was trained on whole images; leave it out")
-    geometry = facts.geometry if ratio is None else dataclasses.replace(facts.geometry, crop_ratio=ratio)
-    return dataclasses.replace(facts, image_size=(size, size) if size else facts.image_size, geometry=geometry)
+    size = (options.image_size, options.image_size) if options.image_size else facts.image_size
+    return dataclasses.replace(facts, image_size=size, geometry=options.see(facts.geometry))
 
 
 def _check_stored_size(options: TestOptions, dataset: str) -> None:

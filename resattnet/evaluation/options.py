@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional, Tuple
 
 from ..data.corruptions import CORRUPTIONS, parse_names
+from ..data.geometry import Geometry
 from ..datasets.catalog import FORMATS
 from ..datasets.options import DataOptions
 from ..models.options import NetworkOptions
@@ -74,6 +75,20 @@ class ViewOptions(Options):
         high=1,
         unset="as in training",
     )
+
+    def see(self, geometry: Geometry) -> Geometry:
+        """Return the geometry of a network's images with the crop ratio of these options, where it is given.
+
+        Raises
+        ------
+        InputError
+            If the network sees whole images.
+        """
+        if self.crop_ratio is None:
+            return geometry
+        if geometry.fit != "crop":
+            raise InputError(f"`crop_ratio={self.crop_ratio:g}`: the network was trained on whole images; leave it out")
+        return replace(geometry, crop_ratio=self.crop_ratio)
 
 
 @dataclass(frozen=True)

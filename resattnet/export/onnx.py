@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple, Union
 import numpy as np
 
 from .. import __version__
-from ..machine.cores import core_count
+from ..runtimes.engines import open_session
 from ..system.files import digest
 from .comparison import Comparison, Export, compare, compute_logits, write_checked
 from .onnx_graph import import_onnx, make_model
@@ -94,9 +94,7 @@ def export_onnx(
 def onnx_logits(path: str, images: np.ndarray) -> np.ndarray:
     """Return the logits that onnxruntime gives for images (N, 3, H, W), in batches of 1 and N - 1 images."""
     _, onnxruntime = import_onnx()
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = core_count()  # default: all cores, even those not ours to use
-    session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    session = open_session(onnxruntime, path)
     batches = (images[:1], images[1:]) if len(images) > 1 else (images,)
     return np.concatenate([session.run(["logits"], {"images": batch})[0] for batch in batches])
 

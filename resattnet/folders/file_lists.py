@@ -12,12 +12,13 @@ import numpy as np
 
 from ..system.errors import InputError, reason
 from ..system.input_files import read_bytes
+from .labelled_list import LabelledList
 
 _CHUNK = 4096  # names that are hashed at once
 _THREADS = 16  # for the sizes of files: on a network file system, each has to be waited for
 
 
-class FileList:
+class FileList(LabelledList):
     """Image files and their labels.
 
     The names are one bytes object, and arrays say where each of them begins and ends. 1.28 million names of ImageNet
@@ -76,9 +77,6 @@ class FileList:
         ends = np.cumsum(each, dtype=np.int64)
         return cls(root, classes, joined.getvalue(), ends - each, each, np.concatenate(labels))
 
-    def __len__(self) -> int:
-        return len(self.labels)
-
     def path(self, number: int) -> str:
         """Return the path of a file. Bytes of it that are not UTF-8 are as `os.fsdecode` has them."""
         begin = int(self._begins[number])
@@ -105,10 +103,6 @@ class FileList:
         return FileList(
             self.root, self.classes, self._names, self._begins[rows], self._lengths[rows], self.labels[rows]
         )
-
-    def class_counts(self) -> np.ndarray:
-        """Return the number of files of each class, int64 (classes,)."""
-        return np.bincount(self.labels, minlength=len(self.classes)).astype(np.int64)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of names, sizes in bytes and labels of all files in their order, in hexadecimal.

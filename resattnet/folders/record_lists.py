@@ -13,10 +13,11 @@ import numpy as np
 
 from ..system.errors import InputError, list_some, reason
 from ..system.input_files import check_regular, read_bytes
+from .labelled_list import LabelledList
 from .record_frames import FRAME, OpenFile, read_label, read_record, unpack_record, walk_records
 
 
-class RecordList:
+class RecordList(LabelledList):
     """The images of a record file and their labels, used as a `file_lists.FileList`.
 
     `open_records` makes a list, and `take` a part of one.
@@ -36,9 +37,6 @@ class RecordList:
     ) -> None:
         self.root, self.classes, self.labels = root, classes, labels
         self._file, self._offsets = file, offsets
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
     def path(self, number: int) -> str:
         """Return what messages call a record: the file, and the byte where the record begins."""
@@ -60,10 +58,6 @@ class RecordList:
     def take(self, rows: np.ndarray) -> RecordList:
         """Return the list of some records, in the order of `rows`, int (n,) or bool (N,)."""
         return RecordList(self.root, self.classes, self._file, self._offsets[rows], self.labels[rows])
-
-    def class_counts(self) -> np.ndarray:
-        """Return the number of records of each class, int64 (classes,)."""
-        return np.bincount(self.labels, minlength=len(self.classes)).astype(np.int64)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of places and labels of all records and the size of the file, in hexadecimal."""

@@ -67,10 +67,15 @@ class Engine(NamedTuple):
             ) from error
 
 
-def _compile_by_onnxruntime(onnxruntime: Any, path: str, _precision: str) -> Program:
+def open_session(onnxruntime: Any, path: str) -> Any:
+    """Return a session of onnxruntime, given the package, that computes an ONNX file on the CPU."""
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = core_count()  # default: all cores, even those not ours to use
-    session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+
+
+def _compile_by_onnxruntime(onnxruntime: Any, path: str, _precision: str) -> Program:
+    session = open_session(onnxruntime, path)
     inputs, outputs = (tuple(part.name for part in parts) for parts in (session.get_inputs(), session.get_outputs()))
     return Program(
         dict(session.get_modelmeta().custom_metadata_map),

@@ -70,7 +70,7 @@ def train(options: RunOptions, state: Optional[State] = None, began: Optional[fl
     if options.lr_find:
         raise InputError("`lr_find=True`: this tests learning rates; call `rate_test.find_learning_rate` for it")
     began = time.monotonic() if began is None else began
-    with open_group(options.kvstore) as group:
+    with open_group(options.exchange) as group:
         devices, remarks = choose_devices(options.num_gpus, options.num_cpus, own_gpus(options, group))
         with handle_remarks(lambda remark: remarks.append(str(remark))):
             run = prepare_run(options, devices, state, began, group)

@@ -27,6 +27,11 @@ class TrainingDeviceOptions(DeviceOptions):
         choices=("float32", "bfloat16", "float16"),
     )
     float16: bool = option(False, "1: compute in float16, with float32 master weights; only on GPUs")
+    sync_bn: bool = option(
+        False,
+        "1: with several devices, batch normalisation takes the statistics of the batch on all devices of the process, "
+        "not of the part on its own; slower, for few images per device",
+    )
     kvstore: str = option(
         "none",
         "train in several processes, which the command launch starts on this machine or several; --batch-size is that "

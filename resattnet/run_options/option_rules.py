@@ -77,6 +77,10 @@ _RUN_RULES = (
     Conflict(When("float16"), *CPUS, reason=_NO_FLOAT16, advice="leave `float16` out, or run on a GPU"),
     Conflict(SEVERAL_CPUS, *ONE_DEVICE, reason=_ONE_DEVICE, advice="leave `num_cpus` out"),
     Conflict(When("num_gpus", above=1, instead=1), *ONE_DEVICE, reason=_ONE_DEVICE, advice="give `num_gpus=1`"),
+    Conflict(
+        When("sync_bn"), SEVERAL_PROCESSES, reason="statistics are combined within a process", advice="leave one out"
+    ),
+    Conflict(When("sync_bn"), BFLOAT16, reason="the combined statistics are float32", advice="leave one out"),
     Conflict(When("float16"), ASYNC, reason="a small update of a float16 weight is lost", advice="leave `float16` out"),
     *(
         Need(When("compress_gradients", name), *(When("kvstore", store) for store in stores), words="needs")

@@ -9,6 +9,7 @@ import sys
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from ..distributed.engines import KVSTORES
+from ..distributed.environment import HANG_TIMEOUT
 from ..machine.processes import package_environment
 from ..system.errors import InputError
 from .hosts import Host, address_of, check_port, own_address, place, read_hosts
@@ -92,7 +93,10 @@ def members_of(options: LaunchOptions, words: List[str]) -> List[Member]:
     """
     hosts = read_hosts(options.hosts) if options.hosts is not None else []
     make = {"servers": _parameter_servers, "horovodrun": _horovodrun, "bpslaunch": _bpslaunch}
-    return make[KVSTORES[engine_of(words)].launcher](options, words, hosts)
+    members = make[KVSTORES[engine_of(words)].launcher](options, words, hosts)
+    for member in members:
+        member.environment[HANG_TIMEOUT] = f"{options.hang_timeout:g}"
+    return members
 
 
 def _parameter_servers(options: LaunchOptions, words: List[str], hosts: List[Host]) -> List[Member]:

@@ -48,6 +48,15 @@ class LaunchOptions(Options):
         None, "port of the scheduler on this machine", low=1, high=65535, why_high="there is none", unset="a free one"
     )
 
+    hang_timeout: float = option(
+        600.0,
+        "seconds without a training step or a batch of validation after which a process ends the job; 0: never",
+        low=0,
+        high=1e6,
+        why_high="a job that waits for longer waits for ever",
+        metavar="SECONDS",
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.hosts is not None:

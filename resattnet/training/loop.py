@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterable, Iterator, Tuple
 
 import numpy as np
 
+from ..distributed.environment import hang_timeout
 from ..distributed.statistics import average_statistics
 from ..distributed.wishes import Wishes
 from ..machine.facts import describe_machine
@@ -17,6 +18,7 @@ from ..runs.log_lines import epoch_line
 from ..runs.logs import RunLog
 from ..system.errors import InputError
 from ..system.signals import Interrupted, StopSignals
+from ..system.watchdog import Watchdog
 from ..zoo import parameters
 from ..zoo.descriptions import BEST
 from .ending import Ending
@@ -60,15 +62,17 @@ class TrainingLoop:
         self.ending = Ending(run.options, len(run.inputs.train_loader))
         self.reporter = Reporter(run, log, self.ending)
         self.pace = self.reporter.pace
+        self.watchdog = Watchdog(hang_timeout(os.environ), f"rank {run.group.world.rank} has made no step")
 
     def fit(self) -> None:
         """Train to the end of the run."""
         self.reporter.begin()
-        self._save()
-        while not self.ending.is_reached(self.progress):
-            self._train_epoch()
-            self._validate()
-        self._test_best()
+        with self.watchdog:
+            self._save()
+            while not self.ending.is_reached(self.progress):
+                self._train_epoch()
+                self._validate()
+            self._test_best()
         self.checkpointer.check_last_save()
         self.reporter.end()
 
@@ -89,6 +93,7 @@ class TrainingLoop:
             progress.batch += 1
             progress.step += 1
             self.log.advance()
+            self.watchdog.feed()
             wishes = self._agree() if progress.batch % self.group.steps_apart == 0 else Wishes()
             if progress.batch % interval == 0:
                 self.reporter.figures(self._collect())
@@ -207,6 +212,7 @@ class TrainingLoop:
 
     def obey_signals(self) -> None:
         """After SIGUSR1, save; after a signal to stop, save and raise Interrupted, or InputError if saving failed."""
+        self.watchdog.feed()
         self._obey(self._agree())
 
     def _obey(self, wishes: Wishes) -> None:

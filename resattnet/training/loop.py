@@ -62,7 +62,8 @@ class TrainingLoop:
         self.ending = Ending(run.options, len(run.inputs.train_loader))
         self.reporter = Reporter(run, log, self.ending)
         self.pace = self.reporter.pace
-        self.watchdog = Watchdog(hang_timeout(os.environ), f"rank {run.group.world.rank} has made no step")
+        what = f"rank {run.group.world.rank} has made no step"
+        self.watchdog = Watchdog(hang_timeout(os.environ), what, waits_in="distributed")
 
     def fit(self) -> None:
         """Train to the end of the run."""

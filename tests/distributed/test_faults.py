@@ -55,6 +55,11 @@ def begun(folder, *words, **kwargs):
     return job, processes
 
 
+def shown(line, length=110):
+    """Return a line of output as the table shows it."""
+    return line if len(line) <= length else line[: length - 3] + "..."
+
+
 def check(folder, fault, job, processes, code, line, within, resume=True):
     """Check how a job ends, that nothing is left of it, and that the run goes on; note a row. Return its output."""
     start = time.monotonic()
@@ -72,7 +77,7 @@ def check(folder, fault, job, processes, code, line, within, resume=True):
         goes_on = "goes on"
     elif not (folder / "models").exists():
         goes_on = "nothing was written"
-    rows.append((fault, f"`{last[-1][:150]}`", str(code), f"{seconds:.0f}", goes_on))
+    rows.append((fault, f"`{shown(last[-1])}`", str(code), f"{seconds:.1f}", goes_on))
     return output
 
 
@@ -135,7 +140,7 @@ def test_a_full_disk_on_rank_0_loses_nothing(folder):
         filler.unlink()
         resumed = ran(run(folder, "-n", 2, "train", "--resume", "models/run"))
         assert "resumed in epoch" in resumed
-        rows.append(("the disk of rank 0 is full", f"`{line[:150]}`", str(code), "at the end", "goes on"))
+        rows.append(("the disk of rank 0 is full", f"`{shown(line)}`", str(code), "at the end", "goes on"))
     finally:
         subprocess.run(["umount", "-l", str(folder / "models")], check=True)
 

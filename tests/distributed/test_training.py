@@ -57,6 +57,14 @@ def test_two_processes_with_half_of_the_batch_train_as_one(tmp_path, kvstore):
     assert not re.search(r"^\[1\] (?!note)", output, re.MULTILINE)  # rank 0 alone reports
 
 
+@pytest.mark.skipif(not FULL, reason="validates 10,000 images twice: `make fuzz` does")
+def test_two_processes_train_as_one_on_real_images(tmp_path, cifar10_dir):
+    flags = ["--dataset", "cifar10", "--data-dir", cifar10_dir, *EXACT[2:]]
+    ran(run(tmp_path, "-n", 2, FROZEN, *flags, "-b", 32, "--name", "two", "--kvstore", "dist_sync"))
+    alone(tmp_path, FROZEN, *flags, "-b", 64, "--name", "one")
+    assert_same_training(arrays(tmp_path, "one"), arrays(tmp_path, "two"))
+
+
 def test_one_process_under_the_launcher_has_the_bits_of_a_plain_run(folder):
     ran(
         run(

@@ -9,7 +9,7 @@ CODE = resattnet scripts tests setup.py
 help:
 	@echo "make train   train a thin Attention-56 on the embedded digits, on the CPU (a few minutes)"
 	@echo "make test    run all the tests"
-	@echo "make fuzz    try damaged files and odd command lines by the ten thousand (about ten minutes)"
+	@echo "make fuzz    try damaged files, odd command lines and faults of jobs by the thousand (about half an hour)"
 	@echo "make lint    check the code's style and types with ruff and mypy"
 	@echo "make setup   only install what these need, into $(VENV)"
 	@echo "make python  print which Python setup takes: the newest usable of 3.8 to 3.12"
@@ -27,7 +27,7 @@ test: $(VENV)/.installed
 	$(VENV)/bin/python -m pytest --dist loadfile --maxprocesses 4 --numprocesses \
 	    $$($(VENV)/bin/python -c "from resattnet.machine.cores import core_count; print(core_count())") $(ARGS)
 
-# All tries of the fuzz tests, whose table is written into docs/reliability.md.
+# All tries of the fuzz tests and all faults of jobs, whose tables are written into docs/reliability.md and distributed.md.
 fuzz: $(VENV)/.installed
 	RESATTNET_FUZZ=full $(VENV)/bin/python -m pytest -n0 --timeout 7200 tests/fuzz tests/distributed $(ARGS)
 

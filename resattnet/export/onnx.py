@@ -9,9 +9,9 @@ import numpy as np
 
 from .. import __version__
 from ..runtimes.engines import open_session
+from ..runtimes.onnx_graph import import_onnx, make_model
 from ..system.files import digest
 from .comparison import Comparison, Export, compare, compute_logits, write_checked
-from .onnx_graph import import_onnx, make_model
 from .sources import Source, default_size, noise
 from .targets import TARGETS
 

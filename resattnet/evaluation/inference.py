@@ -7,6 +7,7 @@ from typing import Any, Callable, Iterable, List, Optional, Tuple
 import numpy as np
 
 from ..machine.devices import split_batch
+from .logits import collect_logits
 from .metrics import Evaluation
 
 
@@ -41,23 +42,18 @@ def compute_logits(
         Devices that hold `net`. Each batch is split over them.
     dtype : str
         Type of the images that the network is given.
-    watch : callable, optional
-        Called without arguments before each batch. An exception that it raises ends the computation.
-    mirror : bool
-        Whether to mirror each image left to right.
+    watch, mirror
+        See `logits.collect_logits`.
 
     Returns
     -------
     logits : float array (N, classes)
     labels : int array (N,)
     """
-    logits, labels = [], []
-    for images, batch_labels in loader:
-        if watch:
-            watch()
-        if mirror:
-            images = images[..., ::-1]
-        outputs = [net(part) for part, _ in split_batch(images, batch_labels, devices, dtype)]
-        logits.append(np.concatenate([output.asnumpy() for output in outputs]))
-        labels.append(batch_labels)
-    return np.concatenate(logits), np.concatenate(labels)
+
+    def compute(images: np.ndarray) -> np.ndarray:
+        no_labels = np.zeros(len(images), np.int32)
+        outputs = [net(part) for part, _ in split_batch(images, no_labels, devices, dtype)]
+        return np.concatenate([output.asnumpy() for output in outputs])
+
+    return collect_logits(compute, loader, watch, mirror)

@@ -14,7 +14,7 @@ from ..models.spec import NetworkSpec
 from ..options.counts import limit_count
 from ..runtimes.choice import choose_for_network
 from ..runtimes.converted import ConvertedNetwork
-from ..zoo import pretrained
+from ..zoo import packaged
 from .inference import compute_logits
 from .model_images import read_images
 
@@ -71,7 +71,7 @@ class LoadedModel(NamedTuple):
     @property
     def file(self) -> str:
         """Path of the parameter file."""
-        return pretrained.resolve_path(self.path)
+        return packaged.resolve_path(self.path)
 
     @property
     def network_facts(self) -> Dict[str, Any]:

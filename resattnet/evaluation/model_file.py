@@ -14,7 +14,7 @@ from ..models.network import build
 from ..models.spec import NETWORK_OPTIONS, NetworkSpec
 from ..runtimes.choice import choose_for_network
 from ..system.errors import InputError
-from ..zoo import parameters, pretrained
+from ..zoo import packaged, parameters
 from ..zoo.descriptions import find_packaged
 from .class_names import read_class_names
 from .loaded_model import LoadedModel as LoadedModel
@@ -44,7 +44,7 @@ def load_model(path: str, options: ModelFileOptions, devices: List[Any]) -> Load
         description specify the network and the data set.
     """
     path = find_packaged(path, {name: getattr(options, name) for name in NETWORK_OPTIONS})
-    file = pretrained.resolve_path(path)
+    file = packaged.resolve_path(path)
     description = parameters.read_description(file) or {}
     source, settings = _data_source(description, options), _network_settings(description, options)
     missing = ["`dataset`"] if source["name"] is None else []

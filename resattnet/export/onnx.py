@@ -116,6 +116,9 @@ def _metadata(source: Source) -> Dict[str, Any]:
         network=model.network.to_dict(),
         dataset=model.source["name"],
         dataset_title=facts.title,
+        data_format=model.source["data_format"],
+        splits=model.splits,
+        flip=facts.flip,
         params_sha256=digest(source.path),
     )
     if "validation_top1" in model.description:

@@ -13,7 +13,7 @@ BY_ENGINE = tuple(When("runtime", name) for name in ENGINES) + (
     When("precision", "bfloat16"),
     When("precision", "int8"),
 )
-ENGINE_RULES = tuple(Conflict(setting, GPUS, CHOSEN_GPUS, reason="it is computed on the CPU") for setting in BY_ENGINE)
+ENGINE_RULES = tuple(Conflict(setting, GPUS, CHOSEN_GPUS, reason="engines compute on the CPU") for setting in BY_ENGINE)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,6 @@ class Source(Protocol):
 
 SETS: Dict[str, Source] = {"digits": DIGITS, "cifar10": CIFAR10, "cifar100": CIFAR100}
 DATASETS = tuple(SETS)
-FORMATS = ("bin", "rec")
 
 
 def load_images(
@@ -55,7 +54,8 @@ def load_images(
     download : bool
         Whether missing files are downloaded. An archive in `data_dir` is unpacked in either case.
     data_format : str
-        One of `FORMATS`: 'bin' reads the set's own files, 'rec' the records that `record_writer.write_records` wrote.
+        One of `options.FORMATS`: 'bin' reads the set's own files, 'rec' the records that `record_writer.write_records`
+        wrote.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def describe_data(name: str, data_dir: Union[str, os.PathLike, None] = None, dat
     data_dir : str, optional
         The folder of the records; not used for a set's own files.
     data_format : str
-        One of `FORMATS`.
+        One of `options.FORMATS`.
 
     Raises
     ------

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..options.fields import Options, option
-from .catalog import FORMATS
+
+FORMATS = ("bin", "rec")  # of a data set: its own files or the records of `make-records`
+FOLDER_FORMATS = ("files", "rec")  # of a folder of images: image files or record files
 
 
 @dataclass(frozen=True)

@@ -57,10 +57,13 @@ class Classifier:
         num_gpus: Optional[int] = None,
         batch_size: int = 64,
         runtime: str = "auto",
-        precision: str = "float32",
+        precision: str = "auto",
         **what: Any,
     ) -> Classifier:
         """Load a parameter file, or an ONNX file that the command `export` wrote, which needs no MXNet.
+
+        A parameter file is computed by MXNet unless `runtime` names an engine, for which it is converted at the first
+        batch.
 
         Parameters
         ----------
@@ -71,7 +74,8 @@ class Classifier:
         batch_size : int
             Images of a batch on each device.
         runtime, precision : str
-            Of an ONNX file: see `runtimes.engines.compile_file`.
+            Of an ONNX file: see `runtimes.engines.compile_file`; of a parameter file:
+            `runtimes.choice.choose_for_network`.
         **what
             Fields of `evaluation.options.ModelFileOptions`, which replace what the description beside the file says:
             the network, the data set, and `classes`, a text file with the names of the classes.
@@ -83,23 +87,17 @@ class Classifier:
         Raises
         ------
         InputError
-            See `load_model` and `devices.choose_devices`.
+            See `model_file.load_for_runtime` and `exported_model.load_exported`.
         """
         if path.endswith(ENDING):
             if what or num_gpus:
                 given = [*what, *(["num_gpus"] if num_gpus else [])]
                 raise InputError(f"{path}: an ONNX file describes itself, and runs on the CPU: leave out {given[0]}")
             return cls(load_exported(path, runtime, precision), batch_size)
-        if runtime not in ("auto", "mxnet") or precision != "float32":
-            raise InputError(
-                f"`runtime={runtime}` `precision={precision}`: are for ONNX files: write one by the command export"
-            )
-        from ..machine.devices import choose_devices
-        from .model_file import load_model
+        from .model_file import load_for_runtime
         from .options import ModelFileOptions
 
-        devices, _ = choose_devices(num_gpus)
-        return cls(load_model(path, ModelFileOptions(**what), devices), batch_size)
+        return cls(load_for_runtime(path, ModelFileOptions(**what), runtime, precision, num_gpus), batch_size)
 
     def predict(self, images: Any, top: int = 5) -> List[Prediction]:
         """Return the most probable classes of each image.

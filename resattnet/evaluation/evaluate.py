@@ -1,9 +1,9 @@
-"""Evaluate parameter files on the test images of their data set: one file, several, or an ensemble."""
+"""Evaluate parameter files and ONNX files on the test images of their data set: one file, several, or an ensemble."""
 
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -11,16 +11,21 @@ from ..data.file_images import same_images
 from ..data.geometry import PLACES
 from ..data.image_set import ImageSet
 from ..loaders.array_loader import ArrayLoader
+from ..runtimes.exported_model import ENDING, ExportedModel
 from ..system.errors import InputError, reason
 from ..system.files import digest
-from ..zoo import pretrained
-from .inference import compute_logits
-from .logits import mean_probabilities
+from .exported import open_exported
+from .logits import collect_logits, mean_probabilities
 from .metrics import Evaluation
-from .model_file import LoadedModel, open_model
+from .model_images import check_stored_size, read_images
 from .options import TestOptions
 from .results import ModelResult, combine_results
-from .robustness import model_robustness
+from .robustness import image_passes, model_robustness
+
+if TYPE_CHECKING:  # it needs MXNet, which an ONNX file does not
+    from .loaded_model import LoadedModel
+
+Model = Union["LoadedModel", ExportedModel]
 
 
 def evaluate_file(path: str, options: TestOptions, download: bool = True) -> ModelResult:
@@ -29,7 +34,7 @@ def evaluate_file(path: str, options: TestOptions, download: bool = True) -> Mod
     Parameters
     ----------
     path : str
-        The parameter file, or the name of packaged parameters.
+        The parameter file, the name of packaged parameters, or an ONNX file that the command `export` wrote.
     options : TestOptions
     download : bool
         Whether the data set may be downloaded.
@@ -41,19 +46,43 @@ def evaluate_file(path: str, options: TestOptions, download: bool = True) -> Mod
     Raises
     ------
     InputError
-        See `open_model` and `LoadedModel.images`.
+        See `open_network` and `model_images.read_images`.
     """
-    model = open_model(path, options, download)
-    return evaluate_model(model, model.images("test", download), options)
+    model = open_network(path, options, download)
+    return evaluate_model(model, read_images(model, "test", download), options)
 
 
-def evaluate_model(model: LoadedModel, test_set: ImageSet, options: TestOptions) -> ModelResult:
+def open_network(path: str, options: TestOptions, download: bool = True) -> Model:
+    """Load a parameter file or an ONNX file; the parameters are those of `evaluate_file`.
+
+    Raises
+    ------
+    InputError
+        See `model_file.open_model` and `exported.open_exported`. Also if mirrored images are asked for of a data set
+        whose mirrored images do not show their class.
+    """
+    model: Model
+    if path.endswith(ENDING):
+        model = open_exported(path, options)
+        if model.source["data_format"] != "folder":
+            check_stored_size(options, model.source["name"])
+    else:
+        from .model_file import open_model
+
+        model = open_model(path, options, download)
+    if (options.flip or options.crops == 10) and not model.facts.flip:
+        given = "flip=True" if options.flip else "crops=10"
+        raise InputError(f"`{given}`: a mirrored image of {model.source['name']} does not show its class; leave it out")
+    return model
+
+
+def evaluate_model(model: Model, test_set: ImageSet, options: TestOptions) -> ModelResult:
     """Evaluate an open model on test images.
 
     Parameters
     ----------
-    model : LoadedModel
-        As `open_model` returns it for `options`.
+    model : LoadedModel or ExportedModel
+        As `open_network` returns it for `options`.
     test_set : ImageSet
     options : TestOptions
 
@@ -62,33 +91,45 @@ def evaluate_model(model: LoadedModel, test_set: ImageSet, options: TestOptions)
     ModelResult
         With `mirrored_logits` if `options.flip`, and `robustness` if corruptions are given.
     """
+    model = _choose_engine(model, test_set, options)
     logits, labels = _logits_of(model, test_set, options)
     mirrored = _logits_of(model, test_set, options, mirror=True)[0] if options.flip else None
     if options.crops > 1:
         logits = mean_probabilities(logits, *_logits_of_crops(model, test_set, options))
     facts: Dict[str, Any] = {
         "params": model.path,
-        "sha256": digest(pretrained.resolve_path(model.path)),
-        "network": model.network.to_dict(),
+        "sha256": digest(model.file),
+        "network": model.network_facts,
         "dataset": model.source["name"],
         "data_format": model.source["data_format"],
         "graph": options.graph,
+        **model.computed_by,
     }
+    if options.graph == "int8":
+        facts["precision"] = "int8"
     if options.crops > 1:
         facts["crops"] = options.crops
     robustness = model_robustness(model, test_set, options) if options.corruption_names else None
     return ModelResult(model.path, facts, Evaluation(logits, labels), test_set, mirrored, robustness)
 
 
+def _choose_engine(model: Model, test_set: ImageSet, options: TestOptions) -> Model:
+    """Return a model as an engine computes it, where that pays and nothing else is asked for."""
+    if isinstance(model, ExportedModel) or options.runtime != "auto" or options.graph != "plain":
+        return model
+    height, width = test_set.images.shape[1:3]
+    return model.by_faster_engine(image_passes(test_set, options) * height * width)
+
+
 def _logits_of(
-    model: LoadedModel, test_set: ImageSet, options: TestOptions, mirror: bool = False
+    model: Model, test_set: ImageSet, options: TestOptions, mirror: bool = False
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Return the logits and the labels of all test images."""
-    loader = ArrayLoader(test_set, model.transform, options.batch_size * len(model.devices), workers=options.workers)
-    return compute_logits(model.net, loader.epoch(0), model.devices, mirror=mirror)
+    loader = ArrayLoader(test_set, model.transform, options.batch_size * model.parts, workers=options.workers)
+    return collect_logits(model.compute, loader.epoch(0), mirror=mirror)
 
 
-def _logits_of_crops(model: LoadedModel, test_set: ImageSet, options: TestOptions) -> Iterator[np.ndarray]:
+def _logits_of_crops(model: Model, test_set: ImageSet, options: TestOptions) -> Iterator[np.ndarray]:
     """Yield the logits of the parts of all images beside the middle one."""
     for place in PLACES:
         moved = test_set._replace(images=test_set.images.moved(place))
@@ -98,11 +139,12 @@ def _logits_of_crops(model: LoadedModel, test_set: ImageSet, options: TestOption
 
 
 def evaluate_files(paths: Sequence[str], options: TestOptions) -> List[ModelResult]:
-    """Evaluate parameter files on the test images of their data set.
+    """Evaluate parameter files and ONNX files on the test images of their data set.
 
     Parameters
     ----------
     paths : sequence of str
+        See `evaluate_file`.
     options : TestOptions
         With `folder`, that folder is made before the evaluation, which takes a long time.
 
@@ -114,21 +156,21 @@ def evaluate_files(paths: Sequence[str], options: TestOptions) -> List[ModelResu
     Raises
     ------
     InputError
-        See `open_model`. Also if the files have different classes or test images, if an ensemble of one file is asked
+        See `open_network`. Also if the files have different classes or test images, if an ensemble of one file is asked
         for, or if the output folder cannot be made.
     """
     if options.ensemble and len(paths) == 1:
         raise InputError(
             "`ensemble=True`: an ensemble needs several files; give `params` more than one, or leave it out"
         )
-    models = [open_model(path, options) for path in paths]
+    models = [open_network(path, options) for path in paths]
     _check_same_classes(models)
     if options.folder:
         _make_folder(options.folder)
     results: List[ModelResult] = []
     while models:
         model = models.pop(0)  # its memory is free again before the next model is evaluated
-        test_set = model.images("test")
+        test_set = read_images(model, "test")
         if results:
             _check_same_images(results[0].name, results[0].test_set, model.path, test_set)
             test_set = results[0].test_set  # one copy of the images in memory
@@ -136,8 +178,8 @@ def evaluate_files(paths: Sequence[str], options: TestOptions) -> List[ModelResu
     return results + [combine_results(results)] if options.ensemble else results
 
 
-def _check_same_classes(models: Sequence[LoadedModel]) -> None:
-    first, *others = [(model.path, model.source["name"], model.network.classes) for model in models]
+def _check_same_classes(models: Sequence[Model]) -> None:
+    first, *others = [(model.path, model.source["name"], len(model.facts.classes)) for model in models]
     for other in others:
         if first[1:] != other[1:]:
             raise InputError(

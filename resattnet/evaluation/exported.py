@@ -1,17 +1,20 @@
-"""Open an ONNX file as the options of a prediction ask for it, without MXNet."""
+"""Open an ONNX file as the options of a prediction or a test ask for it, without MXNet."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Dict, Union
 
 from ..options.fields import assignment
 from ..runtimes.exported_model import ExportedModel, load_exported
 from ..system.errors import InputError
 from .class_names import read_class_names
-from .options import ModelFileOptions, PredictionOptions
+from .options import ModelFileOptions, PredictionOptions, TestOptions
+
+_SOURCE = {"dataset": "name", "data_dir": "data_dir", "data_format": "data_format"}  # options of a test, by their entry
 
 
-def open_exported(path: str, options: PredictionOptions) -> ExportedModel:
+def open_exported(path: str, options: Union[PredictionOptions, TestOptions]) -> ExportedModel:
     """Load an ONNX file that the command `export` wrote.
 
     Raises
@@ -19,13 +22,7 @@ def open_exported(path: str, options: PredictionOptions) -> ExportedModel:
     InputError
         If an option is given that such a file does not have; see also `exported_model.load_exported`.
     """
-    if options.runtime == "mxnet":
-        raise InputError(f"`runtime=mxnet`: {path} is an ONNX file; leave it out, or give the parameter file")
-    described = {field.name for field in dataclasses.fields(ModelFileOptions)} - {"classes"}
-    for name, default in options.defaults().items():
-        value = getattr(options, name)
-        if (name in described or name == "gpus" or (name == "num_gpus" and value)) and value != default:
-            raise InputError(f"{assignment(name, value)}: {path} describes itself, and runs on the CPU; leave it out")
+    _check_options(path, options)
     model = load_exported(path, options.runtime, options.precision)
     facts = model.facts
     if options.classes:
@@ -37,4 +34,25 @@ def open_exported(path: str, options: PredictionOptions) -> ExportedModel:
             "this size"
         )
     facts = dataclasses.replace(facts, geometry=options.see(facts.geometry))
-    return dataclasses.replace(model, facts=facts)
+    source = dict(model.source, **_given_source(options))
+    if isinstance(options, TestOptions) and not source["name"]:
+        raise InputError(f"{path}: its metadata does not name the data set: give `dataset`")
+    return dataclasses.replace(model, facts=facts, source=source, has_own_names=bool(options.classes))
+
+
+def _check_options(path: str, options: Union[PredictionOptions, TestOptions]) -> None:
+    """Raise InputError if an option is given that an ONNX file does not have."""
+    if options.runtime == "mxnet":
+        raise InputError(f"`runtime=mxnet`: {path} is an ONNX file; leave it out, or give the parameter file")
+    unknown = {field.name for field in dataclasses.fields(ModelFileOptions)} - {"classes"}
+    unknown |= {"gpus", "num_gpus", "num_cpus", "graph"}
+    if isinstance(options, TestOptions):
+        unknown -= set(_SOURCE)
+    for name, default in options.defaults().items():
+        value = getattr(options, name)
+        if name in unknown and value != default and (name != "num_gpus" or value):
+            raise InputError(f"{assignment(name, value)}: {path} describes itself, and runs on the CPU; leave it out")
+
+
+def _given_source(options: Union[PredictionOptions, TestOptions]) -> Dict[str, str]:
+    return {entry: getattr(options, name) for name, entry in _SOURCE.items() if getattr(options, name)}

@@ -7,6 +7,7 @@ from typing import Any, Callable, Iterable, List, Optional, Tuple
 import numpy as np
 
 from ..machine.devices import split_batch
+from .logits import collect_logits
 from .metrics import Evaluation
 
 
@@ -41,23 +42,26 @@ def compute_logits(
         Devices that hold `net`. Each batch is split over them.
     dtype : str
         Type of the images that the network is given.
-    watch : callable, optional
-        Called without arguments before each batch. An exception that it raises ends the computation.
-    mirror : bool
-        Whether to mirror each image left to right.
+    watch, mirror
+        See `logits.collect_logits`.
 
     Returns
     -------
     logits : float array (N, classes)
     labels : int array (N,)
     """
-    logits, labels = [], []
-    for images, batch_labels in loader:
-        if watch:
-            watch()
-        if mirror:
-            images = images[..., ::-1]
-        outputs = [net(part) for part, _ in split_batch(images, batch_labels, devices, dtype)]
-        logits.append(np.concatenate([output.asnumpy() for output in outputs]))
-        labels.append(batch_labels)
-    return np.concatenate(logits), np.concatenate(labels)
+    return collect_logits(logits_function(net, devices, dtype), loader, watch, mirror)
+
+
+def logits_function(net: Any, devices: List[Any], dtype: str = "float32") -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function that computes logits (N, classes) of images (N, C, H, W), as arrays of NumPy, by a network.
+
+    The parameters are those of `compute_logits`.
+    """
+
+    def compute(images: np.ndarray) -> np.ndarray:
+        no_labels = np.zeros(len(images), np.int32)
+        outputs = [net(part) for part, _ in split_batch(images, no_labels, devices, dtype)]
+        return np.concatenate([output.asnumpy() for output in outputs])
+
+    return compute

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from ..data.file_images import FileImages
 from ..data.image_set import DataFacts, ImageSet
 from ..data.transforms import Transform
 from ..datasets import catalog, recordio
-from ..folders.image_sources import open_images
-from ..folders.image_splits import describe_folder
 from ..models.graphs import CALIBRATION_IMAGES
 from ..models.spec import NetworkSpec
 from ..options.counts import limit_count
-from ..system.errors import InputError, remark
-from .inference import compute_logits
+from ..runtimes.choice import choose_for_network
+from ..runtimes.converted import ConvertedNetwork
+from ..zoo import packaged
+from .inference import logits_function
+from .model_images import read_images
 
 
 class LoadedModel(NamedTuple):
@@ -40,6 +39,8 @@ class LoadedModel(NamedTuple):
         Devices that hold `net`.
     has_own_names : bool
         Whether the class names were given by `ModelFileOptions.classes`.
+    converted : ConvertedNetwork, optional
+        What computes in place of MXNet.
     """
 
     path: str
@@ -50,6 +51,44 @@ class LoadedModel(NamedTuple):
     description: Dict[str, Any]
     devices: List[Any]
     has_own_names: bool = False
+    converted: Optional[ConvertedNetwork] = None
+
+    def convert(self, runtime: str, precision: str = "float32", is_choice: bool = True) -> LoadedModel:
+        """Return the model as an engine computes it; the parameters are those of `ConvertedNetwork`."""
+        by_mxnet = logits_function(self.net, self.devices)
+        return self._replace(converted=ConvertedNetwork(self.net, by_mxnet, runtime, precision, is_choice))
+
+    def by_faster_engine(self, pixels: int) -> LoadedModel:
+        """Return the model as an engine computes it, if that pays for images of so many pixels, else the model itself.
+
+        A model that is not on the CPU as one device, or that has an engine, stays as it is.
+        """
+        if self.converted or self.parts > 1 or self.devices[0].device_type != "cpu":
+            return self
+        engine = choose_for_network(self.path, pixels=pixels)
+        return self if engine is None else self.convert(engine, is_choice=False)
+
+    @property
+    def file(self) -> str:
+        """Path of the parameter file."""
+        return packaged.resolve_path(self.path)
+
+    @property
+    def network_facts(self) -> Dict[str, Any]:
+        """The `NetworkSpec` as a dict of JSON types."""
+        return self.network.to_dict()
+
+    @property
+    def splits(self) -> Dict[str, Any]:
+        """Of a folder of images: arguments of `image_sources.open_images`."""
+        return self.description.get("splits", {})
+
+    @property
+    def computed_by(self) -> Dict[str, str]:
+        """What computes, for reports: `runtime` and `precision`."""
+        if self.converted is None:
+            return {"runtime": "mxnet", "precision": "float32"}
+        return {"runtime": self.converted.runtime, "precision": self.converted.precision}
 
     @property
     def transform(self) -> Transform:
@@ -63,7 +102,7 @@ class LoadedModel(NamedTuple):
 
     def compute(self, images: np.ndarray) -> np.ndarray:
         """Return the logits (N, classes) of normalised images, float32 (N, 3, H, W)."""
-        return compute_logits(self.net, [(images, np.zeros(len(images), np.int32))], self.devices)[0]
+        return (self.converted or logits_function(self.net, self.devices))(images)
 
     @property
     def image_size(self) -> Tuple[int, int]:
@@ -92,38 +131,9 @@ class LoadedModel(NamedTuple):
         Raises
         ------
         InputError
-            If the data set is not available, or has other classes than the network. Other differences from the data
-            set that the network was trained on are a `Remark`.
+            See `read_images`.
         """
-        if self.source["data_format"] == "folder":
-            return self._images_of_folder(split)
-        known = catalog.describe_data(**self.source)
-        check_classes(self.source["name"], len(known.classes), self.path, self.network.classes)
-        image_set = catalog.load_images(split=split, download=download, **self.source)
-        if split == "test":
-            height, width = image_set.images.shape[1:3]
-            self._compare_data(dataclasses.replace(known, image_size=(height, width)))
-        return image_set._replace(classes=self.facts.classes)
-
-    def _images_of_folder(self, split: str) -> ImageSet:
-        """Return the images of a split of a folder, which are read when they are asked for."""
-        folder = open_images(self.source["data_dir"], **self.description.get("splits", {}))
-        check_classes(self.source["name"], len(folder.train.classes), self.path, self.network.classes)
-        files = folder.validation if split == "test" else folder.train
-        if split == "test":
-            self._compare_data(describe_folder(folder, self.facts))
-        return ImageSet(FileImages(files, self.image_size, self.facts.geometry), files.labels, self.facts.classes)
-
-    def _compare_data(self, known: DataFacts) -> None:
-        """Compare the facts of the data set with those that the network was trained on."""
-        differences = self.facts.differences(known)
-        if not differences:
-            return
-        name, folder = self.source["name"], self.source["data_dir"]
-        words = f"{self.path}: the data set {name} in {folder} differs from the training: {'; '.join(differences)}"
-        if self.facts.classes != known.classes and not self.has_own_names:
-            raise InputError(f"{words}; give `data_dir`, or `classes` if only the names differ")
-        remark(words)
+        return read_images(self, split, download)
 
     def calibration_images(self, count: Optional[int] = None, download: bool = True) -> np.ndarray:
         """Return random training images, always the same ones, as the network is given them.
@@ -150,9 +160,3 @@ class LoadedModel(NamedTuple):
             count = limit_count("calibration_images", count, total, "training images")
         rows = np.random.default_rng(0).permutation(total)[: count or CALIBRATION_IMAGES]
         return self.transform(train_set.images[rows], train_set.labels[rows])[0]
-
-
-def check_classes(dataset: str, found: int, path: str, classes: int) -> None:
-    """Raise InputError if a data set has another number of classes than the network of a parameter file."""
-    if found != classes:
-        raise InputError(f"`dataset={dataset}` has {found} classes, the network of {path} has {classes}")

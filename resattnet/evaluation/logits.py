@@ -1,8 +1,8 @@
-"""Turn the logits of a classifier into probabilities and predictions, in NumPy and float64."""
+"""Collect the logits of a classifier, and turn them into probabilities and predictions, in NumPy and float64."""
 
 from __future__ import annotations
 
-from typing import Iterator, NamedTuple, Sequence, Tuple
+from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -24,6 +24,40 @@ class Prediction(NamedTuple):
     classes: Tuple[str, ...]
     labels: Tuple[int, ...]
     probabilities: Tuple[float, ...]
+
+
+def collect_logits(
+    compute: Callable[[np.ndarray], np.ndarray],
+    loader: Iterable[Tuple[np.ndarray, np.ndarray]],
+    watch: Optional[Callable[[], None]] = None,
+    mirror: bool = False,
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Return the logits and the labels of all samples of a loader.
+
+    Parameters
+    ----------
+    compute : callable
+        Maps images (N, C, H, W) to logits (N, classes).
+    loader : iterable of (images, labels)
+        Images (N, C, H, W) and int labels (N,).
+    watch : callable, optional
+        Called without arguments before each batch. An exception that it raises ends the computation.
+    mirror : bool
+        Whether to mirror each image left to right.
+
+    Returns
+    -------
+    logits : float array (N, classes)
+    labels : int array (N,)
+    """
+    logits: List[np.ndarray] = []
+    labels: List[np.ndarray] = []
+    for images, batch_labels in loader:
+        if watch:
+            watch()
+        logits.append(compute(images[..., ::-1] if mirror else images))
+        labels.append(batch_labels)
+    return np.concatenate(logits), np.concatenate(labels)
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:

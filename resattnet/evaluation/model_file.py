@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional, Sequence
 
 from ..data.image_set import DataFacts, facts_of
 from ..datasets import catalog
@@ -12,12 +12,13 @@ from ..machine.devices import choose_devices
 from ..models.graphs import fuse, quantize
 from ..models.network import build
 from ..models.spec import NETWORK_OPTIONS, NetworkSpec
+from ..runtimes.choice import choose_for_network
 from ..system.errors import InputError
-from ..zoo import parameters, pretrained
+from ..zoo import packaged, parameters
 from ..zoo.descriptions import find_packaged
 from .class_names import read_class_names
 from .loaded_model import LoadedModel as LoadedModel
-from .loaded_model import check_classes
+from .model_images import check_classes, check_stored_size
 from .options import ModelFileOptions, TestOptions, ViewOptions
 
 
@@ -43,7 +44,7 @@ def load_model(path: str, options: ModelFileOptions, devices: List[Any]) -> Load
         description specify the network and the data set.
     """
     path = find_packaged(path, {name: getattr(options, name) for name in NETWORK_OPTIONS})
-    file = pretrained.resolve_path(path)
+    file = packaged.resolve_path(path)
     description = parameters.read_description(file) or {}
     source, settings = _data_source(description, options), _network_settings(description, options)
     missing = ["`dataset`"] if source["name"] is None else []
@@ -69,17 +70,9 @@ def _as_viewed(facts: DataFacts, source: Dict[str, Any], options: ModelFileOptio
     if not isinstance(options, ViewOptions):
         return facts
     if isinstance(options, TestOptions) and source["data_format"] != "folder":
-        _check_stored_size(options, source["name"])
+        check_stored_size(options, source["name"])
     size = (options.image_size, options.image_size) if options.image_size else facts.image_size
     return dataclasses.replace(facts, image_size=size, geometry=options.see(facts.geometry))
-
-
-def _check_stored_size(options: TestOptions, dataset: str) -> None:
-    """Raise InputError if an option that needs image files is given for a data set that has none."""
-    for name in ("image_size", "crop_ratio", "crops"):
-        value = getattr(options, name)
-        if value != options.defaults()[name]:
-            raise InputError(f"`{name}={value:g}`: the test images of {dataset} are stored at one size; leave it out")
 
 
 def _data_source(description: Dict[str, Any], options: ModelFileOptions) -> Dict[str, Any]:
@@ -116,15 +109,53 @@ def _data_facts(file: str, description: Dict[str, Any], source: Dict[str, Any], 
     return facts or catalog.describe_data(**source)
 
 
+def load_for_runtime(
+    path: str,
+    options: ModelFileOptions,
+    runtime: str = "auto",
+    precision: str = "auto",
+    num_gpus: Optional[int] = None,
+    num_cpus: int = 1,
+    gpus: Optional[Sequence[int]] = None,
+) -> LoadedModel:
+    """Load a parameter file on devices, or on the CPU for the engine that a runtime or a precision asks for.
+
+    Parameters
+    ----------
+    path, options
+        See `load_model`.
+    runtime, precision : str
+        See `choice.choose_for_network`. With 'auto' in both, MXNet computes: `LoadedModel.by_faster_engine` may change
+        that.
+    num_gpus, num_cpus, gpus
+        See `devices.choose_devices`.
+
+    Raises
+    ------
+    InputError
+        See `load_model`, `devices.choose_devices` and `choice.choose_for_network`. Also if an engine and GPUs are asked
+        for.
+    """
+    engine = choose_for_network(path, runtime, precision)
+    if engine is None:
+        devices, _ = choose_devices(num_gpus, num_cpus, gpus)
+        return load_model(path, options, devices)
+    if num_gpus:
+        raise InputError(f"`runtime={engine}` `num_gpus={num_gpus}`: it is computed on the CPU; give one of them")
+    model = load_model(path, options, choose_devices(0)[0])
+    return model.convert(engine, "float32" if precision == "auto" else precision)
+
+
 def open_model(path: str, options: TestOptions, download: bool = True) -> LoadedModel:
-    """Load a parameter file on the devices of the options, as the graph that they ask for.
+    """Load a parameter file on the devices of the options, as the graph or for the engine that they ask for.
 
     Parameters
     ----------
     path : str
         The parameter file, or the name of packaged parameters.
     options : TestOptions
-        `graph` selects the network itself ('plain'), its layers fused by oneDNN ('fused') or its INT8 form ('int8').
+        `graph` selects the network itself ('plain'), its layers fused by oneDNN ('fused') or its INT8 form ('int8');
+        `runtime` and `precision` may select an engine in place of MXNet.
     download : bool
         Whether the data set may be downloaded for the calibration of 'int8'.
 
@@ -135,15 +166,12 @@ def open_model(path: str, options: TestOptions, download: bool = True) -> Loaded
     Raises
     ------
     InputError
-        See `load_model` and `devices.choose_devices`. Also if `flip` is given for a data set whose mirrored images do
-        not show their class.
+        See `load_for_runtime`.
     """
-    devices, _ = choose_devices(options.num_gpus if options.graph == "plain" else 0, options.num_cpus, options.gpus)
-    model = load_model(path, options, devices)
-    name = model.source["name"]
-    if (options.flip or options.crops == 10) and not model.facts.flip:
-        given = "flip=True" if options.flip else "crops=10"
-        raise InputError(f"`{given}`: a mirrored image of {name} does not show its class; leave it out")
+    num_gpus = options.num_gpus if options.graph == "plain" else 0
+    model = load_for_runtime(
+        path, options, options.runtime, options.precision, num_gpus, options.num_cpus, options.gpus
+    )
     if options.graph == "fused":
         return model._replace(net=fuse(model.net))
     if options.graph == "int8":

@@ -11,13 +11,12 @@ from typing import Optional, Tuple
 
 from ..data.corruptions import CORRUPTIONS, parse_names
 from ..data.geometry import Geometry
-from ..datasets.catalog import FORMATS
-from ..datasets.options import DataOptions
+from ..datasets.options import FORMATS, DataOptions
 from ..models.options import NetworkOptions
 from ..options.fields import Options, assignment, option, redefine, resolve_output
-from ..options.groups import CHOSEN_GPUS, DEVICE_RULES, SEVERAL_CPUS, DeviceOptions, GpuOptions
+from ..options.groups import CHOSEN_GPUS, DEVICE_RULES, GPU_RULES, SEVERAL_CPUS, DeviceOptions, GpuOptions
 from ..options.rules import Conflict, Need, When
-from ..runtimes.engines import ENGINES, PRECISIONS
+from ..runtimes.options import BY_ENGINE, ENGINE_RULES, RuntimeOptions
 from ..system.errors import InputError
 
 GRAPHS = ("plain", "fused", "int8")
@@ -108,7 +107,7 @@ class CalibrationOptions(Options):
 
 
 @dataclass(frozen=True)
-class TestOptions(CalibrationOptions, DeviceOptions, ViewOptions, ModelFileOptions):
+class TestOptions(CalibrationOptions, RuntimeOptions, DeviceOptions, ViewOptions, ModelFileOptions):
     """Options of a measurement on the test images; each is set by the flag of the same name of the command `test`."""
 
     heading = "measurement"
@@ -162,7 +161,11 @@ class TestOptions(CalibrationOptions, DeviceOptions, ViewOptions, ModelFileOptio
         choices=HARDEST_OF,
     )
 
-    rules = DEVICE_RULES + (
+    rules = (
+        *DEVICE_RULES,
+        *ENGINE_RULES,
+        *(Conflict(setting, SEVERAL_CPUS, reason="engines compute on one device") for setting in BY_ENGINE),
+        *(Conflict(When("graph"), setting, reason="graphs are MXNet's") for setting in BY_ENGINE),
         Conflict(When("crops", 10), When("flip"), reason="ten crops have the mirror images"),
         Conflict(When("ensemble"), When("corruptions"), reason="corruptions are measured of single files only"),
         Conflict(
@@ -200,7 +203,7 @@ _FORMATS_BY_ENDING = {"": "text", "txt": "text", "csv": "csv", "json": "json"}
 
 
 @dataclass(frozen=True)
-class PredictionOptions(GpuOptions, ViewOptions, ModelFileOptions):
+class PredictionOptions(RuntimeOptions, GpuOptions, ViewOptions, ModelFileOptions):
     """Options of a prediction; each is set by the flag of the same name of the command `predict`."""
 
     heading = "output"
@@ -220,17 +223,7 @@ class PredictionOptions(GpuOptions, ViewOptions, ModelFileOptions):
         unset="by the extension of --output, else text",
     )
     output: Optional[str] = option(None, "file for the predictions", unset="stdout")
-    runtime: str = option(
-        "auto",
-        "what computes; mxnet: parameter files; openvino, onnxruntime: ONNX files that the command export wrote, on "
-        "the CPU and without MXNet; auto: MXNet, and for an ONNX file the first of the others that is installed",
-        choices=("auto", "mxnet", *ENGINES),
-    )
-    precision: str = option(
-        "float32",
-        "type in which an ONNX file is computed; bfloat16: by OpenVINO, on CPUs that have it",
-        choices=PRECISIONS,
-    )
+    rules = GPU_RULES + ENGINE_RULES
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -9,8 +9,6 @@ import sys
 from typing import IO, Callable, Dict, Iterable, List, Sequence, Tuple, cast
 
 from ..data.image_paths import find_images
-from ..options.command_line import command
-from ..options.fields import assignment
 from ..runtimes.exported_model import ENDING
 from ..system.console import progress_bar, write_beside_bar
 from ..system.errors import InputError, one_line
@@ -86,20 +84,17 @@ WRITERS: Dict[str, Callable[[IO[str], Results, Sequence[str], Sequence[str], int
 }
 
 
-def _open_classifier(path: str, options: PredictionOptions) -> Classifier:
-    """Return the classifier of a parameter file, or of an ONNX file, without MXNet."""
+def _open_classifier(path: str, options: PredictionOptions, images: int) -> Classifier:
+    """Return the classifier of a parameter file, or of an ONNX file, without MXNet, for a number of images."""
     if path.endswith(ENDING):
         return Classifier(open_exported(path, options), options.batch_size)
-    if options.runtime not in ("auto", "mxnet") or options.precision != "float32":
-        given = assignment("precision", options.precision)
-        if options.precision == "float32":
-            given = assignment("runtime", options.runtime)
-        raise InputError(f"{given}: is for ONNX files: write one by {command('export')} --params {path} --to onnx")
-    from ..machine.devices import choose_devices
-    from .model_file import load_model
+    from .model_file import load_for_runtime
 
-    devices, _ = choose_devices(options.num_gpus, gpus=options.gpus)
-    return Classifier(load_model(path, options, devices), options.batch_size)
+    model = load_for_runtime(path, options, options.runtime, options.precision, options.num_gpus, gpus=options.gpus)
+    if options.runtime == "auto":
+        height, width = model.image_size
+        model = model.by_faster_engine(images * height * width)
+    return Classifier(model, options.batch_size)
 
 
 def predict_files(path: str, names: Sequence[str], options: PredictionOptions) -> int:
@@ -108,9 +103,9 @@ def predict_files(path: str, names: Sequence[str], options: PredictionOptions) -
     Parameters
     ----------
     path : str
-        The parameter file, or the name of packaged parameters.
+        The parameter file, the name of packaged parameters, or an ONNX file.
     names : sequence of str
-        Files, folders and "-": see `image_files.find_images`.
+        Files, folders and "-": see `image_paths.find_images`.
     options : PredictionOptions
 
     Returns
@@ -121,10 +116,10 @@ def predict_files(path: str, names: Sequence[str], options: PredictionOptions) -
     Raises
     ------
     InputError
-        See `load_model`, `devices.choose_devices` and `image_files.find_images`. Also if the output cannot be written.
+        See `load_for_runtime`, `open_exported` and `image_paths.find_images`. Also if the output cannot be written.
     """
     names = find_images(names)
-    classifier = _open_classifier(path, options)
+    classifier = _open_classifier(path, options, len(names))
     failures: List[InputError] = []
 
     def failed(error: InputError) -> None:

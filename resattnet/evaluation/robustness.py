@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional, Sequence
+from typing import Any, Callable, Dict, Optional, Protocol, Sequence
 
 import numpy as np
 
 from ..data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from ..data.image_set import ImageSet
+from ..data.transforms import Transform
 from ..options.counts import limit_count
 from ..system.console import progress_bar
-from .inference import compute_logits
-from .model_file import LoadedModel
 from .options import TestOptions
 
 
@@ -67,20 +66,41 @@ def measure_robustness(
     return {"images": len(images), "clean": clean, "top1": rows, "mean": float(np.mean(list(rows.values())))}
 
 
-def model_robustness(model: LoadedModel, test_set: ImageSet, options: TestOptions) -> Dict[str, Any]:
+class Computing(Protocol):
+    """A network that computes logits: a `LoadedModel` or an `ExportedModel`."""
+
+    @property
+    def transform(self) -> Transform:
+        """Transform of a test image."""
+
+    @property
+    def parts(self) -> int:
+        """Number of devices, which a batch is divided among."""
+
+    def compute(self, images: np.ndarray) -> np.ndarray:
+        """Return the logits (N, classes) of normalised images, float32 (N, 3, H, W)."""
+
+
+def image_passes(test_set: ImageSet, options: TestOptions) -> int:
+    """Return how many images a network computes in an evaluation."""
+    total = len(test_set.labels)
+    corrupted = min(total, options.corruption_images or total) * len(options.corruption_names) * len(STRENGTHS)
+    return total * max(options.crops, 1 + options.flip) + corrupted
+
+
+def model_robustness(model: Computing, test_set: ImageSet, options: TestOptions) -> Dict[str, Any]:
     """Return `measure_robustness` of a model on the test images of its data set.
 
     Parameters
     ----------
-    model : LoadedModel
+    model : LoadedModel or ExportedModel
     test_set : ImageSet
     options : TestOptions
         `corruption_names`, `corruption_images` and `batch_size` are used.
     """
 
     def logits_of(images: np.ndarray) -> np.ndarray:
-        batch = model.transform(images, np.zeros(len(images), np.int32))
-        return compute_logits(model.net, [batch], model.devices)[0]
+        return model.compute(model.transform(images, np.zeros(len(images), np.int32))[0])
 
     count = options.corruption_images
     if count:
@@ -90,5 +110,5 @@ def model_robustness(model: LoadedModel, test_set: ImageSet, options: TestOption
         test_set.images[:count] if count else test_set.images,
         test_set.labels[:count],
         options.corruption_names,
-        options.batch_size * len(model.devices),
+        options.batch_size * model.parts,
     )

@@ -9,9 +9,9 @@ import numpy as np
 
 from .. import __version__
 from ..runtimes.engines import open_session
+from ..runtimes.onnx_graph import import_onnx, make_model
 from ..system.files import digest
 from .comparison import Comparison, Export, compare, compute_logits, write_checked
-from .onnx_graph import import_onnx, make_model
 from .sources import Source, default_size, noise
 from .targets import TARGETS
 
@@ -116,6 +116,9 @@ def _metadata(source: Source) -> Dict[str, Any]:
         network=model.network.to_dict(),
         dataset=model.source["name"],
         dataset_title=facts.title,
+        data_format=model.source["data_format"],
+        splits=model.splits,
+        flip=facts.flip,
         params_sha256=digest(source.path),
     )
     if "validation_top1" in model.description:

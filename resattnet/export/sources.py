@@ -10,7 +10,7 @@ from ..evaluation.model_file import LoadedModel, load_model
 from ..machine.mxnet import mx
 from ..models.spec import STEMS
 from ..system.errors import InputError
-from ..zoo import pretrained
+from ..zoo import packaged
 from .options import ExportOptions
 
 _COMPARED_IMAGES = 64  # at most
@@ -51,7 +51,7 @@ def open_source(path: str, options: ExportOptions) -> Source:
         As `load_model`.
     """
     model = load_model(path, options, [mx.cpu()])
-    return Source(pretrained.resolve_path(model.path), model, *_example_images(model, options.image_size), options)
+    return Source(packaged.resolve_path(model.path), model, *_example_images(model, options.image_size), options)
 
 
 def default_size(net: Any) -> int:

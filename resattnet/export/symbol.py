@@ -8,9 +8,9 @@ from typing import Any, Tuple
 import numpy as np
 
 from ..machine.mxnet import mx
+from ..runtimes.network_graph import compose_graph, load_graph
 from ..zoo.parameters import write_whole
 from .comparison import Export, compare, compute_logits, write_checked
-from .network_graph import compose_graph, load_graph
 from .sources import Source
 from .targets import TARGETS
 

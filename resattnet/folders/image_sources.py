@@ -9,8 +9,6 @@ from .image_folders import open_image_folder
 from .image_splits import ImageFolder
 from .record_folders import has_records, open_record_folder
 
-FORMATS = ("files", "rec")
-
 
 def open_images(data_dir: str, data_format: Optional[str] = None, **splits: Any) -> ImageFolder:
     """List the images of both splits of a folder.
@@ -19,7 +17,8 @@ def open_images(data_dir: str, data_format: Optional[str] = None, **splits: Any)
     ----------
     data_dir : str
     data_format : str, optional
-        One of `FORMATS`. Default: record files if the folder has any, and no folder of training images.
+        One of `datasets.options.FOLDER_FORMATS`. Default: record files if the folder has any, and no folder of
+        training images.
     **splits
         See `image_folders.open_image_folder` and, for record files, `record_folders.open_record_folder`.
 

@@ -12,7 +12,7 @@ from ..data.image_set import ImageSet
 from ..evaluation.results import HardImage, ModelResult
 from ..evaluation.results_json import HARDEST
 from ..system.files import write_json, writing
-from ..zoo import pretrained
+from ..zoo import packaged
 from . import evaluation_figures, figure_style, image_grids
 from .figure_style import RIGHT, WRONG
 
@@ -74,7 +74,7 @@ def _part_name(number: int, result: ModelResult) -> str:
     params = result.facts["params"]
     if isinstance(params, list):
         return "ensemble"
-    folder, name = os.path.split(os.path.abspath(pretrained.resolve_path(params)))
+    folder, name = os.path.split(os.path.abspath(packaged.resolve_path(params)))
     return f"{number}_{os.path.basename(folder)}_{os.path.splitext(name)[0]}"
 
 

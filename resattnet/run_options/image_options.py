@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Container, Dict, Optional, Type
 
 from ..data.geometry import INTERPOLATIONS
-from ..folders.image_sources import FORMATS
+from ..datasets.options import FOLDER_FORMATS
 from ..models.spec import STEMS
 from ..options.fields import Options, option, redefine
 from ..options.rules import Conflict, When
@@ -34,7 +34,7 @@ class ImageFolderOptions(Options):
     data_format: Optional[str] = option(
         None,
         "files: image files; rec: record files, train.rec and val.rec or NAME_train.rec and NAME_val.rec",
-        choices=FORMATS,
+        choices=FOLDER_FORMATS,
         unset="rec if the folder has record files and no folder of training images, else files",
     )
     train_split: Optional[str] = option(None, "name of the folder or record file of training images", unset="train")

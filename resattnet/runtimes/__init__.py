@@ -1,1 +1,1 @@
-"""Engines that compute exported networks, without MXNet."""
+"""Engines that compute networks in place of MXNet, and the ONNX models that they take."""

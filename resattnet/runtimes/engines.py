@@ -1,38 +1,47 @@
-"""The engines that compute an ONNX file: `ENGINES`. Each is imported only when it is used."""
+"""The engines that compute an ONNX model: `ENGINES`. Each is imported only when it is used."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import os
-from typing import Any, Callable, Dict, NamedTuple, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Tuple, Union
 
 import numpy as np
 
 from ..machine.cores import core_count
+from ..machine.packages import hide_module
+from ..system.calls import command
 from ..system.errors import InputError, reason
 
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "int8")
+Model = Union[str, bytes]  # path of an ONNX file, or its contents
 _FIRST_BYTE = b"\x08"  # of the field `ir_version`, with which every ONNX file begins
 
 
 class Program(NamedTuple):
-    """An ONNX file that an engine has compiled.
+    """An ONNX model that an engine has compiled.
 
     Attributes
     ----------
     metadata : dict of str to str
-        The metadata of the file.
+        The metadata of the model.
     inputs, outputs : tuple of str
         Names of its inputs and outputs.
     run : callable
         Returns the logits (N, classes) of normalised images, float32 (N, 3, H, W).
+    runtime : str
+        Key of `ENGINES`.
+    precision : str
+        One of `PRECISIONS`.
     """
 
     metadata: Dict[str, str]
     inputs: Tuple[str, ...]
     outputs: Tuple[str, ...]
     run: Callable[[np.ndarray], np.ndarray]
+    runtime: str = ""
+    precision: str = "float32"
 
 
 class Engine(NamedTuple):
@@ -43,14 +52,17 @@ class Engine(NamedTuple):
     package : str
         The Python package, which pip knows by the same name.
     compile : callable
-        Returns the `Program` of a file and a precision, given the package.
+        Returns the `Program` of a `Model` and one of `precisions`, given the package.
     precisions : tuple of str
-        Which of `PRECISIONS` it computes in.
+        Which of `PRECISIONS` it computes a float32 model in.
+    unused : str
+        A module that the package imports, if it can, and that is not used here.
     """
 
     package: str
-    compile: Callable[[Any, str, str], Program]
+    compile: Callable[[Any, Model, str], Program]
     precisions: Tuple[str, ...]
+    unused: str = ""
 
     @property
     def is_installed(self) -> bool:
@@ -60,22 +72,25 @@ class Engine(NamedTuple):
     def load(self) -> Any:
         """Import the package, or raise InputError with the way to install it."""
         try:
-            return importlib.import_module(self.package)
+            if not self.unused:
+                return importlib.import_module(self.package)
+            with hide_module(self.unused):
+                return importlib.import_module(self.package)
         except ImportError as error:
             raise InputError(
                 f"`runtime={self.package}`: cannot be imported ({reason(error)}): python -m pip install {self.package}"
             ) from error
 
 
-def open_session(onnxruntime: Any, path: str) -> Any:
-    """Return a session of onnxruntime, given the package, that computes an ONNX file on the CPU."""
+def open_session(onnxruntime: Any, model: Model) -> Any:
+    """Return a session of onnxruntime, given the package, that computes an ONNX model on the CPU."""
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = core_count()  # default: all cores, even those not ours to use
-    return onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
 
 
-def _compile_by_onnxruntime(onnxruntime: Any, path: str, _precision: str) -> Program:
-    session = open_session(onnxruntime, path)
+def _compile_by_onnxruntime(onnxruntime: Any, model: Model, _precision: str) -> Program:
+    session = open_session(onnxruntime, model)
     inputs, outputs = (tuple(part.name for part in parts) for parts in (session.get_inputs(), session.get_outputs()))
     return Program(
         dict(session.get_modelmeta().custom_metadata_map),
@@ -85,12 +100,12 @@ def _compile_by_onnxruntime(onnxruntime: Any, path: str, _precision: str) -> Pro
     )
 
 
-def _compile_by_openvino(openvino: Any, path: str, precision: str) -> Program:
+def _compile_by_openvino(openvino: Any, source: Model, precision: str) -> Program:
     core = openvino.Core()
     capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bfloat16" and "BF16" not in capabilities:
         raise InputError(f"`precision={precision}`: this CPU has no bfloat16; give `precision=float32`")
-    model = core.read_model(path)
+    model = core.read_model(source)
     settings = {
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
         "INFERENCE_NUM_THREADS": core_count(),
@@ -114,12 +129,63 @@ def _metadata_of(model: Any) -> Dict[str, str]:
 
 # In the order in which they are preferred: the faster one first.
 ENGINES: Dict[str, Engine] = {
-    "openvino": Engine("openvino", _compile_by_openvino, ("float32", "bfloat16")),
+    # The converter of other frameworks' models, with what it needs, takes a third of the time of the import.
+    "openvino": Engine("openvino", _compile_by_openvino, ("float32", "bfloat16"), "openvino.tools.ovc"),
     "onnxruntime": Engine("onnxruntime", _compile_by_onnxruntime, ("float32",)),
 }
 
 
-def compile_file(path: str, runtime: str = "auto", precision: str = "float32") -> Program:
+def choose_engine(runtime: str, precision: str) -> str:
+    """Return the engine that computes a float32 model in a precision.
+
+    Parameters
+    ----------
+    runtime : str
+        Key of `ENGINES`; 'auto': the first that is installed and has the precision.
+    precision : {'float32', 'bfloat16'}
+
+    Raises
+    ------
+    InputError
+        If the engine does not have the precision.
+    """
+    able = [name for name, engine in ENGINES.items() if precision in engine.precisions]
+    if runtime == "auto":
+        return next((name for name in able if ENGINES[name].is_installed), able[0])
+    if runtime not in able:
+        raise InputError(f"`runtime={runtime}` `precision={precision}`: give `runtime={able[0]}`")
+    return runtime
+
+
+def compile_model(model: Model, runtime: str, precision: str, title: str) -> Program:
+    """Compile an ONNX model.
+
+    Parameters
+    ----------
+    model : str or bytes
+        Path of a file, or its contents.
+    runtime, precision : str
+        See `choose_engine`.
+    title : str
+        Name of the model for messages.
+
+    Raises
+    ------
+    InputError
+        If the engine is not installed, it or the CPU does not have the precision, or the model cannot be computed.
+    """
+    runtime = choose_engine(runtime, precision)
+    package = ENGINES[runtime].load()
+    try:
+        program = ENGINES[runtime].compile(package, model, precision)
+    except InputError:
+        raise
+    except Exception as error:  # the engines have exceptions of their own for models that they cannot read
+        raise InputError(f"{title}: not an ONNX file that {runtime} can compute ({_first_line(error)})") from error
+    return program._replace(runtime=runtime, precision=precision)
+
+
+def compile_file(path: str, runtime: str = "auto", precision: str = "auto") -> Program:
     """Compile an ONNX file.
 
     Parameters
@@ -128,12 +194,12 @@ def compile_file(path: str, runtime: str = "auto", precision: str = "float32") -
     runtime : str
         Key of `ENGINES`; 'auto': the first that is installed and has the precision.
     precision : str
-        One of `PRECISIONS`.
+        One of `PRECISIONS`; 'auto': as the file is, float32 or INT8.
 
     Raises
     ------
     InputError
-        If the file cannot be read, the engine is not installed, or it or the CPU does not have the precision.
+        If the file cannot be read, the engine is not installed, or it, the CPU or the file does not have the precision.
     """
     path = os.path.expanduser(path)
     if not os.path.isfile(path):
@@ -141,18 +207,21 @@ def compile_file(path: str, runtime: str = "auto", precision: str = "float32") -
     with open(path, "rb") as file:
         if file.read(1) != _FIRST_BYTE:  # OpenVINO tries it as files of other kinds, and prints what they lack
             raise InputError(f"{path}: not an ONNX file")
-    able = {name: engine for name, engine in ENGINES.items() if precision in engine.precisions}
-    if runtime == "auto":
-        runtime = next((name for name, engine in able.items() if engine.is_installed), next(iter(able)))
-    if runtime not in able:
-        raise InputError(f"`runtime={runtime}` `precision={precision}`: give `runtime={next(iter(able))}`")
-    package = able[runtime].load()
-    try:
-        return able[runtime].compile(package, path, precision)
-    except InputError:
-        raise
-    except Exception as error:  # the engines have exceptions of their own for files that they cannot read
-        raise InputError(f"{path}: not an ONNX file that {runtime} can compute ({_first_line(error)})") from error
+    # The layers of an INT8 file say themselves that they are INT8; the others are float32.
+    program = compile_model(path, runtime, "bfloat16" if precision == "bfloat16" else "float32", path)
+    if program.metadata.get("precision") != "int8":
+        return program if precision != "int8" else refuse_int8(path)
+    if precision in ("float32", "bfloat16"):
+        raise InputError(f"`precision={precision}`: {path} is an INT8 file; leave it out, or give a file in float32")
+    return program._replace(precision="int8")
+
+
+def refuse_int8(path: str) -> Any:
+    """Raise InputError: INT8 is asked of a file that is in float32."""
+    raise InputError(
+        f"`precision=int8`: {path} is in float32: write an INT8 file by {command('export')} --params FILE "
+        "--to int8-onnx"
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from typing import Any, ClassVar, Dict, Tuple
 
@@ -27,14 +28,37 @@ class ExportedModel:
     facts : DataFacts
         Facts of the data set, from the metadata of the file.
     program : Program
+    network_facts : dict
+        The `NetworkSpec` as a dict of JSON types; empty if the metadata does not hold it.
+    source : dict of str to str
+        Arguments of `datasets.catalog.load_images`: `name`, `data_dir` and `data_format`. The name is '' if the
+        metadata does not hold it.
+    splits : dict
+        Of a folder of images: arguments of `folders.image_sources.open_images`.
+    has_own_names : bool
+        Whether the class names were given by the user.
     """
 
     path: str
     facts: DataFacts
     program: Program
+    network_facts: Dict[str, Any]
+    source: Dict[str, str]
+    splits: Dict[str, Any]
+    has_own_names: bool = False
 
     net: ClassVar[Any] = None  # no network of MXNet
     parts: ClassVar[int] = 1  # parts that a batch is divided into
+
+    @property
+    def file(self) -> str:
+        """Path of the file, without ~."""
+        return os.path.expanduser(self.path)
+
+    @property
+    def computed_by(self) -> Dict[str, str]:
+        """What computes, for reports: `runtime` and `precision`."""
+        return {"runtime": self.program.runtime, "precision": self.program.precision}
 
     @property
     def transform(self) -> Transform:
@@ -52,7 +76,7 @@ class ExportedModel:
         return self.program.run(np.ascontiguousarray(images, np.float32))
 
 
-def load_exported(path: str, runtime: str = "auto", precision: str = "float32") -> ExportedModel:
+def load_exported(path: str, runtime: str = "auto", precision: str = "auto") -> ExportedModel:
     """Load an ONNX file that the command `export` wrote.
 
     Parameters
@@ -76,7 +100,13 @@ def load_exported(path: str, runtime: str = "auto", precision: str = "float32") 
         facts = DataFacts.from_dict({**values, "title": values.get("dataset_title", "")})
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    return ExportedModel(path, facts, program)
+    source = {
+        "name": str(values.get("dataset", "")),
+        "data_dir": "data",
+        "data_format": str(values.get("data_format", "bin")),
+    }
+    network, splits = (value if isinstance(value, dict) else {} for value in map(values.get, ("network", "splits")))
+    return ExportedModel(path, facts, program, network, source, splits)
 
 
 def _value(text: str) -> Any:

@@ -22,3 +22,10 @@ def packaged_path(name: str) -> str:
 def is_packaged(path: str) -> bool:
     """Return whether a file is in the package's folder of parameters."""
     return os.path.dirname(os.path.abspath(path)) == FOLDER
+
+
+def resolve_path(path: str) -> str:
+    """Return the path of a parameter file: `path` itself, or the packaged file of that name if `path` is no file."""
+    if os.path.isfile(path) or path not in packaged_names():
+        return path
+    return packaged_path(path)

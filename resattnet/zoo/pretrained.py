@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Any, Dict, Tuple
 
 from ..models.network import AttentionNet
@@ -31,15 +30,8 @@ def describe_pretrained(name: str) -> Dict[str, Any]:
     return description
 
 
-def resolve_path(path: str) -> str:
-    """Return the path of a parameter file: `path` itself, or the packaged file of that name if `path` is no file."""
-    if os.path.isfile(path) or path not in packaged.packaged_names():
-        return path
-    return packaged.packaged_path(path)
-
-
 def describe_file(path: str) -> Tuple[str, Dict[str, Any]]:
-    """Return the path of a parameter file that a run has saved, by `resolve_path`, and its description.
+    """Return the path of a parameter file that a run has saved, by `packaged.resolve_path`, and its description.
 
     Raises
     ------
@@ -47,7 +39,7 @@ def describe_file(path: str) -> Tuple[str, Dict[str, Any]]:
         If the file or its description is missing or damaged, or the description does not name the network and the data
         set.
     """
-    path = resolve_path(path)
+    path = packaged.resolve_path(path)
     advice = packaged.INSTALL_AGAIN if packaged.is_packaged(path) else "give a parameter file that a run saved"
     description = read_description(path)
     if description is None:

@@ -19,8 +19,8 @@ from helpers.scripts import ROOT, refused, script
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
 from resattnet.evaluation.model_file import load_model
-from resattnet.export import network_graph, onnx_graph, sources, symbol, targets
 from resattnet.export import onnx as onnx_target
+from resattnet.export import sources, symbol, targets
 from resattnet.export.comparison import Export, compare
 from resattnet.export.export_file import export_file
 from resattnet.export.onnx import export_onnx
@@ -28,6 +28,7 @@ from resattnet.export.options import ExportOptions
 from resattnet.export.symbol import export_symbol
 from resattnet.machine.mxnet import mx
 from resattnet.models.graphs import quantize
+from resattnet.runtimes import network_graph, onnx_graph
 from resattnet.system.errors import InputError
 from resattnet.zoo import parameters
 from resattnet.zoo.builders import get_attention_cifar, get_attention_net

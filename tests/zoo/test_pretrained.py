@@ -146,7 +146,7 @@ def test_packaged_names_are_paths_unless_a_file_has_the_name(folder, tmp_path, m
         load_model("sone", ModelFileOptions(), [mx.cpu()])
     (elsewhere / "some").rmdir()
     shutil.copy(os.path.join(folder[1], "some.params"), str(elsewhere / "some"))
-    assert pretrained.resolve_path("some") == "some"
+    assert packaged.resolve_path("some") == "some"
     with pytest.raises(InputError, match="some has no description beside it"):
         load_model("some", ModelFileOptions(), [mx.cpu()])
 
@@ -227,7 +227,7 @@ def test_it_reaches_its_accuracy_on_real_images(cifar10_dir):
 def test_builder_and_classifier_have_the_same_network():
     builder = get_attention_cifar(10, 56, widths="thin", pretrained=True)
     np.testing.assert_allclose(logits(builder), logits(Classifier.load(NAME).net), rtol=1e-4, atol=1e-4)
-    assert parameters.read_description(pretrained.resolve_path(NAME))["dtype"] == "float16"
+    assert parameters.read_description(packaged.resolve_path(NAME))["dtype"] == "float16"
 
 
 def test_scripts_take_its_name(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import warnings
 from types import ModuleType
@@ -20,23 +21,22 @@ OPSET = 13  # the newest operator set that MXNet's exporter knows
 IR_VERSION = 7  # the version of the file format that came with that operator set
 
 
-def import_onnx() -> Tuple[ModuleType, ModuleType]:
-    """Return the packages `onnx` and `onnxruntime`.
+def import_onnx(*names: str) -> Tuple[ModuleType, ...]:
+    """Return packages that the extra `onnx` brings; without names `onnx` and `onnxruntime`.
 
     Raises
     ------
     InputError
         If one cannot be imported; the message says how to install them.
     """
+    names = names or ("onnx", "onnxruntime")
     try:
-        import onnx
-        import onnxruntime
+        return tuple(importlib.import_module(name) for name in names)
     except ImportError as error:
         raise InputError(
-            f"ONNX: onnx and onnxruntime cannot be imported ({str(error).splitlines()[0]}): "
+            f"ONNX: {' and '.join(names)} cannot be imported ({str(error).splitlines()[0]}): "
             "python -m pip install -e '.[onnx]'"
         ) from error
-    return onnx, onnxruntime
 
 
 def make_model(net: Any, height: int, width: int) -> Any:
@@ -52,7 +52,7 @@ def make_model(net: Any, height: int, width: int) -> Any:
     height, width : int
         Size of the images in pixels.
     """
-    onnx, _ = import_onnx()
+    (onnx,) = import_onnx("onnx")
     with _interpolation_operators(net):
         graph, arrays = compose_graph(net, "images")
     scales = _fix_sizes(graph, (1, 3, height, width))

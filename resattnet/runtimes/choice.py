@@ -1,0 +1,58 @@
+"""Choose what computes a network of MXNet: MXNet itself, or an engine that it is converted for."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Optional
+
+from ..system.errors import InputError
+from .engines import ENGINES, choose_engine, refuse_int8
+
+# Pixels of all images, from which on an engine is chosen unasked. Conversion and compilation take 1 to 1.5 s of one
+# core of an EPYC with AVX2 (float32, thin and full Attention-56). OpenVINO saves that in 1,000 images of 32x32 pixels
+# (thin) or 700 (full); the check by MXNet, and the memory for both, are a reason to ask for more.
+LARGE = 2_000 * 32 * 32
+
+
+def choose_for_network(path: str, runtime: str = "auto", precision: str = "auto", pixels: int = 0) -> Optional[str]:
+    """Return the engine that computes a network of MXNet; None: MXNet computes it.
+
+    Parameters
+    ----------
+    path : str
+        The parameter file, for messages.
+    runtime : str
+        'mxnet' or a key of `ENGINES`. 'auto': the first engine that is installed, beside the package `onnx`, if there
+        are at least `LARGE` pixels to compute; else MXNet.
+    precision : str
+        One of `PRECISIONS`. 'auto': float32. Only engines have bfloat16, so it always takes one.
+    pixels : int
+        Height x width x number of all images; 0 where that is unknown.
+
+    Raises
+    ------
+    InputError
+        If INT8 is asked for, which is written into a file; if the runtime does not have the precision, or a package is
+        missing.
+    """
+    if precision == "int8":
+        refuse_int8(path)
+    precision = "float32" if precision == "auto" else precision
+    if runtime == "mxnet":
+        if precision != "float32":
+            raise InputError(
+                f"`runtime=mxnet` `precision={precision}`: give `runtime={choose_engine('auto', precision)}`"
+            )
+        return None
+    has_onnx = importlib.util.find_spec("onnx") is not None
+    if runtime == "auto" and precision == "float32":
+        name = choose_engine(runtime, precision)
+        return name if pixels >= LARGE and has_onnx and ENGINES[name].is_installed else None
+    name = choose_engine(runtime, precision)
+    ENGINES[name].load()
+    if not has_onnx:
+        raise InputError(
+            f"`runtime={name}`: a parameter file is converted by onnx, which is not installed: "
+            "python -m pip install -e '.[onnx]'"
+        )
+    return name

@@ -15,6 +15,12 @@ CONTENDERS = (
     Contender("train", "ours bfloat16, 2 CPU devices", training, dict(dtype="bfloat16", devices=2), "PyTorch bfloat16"),
     Contender("train", "PyTorch float32", torch_training, dict(dtype="float32"), "PyTorch float32"),
     Contender("train", "PyTorch bfloat16", torch_training, dict(dtype="bfloat16"), "PyTorch bfloat16"),
+    Contender(
+        "train", "torch.compile float32", torch_training, dict(dtype="float32", compiled=True), "PyTorch float32"
+    ),
+    Contender(
+        "train", "torch.compile bfloat16", torch_training, dict(dtype="bfloat16", compiled=True), "PyTorch bfloat16"
+    ),
     Contender("inference", "ours float32", inference, {}, "PyTorch float32"),
     Contender("inference", "ours float32, fused", inference, dict(graph=fuse), "PyTorch float32"),
     Contender("inference", "ours float32, 2 CPU devices", inference, dict(devices=2), "PyTorch float32"),
@@ -29,6 +35,16 @@ CONTENDERS = (
     Contender("inference", "ours INT8", inference, dict(graph=int8), "PyTorch float32"),
     Contender("inference", "PyTorch float32", torch_inference, dict(dtype="float32"), "PyTorch float32"),
     Contender("inference", "PyTorch bfloat16", torch_inference, dict(dtype="bfloat16"), "PyTorch bfloat16"),
+    Contender(
+        "inference", "torch.compile float32", torch_inference, dict(dtype="float32", compiled=True), "PyTorch float32"
+    ),
+    Contender(
+        "inference",
+        "torch.compile bfloat16",
+        torch_inference,
+        dict(dtype="bfloat16", compiled=True),
+        "PyTorch bfloat16",
+    ),
     Contender("input", "image by image: crop, flip, normalise", image_input),
     Contender("input", "by batch: crop, flip, normalise", batch_input),
     Contender("input", "by batch: the same, cutout and mixup", batch_input, dict(cutout=16, alpha=1.0)),

@@ -17,8 +17,9 @@ The contenders of a part take turns, A B C A B C ..., each in its own process wi
 (OMP_NUM_THREADS, else one per core); several CPU devices divide these threads and the batch among them. The table
 gives the median, lowest and highest images per second, and the medians of the ratios within each round: to the
 part's first row and to the PyTorch row of the same type. PyTorch is optional (`pip install -e '.[bench]'`), and
-runs a net of the same layers and weights in channels_last; bfloat16 there is autocast. Other work on the machine
-disturbs the figures: the load at the start is in the table's head.
+runs `resattnet.torch`, a net of the same layers and weights, in channels_last; bfloat16 there is autocast. The rows
+of `torch.compile` need a C++ compiler, and a minute or more to compile each. Other work on the machine disturbs the
+figures: the load at the start is in the table's head.
 """
 
 from __future__ import annotations

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Mapping, Optional, Tuple, Union
+from typing import Any, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
 from .. import __version__
 from ..runtimes.engines import open_session
 from ..runtimes.onnx_graph import import_onnx, make_model
-from ..system.files import digest
 from .comparison import Comparison, Export, compare, compute_logits, write_checked
+from .metadata import source_metadata
 from .sources import Source, default_size, noise
 from .targets import TARGETS
 
@@ -19,7 +19,7 @@ from .targets import TARGETS
 def export(source: Source, output: str, tolerance: float) -> Export:
     """Write a parameter file as ONNX, with its data facts as metadata."""
     comparison = export_onnx(
-        source.model.net, output, images=source.images, metadata=_metadata(source), tolerance=tolerance
+        source.model.net, output, images=source.images, metadata=source_metadata(source), tolerance=tolerance
     )
     return Export((output,), comparison)
 
@@ -97,30 +97,3 @@ def onnx_logits(path: str, images: np.ndarray) -> np.ndarray:
     session = open_session(onnxruntime, path)
     batches = (images[:1], images[1:]) if len(images) > 1 else (images,)
     return np.concatenate([session.run(["logits"], {"images": batch})[0] for batch in batches])
-
-
-def _metadata(source: Source) -> Dict[str, Any]:
-    """Return the facts that a user of the model needs."""
-    model, facts = source.model, source.model.facts
-    metadata = dict(
-        preprocessing=(
-            "upright by EXIF, transparent parts on white, 16 bits rounded to 8, RGB; then, by `geometry`, the middle "
-            "cropped or the whole image squashed, and scaled to `image_size`; then bytes / 255, and (x - mean) / std "
-            "of each channel"
-        ),
-        range="0..1 before mean and std",
-        mean=list(facts.mean),
-        std=list(facts.std),
-        geometry=facts.geometry.to_dict(),
-        classes=list(source.classes),
-        network=model.network.to_dict(),
-        dataset=model.source["name"],
-        dataset_title=facts.title,
-        data_format=model.source["data_format"],
-        splits=model.splits,
-        flip=facts.flip,
-        params_sha256=digest(source.path),
-    )
-    if "validation_top1" in model.description:
-        metadata["top1"] = model.description["validation_top1"]
-    return metadata

@@ -17,7 +17,8 @@ class Target(NamedTuple):
         or prefix of the files and the tolerance of this row, writes the files by `comparison.write_checked` and
         returns a `comparison.Export`.
     suffix : str
-        Follows the name of the parameter file, without its ending, in the default output.
+        Follows the name of the parameter file, without its ending, in the default output. A suffix that begins with a
+        dot is the ending of the one file that is written; otherwise the output is the beginning of several names.
     tolerance : float
         Largest allowed difference between the logits of the written files and those of the network that was written.
         It is absolute up to a largest logit of 1 and relative to the largest logit above that.
@@ -26,6 +27,11 @@ class Target(NamedTuple):
     module: str
     suffix: str
     tolerance: float
+
+    @property
+    def is_one_file(self) -> bool:
+        """Whether the output is the name of a file."""
+        return self.suffix.startswith(".")
 
     def load(self) -> ModuleType:
         """Import the module of this target."""
@@ -38,4 +44,5 @@ TARGETS: Dict[str, Target] = {
     "int8": Target("int8", "-int8", 1e-4),  # between the INT8 network in memory and in the files
     # float16 rounds each weight by a relative error of 5e-4, and the errors accumulate over the layers.
     "float16": Target("float16", "-float16", 0.05),
+    "torch": Target("torch_weights", ".safetensors", 1e-4),
 }

@@ -65,6 +65,8 @@ setup(
         "cu112": requirements("requirements-cu112.txt"),
         "onnx": ONNX,
         "openvino": ["openvino>=2024.4,<2027"],  # computes exported networks; 2024.4 is the last for Python 3.8
+        # Makes INT8 files. Of NNCF's releases, 2.14 is the one that was tested with ONNX files; it needs Python 3.9.
+        "int8": [*ONNX, 'nncf>=2.14,<2.15; python_version >= "3.9"'],
         # The networks in PyTorch. torch 2.0 is the first with torch.compile; safetensors 0.4 tells the type of an array
         # before it is read.
         "torch": TORCH,

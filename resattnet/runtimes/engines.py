@@ -29,7 +29,8 @@ class Program(NamedTuple):
     inputs, outputs : tuple of str
         Names of its inputs and outputs.
     run : callable
-        Returns the logits (N, classes) of normalised images, float32 (N, 3, H, W).
+        Returns the logits (N, classes) of images: normalised, float32 (N, 3, H, W), or pixels, uint8 (N, H, W, 3), for a
+        model that takes them.
     runtime : str
         Key of `ENGINES`.
     precision : str
@@ -82,9 +83,13 @@ class Engine(NamedTuple):
             ) from error
 
 
-def open_session(onnxruntime: Any, model: Model) -> Any:
-    """Return a session of onnxruntime, given the package, that computes an ONNX model on the CPU."""
+def open_session(onnxruntime: Any, model: Model, set_up: Callable[[Any], None] = lambda settings: None) -> Any:
+    """Return a session of onnxruntime, given the package, that computes an ONNX model on the CPU.
+
+    `set_up` may change the `SessionOptions`.
+    """
     settings = onnxruntime.SessionOptions()
+    set_up(settings)
     settings.intra_op_num_threads = core_count()  # default: all cores, even those not ours to use
     return onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
 

@@ -120,11 +120,12 @@ def _store_whole_numbers(graph: Any) -> None:
                 bias = node.input[2]
                 of_images, of_weights = (arrays[source.input[1]] for source in sources if source)
                 scale = np.broadcast_to(of_images * of_weights, arrays[bias].shape).astype(np.float32)
-                parts = [f"{bias}_{part}" for part in ("int32", "scale", "zero_point")]
+                # Named by the node, since onnxruntime stores equal biases once, and their scales differ.
+                parts = [f"{node.name}_bias_{part}" for part in ("int32", "scale", "zero_point")]
                 limits = np.iinfo(np.int32)
                 steps = np.clip(np.rint(arrays[bias] / scale.astype(np.float64)), limits.min, limits.max)
                 whole.update(zip(parts, (steps.astype(np.int32), scale, np.zeros(scale.shape, np.int32))))
-                node.input[2] = f"{bias}_float32"
+                node.input[2] = f"{node.name}_bias_float32"
                 nodes.append(
                     onnx.helper.make_node("DequantizeLinear", parts, [node.input[2]], name=node.input[2], axis=0)
                 )

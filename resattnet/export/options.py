@@ -24,7 +24,8 @@ class ExportOptions(CalibrationOptions, ModelFileOptions):
         "onnx",
         "onnx: one file for ONNX runtimes, for one image size; symbol: Gluon's symbol.json and params, for any image "
         "size; int8: the same files of the network in whole numbers, for MXNet on CPUs; float16: the same .params and "
-        ".json at half the size; int8-onnx: one ONNX file in whole numbers, for OpenVINO and onnxruntime; torch: one .safetensors file for resattnet.torch, in PyTorch",
+        ".json at half the size; int8-onnx: one ONNX file in whole numbers, for OpenVINO and onnxruntime; torch: one "
+        ".safetensors file for resattnet.torch, in PyTorch",
         choices=tuple(TARGETS),
     )
     output: Optional[str] = option(

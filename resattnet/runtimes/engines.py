@@ -29,8 +29,8 @@ class Program(NamedTuple):
     inputs, outputs : tuple of str
         Names of its inputs and outputs.
     run : callable
-        Returns the logits (N, classes) of images: normalised, float32 (N, 3, H, W), or pixels, uint8 (N, H, W, 3), for a
-        model that takes them.
+        Returns the logits (N, classes) of images: normalised, float32 (N, 3, H, W); or pixels, uint8 (N, H, W, 3), for
+        a model that takes them.
     runtime : str
         Key of `ENGINES`.
     precision : str
@@ -105,18 +105,22 @@ def _compile_by_onnxruntime(onnxruntime: Any, model: Model, _precision: str) -> 
     )
 
 
+def openvino_settings(precision: str) -> Dict[str, Any]:
+    """Return the settings with which OpenVINO computes a model in a precision."""
+    return {
+        "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
+        "INFERENCE_NUM_THREADS": core_count(),
+        "PERFORMANCE_HINT": "LATENCY",  # one batch at a time, on all cores
+    }
+
+
 def _compile_by_openvino(openvino: Any, source: Model, precision: str) -> Program:
     core = openvino.Core()
     capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bfloat16" and "BF16" not in capabilities:
         raise InputError(f"`precision={precision}`: this CPU has no bfloat16; give `precision=float32`")
     model = core.read_model(source)
-    settings = {
-        "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
-        "INFERENCE_NUM_THREADS": core_count(),
-        "PERFORMANCE_HINT": "LATENCY",  # one batch at a time, on all cores
-    }
-    request = core.compile_model(model, "CPU", settings).create_infer_request()
+    request = core.compile_model(model, "CPU", openvino_settings(precision)).create_infer_request()
     return Program(
         _metadata_of(model),
         tuple(part.get_any_name() for part in model.inputs),

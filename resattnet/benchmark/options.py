@@ -51,6 +51,11 @@ class BenchmarkOptions(BatchOptions, NetworkSizeOptions, DataDirOptions):
         "512 devices on ImageNet by depth and bandwidth, and write both to SCALING-measured.csv and "
         "SCALING-predicted.csv",
     )
+    start: bool = option(
+        False,
+        "1: instead of the parts, measure what predict takes for one photograph in a new process, by each runtime, in "
+        "--repeats rounds",
+    )
     device_teraflops: float = option(
         10.0,
         "with --scaling: 10^12 operations that each of the devices does in a second of training",
@@ -72,6 +77,15 @@ class BenchmarkOptions(BatchOptions, NetworkSizeOptions, DataDirOptions):
         Conflict(
             When("scaling"),
             When("cost"),
+            When("json"),
+            When("profile"),
+            reason="it measures instead of the parts",
+            advice="leave the others out",
+        ),
+        Conflict(
+            When("start"),
+            When("cost"),
+            When("scaling"),
             When("json"),
             When("profile"),
             reason="it measures instead of the parts",

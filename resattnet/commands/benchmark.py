@@ -12,7 +12,8 @@ MXNet, OpenVINO, onnxruntime and PyTorch, `latency` the time of one image by eac
 `input` the loaders of batches, against the reference's chain for single images, and `epoch` training steps on
 batches from the loader, against the same steps on one constant batch.
 
-`--cost FILE` measures instead the cost of a training step: images per second, memory and busy cores.
+`--cost FILE` measures instead the cost of a training step: images per second, memory and busy cores. `--start 1`
+measures what `predict` takes for one photograph, from the start of the process, by MXNet and by each engine.
 
 The contenders of a part take turns, A B C A B C ..., each in its own process with the same number of threads
 (OMP_NUM_THREADS, else one per core); several CPU devices divide these threads and the batch among them. The table
@@ -50,11 +51,14 @@ def main(given: Dict[str, Any]) -> None:
     if options.scaling:
         measure_scaling(options)
         return
-    from ..benchmark import cases, engine_builders, measure, profile
+    from ..benchmark import cases, engine_builders, measure, profile, start
     from ..system.files import write_json, writing
 
     report: Dict[str, Any] = {"conditions": measure.conditions(options), "notes": [], "results": []}
     print("\n".join(machine_lines(report["conditions"])), flush=True)
+    if options.start:
+        print("\n".join(start.start_lines(start.measure_starts(options.repeats))))
+        return
     if options.cost:
         measure_costs(options)
         return
@@ -84,8 +88,8 @@ def read_options(given: Dict[str, Any]) -> Tuple[BenchmarkOptions, List[str]]:
     for part in parts:
         if part not in BENCHMARK_PARTS:
             raise InputError(f"{part}: choose the parts from {', '.join(BENCHMARK_PARTS)}")
-    for name in ("cost", "scaling"):
-        if parts and given.get(name) is not None:
+    for name in ("cost", "scaling", "start"):
+        if parts and given.get(name):
             raise InputError(f"`{name}={given[name]}`: this replaces the parts; leave {' '.join(parts)} out")
     return BenchmarkOptions(**given), [part for part in BENCHMARK_PARTS if part in parts or not parts]
 

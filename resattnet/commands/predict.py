@@ -2,6 +2,7 @@
 
     {command} --params models/RUN/best.params photo.jpg scan.tif
     {command} --params models/RUN/best.params folder --output folder.csv
+    {command} --params best.onnx photo.jpg
     find . -name '*.webp' | {command} --params models/RUN/best.params - --format json
 
 Images may have any format that Pillow reads, and any size. Each image is brought to the size of the data set's images
@@ -9,8 +10,9 @@ as its records were: by default the middle is cropped and scaled. The EXIF
 orientation is applied; transparent parts are laid on white; 16 bits are rounded to 8; of a file with several images the
 first is taken; colour profiles are not applied.
 
-Network and data set are read from the .json beside the parameters. A file that cannot be read is named on stderr and
-skipped. Exit codes: 0 done; 1 some files could not be read; 2 wrong arguments or input; 130 interrupted.
+Network and data set are read from the .json beside the parameters. A file that the command export wrote as ONNX holds
+them, and is computed without MXNet. A file that cannot be read is named on stderr and skipped. Exit codes: 0 done; 1
+some files could not be read; 2 wrong arguments or input; 130 interrupted.
 """
 
 from __future__ import annotations

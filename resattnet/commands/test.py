@@ -3,6 +3,7 @@
     {command} --params models/RUN/best.params
     {command} --params models/RUN/best.params --output evaluated
     {command} --params models/A/best.params models/B/best.params --ensemble 1
+    {command} --params best.onnx --runtime openvino
 
 For one file the command prints top-1, top-5, loss and expected calibration error (ECE: 15 bins of equal width of the
 highest probability, arXiv 1706.04599), precision, recall and F1 of each class, and the confusion matrix. For several
@@ -17,7 +18,8 @@ class). For several files it writes comparison.json, and a folder with these for
 JSON.
 
 Depth, widths and data set are read from the .json beside the parameters; they have to be given only where it is
-missing. Exit codes: 0 done; 2 wrong arguments or input.
+missing. A file that the command export wrote as ONNX holds them, and is computed without MXNet. Exit codes: 0 done; 2
+wrong arguments or input.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ from ..system.signals import StopSignals
 from ..system.world import ALONE, World
 from ..training.build import build_step
 from ..training.checkpoints import Checkpointer
+from ..training.figures import check_runtime
 from ..training.image_inputs import open_image_inputs
 from ..training.initial_weights import InitialWeights
 from ..training.inputs import Inputs, open_inputs
@@ -195,6 +196,7 @@ def begin_run(
     start : InitialWeights or None
     """
     remarks += check_type("float16" if options.float16 else options.dtype, devices)
+    check_runtime(options.validation_runtime, devices)
     start = InitialWeights(options.params, options.network) if options.params and is_new else None
     _seed_generators(options.seed)
     return _open_any_inputs(options, devices, group.world), start

@@ -17,7 +17,7 @@ from ..system.files import digest
 from .exported import open_exported
 from .logits import collect_logits, mean_probabilities
 from .metrics import Evaluation
-from .model_images import read_images
+from .model_images import check_stored_size, read_images
 from .options import TestOptions
 from .results import ModelResult, combine_results
 from .robustness import image_passes, model_robustness
@@ -64,6 +64,8 @@ def open_network(path: str, options: TestOptions, download: bool = True) -> Mode
     model: Model
     if path.endswith(ENDING):
         model = open_exported(path, options)
+        if model.source["data_format"] != "folder":
+            check_stored_size(options, model.source["name"])
     else:
         from .model_file import open_model
 

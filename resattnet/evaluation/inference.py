@@ -50,10 +50,18 @@ def compute_logits(
     logits : float array (N, classes)
     labels : int array (N,)
     """
+    return collect_logits(logits_function(net, devices, dtype), loader, watch, mirror)
+
+
+def logits_function(net: Any, devices: List[Any], dtype: str = "float32") -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function that computes logits (N, classes) of images (N, C, H, W), as arrays of NumPy, by a network.
+
+    The parameters are those of `compute_logits`.
+    """
 
     def compute(images: np.ndarray) -> np.ndarray:
         no_labels = np.zeros(len(images), np.int32)
         outputs = [net(part) for part, _ in split_batch(images, no_labels, devices, dtype)]
         return np.concatenate([output.asnumpy() for output in outputs])
 
-    return collect_logits(compute, loader, watch, mirror)
+    return compute

@@ -15,7 +15,7 @@ from ..options.counts import limit_count
 from ..runtimes.choice import choose_for_network
 from ..runtimes.converted import ConvertedNetwork
 from ..zoo import packaged
-from .inference import compute_logits
+from .inference import logits_function
 from .model_images import read_images
 
 
@@ -55,8 +55,8 @@ class LoadedModel(NamedTuple):
 
     def convert(self, runtime: str, precision: str = "float32", is_choice: bool = True) -> LoadedModel:
         """Return the model as an engine computes it; the parameters are those of `ConvertedNetwork`."""
-        converted = ConvertedNetwork(self.net, self._compute_by_mxnet, runtime, precision, is_choice)
-        return self._replace(converted=converted)
+        by_mxnet = logits_function(self.net, self.devices)
+        return self._replace(converted=ConvertedNetwork(self.net, by_mxnet, runtime, precision, is_choice))
 
     def by_faster_engine(self, pixels: int) -> LoadedModel:
         """Return the model as an engine computes it, if that pays for images of so many pixels, else the model itself.
@@ -102,10 +102,7 @@ class LoadedModel(NamedTuple):
 
     def compute(self, images: np.ndarray) -> np.ndarray:
         """Return the logits (N, classes) of normalised images, float32 (N, 3, H, W)."""
-        return (self.converted or self._compute_by_mxnet)(images)
-
-    def _compute_by_mxnet(self, images: np.ndarray) -> np.ndarray:
-        return compute_logits(self.net, [(images, np.zeros(len(images), np.int32))], self.devices)[0]
+        return (self.converted or logits_function(self.net, self.devices))(images)
 
     @property
     def image_size(self) -> Tuple[int, int]:

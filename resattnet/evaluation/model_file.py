@@ -18,7 +18,7 @@ from ..zoo import packaged, parameters
 from ..zoo.descriptions import find_packaged
 from .class_names import read_class_names
 from .loaded_model import LoadedModel as LoadedModel
-from .model_images import check_classes
+from .model_images import check_classes, check_stored_size
 from .options import ModelFileOptions, TestOptions, ViewOptions
 
 
@@ -70,17 +70,9 @@ def _as_viewed(facts: DataFacts, source: Dict[str, Any], options: ModelFileOptio
     if not isinstance(options, ViewOptions):
         return facts
     if isinstance(options, TestOptions) and source["data_format"] != "folder":
-        _check_stored_size(options, source["name"])
+        check_stored_size(options, source["name"])
     size = (options.image_size, options.image_size) if options.image_size else facts.image_size
     return dataclasses.replace(facts, image_size=size, geometry=options.see(facts.geometry))
-
-
-def _check_stored_size(options: TestOptions, dataset: str) -> None:
-    """Raise InputError if an option that needs image files is given for a data set that has none."""
-    for name in ("image_size", "crop_ratio", "crops"):
-        value = getattr(options, name)
-        if value != options.defaults()[name]:
-            raise InputError(f"`{name}={value:g}`: the test images of {dataset} are stored at one size; leave it out")
 
 
 def _data_source(description: Dict[str, Any], options: ModelFileOptions) -> Dict[str, Any]:

@@ -155,7 +155,11 @@ def _evaluate(
     """Evaluate the best parameters of a run; where that is impossible, add a remark to the run and return None."""
     path = os.path.join(folder, BEST)
     testing = TestOptions(
-        data_dir=options.data_dir, batch_size=options.batch_size, num_gpus=options.num_gpus, gpus=options.gpus
+        data_dir=options.data_dir,
+        batch_size=options.batch_size,
+        num_gpus=options.num_gpus,
+        gpus=options.gpus,
+        runtime="mxnet",  # as in the run, whose figures these are compared with
     )
     try:
         if announce and os.path.exists(path):

@@ -39,12 +39,14 @@ CPUS = (When("num_gpus", 0), SEVERAL_CPUS)
 COLOURS = (When("color_jitter"), When("hue"), When("lighting"), When("rand_augment"))
 ADAPTIVE_OPTIMIZERS = tuple(When("optimizer", name) for name in ADAPTIVE)
 MIXING = (When("mix_up"), When("cutmix"))
+VALIDATION_ENGINE = When("validation_runtime")
 
 _NO_END = "the step schedule divides by ten, and has no lowest rate"
 _NOT_MEASURED = "the speed of several processes is not measured"
 _ONE_DEVICE = "its processes have one device each; start more processes"
 _NO_FLOAT16 = "MXNet has no float16 matrix product on the CPU"
 _NO_BFLOAT16 = "MXNet computes in bfloat16 on the CPU only"
+_ONE_CPU = "engines compute on the CPU, in one process"
 _BETAS = "this optimizer has no momentum, and decays the mean of the gradient by `beta1`"
 _ARRAY = "give `loader=array`"
 _RECORDS = "DALI reads RecordIO files, which make-records writes"
@@ -80,6 +82,7 @@ _RUN_RULES = (
         When("lr_find"), SEVERAL_PROCESSES, reason="rates are tested in one process", advice="leave `kvstore` out"
     ),
     Conflict(BFLOAT16, GPUS, CHOSEN_GPUS, reason=_NO_BFLOAT16, advice="give `float16=True` instead, or `num_gpus=0`"),
+    Conflict(VALIDATION_ENGINE, GPUS, CHOSEN_GPUS, When("float16"), SEVERAL_CPUS, SEVERAL_PROCESSES, reason=_ONE_CPU),
     # Learning rate
     Conflict(When("lr"), When("lr_per_256")),
     Conflict(When("lr_steps"), When("lr_restarts"), reason="the step schedule has steps, the cosine has restarts"),

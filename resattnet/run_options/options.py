@@ -12,6 +12,7 @@ from ..models.parts import expand_parts
 from ..models.spec import NETWORK_OPTIONS
 from ..options.fields import assignment, check_name
 from ..options.spellings import VALUES
+from ..runtimes.options import ValidationOptions
 from ..system.errors import InputError
 from ..zoo.descriptions import find_packaged
 from .class_weights import BALANCED, parse_weights
@@ -49,6 +50,7 @@ class DataSource(NamedTuple):
 @dataclass(frozen=True)
 class RunOptions(  # dataclasses takes the fields of the last base first: --help reads from the bottom up
     OutputOptions,
+    ValidationOptions,
     TrainingDeviceOptions,
     DistillationOptions,
     AugmentationOptions,

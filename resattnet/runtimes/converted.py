@@ -42,7 +42,9 @@ class ConvertedNetwork:
     precision : str
     """
 
-    def __init__(self, net: Any, by_mxnet: Compute, runtime: str, precision: str, is_choice: bool = True) -> None:
+    def __init__(
+        self, net: Any, by_mxnet: Compute, runtime: str, precision: str = "float32", is_choice: bool = True
+    ) -> None:
         self.runtime, self.precision = runtime, precision
         self._net, self._by_mxnet, self._is_choice = net, by_mxnet, is_choice
         self._run: Optional[Compute] = None

@@ -36,3 +36,17 @@ class RuntimeOptions(Options):
         "INT8; auto: that of the file",
         choices=("auto", *PRECISIONS),
     )
+
+
+@dataclass(frozen=True)
+class ValidationOptions(Options):
+    """What computes the validation of a training run."""
+
+    heading = "devices and batches"
+
+    validation_runtime: str = option(
+        "mxnet",
+        "what computes the validation after each epoch; openvino, onnxruntime: on the CPU, in less time than MXNet "
+        "where there are thousands of images; the network is converted each time, which takes some seconds",
+        choices=("mxnet", *ENGINES),
+    )

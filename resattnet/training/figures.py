@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, Iterator, NamedTuple
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 import numpy as np
 
 from ..distributed.group import Group
-from ..evaluation.inference import evaluate
+from ..evaluation.inference import evaluate, logits_function
+from ..evaluation.logits import collect_logits
+from ..evaluation.metrics import Evaluation
+from ..runtimes.choice import choose_for_network
+from ..runtimes.converted import ConvertedNetwork
+from ..system.errors import InputError
 from .step import TrainingStep
 
 
@@ -34,6 +39,7 @@ def measure(
     step: TrainingStep,
     watch: Callable[[], None],
     group: Group,
+    runtime: str = "mxnet",
 ) -> Figures:
     """Return the figures of a network on all images of a loader, each image being in one process.
 
@@ -49,11 +55,13 @@ def measure(
     watch : callable
         Called before each batch, in all processes together: a process with fewer batches calls it once more.
     group : Group
+    runtime : str
+        What computes: 'mxnet', or a key of `runtimes.engines.ENGINES`.
     """
     if not len(loader):  # more processes than batches
         sums = [0.0, 0.0, 0.0, 0.0, 0.0]
     else:
-        result = evaluate(net, guard(loader.epoch(0)), step.devices, step.dtype, watch)
+        result = _evaluate(net, guard(loader.epoch(0)), step, watch, runtime)
         count = result.samples
         if not np.isfinite(result.logits).all():  # there is no loss to compute
             sums = [0.0, 0.0, 0.0, count, 1.0]
@@ -65,3 +73,22 @@ def measure(
         watch()
     loss, top1, top5, count, broken = group.total(sums)
     return Figures(loss / count, round(top1) / count, round(top5) / count, not broken)
+
+
+def _evaluate(net: Any, batches: Iterator[Any], step: TrainingStep, watch: Callable[[], None], runtime: str) -> Any:
+    if runtime == "mxnet":
+        return evaluate(net, batches, step.devices, step.dtype, watch)
+    converted = ConvertedNetwork(net, logits_function(net, step.devices), runtime)
+    return Evaluation(*collect_logits(converted, batches, watch))
+
+
+def check_runtime(runtime: str, devices: Sequence[Any]) -> None:
+    """Raise InputError if validation cannot be computed by a runtime beside training on the devices."""
+    if runtime == "mxnet":
+        return
+    if devices[0].device_type != "cpu":
+        raise InputError(f"`validation_runtime={runtime}`: engines compute on the CPU: give `num_gpus=0` beside it")
+    try:
+        choose_for_network("the network", runtime)
+    except InputError as error:
+        raise InputError(f"`validation_runtime={runtime}`: {error}") from error

@@ -164,7 +164,8 @@ class TrainingLoop:
 
     def _evaluate(self, net: Any, loader: Any, split: str) -> Figures:
         """Measure a network on all images of a loader; stop and save as in training."""
-        result = measure(net, loader, self._saving, self.step, self.obey_signals, self.group)
+        runtime = self.options.validation_runtime
+        result = measure(net, loader, self._saving, self.step, self.obey_signals, self.group, runtime)
         self._check_finite(f"the outputs for {split} images are", result.is_finite)
         return result
 

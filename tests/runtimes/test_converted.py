@@ -219,6 +219,11 @@ def test_what_is_missing_is_named_with_the_way_to_install_it(monkeypatch):
     assert choose_for_network("net.params", pixels=LARGE) is None
 
 
+def test_what_needs_image_files_is_refused_for_stored_images(small):
+    with pytest.raises(InputError, match="crops=5: the test images of digits are stored at one size; leave it out"):
+        evaluate_file(small, Testing(crops=5))
+
+
 def test_an_onnx_file_that_does_not_name_its_data_set(small, tmp_path):
     model, path = onnx.load(small), str(tmp_path / "nameless.onnx")
     kept = [part for part in model.metadata_props if part.key != "dataset"]

@@ -83,6 +83,12 @@ def test_the_onnx_file_sees_a_photograph_as_the_network_does(trained, photograph
     files = sorted(map(str, (photographs / "val").glob("*/*.jpg")))[::4]
     done = script("export.py", "--params", trained / "best.params", "--to", "onnx", "--output", tmp_path / "net.onnx")
     assert done.returncode == 0, done
+    result, by_mxnet = (
+        evaluate_file(str(path), EvaluationOptions(data_dir=str(photographs), crops=5))
+        for path in (tmp_path / "net.onnx", trained / "best.params")
+    )
+    np.testing.assert_allclose(result.evaluation.logits, by_mxnet.evaluation.logits, atol=1e-4)
+    assert result.evaluation.samples == 18 and result.facts["data_format"] == "folder"
     found = Classifier.load(str(trained / "best.params"), num_gpus=0).predict(files, top=1)
     for (percent, name), prediction in zip(answers_of_program(tmp_path, tmp_path / "net.onnx", files), found):
         assert name == prediction.classes[0] and abs(percent - 100 * prediction.probabilities[0]) < 0.2

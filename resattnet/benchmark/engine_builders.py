@@ -78,10 +78,17 @@ def _call_openvino(openvino: Any, model: bytes, precision: str, images: np.ndarr
 
 def _call_onnxruntime(onnxruntime: Any, model: bytes, precision: str, images: np.ndarray) -> Callable[[], Any]:
     session = open_session(onnxruntime, model)
+    classes = session.get_outputs()[0].shape[1]
+    logits = onnxruntime.OrtValue.ortvalue_from_shape_and_type([len(images), classes], np.float32)
     binding = session.io_binding()
-    binding.bind_cpu_input("images", images)
-    binding.bind_output("logits")
-    return lambda: session.run_with_iobinding(binding)
+    binding.bind_ortvalue_input("images", onnxruntime.OrtValue.ortvalue_from_numpy(images))
+    binding.bind_ortvalue_output("logits", logits)
+
+    def call() -> Any:
+        session.run_with_iobinding(binding)
+        return logits.numpy()
+
+    return call
 
 
 _BARE_CALLS = {"openvino": _call_openvino, "onnxruntime": _call_onnxruntime}

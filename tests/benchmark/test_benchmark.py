@@ -13,12 +13,15 @@ import pytest
 
 from helpers.scripts import ROOT
 from helpers.torch_nets import import_torch, use_few_modules
-from resattnet.benchmark import builders, cases, contender, measure, profile, results, torch_builders
+from resattnet.benchmark import builders, cases, contender, engine_builders, measure, profile, results, torch_builders
 from resattnet.benchmark.contender import Contender, Unavailable
 from resattnet.benchmark.options import BENCHMARK_PARTS, BenchmarkOptions
+from resattnet.commands import benchmark
 from resattnet.datasets import catalog
+from resattnet.machine.cores import core_count
 from resattnet.machine.mxnet import mx
 from resattnet.models.spec import NetworkSpec
+from resattnet.runtimes.engines import ENGINES
 from resattnet.system.errors import InputError
 
 SCRIPT = os.path.join(ROOT, "scripts", "benchmark.py")
@@ -121,6 +124,22 @@ def test_contenders_run_in_processes_and_those_that_cannot_are_left_out():
     found, notes = measure.measure_speed(chosen, dataclasses.replace(TINY, repeats=2))
     assert [result.name for result in found] == ["one", "two"] and notes == ["a part is not here"]
     assert all(len(result.speeds) == 2 and min(result.speeds) > 0 for result in found)
+
+
+def build_one_by_one(options):
+    return lambda: (0.002, 0.004)
+
+
+def test_the_latencies_of_a_contender_are_percentiles_of_its_counted_calls():
+    (found,), _ = measure.measure_speed([Contender("x", "one", build_one_by_one)], dataclasses.replace(TINY, repeats=3))
+    assert found.latencies == (0.002, 0.004) * 3
+    assert found.summary()["milliseconds"] == {"p50": pytest.approx(3), "p95": pytest.approx(4)}
+    assert list(benchmark.part_table("latency", [found]))[1:] == ["one      3.00      4.00"]
+
+
+def test_a_latency_is_that_of_each_image():
+    seconds = builders.latency(dataclasses.replace(TINY, batch_size=64), builders.inference)()
+    assert len(seconds) == builders.LATENCY_FACTOR * TINY.steps and min(seconds) > 0
 
 
 def test_a_contender_finds_its_environment(monkeypatch):
@@ -234,6 +253,45 @@ def test_compiled_rivals_run(torch, build, monkeypatch):
     assert build(options, "float32", compiled=True)() == TINY.batch_size
 
 
+# ---- engines ----
+
+
+@pytest.fixture
+def all_cores(monkeypatch):
+    pytest.importorskip("onnx", reason="python -m pip install -e '.[onnx]'")
+    monkeypatch.setenv("OMP_NUM_THREADS", str(core_count()))
+    return dataclasses.replace(TINY, widths="tiny")
+
+
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+def test_an_engine_computes_the_batch_of_the_others_by_both_paths(engine, all_cores):
+    package = pytest.importorskip(engine, reason=f"python -m pip install {engine}")
+    for bare in (False, True):
+        assert engine_builders.engine_inference(all_cores, engine, "float32", bare)() == TINY.batch_size
+    images, _ = builders.random_batch(all_cores)
+    expected = builders.initialised_net(all_cores)(mx.nd.array(images)).asnumpy()
+    model = engine_builders._model(56, "tiny", "bottleneck", False)
+    found = engine_builders._BARE_CALLS[engine](package, model, "float32", images)()
+    assert np.abs(found - expected).max() < 1e-4 * max(1, np.abs(expected).max())
+
+
+def test_engines_that_cannot_run_are_left_out(all_cores, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(Unavailable, match="^onnxruntime float32 is left out: runtime=onnxruntime: cannot be imported"):
+        engine_builders.engine_inference(all_cores, "onnxruntime", "float32")
+    monkeypatch.setenv("OMP_NUM_THREADS", str(core_count() + 1))
+    with pytest.raises(Unavailable, match="^OpenVINO float32 is left out: engines take all"):
+        engine_builders.engine_inference(all_cores, "openvino", "float32")
+
+
+def test_our_path_is_compared_with_the_engine_s_own_calls():
+    speeds = np.array([[10.0, 20], [30, 30], [8, 10]])
+    names = ("OpenVINO float32", "OpenVINO float32, bare")
+    chosen = results.compare_speeds([Contender("inference", name, None) for name in names], speeds)
+    (line,) = engine_builders.compare_with_bare(chosen)
+    assert line == "OpenVINO float32: our path has 0.800 of the speed of the engine's own calls"
+
+
 # ---- contenders ----
 
 
@@ -303,7 +361,9 @@ def test_the_script_prints_a_table_and_writes_json(tmp_path):
     names = [result["name"] for result in report["results"]]
     several = [name for name in names if "2 CPU devices" in name]
     assert len(several) == 2 and "devices: left out" not in done.stdout
-    names = [name for name in names if name not in several]
+    engines = [name for name in names if name.startswith(tuple(engine_builders.TITLES.values()))]
+    assert [name for name in engines if name + engine_builders.BARE in engines] == engines[::2]
+    names = [name for name in names if name not in several + engines]
     assert names[:3] == ["ours float32", "ours float32, fused", "ours INT8"]
     if facts["versions"]["torch"]:
         kinds = ["float32"] + ["bfloat16"] * ("avx512f" in facts["instructions"])
@@ -327,7 +387,7 @@ def test_the_script_measures_epochs_and_profiles_the_step(tmp_path):
 @pytest.mark.parametrize(
     "args, message",
     [
-        ("speed", "speed: choose the parts from train, inference, input, epoch"),
+        ("speed", "speed: choose the parts from train, inference, latency, input, epoch"),
         ("--num-layers 50", "--num-layers 50: choose from 56, 92, 128, 164, 236, 452"),
         ("--repeats 0", "--repeats 0: give a number at least 1"),
         ("--steps x", "--steps x: give a whole number"),

@@ -6,9 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from helpers.networks import initialised, save_net
+from helpers.networks import initialised
 from resattnet.datasets import catalog
 from resattnet.evaluation.classifier import Classifier
+from resattnet.evaluation.loaded_model import LoadedModel
 from resattnet.export import int8_onnx
 from resattnet.export.export_file import export_file
 from resattnet.export.options import ExportOptions
@@ -20,6 +21,8 @@ from resattnet.zoo.builders import get_attention_cifar
 
 onnx = pytest.importorskip("onnx", reason="python -m pip install -e '.[onnx]'")
 pytest.importorskip("onnxruntime", reason="python -m pip install -e '.[onnx]'")
+
+pytestmark = pytest.mark.timeout(600)  # NNCF takes 20 s of a core with protobuf's Python implementation
 
 
 def needs_nncf():
@@ -35,27 +38,38 @@ def installed():
 
 
 @pytest.fixture(scope="module")
-def parameters(tmp_path_factory):
-    return save_net(tmp_path_factory.mktemp("net"), widths="tiny")
+def quantize():
+    """Patch the quantisation, so that it is done once for all exports of these tests."""
+    needs_nncf()
+    done, real = [], int8_onnx.quantize_model
+
+    def once(model, images):
+        if not done:
+            done.append(real(model, images))
+        copy = onnx.ModelProto()
+        copy.CopyFrom(done[0])
+        return copy
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(int8_onnx, "quantize_model", once)
+        patch.setattr(int8_onnx, "LEAST_AGREEMENT", 0.5)  # CIFAR's network on digits, which it does not know
+        yield
+
+
+def export(path, **given):
+    export_file("cifar10_attention56_thin", ExportOptions(output=str(path), dataset="digits", **given))
+    return str(path)
 
 
 @pytest.fixture(scope="module")
-def files(parameters, tmp_path_factory):
+def files(quantize, tmp_path_factory):
     """Return the float32 file, the INT8 file, and the INT8 file that takes pixels."""
-    needs_nncf()
-    folder = tmp_path_factory.mktemp("files")
-    paths = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(int8_onnx, "LEAST_AGREEMENT", 0.5)  # the classes of a network without training are close
-        for name, given in (
-            ("onnx", {}),
-            ("int8-onnx", dict(calibration_images=64)),
-            ("pixels", dict(calibration_images=64, normalise_inside=True)),
-        ):
-            paths[name] = str(folder / f"{name}.onnx")
-            to = name if name != "pixels" else "int8-onnx"
-            export_file(parameters, ExportOptions(to=to, output=paths[name], **given))
-    return paths
+    folder, int8 = tmp_path_factory.mktemp("files"), dict(to="int8-onnx", calibration_images=64)
+    return {
+        "onnx": export(folder / "net.onnx"),
+        "int8-onnx": export(folder / "int8.onnx", **int8),
+        "pixels": export(folder / "pixels.onnx", normalise_inside=True, **int8),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +82,8 @@ def test_an_int8_file_is_near_to_the_network_in_each_engine(files, digits):
     spread = expected.std()
     for engine in installed():
         found = Classifier.load(files["int8-onnx"], runtime=engine).logits(digits)
-        assert np.sqrt(((found - expected) ** 2).mean()) < 0.1 * spread
-        assert 0 < np.abs(found - expected).max() and (found.argmax(1) == expected.argmax(1)).mean() > 0.85
+        assert 0 < np.sqrt(((found - expected) ** 2).mean()) < 0.15 * spread
+        assert (found.argmax(1) == expected.argmax(1)).mean() > 0.85
 
 
 def test_an_int8_file_that_takes_pixels_gives_the_same_logits(files, digits):
@@ -118,28 +132,30 @@ def test_equal_biases_of_several_layers_keep_their_own_scales():
         assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.98
 
 
-def test_int8_that_gives_other_classes_is_not_written(parameters, tmp_path, monkeypatch):
-    needs_nncf()
+def test_int8_that_gives_other_classes_is_not_written(quantize, tmp_path, monkeypatch):
     monkeypatch.setattr(int8_onnx, "LEAST_AGREEMENT", 1.1)
-    options = ExportOptions(to="int8-onnx", output=str(tmp_path / "net.onnx"), calibration_images=8)
     with pytest.raises(InputError, match=r"net\.onnx was not written: INT8 by \w+: the class .* of 8 calibration im"):
-        export_file(parameters, options)
+        export(tmp_path / "net.onnx", to="int8-onnx", calibration_images=8)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_nncf_one_line_says_how_to_get_it(parameters, tmp_path, monkeypatch):
+def test_without_nncf_one_line_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "nncf", None)
-    options = ExportOptions(to="int8-onnx", output=str(tmp_path / "net.onnx"))
     with pytest.raises(InputError, match="nncf cannot be imported .* python -m pip install -e '.\\[int8\\]'") as raised:
-        export_file(parameters, options)
+        export(tmp_path / "net.onnx", to="int8-onnx")
     assert "\n" not in str(raised.value)
 
 
-def test_without_training_images_int8_is_refused(parameters, tmp_path):
+def test_without_training_images_int8_is_refused(tmp_path, monkeypatch):
     needs_nncf()
-    options = ExportOptions(to="int8-onnx", output=str(tmp_path / "net.onnx"), dataset="cifar10", data_dir="nowhere")
-    with pytest.raises(InputError, match="nowhere"):
-        export_file(parameters, options)
+
+    def absent(self, split, download=True):
+        raise InputError("CIFAR-10 is not in data")
+
+    monkeypatch.setattr(LoadedModel, "images", absent)
+    with pytest.raises(InputError, match="CIFAR-10 is not in data"):
+        export(tmp_path / "net.onnx", to="int8-onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import numpy as np
 
 from ..machine.packages import installed_version
 from ..runtimes.engines import ENGINES, compile_model
+from ..runtimes.int8_graph import BATCH_SIZE, import_nncf, quantize_model
 from ..runtimes.onnx_graph import import_onnx, make_model
 from ..system.console import say
 from ..system.errors import InputError
 from .comparison import Export, compare, compute_logits
-from .int8_graph import BATCH_SIZE, import_nncf, quantize_model
 from .metadata import source_metadata
 from .onnx_file import onnx_logits, write_onnx
 from .sources import Source, at_size

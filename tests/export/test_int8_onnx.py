@@ -119,7 +119,7 @@ def test_an_int8_file_holds_whole_numbers_and_describes_itself(files):
 def test_equal_biases_of_several_layers_keep_their_own_scales():
     """Without training, all biases are equal, and onnxruntime stores equal arrays once."""
     needs_nncf()
-    from resattnet.export.int8_graph import quantize_model
+    from resattnet.runtimes.int8_graph import quantize_model
 
     net = initialised(get_attention_cifar(10, 56, "tiny"))
     noise = np.random.default_rng(0).normal(size=(8, 3, 32, 32)).astype(np.float32)

@@ -12,9 +12,9 @@ from typing import Any, Dict, Iterator, List
 
 import numpy as np
 
-from ..runtimes.engines import open_session
-from ..runtimes.onnx_graph import import_onnx
 from ..system.errors import InputError, reason
+from .engines import open_session
+from .onnx_graph import import_onnx
 
 BATCH_SIZE = 64  # images per batch of the calibration
 _NO_STATISTICS = "NNCF_CI"  # with this variable, NNCF does not report its use to its makers
@@ -48,7 +48,7 @@ def quantize_model(model: Any, images: np.ndarray) -> Any:
     Parameters
     ----------
     model : onnx.ModelProto
-        Float32, as `runtimes.onnx_graph.make_model` makes it. It is not changed.
+        Float32, as `onnx_graph.make_model` makes it. It is not changed.
     images : float32 array (N, 3, H, W)
         Training images, normalised as for a test. The range of each layer is measured on them.
 

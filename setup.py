@@ -21,6 +21,7 @@ def requirements(name: str) -> List[str]:
 
 
 ONNX = ["onnx==1.17.0", "onnxruntime==1.19.2"]  # onnx 1.19 dropped a module that MXNet's exporter imports
+TORCH = ["torch>=2.0,<3", "safetensors>=0.4,<1"]
 
 setup(
     name="resattnet",
@@ -64,10 +65,13 @@ setup(
         "cu112": requirements("requirements-cu112.txt"),
         "onnx": ONNX,
         "openvino": ["openvino>=2024.4,<2027"],  # computes exported networks; 2024.4 is the last for Python 3.8
-        "bench": [
-            "torch>=2.0,<3",
-            "torchvision>=0.15,<1",
-        ],  # what the command `benchmark` compares with; on the CPU only
+        # Makes INT8 files. Of NNCF's releases, 2.14 is the one that was tested with ONNX files; it needs Python 3.9.
+        "int8": [*ONNX, 'nncf>=2.14,<2.15; python_version >= "3.9"'],
+        # The networks in PyTorch. torch 2.0 is the first with torch.compile; safetensors 0.4 tells the type of an array
+        # before it is read.
+        "torch": TORCH,
+        # What the command `benchmark` compares with, on the CPU only. torchvision 0.15 is that of torch 2.0.
+        "bench": [*TORCH, "torchvision>=0.15,<1"],
         # Beside either MXNet, also without a GPU. Not the newest: it is the last that supports MXNet.
         "dali": ["nvidia-dali-cuda120==1.35.0"],
         "dev": [

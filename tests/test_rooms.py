@@ -18,6 +18,7 @@ LEVELS = {
     "data": 3,
     "runs": 3,
     "zoo": 4,
+    "torch": 4,
     "datasets": 4,
     "distributed": 4,
     "folders": 5,

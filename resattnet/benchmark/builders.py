@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import time
 from typing import Any, Callable, Optional, Tuple
 
 import numpy as np
@@ -33,6 +34,7 @@ from .options import BenchmarkOptions
 
 # Batches made as arrays for each batch made image by image, so that both take a time that can be measured.
 INPUT_FACTOR = 20
+LATENCY_FACTOR = 5  # calls with one image for each step with a batch
 
 
 def random_batch(options: BenchmarkOptions) -> Tuple[np.ndarray, np.ndarray]:
@@ -170,9 +172,31 @@ def inference(
     return repeated(lambda: [net(part) for part in parts], options)
 
 
+def latency(
+    options: BenchmarkOptions, build: Callable[..., Callable[[], int]], **arguments: Any
+) -> Callable[[], Tuple[float, ...]]:
+    """Measure the seconds of each of `LATENCY_FACTOR` x `options.steps` calls with one image; `build` is a builder."""
+    call = build(dataclasses.replace(options, batch_size=1, steps=1), **arguments)
+
+    def repeat() -> Tuple[float, ...]:
+        seconds = []
+        for _ in range(LATENCY_FACTOR * options.steps):
+            begin = time.perf_counter()
+            call()
+            seconds.append(time.perf_counter() - begin)
+        return tuple(seconds)
+
+    return repeat
+
+
 def int8(net: Any) -> Any:
     """Return the network in INT8, calibrated on noise, which is good enough to measure its speed."""
-    return quantize(net, np.random.default_rng(1).normal(size=(64, 3, 32, 32)).astype(np.float32))
+    return quantize(net, calibration_noise())
+
+
+def calibration_noise() -> np.ndarray:
+    """Return images to calibrate INT8 on; they are of noise."""
+    return np.random.default_rng(1).normal(size=(64, 3, 32, 32)).astype(np.float32)
 
 
 def plain_transform(options: BenchmarkOptions) -> Transform:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Callable, Dict, NamedTuple, Optional
+from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from ..machine.cores import SCRATCH_PER_DEVICE
 from ..system.errors import InputError
@@ -21,7 +21,8 @@ class Contender(NamedTuple):
     part, name : str
         Part of the benchmark, and name within it.
     build : callable
-        The builder.
+        The builder. What it returns does the work once and returns the number of images, or a tuple with the seconds of
+        each image where each is a call of its own.
     arguments : dict
         Of the builder, beside the options.
     rival : str or None
@@ -34,7 +35,7 @@ class Contender(NamedTuple):
 
     part: str
     name: str
-    build: Callable[..., Callable[[], int]]
+    build: Callable[..., Callable[[], Any]]
     arguments: dict = {}
     rival: Optional[str] = None
     process: Optional[str] = None

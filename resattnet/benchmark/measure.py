@@ -6,9 +6,10 @@ import contextlib
 import dataclasses
 import datetime
 import functools
+import itertools
 import os
 import platform
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 from .. import __version__
 from ..machine.cores import core_count
@@ -16,8 +17,10 @@ from ..machine.facts import cpu_facts
 from ..machine.packages import installed_version
 from .contender import Contender, Unavailable, threads
 from .options import BenchmarkOptions
-from .process import ContenderProcess
-from .results import Result, compare_speeds, interleave
+from .process import ContenderProcess, Turn
+from .results import WARM_UP_ROUNDS, Result, compare_speeds, interleave
+
+_PACKAGES = ("mxnet", "torch", "openvino", "onnxruntime", "nncf", "numpy", "gluoncv")
 
 
 def measure_speed(contenders: Sequence[Contender], options: BenchmarkOptions) -> Tuple[List[Result], List[str]]:
@@ -51,18 +54,29 @@ def measure_speed(contenders: Sequence[Contender], options: BenchmarkOptions) ->
                 notes.append(str(reason))
                 continue
             running += group
-            turns += [functools.partial(_speed, process, index) for index in range(len(group))]
-        return compare_speeds(running, interleave(turns, options.repeats)), list(dict.fromkeys(notes))
+            turns += [functools.partial(process.turn, index) for index in range(len(group))]
+        calls: List[List[Turn]] = [[] for _ in turns]
+        speeds = interleave([functools.partial(_speed, *each) for each in zip(turns, calls)], options.repeats)
+        results = [
+            result._replace(latencies=tuple(itertools.chain(*(turn.latencies for turn in own[WARM_UP_ROUNDS:]))))
+            for result, own in zip(compare_speeds(running, speeds), calls)
+        ]
+        return results, list(dict.fromkeys(notes))
 
 
-def _speed(process: ContenderProcess, index: int) -> float:
-    return process.turn(index).speed
+def _speed(turn: Callable[[], Turn], calls: List[Turn]) -> float:
+    """Run a turn, add it to `calls`, and return its speed."""
+    calls.append(turn())
+    return calls[-1].speed
 
 
 def conditions(options: BenchmarkOptions) -> Dict[str, Any]:
     """Return the conditions on which the figures depend, as JSON types."""
     model, instructions = cpu_facts()
-    versions = {name: installed_version(name) for name in ("mxnet", "torch", "numpy", "gluoncv")}
+    versions = {
+        name: installed_version(name)
+        for name in ("mxnet", "torch", "openvino", "onnxruntime", "nncf", "numpy", "gluoncv")
+    }
     return dict(
         dataclasses.asdict(options),
         cpu=model,

@@ -12,7 +12,7 @@ from ..options.fields import option, redefine, resolve_output
 from ..options.groups import BatchOptions
 from ..options.rules import Conflict, Need, When
 
-BENCHMARK_PARTS = ("train", "inference", "input", "epoch")
+BENCHMARK_PARTS = ("train", "inference", "latency", "input", "epoch")
 
 
 @dataclass(frozen=True)

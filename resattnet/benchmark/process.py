@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from multiprocessing.connection import Connection
-from typing import Any, Iterator, Mapping, NamedTuple, Sequence
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence, Tuple
 
 from ..system.errors import InputError
 from .contender import Contender
@@ -31,12 +31,15 @@ class Turn(NamedTuple):
         Wall time, and CPU time of all threads together.
     peak_memory : float
         Largest resident memory of the process so far, in MiB.
+    latencies : tuple of float
+        Seconds of each call, where the contender measures them.
     """
 
     images: int
     seconds: float
     cpu_seconds: float
     peak_memory: float
+    latencies: Tuple[float, ...] = ()
 
     @property
     def speed(self) -> float:
@@ -67,8 +70,11 @@ def _serve(connection: Connection, contenders: Sequence[Contender], options: Ben
         while True:
             run = runs[connection.recv()]
             begin, busy = time.perf_counter(), time.process_time()
-            images = run()
-            connection.send(Turn(images, time.perf_counter() - begin, time.process_time() - busy, peak_memory()))
+            done = run()
+            seconds, cpu_seconds = time.perf_counter() - begin, time.process_time() - busy
+            latencies = done if isinstance(done, tuple) else ()
+            images = len(latencies) or done
+            connection.send(Turn(images, seconds, cpu_seconds, peak_memory(), latencies))
     except InputError as error:
         connection.send(error)
     except (EOFError, ConnectionError):

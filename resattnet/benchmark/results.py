@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -24,6 +24,8 @@ class Result(NamedTuple):
         Images per second in each round.
     ratios_to_first, ratios_to_pytorch : list of float or None
         In each round, the speed divided by that of the first contender of the part, and by that of the PyTorch rival.
+    latencies : tuple of float
+        Seconds of each call in all rounds, in the part `latency`.
     """
 
     part: str
@@ -31,11 +33,18 @@ class Result(NamedTuple):
     speeds: List[float]
     ratios_to_first: List[float]
     ratios_to_pytorch: Optional[List[float]] = None
+    latencies: Tuple[float, ...] = ()
 
     def summary(self) -> Dict[str, Any]:
         """Return the result with medians and ranges, as JSON types."""
+        percentiles = (
+            {f"p{rank}": 1000 * float(np.percentile(self.latencies, rank)) for rank in (50, 95)}
+            if self.latencies
+            else None
+        )
         return dict(
             self._asdict(),
+            milliseconds=percentiles,
             images_per_second=median_and_range(self.speeds),
             ratio_to_first=median_and_range(self.ratios_to_first),
             ratio_to_pytorch=self.ratios_to_pytorch and median_and_range(self.ratios_to_pytorch),

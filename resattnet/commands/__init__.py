@@ -31,7 +31,7 @@ COMMANDS: Dict[str, Command] = {
     "test": Command("test", "measure trained networks on the test images"),
     "predict": Command("predict", "name the classes of image files"),
     "show-masks": Command("show_masks", "draw the attention masks of a trained network"),
-    "export": Command("export", "convert a trained network to ONNX, symbol.json, INT8 or float16"),
+    "export": Command("export", "convert a trained network to ONNX, symbol.json, INT8, float16 or PyTorch"),
     "make-records": Command("make_records", "write a data set or a folder of images as RecordIO files"),
     "report": Command("report", "write an HTML page about one or several runs"),
     "reproduce": Command("reproduce", "list the recipes of reported results, and run them"),

@@ -21,13 +21,13 @@ def add_quiet(parser: ArgumentParser) -> None:
     )
 
 
-def add_params(parser: ArgumentParser, **kwargs: Any) -> None:
-    """Give a parser the flag `--params`; `kwargs` go to its `add_argument`."""
+def add_params(parser: ArgumentParser, required: bool = True, **kwargs: Any) -> None:
+    """Give a parser the flag `--params`; `required` and `kwargs` go to its `add_argument`."""
     parser.add_argument(
         "--params",
         *ALIASES["params"],
         type=text,
-        required=True,
+        required=required,
         metavar="FILE",
         help="parameter file that a run has saved, or the name of packaged parameters, which {command tour} lists",
         **kwargs,

@@ -7,7 +7,8 @@
     {command} --widths thin --cost data/cost   # a row for each batch, depth, number of processes
     {command} --widths tiny --scaling scaling  # several processes, and what many GPUs would do
 
-The parts: `train` is one training step (forward, loss, backward, update), `inference` the logits of a batch,
+The parts: `train` is one training step (forward, loss, backward, update), `inference` the logits of a batch, by
+MXNet, OpenVINO, onnxruntime and PyTorch, `latency` the time of one image by each (median and 95th percentile),
 `input` the loaders of batches, against the reference's chain for single images, and `epoch` training steps on
 batches from the loader, against the same steps on one constant batch.
 
@@ -18,8 +19,9 @@ The contenders of a part take turns, A B C A B C ..., each in its own process wi
 (OMP_NUM_THREADS, else one per core); several CPU devices divide these threads and the batch among them. The table
 gives the median, lowest and highest images per second, and the medians of the ratios within each round: to the
 part's first row and to the PyTorch row of the same type. PyTorch is optional (`pip install -e '.[bench]'`), and
-runs a net of the same layers and weights in channels_last; bfloat16 there is autocast. Other work on the machine
-disturbs the figures: the load at the start is in the table's head.
+runs `resattnet.torch`, a net of the same layers and weights, in channels_last; bfloat16 there is autocast. The rows
+of `torch.compile` need a C++ compiler, and a minute or more to compile each. Other work on the machine disturbs the
+figures: the load at the start is in the table's head.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ def main(given: Dict[str, Any]) -> None:
     if options.scaling:
         measure_scaling(options)
         return
-    from ..benchmark import cases, measure, profile, start
+    from ..benchmark import cases, engine_builders, measure, profile, start
     from ..system.files import write_json, writing
 
     report: Dict[str, Any] = {"conditions": measure.conditions(options), "notes": [], "results": []}
@@ -65,7 +67,7 @@ def main(given: Dict[str, Any]) -> None:
         chosen = [contender for contender in cases.CONTENDERS if contender.part == part]
         results, notes = measure.measure_speed(chosen, options)
         report["results"] += [result.summary() for result in results]
-        print("\n".join(part_table(part, results)), flush=True)
+        print("\n".join([*part_table(part, results), *engine_builders.compare_with_bare(results)]), flush=True)
         for note in notes + emulation_notes(report["conditions"], results):
             if note not in report["notes"]:
                 print("note: " + note)
@@ -113,6 +115,12 @@ def describe_conditions(facts: Dict[str, Any]) -> str:
 def part_table(part: str, results: Sequence[Any]) -> Iterator[str]:
     """Yield the lines of the table of one part; `results` are those of `benchmark.measure.measure_speed`."""
     width = max(len(result.name) for result in results)
+    if any(result.latencies for result in results):
+        yield f"\n{part + ', one image':<{width}}    p50 ms    p95 ms"
+        for result in results:
+            calls = result.summary()["milliseconds"]
+            yield f"{result.name:<{width}}  {calls['p50']:8.2f}  {calls['p95']:8.2f}"
+        return
     yield f"\n{part:<{width}}  images/s       min - max        vs first  vs PyTorch"
     for result in results:
         row = result.summary()

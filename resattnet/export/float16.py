@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Tuple
+from typing import Tuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ..models.network import build
 from ..system.errors import InputError
 from ..zoo import parameters
 from .comparison import Export, compare, compute_logits, write_checked
+from .metadata import model_description
 from .sources import Source
 from .targets import TARGETS
 
@@ -25,7 +26,7 @@ def export(source: Source, output: str, tolerance: float) -> Export:
     InputError
         As `export_float16`; or if the output is the parameter file itself.
     """
-    path, _ = _name_files(output)
+    path, _ = name_files(output)
     if os.path.exists(path) and os.path.samefile(path, source.path):
         raise InputError(
             f"`output={source.options.output}`: that would replace {source.path} itself; give another name"
@@ -68,31 +69,17 @@ def export_float16(
         raise InputError("`to=float16`: a parameter exceeds 65504, the largest float16 number")
 
     def write(params_path: str, _: str) -> None:
-        parameters.save_parameters(half, params_path, _describe(model))
+        parameters.save_parameters(half, params_path, dict(model_description(model), dtype="float16"))
 
     def read_logits(params_path: str, _: str) -> np.ndarray:
         net = build(model.network)
         parameters.load_parameters(net, params_path, [mx.cpu()])
         return compute_logits(net, images)
 
-    logits = write_checked(prefix, _name_files, write, read_logits, expected, tolerance)
-    return Export(_name_files(prefix), compare(logits, expected))
+    logits = write_checked(prefix, name_files, write, read_logits, expected, tolerance)
+    return Export(name_files(prefix), compare(logits, expected))
 
 
-def _name_files(prefix: str) -> Tuple[str, str]:
+def name_files(prefix: str) -> Tuple[str, str]:
+    """Return the paths of a parameter file and its description, without whose endings both are `prefix`."""
     return prefix + ".params", prefix + ".json"
-
-
-def _describe(model: LoadedModel) -> Dict[str, Any]:
-    """Return the description of the float16 parameters of a model."""
-    description = dict(
-        model.description,
-        network=model.network.to_dict(),
-        dataset=model.source["name"],
-        data_format=model.source["data_format"],
-        data=model.facts.to_dict(),
-        dtype="float16",
-    )
-    if description["data_format"] == "bin":  # a data set that the package knows, wherever its files are
-        description.pop("data_dir", None)
-    return description

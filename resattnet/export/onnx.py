@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, Dict, Mapping, Optional, Tuple, Union
+from typing import Any, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
-from .. import __version__
-from ..runtimes.engines import open_session
 from ..runtimes.onnx_graph import import_onnx, make_model
-from ..system.files import digest
-from .comparison import Comparison, Export, compare, compute_logits, write_checked
+from .comparison import Comparison, Export, compare, compute_logits
+from .metadata import source_metadata
+from .onnx_file import write_onnx
+from .pixel_input import Normalisation
 from .sources import Source, default_size, noise
 from .targets import TARGETS
 
@@ -19,7 +18,12 @@ from .targets import TARGETS
 def export(source: Source, output: str, tolerance: float) -> Export:
     """Write a parameter file as ONNX, with its data facts as metadata."""
     comparison = export_onnx(
-        source.model.net, output, images=source.images, metadata=_metadata(source), tolerance=tolerance
+        source.model.net,
+        output,
+        images=source.images,
+        metadata=source_metadata(source),
+        tolerance=tolerance,
+        normalisation=source.normalisation,
     )
     return Export((output,), comparison)
 
@@ -31,6 +35,7 @@ def export_onnx(
     images: Optional[np.ndarray] = None,
     metadata: Optional[Mapping[str, Any]] = None,
     tolerance: float = TARGETS["onnx"].tolerance,
+    normalisation: Optional[Tuple[Tuple[float, ...], Tuple[float, ...]]] = None,
 ) -> Comparison:
     """Write a network as ONNX: input `images` (batch, 3, H, W), output `logits` (batch, classes), any batch size.
 
@@ -47,10 +52,13 @@ def export_onnx(
         Images of that size, normalised, on which the file is compared with the network; default: noise, the same at
         each call.
     metadata : mapping, optional
-        Strings, and values of JSON types, to store in the model beside `layout`, `channels`, `image_size` and
+        Strings, and values of JSON types, to store in the model beside `input`, `layout`, `channels`, `image_size` and
         `resattnet_version`.
     tolerance : float
         Largest allowed difference of the logits; relative to the largest logit where that is above 1.
+    normalisation : (mean, std), optional
+        Mean and standard deviation of each channel, for pixels in 0..1. With it, the file normalises the images: its
+        input is uint8 (batch, H, W, 3).
 
     Returns
     -------
@@ -64,63 +72,15 @@ def export_onnx(
     RuntimeError
         If the logits differ. No file is written, and a file that was there before stays.
     """
-    onnx, _ = import_onnx()
+    import_onnx()
     if image_size is None:
         image_size = default_size(net) if images is None else images.shape[2:]
     height, width = map(int, np.broadcast_to(image_size, 2))
     compared = noise(height, width) if images is None else images
+    inside = Normalisation(*normalisation) if normalisation else None
+    if inside:
+        compared = inside.apply(inside.nearest_pixels(compared))
     expected = compute_logits(net, compared)
     model = make_model(net, height, width)
-    model.doc_string = (
-        f"Residual Attention Network (arXiv 1704.06904). images: float32 (batch, 3, {height}, {width}), RGB, "
-        f"normalised as the metadata says; logits: float32 (batch, {expected.shape[1]})."
-    )
-    properties = dict(layout="NCHW", channels="RGB", image_size=[height, width], resattnet_version=__version__)
-    properties.update(metadata or {})
-    onnx.helper.set_model_props(
-        model, {name: value if isinstance(value, str) else json.dumps(value) for name, value in properties.items()}
-    )
-
-    def read_logits(temporary: str) -> np.ndarray:
-        onnx.checker.check_model(temporary, full_check=True)
-        return onnx_logits(temporary, compared)
-
-    logits = write_checked(
-        path, lambda output: (output,), lambda temporary: onnx.save(model, temporary), read_logits, expected, tolerance
-    )
+    logits = write_onnx(model, path, compared, expected, metadata, tolerance, inside)
     return compare(logits, expected)
-
-
-def onnx_logits(path: str, images: np.ndarray) -> np.ndarray:
-    """Return the logits that onnxruntime gives for images (N, 3, H, W), in batches of 1 and N - 1 images."""
-    _, onnxruntime = import_onnx()
-    session = open_session(onnxruntime, path)
-    batches = (images[:1], images[1:]) if len(images) > 1 else (images,)
-    return np.concatenate([session.run(["logits"], {"images": batch})[0] for batch in batches])
-
-
-def _metadata(source: Source) -> Dict[str, Any]:
-    """Return the facts that a user of the model needs."""
-    model, facts = source.model, source.model.facts
-    metadata = dict(
-        preprocessing=(
-            "upright by EXIF, transparent parts on white, 16 bits rounded to 8, RGB; then, by `geometry`, the middle "
-            "cropped or the whole image squashed, and scaled to `image_size`; then bytes / 255, and (x - mean) / std "
-            "of each channel"
-        ),
-        range="0..1 before mean and std",
-        mean=list(facts.mean),
-        std=list(facts.std),
-        geometry=facts.geometry.to_dict(),
-        classes=list(source.classes),
-        network=model.network.to_dict(),
-        dataset=model.source["name"],
-        dataset_title=facts.title,
-        data_format=model.source["data_format"],
-        splits=model.splits,
-        flip=facts.flip,
-        params_sha256=digest(source.path),
-    )
-    if "validation_top1" in model.description:
-        metadata["top1"] = model.description["validation_top1"]
-    return metadata

@@ -12,6 +12,7 @@ from ..models.spec import STEMS
 from ..system.errors import InputError
 from ..zoo import packaged
 from .options import ExportOptions
+from .pixel_input import Normalisation
 
 _COMPARED_IMAGES = 64  # at most
 _COMPARED_PIXELS = 64 * 32 * 32  # at most, but always at least two images
@@ -40,6 +41,12 @@ class Source(NamedTuple):
     images_title: str
     classes: Tuple[str, ...]
     options: ExportOptions
+
+    @property
+    def normalisation(self) -> Optional[Normalisation]:
+        """The normalisation that the file is to do itself; None where its user does it."""
+        facts = self.model.facts
+        return Normalisation(facts.mean, facts.std) if self.options.normalise_inside else None
 
 
 def open_source(path: str, options: ExportOptions) -> Source:
@@ -89,8 +96,12 @@ def _example_images(model: LoadedModel, side: Optional[int]) -> Tuple[np.ndarray
         )
     old = test_set.images.shape[1:3]
     new = (side, side) if side else old
-    rows, columns = (np.arange(target) * size // target for size, target in zip(old, new))
     count = _image_count(*new)
-    images = test_set.images[:count][:, rows][:, :, columns]
-    images, _ = model.transform(images, test_set.labels[:count])
-    return images, f"{len(images)} test images", test_set.classes
+    images, _ = model.transform(test_set.images[:count], test_set.labels[:count])
+    return at_size(images, *new), f"{len(images)} test images", test_set.classes
+
+
+def at_size(images: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return images (N, 3, H, W) at another size, by the nearest pixel."""
+    rows, columns = (np.arange(new) * old // new for old, new in zip(images.shape[2:], (height, width)))
+    return np.ascontiguousarray(images[:, :, rows][..., columns])

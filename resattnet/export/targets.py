@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from types import ModuleType
 from typing import Dict, NamedTuple
 
@@ -17,7 +18,8 @@ class Target(NamedTuple):
         or prefix of the files and the tolerance of this row, writes the files by `comparison.write_checked` and
         returns a `comparison.Export`.
     suffix : str
-        Follows the name of the parameter file, without its ending, in the default output.
+        Follows the name of the parameter file, without its ending, in the default output. A suffix with a dot ends in
+        the ending of the one file that is written; otherwise the output is the beginning of several names.
     tolerance : float
         Largest allowed difference between the logits of the written files and those of the network that was written.
         It is absolute up to a largest logit of 1 and relative to the largest logit above that.
@@ -26,6 +28,11 @@ class Target(NamedTuple):
     module: str
     suffix: str
     tolerance: float
+
+    @property
+    def ending(self) -> str:
+        """Ending of the name of the one file; '' where the output is the beginning of several names."""
+        return os.path.splitext("name" + self.suffix)[1]
 
     def load(self) -> ModuleType:
         """Import the module of this target."""
@@ -38,4 +45,6 @@ TARGETS: Dict[str, Target] = {
     "int8": Target("int8", "-int8", 1e-4),  # between the INT8 network in memory and in the files
     # float16 rounds each weight by a relative error of 5e-4, and the errors accumulate over the layers.
     "float16": Target("float16", "-float16", 0.05),
+    "int8-onnx": Target("int8_onnx", "-int8.onnx", 1e-4),  # between the INT8 model in memory and in the file
+    "torch": Target("torch_weights", ".safetensors", 1e-4),
 }

@@ -13,6 +13,7 @@ from typing import Any, Callable, Sequence
 
 from ..machine.mxnet import mx
 from .batch_norm import BatchNorm
+from .groups import group_count
 from .layers import relu
 from .unit_bases import PostActivationUnit, PreActivationUnit
 
@@ -174,20 +175,6 @@ class InceptionUnit(PostActivationUnit):
     def branch(self, F: Any, x: Any) -> Any:
         """Map the input (N, in_channels, H, W) to the residual."""
         return self.bn(self.conv(F.concat(self.branch1(x), self.branch2(x), self.branch3(x), dim=1)))
-
-
-def group_count(channels: int) -> int:
-    """Return the number of groups of a grouped convolution: 32, and fewer where a group would have under 4 channels.
-
-    A ResNeXt for ImageNet has 32 groups of 4 channels and more (arXiv 1611.05431, table 1). Narrow networks keep the 4
-    channels; the groups are the largest number up to 32 that divides the channels.
-
-    Parameters
-    ----------
-    channels : int
-        Channels in and out of the convolution.
-    """
-    return max(groups for groups in range(1, 33) if channels % groups == 0 and (groups == 1 or channels >= 4 * groups))
 
 
 def unit_sequence(count: int, channels: int, unit: Callable[..., Any] = Bottleneck) -> Any:

@@ -13,6 +13,7 @@ from ..machine.cores import core_count
 from ..machine.packages import hide_module
 from ..system.calls import command
 from ..system.errors import InputError, reason
+from .openvino_streams import STREAM_IMAGES, OpenvinoStreams
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 Model = Union[str, bytes]  # path of an ONNX file, or its contents
@@ -29,7 +30,8 @@ class Program(NamedTuple):
     inputs, outputs : tuple of str
         Names of its inputs and outputs.
     run : callable
-        Returns the logits (N, classes) of normalised images, float32 (N, 3, H, W).
+        Returns the logits (N, classes) of images: normalised, float32 (N, 3, H, W); or pixels, uint8 (N, H, W, 3), for
+        a model that takes them.
     runtime : str
         Key of `ENGINES`.
     precision : str
@@ -82,9 +84,13 @@ class Engine(NamedTuple):
             ) from error
 
 
-def open_session(onnxruntime: Any, model: Model) -> Any:
-    """Return a session of onnxruntime, given the package, that computes an ONNX model on the CPU."""
+def open_session(onnxruntime: Any, model: Model, set_up: Callable[[Any], None] = lambda settings: None) -> Any:
+    """Return a session of onnxruntime, given the package, that computes an ONNX model on the CPU.
+
+    `set_up` may change the `SessionOptions`.
+    """
     settings = onnxruntime.SessionOptions()
+    set_up(settings)
     settings.intra_op_num_threads = core_count()  # default: all cores, even those not ours to use
     return onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
 
@@ -100,23 +106,36 @@ def _compile_by_onnxruntime(onnxruntime: Any, model: Model, _precision: str) -> 
     )
 
 
+def openvino_settings(precision: str) -> Dict[str, Any]:
+    """Return the settings with which OpenVINO computes a model in a precision."""
+    return {
+        "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
+        "INFERENCE_NUM_THREADS": core_count(),
+        "PERFORMANCE_HINT": "LATENCY",  # one batch at a time, on all cores
+    }
+
+
 def _compile_by_openvino(openvino: Any, source: Model, precision: str) -> Program:
     core = openvino.Core()
     capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if precision == "bfloat16" and "BF16" not in capabilities:
         raise InputError(f"`precision={precision}`: this CPU has no bfloat16; give `precision=float32`")
     model = core.read_model(source)
-    settings = {
-        "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
-        "INFERENCE_NUM_THREADS": core_count(),
-        "PERFORMANCE_HINT": "LATENCY",  # one batch at a time, on all cores
-    }
+    settings, cores = openvino_settings(precision), core_count()
+    in_streams = dict(settings, PERFORMANCE_HINT="THROUGHPUT", NUM_STREAMS=str(cores))
     request = core.compile_model(model, "CPU", settings).create_infer_request()
+    streams = OpenvinoStreams(lambda: core.compile_model(model, "CPU", in_streams), cores)
+
+    def run(images: np.ndarray) -> np.ndarray:
+        if cores > 1 and len(images) >= STREAM_IMAGES * cores:
+            return streams(images)
+        return next(iter(request.infer([images], share_inputs=True).values())).astype(np.float32)
+
     return Program(
         _metadata_of(model),
         tuple(part.get_any_name() for part in model.inputs),
         tuple(part.get_any_name() for part in model.outputs),
-        lambda images: next(iter(request.infer([images], share_inputs=True).values())).astype(np.float32),
+        run,
     )
 
 

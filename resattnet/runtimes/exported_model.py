@@ -15,7 +15,18 @@ from ..system.errors import InputError
 from .engines import Program, compile_file
 
 ENDING = ".onnx"
+# What the input of a file is, in its metadata: images that are normalised, or pixels that the file itself normalises.
+NORMALISED, PIXELS = "float32 NCHW", "uint8 NHWC"
 _NEEDED = ("classes", "mean", "std", "image_size")
+
+
+class _PixelTransform(Transform):
+    """Transform of a test image for a file that normalises it: the pixels, uint8 (N, 3, H, W)."""
+
+    def __call__(
+        self, images: np.ndarray, labels: np.ndarray, epoch: int = 0, batch: int = 0
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        return images.transpose(0, 3, 1, 2), labels
 
 
 @dataclass(frozen=True)
@@ -62,8 +73,14 @@ class ExportedModel:
 
     @property
     def transform(self) -> Transform:
-        """Transform of a test image: from uint8 pixels to the input of the network."""
-        return Transform(self.facts.mean, self.facts.std, len(self.facts.classes))
+        """Transform of a test image: from uint8 pixels to the images (N, 3, H, W) that `compute` takes."""
+        kind = _PixelTransform if self.takes_pixels else Transform
+        return kind(self.facts.mean, self.facts.std, len(self.facts.classes))
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether the file itself normalises the images."""
+        return self.program.metadata.get("input", NORMALISED) == PIXELS
 
     @property
     def image_size(self) -> Tuple[int, int]:
@@ -72,7 +89,9 @@ class ExportedModel:
         return self.facts.image_size
 
     def compute(self, images: np.ndarray) -> np.ndarray:
-        """Return the logits (N, classes) of normalised images, float32 (N, 3, H, W)."""
+        """Return the logits (N, classes) of images (N, 3, H, W), as `transform` makes them."""
+        if self.takes_pixels:
+            return self.program.run(np.ascontiguousarray(images.transpose(0, 2, 3, 1), np.uint8))
         return self.program.run(np.ascontiguousarray(images, np.float32))
 
 
@@ -95,6 +114,9 @@ def load_exported(path: str, runtime: str = "auto", precision: str = "auto") -> 
     if missing or len(program.inputs) != 1 or len(program.outputs) != 1:
         fault = f"its metadata has no {', '.join(missing)}" if missing else "it has several inputs or outputs"
         raise InputError(f"{path}: not an ONNX file of this project ({fault}): write it by the command export")
+    kind = program.metadata.get("input", NORMALISED)  # earlier versions do not say it
+    if kind not in (NORMALISED, PIXELS):
+        raise InputError(f"{path}: this version of resattnet does not know its input, {kind}")
     try:
         values: Dict[str, Any] = {name: _value(text) for name, text in program.metadata.items()}
         facts = DataFacts.from_dict({**values, "title": values.get("dataset_title", "")})

@@ -11,26 +11,26 @@ import sys
 import numpy as np
 import pytest
 
-import resattnet
 from helpers.scripts import ROOT
-from resattnet.benchmark import builders, cases, contender, measure, profile, results, torch_builders
+from helpers.torch_nets import import_torch, use_few_modules
+from resattnet.benchmark import builders, cases, contender, engine_builders, measure, profile, results, torch_builders
 from resattnet.benchmark.contender import Contender, Unavailable
 from resattnet.benchmark.options import BENCHMARK_PARTS, BenchmarkOptions
+from resattnet.commands import benchmark
 from resattnet.datasets import catalog
+from resattnet.machine.cores import core_count
 from resattnet.machine.mxnet import mx
 from resattnet.models.spec import NetworkSpec
+from resattnet.runtimes.engines import ENGINES
 from resattnet.system.errors import InputError
 
 SCRIPT = os.path.join(ROOT, "scripts", "benchmark.py")
 TINY = BenchmarkOptions(widths="thin", batch_size=2, steps=1, repeats=1)
 
 
-@pytest.fixture(scope="module")
-def torch_network():
-    pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[bench]'")
-    from resattnet.benchmark import torch_network
-
-    return torch_network
+@pytest.fixture
+def torch():
+    return import_torch()
 
 
 def script(*args, cwd=None, threads=1):
@@ -126,6 +126,22 @@ def test_contenders_run_in_processes_and_those_that_cannot_are_left_out():
     assert all(len(result.speeds) == 2 and min(result.speeds) > 0 for result in found)
 
 
+def build_one_by_one(options):
+    return lambda: (0.002, 0.004)
+
+
+def test_the_latencies_of_a_contender_are_percentiles_of_its_counted_calls():
+    (found,), _ = measure.measure_speed([Contender("x", "one", build_one_by_one)], dataclasses.replace(TINY, repeats=3))
+    assert found.latencies == (0.002, 0.004) * 3
+    assert found.summary()["milliseconds"] == {"p50": pytest.approx(3), "p95": pytest.approx(4)}
+    assert list(benchmark.part_table("latency", [found]))[1:] == ["one      3.00      4.00"]
+
+
+def test_a_latency_is_that_of_each_image():
+    seconds = builders.latency(dataclasses.replace(TINY, batch_size=64), builders.inference)()
+    assert len(seconds) == builders.LATENCY_FACTOR * TINY.steps and min(seconds) > 0
+
+
 def test_a_contender_finds_its_environment(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.delenv("MXNET_CPU_TEMP_COPY", raising=False)
@@ -170,120 +186,110 @@ def test_a_contender_that_fails_ends_the_measurement(build, message):
         measure.measure_speed([Contender("x", "some contender", build)], TINY)
 
 
-# ---- PyTorch rival ----
+# ---- PyTorch rival: tests/pytorch compares its network with ours ----
 
 
-def trainable(net):
-    return sum(int(np.prod(p.shape)) for p in net.collect_params().values() if p.grad_req != "null")
+@pytest.mark.parametrize("unit", ["bottleneck", "resnext"])
+def test_the_rival_has_our_weights(torch, unit):
+    options = BenchmarkOptions(widths="tiny", unit=unit, batch_size=2, steps=1, repeats=1)
+    steps, rival = torch_builders.torch_twin(options, "float32")
+    images, _ = builders.random_batch(options)
+    ours = builders.initialised_net(options)(mx.nd.array(images)).asnumpy()
+    theirs = steps.inference_step(rival, images)().numpy()
+    # Untrained weights give logits in the thousands, so the tolerance is relative to the largest logit.
+    assert np.abs(ours).max() > 1 and np.abs(ours - theirs).max() < 1e-5 * max(10, np.abs(ours).max())
+    assert builders.training_options(options).unit == unit
 
 
-@pytest.mark.parametrize("depth", [56, 92])
-@pytest.mark.parametrize(
-    "ours, classes, widths",
-    [("get_attention_cifar", 10, "full"), ("get_attention_cifar", 10, "thin"), ("get_attention_net", 1000, "full")],
-)
-def test_rivals_have_as_many_parameters(torch_network, ours, classes, widths, depth):
-    net = getattr(resattnet, ours)(classes, depth, widths=widths)
-    with torch_network.torch.device("meta"):
-        rival = torch_network.build(net.spec)
-    assert sum(p.numel() for p in rival.parameters()) == trainable(net)
+def test_a_rival_step_learns(torch):
+    from resattnet.benchmark import torch_steps
+    from resattnet.torch import build
+
+    images, labels = np.zeros((4, 3, 32, 32), np.float32), np.arange(4, dtype=np.int32)
+    rival = build(NetworkSpec(10, 56, widths="thin"))
+    before = rival.output.bias.detach().clone()
+    torch_steps.training_step(rival, images, labels, "bfloat16")()
+    after = rival.output.bias.detach()
+    assert after.dtype == torch.float32 and (before != after).any() and after.isfinite().all()
 
 
-@pytest.mark.parametrize("field, value", [("attention", "channel"), ("mask", "local"), ("unit", "basic")])
-def test_networks_that_the_rival_does_not_have(torch_network, field, value):
-    with pytest.raises(InputError, match=f"{field}={value}: the PyTorch network has"):
-        torch_network.build(NetworkSpec(10, **{field: value}))
+def test_without_pytorch_one_line_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(Unavailable, match="^PyTorch's rows are left out: torch cannot be imported .*pip install"):
+        torch_builders.torch_inference(TINY, "float32")
 
 
-def test_rows_of_the_rival_are_left_out_for_other_units():
-    options = BenchmarkOptions(widths="tiny", unit="resnext", batch_size=2, steps=1, repeats=1)
-    for build in (torch_builders.torch_training, torch_builders.torch_inference):
-        with pytest.raises(
-            Unavailable, match="^unit=resnext: PyTorch's rows are left out, since its network has bottle"
-        ):
-            build(options, "float32")
-    assert builders.initialised_net(options).spec == NetworkSpec(10, 56, widths="tiny", unit="resnext")
-    assert builders.training_options(options).unit == "resnext"
+def test_a_cpu_without_bfloat16_leaves_those_rows_out(monkeypatch):
+    monkeypatch.setattr(torch_builders, "cpu_facts", lambda: ("some CPU", ["avx2"]))
+    for compiled in (False, True):
+        with pytest.raises(Unavailable, match="^PyTorch bfloat16 is left out: some CPU has no instructions for it"):
+            torch_builders.torch_training(TINY, "bfloat16", compiled)
 
 
-def pair(torch_network, depth=56, learning="arl", imagenet=False):
-    """Return our network and the rival with the same random weights and non-trivial running statistics."""
-    mx.random.seed(1)
-    ours = resattnet.get_attention_net if imagenet else resattnet.get_attention_cifar
-    widths = "full" if imagenet else "thin"
-    net = ours(10, depth, widths=widths, attention_learning=learning)
-    net.initialize()
-    rng = np.random.default_rng(1)
-    for name, parameter in net.collect_params().items():
-        kind = name.rsplit("_", 1)[-1]
-        if kind in ("mean", "beta"):
-            parameter.set_data(mx.nd.array(rng.uniform(-0.2, 0.2, parameter.shape)))
-        elif kind in ("var", "gamma"):
-            parameter.set_data(mx.nd.array(rng.uniform(0.8, 1.2, parameter.shape)))
-    return net, torch_network.load_gluon(torch_network.build(net.spec), net)
+def test_without_a_compiler_the_rows_of_torch_compile_are_left_out(torch, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(Unavailable, match="^torch.compile is left out: .* there is no no-such-compiler$"):
+        torch_builders.torch_inference(TINY, "float32", compiled=True)
 
 
-def noise(*shape):
-    return np.random.default_rng(2).normal(size=shape).astype(np.float32)
+def test_a_network_that_cannot_be_compiled_is_left_out(torch, monkeypatch):
+    from resattnet.benchmark import torch_steps
+
+    def fail(*_, **__):
+        raise RuntimeError("Python.h: No such file\n\nand more")
+
+    monkeypatch.setenv("CXX", sys.executable)
+    monkeypatch.setattr(torch_steps.torch, "compile", fail)
+    with pytest.raises(Unavailable, match="cannot compile the network \\(Python.h: No such file and more\\)$"):
+        torch_builders.torch_inference(TINY, "float32", compiled=True)
 
 
-@pytest.mark.parametrize(
-    "kwargs, sizes",
-    [
-        (dict(), ((32, 32), (33, 47), (64, 40))),
-        (dict(learning="nal"), ((32, 32),)),
-        (dict(depth=92), ((32, 32),)),
-        (dict(imagenet=True), ((96, 64),)),
-    ],
-    ids=str,
-)
-def test_same_weights_give_the_same_logits(torch_network, kwargs, sizes):
-    net, rival = pair(torch_network, **kwargs)
-    for height, width in sizes:
-        images = noise(2, 3, height, width)
-        ours, theirs = net(mx.nd.array(images)).asnumpy(), torch_network.inference_step(rival, images)().numpy()
-        # Untrained weights give logits in the thousands, so the tolerance is relative to the largest logit.
-        assert np.abs(ours).max() > 1 and np.abs(ours - theirs).max() < 1e-5 * max(10, np.abs(ours).max())
+@pytest.mark.slow
+@pytest.mark.parametrize("build", [torch_builders.torch_training, torch_builders.torch_inference])
+def test_compiled_rivals_run(torch, build, monkeypatch):
+    """The parts are compiled with few units, since compiling takes a minute otherwise."""
+    use_few_modules(monkeypatch)
+    options = dataclasses.replace(TINY, widths="tiny", unit="basic")
+    assert build(options, "float32", compiled=True)() == TINY.batch_size
 
 
-def test_same_weights_give_the_same_gradients(torch_network):
-    """The gradients agree in float64.
-
-    In float32 the sums of batch normalisation differ by 1e-6, which turns some ReLUs on or off.
-    """
-    torch, (net, rival) = torch_network.torch, pair(torch_network)
-    net.cast("float64")
-    images, labels = noise(4, 3, 32, 32).astype(np.float64), np.arange(4)
-    with mx.autograd.record():
-        outputs = net(mx.nd.array(images, dtype="float64"))
-        loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()(outputs, mx.nd.array(labels, dtype="float64")).mean()
-    loss.backward()
-    their_loss = torch.nn.functional.cross_entropy(
-        rival.double().train()(torch.from_numpy(images)), torch.from_numpy(labels)
-    )
-    their_loss.backward()
-    assert float(loss.asscalar()) == pytest.approx(their_loss.item(), rel=1e-5)
-    theirs = {name: parameter.grad.numpy() for name, parameter in rival.named_parameters()}
-    for name, parameter in net._collect_params_with_prefix().items():
-        if parameter.grad_req != "null":
-            ours, other = parameter.grad().asnumpy(), theirs.pop(torch_network.torch_name(name))
-            assert np.abs(ours - other).max() < 1e-4 * np.abs(other).max(), name
-    assert not theirs
+# ---- engines ----
 
 
-def test_a_rival_step_learns(torch_network):
-    images, labels = noise(4, 3, 32, 32), np.arange(4, dtype=np.int32)
-    rival = torch_network.build(NetworkSpec(10, 56, widths="thin"))
-    before = rival.output.weight.detach().clone()
-    torch_network.training_step(rival, images, labels, "bfloat16")()
-    after = rival.output.weight.detach()
-    assert after.dtype == torch_network.torch.float32 and (before != after).any() and after.isfinite().all()
+@pytest.fixture
+def all_cores(monkeypatch):
+    pytest.importorskip("onnx", reason="python -m pip install -e '.[onnx]'")
+    monkeypatch.setenv("OMP_NUM_THREADS", str(core_count()))
+    return dataclasses.replace(TINY, widths="tiny")
 
 
-def test_weights_of_another_net_are_refused(torch_network):
-    net, _ = pair(torch_network)
-    with pytest.raises(RuntimeError):
-        torch_network.load_gluon(torch_network.build(NetworkSpec(10, 92, widths="thin")), net)
+@pytest.mark.parametrize("engine", sorted(ENGINES))
+def test_an_engine_computes_the_batch_of_the_others_by_both_paths(engine, all_cores):
+    package = pytest.importorskip(engine, reason=f"python -m pip install {engine}")
+    for bare in (False, True):
+        assert engine_builders.engine_inference(all_cores, engine, "float32", bare)() == TINY.batch_size
+    images, _ = builders.random_batch(all_cores)
+    expected = builders.initialised_net(all_cores)(mx.nd.array(images)).asnumpy()
+    model = engine_builders._model(56, "tiny", "bottleneck", False)
+    found = engine_builders._BARE_CALLS[engine](package, model, "float32", images)()
+    assert np.abs(found - expected).max() < 1e-4 * max(1, np.abs(expected).max())
+
+
+def test_engines_that_cannot_run_are_left_out(all_cores, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(Unavailable, match="^onnxruntime float32 is left out: runtime=onnxruntime: cannot be imported"):
+        engine_builders.engine_inference(all_cores, "onnxruntime", "float32")
+    monkeypatch.setenv("OMP_NUM_THREADS", str(core_count() + 1))
+    with pytest.raises(Unavailable, match="^OpenVINO float32 is left out: engines take all"):
+        engine_builders.engine_inference(all_cores, "openvino", "float32")
+
+
+def test_our_path_is_compared_with_the_engine_s_own_calls():
+    speeds = np.array([[10.0, 20], [30, 30], [8, 10]])
+    names = ("OpenVINO float32", "OpenVINO float32, bare")
+    chosen = results.compare_speeds([Contender("inference", name, None) for name in names], speeds)
+    (line,) = engine_builders.compare_with_bare(chosen)
+    assert line == "OpenVINO float32: our path has 0.800 of the speed of the engine's own calls"
 
 
 # ---- contenders ----
@@ -355,12 +361,15 @@ def test_the_script_prints_a_table_and_writes_json(tmp_path):
     names = [result["name"] for result in report["results"]]
     several = [name for name in names if "2 CPU devices" in name]
     assert len(several) == 2 and "devices: left out" not in done.stdout
-    names = [name for name in names if name not in several]
+    engines = [name for name in names if name.startswith(tuple(engine_builders.TITLES.values()))]
+    assert [name for name in engines if name + engine_builders.BARE in engines] == engines[::2]
+    names = [name for name in names if name not in several + engines]
     assert names[:3] == ["ours float32", "ours float32, fused", "ours INT8"]
     if facts["versions"]["torch"]:
-        assert names[3:] == ["PyTorch float32"] + ["PyTorch bfloat16"] * ("avx512f" in facts["instructions"])
+        kinds = ["float32"] + ["bfloat16"] * ("avx512f" in facts["instructions"])
+        assert names[3:] == [f"{name} {kind}" for name in ("PyTorch", "torch.compile") for kind in kinds]
     else:
-        assert len(names) == 3 and done.stdout.count("PyTorch is not installed") == 1
+        assert len(names) == 3 and done.stdout.count("PyTorch's rows are left out") == 1
     for result in report["results"]:
         assert len(result["speeds"]) == 2
         assert any(line.startswith(result["name"]) for line in done.stdout.splitlines())
@@ -378,7 +387,7 @@ def test_the_script_measures_epochs_and_profiles_the_step(tmp_path):
 @pytest.mark.parametrize(
     "args, message",
     [
-        ("speed", "speed: choose the parts from train, inference, input, epoch"),
+        ("speed", "speed: choose the parts from train, inference, latency, input, epoch"),
         ("--num-layers 50", "--num-layers 50: choose from 56, 92, 128, 164, 236, 452"),
         ("--repeats 0", "--repeats 0: give a number at least 1"),
         ("--steps x", "--steps x: give a whole number"),

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from helpers.scripts import ROOT
+from helpers.torch_nets import import_torch
 from resattnet.datasets import catalog
 from resattnet.experiments import recipes
 from resattnet.options.command_line import switch
@@ -239,6 +240,11 @@ def is_long(block):
     return "train(" in block.text or "sys.argv" in block.text
 
 
+def skip_without_torch(block):
+    if "import torch" in block.text:
+        import_torch()
+
+
 def tables(page):
     """Yield the heading above each table of flags, and the table's rows as lists of cells."""
     heading, rows = None, None
@@ -386,6 +392,7 @@ def test_a_quick_command_runs(words, tmp_path):
 
 @pytest.mark.parametrize("block", PYTHON, ids=str)
 def test_the_imports_of_a_python_block_resolve(block):
+    skip_without_torch(block)
     for node in ast.walk(ast.parse(block.text)):
         if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "resattnet":
             module = importlib.import_module(node.module)
@@ -401,6 +408,7 @@ def test_a_python_block_runs(block, tmp_path):
 
     if "onnx" in block.text:
         pytest.importorskip("onnxruntime")
+    skip_without_torch(block)
     for name in ("photo.jpg", "cat.png"):
         Image.new("RGB", (40, 30), "orange").save(str(tmp_path / name))
     environment = dict(os.environ, PYTHONPATH=ROOT)

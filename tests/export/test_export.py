@@ -300,7 +300,13 @@ def test_default_names_stand_beside_the_parameters(saved, monkeypatch):
         ),
     )
     stem = os.path.splitext(saved[0])[0]
-    for target, expected in (("onnx", ".onnx"), ("symbol", ""), ("int8", "-int8"), ("float16", "-float16")):
+    for target, expected in (
+        ("onnx", ".onnx"),
+        ("symbol", ""),
+        ("int8", "-int8"),
+        ("float16", "-float16"),
+        ("torch", ".safetensors"),
+    ):
         assert export_file(saved[0], ExportOptions(to=target))[0] == (stem + expected,) == (outputs[-1],)
 
 
@@ -345,7 +351,7 @@ def test_a_symbol_of_other_logits_leaves_no_file(saved, tmp_path, monkeypatch):
         ),
         (
             dict(to="symbol", classes="names.txt"),
-            "^classes=names.txt has no effect without to=onnx: the other formats hold no class names",
+            "^classes=names.txt has no effect without to=onnx or to=torch: the other formats hold no class names",
         ),
         (dict(calibration_images=64), "^calibration_images=64 has no effect without to=int8"),
         (dict(output="nowhere/net.onnx"), "^output=nowhere/net.onnx: there is no folder .*nowhere"),

@@ -39,7 +39,7 @@ class AttentionNet(nn.Module):
         super().__init__()
         self.spec = spec
         depth, widths, unit = spec.depth, spec.channels, getattr(units, UNITS[spec.unit])
-        features: List[nn.Module] = list(STEMS[spec.stem].make(layers, widths.stem))
+        features: List[nn.Module] = list(STEMS[spec.stem].make(layers, layers.BatchNorm, widths.stem))
         width = widths.stem
         for stage, stride, levels, modules in zip(widths.stages, spec.stage_strides, MASK_LEVELS, depth.modules):
             features.append(unit(stage, width, stride))

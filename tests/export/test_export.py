@@ -307,6 +307,7 @@ def test_default_names_stand_beside_the_parameters(saved, monkeypatch):
         ("int8", "-int8"),
         ("float16", "-float16"),
         ("int8-onnx", "-int8.onnx"),
+        ("torch", ".safetensors"),
     ):
         assert export_file(saved[0], ExportOptions(to=target))[0] == (stem + expected,) == (outputs[-1],)
 

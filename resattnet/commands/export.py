@@ -19,8 +19,8 @@ from typing import Any, Dict
 
 from ..export.options import ExportOptions
 from ..options import command_line
+from ..options.common_arguments import add_params, add_quiet
 from ..system.console import say
-from .arguments import add_params, add_quiet
 
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:

@@ -8,10 +8,10 @@ from ..options.fields import assignment
 from ..runtimes.exported_model import ExportedModel, load_exported
 from ..system.errors import InputError
 from .class_names import read_class_names
-from .options import ModelFileOptions, PredictionOptions
+from .options import ClassifierOptions, ModelFileOptions
 
 
-def open_exported(path: str, options: PredictionOptions) -> ExportedModel:
+def open_exported(path: str, options: ClassifierOptions) -> ExportedModel:
     """Load an ONNX file that the command `export` wrote.
 
     Raises

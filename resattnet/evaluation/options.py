@@ -200,7 +200,26 @@ _FORMATS_BY_ENDING = {"": "text", "txt": "text", "csv": "csv", "json": "json"}
 
 
 @dataclass(frozen=True)
-class PredictionOptions(GpuOptions, ViewOptions, ModelFileOptions):
+class ClassifierOptions(GpuOptions, ViewOptions, ModelFileOptions):
+    """What a classifier is opened with: a parameter file or an ONNX file, its images, and what computes it."""
+
+    heading = "runtime"
+
+    runtime: str = option(
+        "auto",
+        "what computes; mxnet: parameter files; openvino, onnxruntime: ONNX files that the command export wrote, on "
+        "the CPU and without MXNet; auto: MXNet, and for an ONNX file the first of the others that is installed",
+        choices=("auto", "mxnet", *ENGINES),
+    )
+    precision: str = option(
+        "float32",
+        "type in which an ONNX file is computed; bfloat16: by OpenVINO, on CPUs that have it",
+        choices=PRECISIONS,
+    )
+
+
+@dataclass(frozen=True)
+class PredictionOptions(ClassifierOptions):
     """Options of a prediction; each is set by the flag of the same name of the command `predict`."""
 
     heading = "output"
@@ -220,17 +239,6 @@ class PredictionOptions(GpuOptions, ViewOptions, ModelFileOptions):
         unset="by the extension of --output, else text",
     )
     output: Optional[str] = option(None, "file for the predictions", unset="stdout")
-    runtime: str = option(
-        "auto",
-        "what computes; mxnet: parameter files; openvino, onnxruntime: ONNX files that the command export wrote, on "
-        "the CPU and without MXNet; auto: MXNet, and for an ONNX file the first of the others that is installed",
-        choices=("auto", "mxnet", *ENGINES),
-    )
-    precision: str = option(
-        "float32",
-        "type in which an ONNX file is computed; bfloat16: by OpenVINO, on CPUs that have it",
-        choices=PRECISIONS,
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

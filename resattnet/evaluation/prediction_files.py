@@ -19,7 +19,7 @@ from ..system.streams import is_terminal
 from .classifier import Classifier
 from .exported import open_exported
 from .logits import Prediction
-from .options import PredictionOptions
+from .options import ClassifierOptions, PredictionOptions
 
 Results = Iterable[Tuple[str, Prediction]]
 
@@ -70,11 +70,7 @@ def write_json(handle: IO[str], results: Results, names: Sequence[str], classes:
     """
     before = "[\n"
     for name, prediction in results:
-        found = [
-            {"class": title, "label": label, "probability": probability}
-            for title, label, probability in zip(*prediction)
-        ]
-        handle.write(before + json.dumps({"image": name, "predictions": found}))
+        handle.write(before + json.dumps({"image": name, "predictions": prediction.to_list()}))
         before = ",\n"
     handle.write("\n]\n" if before == ",\n" else "[]\n")
 
@@ -86,8 +82,14 @@ WRITERS: Dict[str, Callable[[IO[str], Results, Sequence[str], Sequence[str], int
 }
 
 
-def _open_classifier(path: str, options: PredictionOptions) -> Classifier:
-    """Return the classifier of a parameter file, or of an ONNX file, without MXNet."""
+def open_classifier(path: str, options: ClassifierOptions) -> Classifier:
+    """Return the classifier of a parameter file, or of an ONNX file, without MXNet.
+
+    Raises
+    ------
+    InputError
+        See `load_model`, `devices.choose_devices` and `exported.open_exported`.
+    """
     if path.endswith(ENDING):
         return Classifier(open_exported(path, options), options.batch_size)
     if options.runtime not in ("auto", "mxnet") or options.precision != "float32":
@@ -124,7 +126,7 @@ def predict_files(path: str, names: Sequence[str], options: PredictionOptions) -
         See `load_model`, `devices.choose_devices` and `image_files.find_images`. Also if the output cannot be written.
     """
     names = find_images(names)
-    classifier = _open_classifier(path, options)
+    classifier = open_classifier(path, options)
     failures: List[InputError] = []
 
     def failed(error: InputError) -> None:

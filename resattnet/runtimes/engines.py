@@ -119,6 +119,22 @@ ENGINES: Dict[str, Engine] = {
 }
 
 
+def choose_engine(runtime: str = "auto", precision: str = "float32") -> str:
+    """Return the key of `ENGINES` that `compile_file` takes for these parameters.
+
+    Raises
+    ------
+    InputError
+        If the engine does not have the precision.
+    """
+    able = {name: engine for name, engine in ENGINES.items() if precision in engine.precisions}
+    if runtime == "auto":
+        return next((name for name, engine in able.items() if engine.is_installed), next(iter(able)))
+    if runtime not in able:
+        raise InputError(f"`runtime={runtime}` `precision={precision}`: give `runtime={next(iter(able))}`")
+    return runtime
+
+
 def compile_file(path: str, runtime: str = "auto", precision: str = "float32") -> Program:
     """Compile an ONNX file.
 
@@ -141,14 +157,10 @@ def compile_file(path: str, runtime: str = "auto", precision: str = "float32") -
     with open(path, "rb") as file:
         if file.read(1) != _FIRST_BYTE:  # OpenVINO tries it as files of other kinds, and prints what they lack
             raise InputError(f"{path}: not an ONNX file")
-    able = {name: engine for name, engine in ENGINES.items() if precision in engine.precisions}
-    if runtime == "auto":
-        runtime = next((name for name, engine in able.items() if engine.is_installed), next(iter(able)))
-    if runtime not in able:
-        raise InputError(f"`runtime={runtime}` `precision={precision}`: give `runtime={next(iter(able))}`")
-    package = able[runtime].load()
+    runtime = choose_engine(runtime, precision)
+    package = ENGINES[runtime].load()
     try:
-        return able[runtime].compile(package, path, precision)
+        return ENGINES[runtime].compile(package, path, precision)
     except InputError:
         raise
     except Exception as error:  # the engines have exceptions of their own for files that they cannot read

@@ -27,6 +27,10 @@ ORIENTATIONS = {  # how to turn an image upright, by the EXIF orientation; 1 is 
 }
 
 
+class TooManyPixels(InputError):
+    """An image has more pixels than `ImageLimits` allow."""
+
+
 class ImageLimits(NamedTuple):
     """What is read of images that strangers send.
 
@@ -41,9 +45,9 @@ class ImageLimits(NamedTuple):
     pixels: int
     formats: Tuple[str, ...]
 
-
-class TooManyPixels(InputError):
-    """An image has more pixels than `ImageLimits` allow."""
+    def fault(self, name: str, size: str) -> TooManyPixels:
+        """Return the error of an image that has more pixels."""
+        return TooManyPixels(f"{name}: {size} pixels: an image may have {self.pixels} pixels")
 
 
 def to_rgb(image: Image.Image, name: Optional[str] = None) -> Image.Image:
@@ -128,12 +132,12 @@ def read_image(
                 check_regular(source)
             with Image.open(source, formats=formats) as image:
                 if limits and image.width * image.height > limits.pixels:
-                    raise TooManyPixels(
-                        f"{name}: {image.width}x{image.height} pixels: an image may have {limits.pixels} pixels"
-                    )
+                    raise limits.fault(name, f"{image.width}x{image.height}")
                 return to_rgb(image, name)
     except TooManyPixels:
         raise
+    except Image.DecompressionBombError as error:  # Pillow's own limit
+        raise limits.fault(name, "too many") if limits else read_error(name, error) from error
     except Exception as error:  # for damaged files Pillow raises more kinds of errors than it documents
         raise read_error(name, error, formats) from error
 

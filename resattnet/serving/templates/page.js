@@ -19,7 +19,7 @@ function picture(parent, address, description) {
 }
 
 function percent(share) {
-  return (100 * share).toFixed(share < 0.9995 ? 1 : 0) + " %";
+  return (100 * share).toFixed(2) + " %";
 }
 
 function showClasses(card, predictions) {
@@ -37,8 +37,8 @@ function showClasses(card, predictions) {
 }
 
 function showModule(place, module) {
-  element(place, "h3", `Stage ${module.stage}, module ${module.module}`);
-  element(place, "p", `A soft mask of ${module.channels} channels, ${module.width} x ${module.height} points.`);
+  const title = element(place, "h3", `Stage ${module.stage}, module ${module.module}`);
+  element(title, "span", `: ${module.channels} channels of ${module.width} x ${module.height} points`, "soft");
   const maps = element(place, "div", undefined, "maps");
   for (const map of module.maps) {
     const figure = element(maps, "figure");

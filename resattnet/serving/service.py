@@ -94,12 +94,14 @@ class Service:
                 return {"images": await self._in_time(answer, late)}
             finally:
                 close(uploads)
-        except RequestFault:
+        except RequestFault as fault:
             await body.drain()
+            if not body.ended:
+                fault.headers["Connection"] = "close"  # else uvicorn would read the rest, however long it is
             raise
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as end:
             self.cut_off += 1
-            raise
+            raise busy("the server ends: try again later") from end
         finally:
             self.under_way -= 1
 

@@ -36,9 +36,15 @@ class Body:
     request : Request
     limit : int
         Largest number of bytes.
+
+    Attributes
+    ----------
+    ended : bool
+        Whether all of it has been read.
     """
 
     def __init__(self, request: Request, limit: int) -> None:
+        self.ended = False
         self.headers, self._limit = request.headers, limit
         self._stream = request.stream()
         self._asks_first = bool(request.headers.get("expect"))  # `Expect: 100-continue`: it is sent once it is read
@@ -66,6 +72,7 @@ class Body:
             if read > self._limit:
                 raise _too_large(self._limit)
             yield part
+        self.ended = True
 
     async def drain(self) -> None:
         """Read the rest and throw it away, as far as is reasonable: its sender sees no answer before."""
@@ -76,6 +83,7 @@ class Body:
             drained += len(part)
             if drained > DRAINED_BYTES or time.monotonic() > until:
                 return
+        self.ended = True
 
 
 def _too_large(limit: int) -> RequestFault:

@@ -6,7 +6,6 @@ import time
 
 import httpx
 import pytest
-from starlette.testclient import TestClient
 
 from helpers.servers import NETWORK, Connection, file_of, head, photograph, serving
 from resattnet.serving import service as service_module
@@ -88,12 +87,12 @@ def test_too_many_images_and_pixels(limited):
     assert httpx.post(limited.url + "/predict", content=file_of(photograph(1, 500, 500), "JPEG")).status_code == 200
 
 
-def test_requests_that_may_not_wait_are_told_to_come_again(tmp_path):
+def test_requests_that_may_not_wait_are_told_to_come_again(exported, tmp_path):
     async def ask_all(url):
         async with httpx.AsyncClient(timeout=60) as client:
             return await asyncio.gather(*(client.post(url, content=PNG) for _ in range(30)))
 
-    with serving(tmp_path, "--queue-limit", 1, "--max-images", 1) as server:
+    with serving(tmp_path, "--queue-limit", 1, "--max-images", 1, params=exported) as server:
         answers = asyncio.run(ask_all(server.url + "/predict"))
         refused = [answer for answer in answers if answer.status_code == 503]
         assert {answer.status_code for answer in answers} == {200, 503}
@@ -124,14 +123,29 @@ class Network(ServedNetwork):
         return super().compute(questions)
 
 
+class Client:
+    """A client of an application in this process."""
+
+    def __init__(self, app):
+        self._transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+
+    def post(self, path, content):
+        """Return the answer to a request."""
+
+        async def ask():
+            async with httpx.AsyncClient(transport=self._transport, base_url="http://server") as client:
+                return await client.post(path, content=content)
+
+        return asyncio.run(ask())
+
+
 @pytest.fixture
 def client(monkeypatch):
     """Return a client of a server whose network is a `Network`."""
     Network.gate, Network.fault = threading.Event(), None
     monkeypatch.setattr(service_module, "ServedNetwork", Network)
     service = Service(NETWORK, ServeOptions(timeout=1.0, num_gpus=0))
-    with TestClient(make_app(service), raise_server_exceptions=True) as client:
-        yield client
+    yield Client(make_app(service))
     Network.gate.set()
     service.close()
 
@@ -151,7 +165,7 @@ def test_a_fault_of_ours_is_one_line_and_a_traceback_in_the_log(client, capsys):
     assert answer.status_code == 500
     assert answer.json() == {"error": "a fault of the server, which its log describes"}
     log = capsys.readouterr().err
-    assert log.startswith("testclient POST /predict 500 ") and log.endswith("RuntimeError: secret of the server\n")
+    assert log.startswith("127.0.0.1 POST /predict 500 ") and log.endswith("RuntimeError: secret of the server\n")
     assert log.count("Traceback (most recent call last)") == 1
     Network.fault = None
     assert client.post("/predict", content=PNG).status_code == 200

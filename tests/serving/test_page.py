@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.servers import NETWORK, file_of, photograph
+from helpers.servers import NETWORK, file_of, photograph, serving
 from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.masks import soft_masks
 from resattnet.reports.mask_overlays import most_varying
 
+LOADED = "document.readyState == 'complete' && !!document.getElementById('drop')"
 MODULES = 3  # of Attention-56
 
 
@@ -22,7 +23,7 @@ def photographs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photographs")
     for number, size in enumerate([(300, 200), (200, 300)]):
         (folder / f"photo{number}.jpg").write_bytes(file_of(photograph(number, *size), "JPEG"))
-    (folder / "<b>notes</b>.txt").write_text("no image")
+    (folder / "<b>notes.txt").write_text("no image")
     return folder
 
 
@@ -73,14 +74,14 @@ def test_photographs_are_chosen_and_dropped_in_a_browser(server, browser, photog
     files = [photographs / "photo0.jpg", photographs / "photo1.jpg"]
     expected = Classifier.load(NETWORK, num_gpus=0).predict(map(str, files), top=1)
     with browser.page(server.url + "/") as page:
-        assert page.wait(lambda: page.value("document.readyState") == "complete", 30)
+        assert page.wait(lambda: page.value(LOADED), 30)
         page.choose_files("#file", files[0])
         assert page.wait(lambda: len(cards(page)) == 1, 60)
         x, y = page.value("(b => [b.x + b.width / 2, b.y + b.height / 2])(drop.getBoundingClientRect())")
-        page.drop_files(x, y, files[1], photographs / "<b>notes</b>.txt")
+        page.drop_files(x, y, files[1], photographs / "<b>notes.txt")
         assert page.wait(lambda: len(cards(page)) == 3, 60)
         notes, *shown = cards(page)
-        assert "<b>notes</b>.txt: not an image that can be read (its format is none of" in notes
+        assert "<b>notes.txt: not an image that can be read (its format is none of" in notes
         for text, file, prediction in zip(shown[::-1], files, expected):
             name, percent = prediction.classes[0], f"{100 * prediction.probabilities[0]:.2f} %"
             assert text.startswith(f"{name}\n{percent} probable; {file.name}\n")
@@ -100,14 +101,15 @@ def test_photographs_are_chosen_and_dropped_in_a_browser(server, browser, photog
         os.replace(tmp_path / "page.png", os.path.join(kept, "page.png"))
 
 
-def test_the_page_says_when_the_server_is_gone(browser, photographs, tmp_path):
-    from helpers.servers import serving
-
-    with serving(tmp_path) as server:
-        pass_through = browser.page(server.url + "/")
-        page = pass_through.__enter__()
-        assert page.wait(lambda: page.value("document.readyState") == "complete", 30)
-    with pass_through:
+def test_the_page_says_when_the_server_is_gone(exported, browser, photographs, tmp_path):
+    with serving(tmp_path, params=exported) as server:
+        running = browser.page(server.url + "/")
+        page = running.__enter__()
+        assert page.wait(lambda: page.value(LOADED), 30)
+        assert page.value("document.getElementById('no-masks').innerText").startswith(
+            "No masks are shown: an ONNX file"
+        )
+    with running:
         page.choose_files("#file", photographs / "photo0.jpg")
         assert page.wait(lambda: len(cards(page)) == 1, 60)
         assert "The server does not answer: it may have been stopped." in cards(page)[0]

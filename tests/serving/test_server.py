@@ -8,17 +8,24 @@ import sys
 import httpx
 import pytest
 
+from helpers.networks import DESCRIPTION, initialised
 from helpers.scripts import refused, script
 from helpers.servers import NETWORK, WITHOUT_MXNET, Connection, Server, file_of, head, photograph, serving, wait_until
+from resattnet.models.network import build
+from resattnet.models.spec import NetworkSpec
+from resattnet.serving.options import ServeOptions
+from resattnet.serving.page import render_start_page
+from resattnet.serving.served_network import ServedNetwork
 from resattnet.serving.server import check_packages
 from resattnet.system.errors import InputError
+from resattnet.zoo import parameters
 
 PNG = file_of(photograph(1))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
-def test_the_requests_under_way_are_answered_before_the_end(tmp_path, number):
-    server = Server(tmp_path)
+def test_the_requests_under_way_are_answered_before_the_end(exported, tmp_path, number):
+    server = Server(tmp_path, params=exported)
     connection = Connection(server)
     connection.send(head(len(PNG)), PNG[:50])
     wait_until(lambda: httpx.get(server.url + "/health").json()["requests"] == 1)
@@ -39,8 +46,8 @@ def _accepts(server):
     return True
 
 
-def test_a_second_interrupt_cuts_requests_off(tmp_path):
-    server = Server(tmp_path)
+def test_a_second_interrupt_cuts_requests_off(exported, tmp_path):
+    server = Server(tmp_path, params=exported)
     connection = Connection(server)
     connection.send(head(len(PNG)), PNG[:50])
     wait_until(lambda: httpx.get(server.url + "/health").json()["requests"] == 1)
@@ -48,19 +55,20 @@ def test_a_second_interrupt_cuts_requests_off(tmp_path):
     wait_until(lambda: not _accepts(server))
     assert server.stop(signal.SIGINT) == 130
     assert "Traceback" not in server.log
+    assert connection.answer()[::2] == (503, {"error": "the server ends: try again later"})
     connection.close()
 
 
-def test_quiet(tmp_path):
-    with serving(tmp_path, "--quiet") as server:
+def test_quiet(exported, tmp_path):
+    with serving(tmp_path, "--quiet", params=exported) as server:
         assert httpx.post(server.url + "/predict", content=b"no image").status_code == 422
         assert server.log == ""
 
 
-def test_a_port_in_use(server):
-    done = script("serve.py", "--params", NETWORK, "--port", server.address[1])
+def test_a_port_in_use(limited):
+    done = script("serve.py", "--params", NETWORK, "--port", limited.address[1])
     assert refused(done) == (
-        f"serve.py: --host 127.0.0.1 --port {server.address[1]}: cannot be listened on (Address already in use); give "
+        f"serve.py: --host 127.0.0.1 --port {limited.address[1]}: cannot be listened on (Address already in use); give "
         "another, or --port 0 for a free port\n"
     )
 
@@ -88,18 +96,6 @@ def test_missing_packages_are_named_with_the_way_to_install_them(monkeypatch):
         check_packages()
 
 
-@pytest.fixture(scope="session")
-def exported(tmp_path_factory):
-    for name in ("onnx", "onnxruntime"):
-        pytest.importorskip(name, reason="python -m pip install -e '.[onnx]'")
-    from resattnet.export.export_file import export_file
-    from resattnet.export.options import ExportOptions
-
-    path = str(tmp_path_factory.mktemp("exported") / "net.onnx")
-    export_file(NETWORK, ExportOptions(to="onnx", output=path))
-    return path
-
-
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_an_exported_network_is_served_without_mxnet(runtime, exported, classifier, tmp_path):
     if not importlib.util.find_spec(runtime):
@@ -120,18 +116,12 @@ def test_an_exported_network_is_served_without_mxnet(runtime, exported, classifi
 
 
 def test_a_network_without_masks_says_so(tmp_path):
-    from helpers.networks import DESCRIPTION, initialised
-    from resattnet.models.network import build
-    from resattnet.models.spec import NetworkSpec
-    from resattnet.zoo import parameters
-
     spec = NetworkSpec(classes=10, widths="tiny", unit="basic", mask="none")
-    net = initialised(build(spec))
     path = str(tmp_path / "trunks.params")
-    parameters.save_parameters(net, path, dict(DESCRIPTION, network=spec.to_dict()))
-    with serving(tmp_path, params=path) as server:
-        (entry,) = httpx.post(server.url + "/predict?pictures=1", content=PNG).json()["images"]
-        assert entry["masks"] == [] and not httpx.get(server.url + "/health").json()["masks"]
-        page = httpx.get(server.url).text
+    parameters.save_parameters(initialised(build(spec)), path, dict(DESCRIPTION, network=spec.to_dict()))
+    options = ServeOptions(num_gpus=0)
+    network = ServedNetwork(path, options)
+    assert not network.has_masks and network.facts["top1"] is None
+    page = render_start_page(network, options).html
     assert "No masks are shown: the network has no soft masks: it consists of trunks only." in page
-    assert "<dd>not known</dd>" in page
+    assert "<dd>not known</dd>" in page and "<dd>Attention-56, tiny, basic units</dd>" in page

@@ -12,7 +12,7 @@ from ..reports.pages import picture_address
 from ..system.errors import InputError, one_line
 from .faults import RequestFault
 
-# Formats that cameras, phones, browsers and scanners write. Pillow reads others by programs of their own.
+# Formats that cameras, browsers and scanners write. Pillow reads others too, some of them by outside programs.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 SIDE = 240  # pixels of the longer side of a picture
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from ..evaluation.prediction_files import open_classifier
 from ..reports.pages import network_name
 from ..runtimes.engines import choose_engine
 from ..runtimes.exported_model import ExportedModel
+from ..system.input_files import parse_json
 from .options import ServeOptions
 
 _ARRAYS = ("mask", "before", "after")  # of `AttentionMaps`, which have a row for each image
@@ -70,7 +70,7 @@ class ServedNetwork:
         self.largest = options.batch_size * self.classifier.model.parts
         self._sized: Dict[int, Classifier] = {}
         self._mask_graph = self._compose_masks()
-        self.facts = _describe(path, self.classifier, options)
+        self.facts = _describe(self.classifier, options)
         self.compute([Question(np.zeros((*self.classifier.size, 3), np.uint8))])  # so that the first image is no slower
 
     @property
@@ -141,19 +141,21 @@ def _fill_up(pixels: np.ndarray, size: int) -> np.ndarray:
     return filled
 
 
-def _describe(path: str, classifier: Classifier, options: ServeOptions) -> Dict[str, Any]:
+def _describe(classifier: Classifier, options: ServeOptions) -> Dict[str, Any]:
     model = classifier.model
-    top1: Optional[float]
     if isinstance(model, ExportedModel):
         metadata = model.program.metadata
-        network, dataset = json.loads(metadata.get("network", "{}")), metadata.get("dataset", "")
-        top1 = json.loads(metadata.get("top1", "null"))
+        network, dataset, top1 = (
+            _read(metadata, "network", dict),
+            metadata.get("dataset", ""),
+            _read(metadata, "top1", float),
+        )
         runtime = choose_engine(options.runtime, options.precision)
     else:
         network, dataset, runtime = model.network.to_dict(), model.source["name"], "mxnet"
         top1 = model.description.get("validation_top1")
     return {
-        "network": network_name(network) if "num_layers" in network else "network",
+        "network": network_name(network) if network and {"num_layers", "widths"} <= set(network) else "a network",
         "dataset": model.facts.title or dataset,
         "top1": top1,
         "classes": list(classifier.classes),
@@ -161,3 +163,12 @@ def _describe(path: str, classifier: Classifier, options: ServeOptions) -> Dict[
         "runtime": runtime,
         "precision": options.precision,
     }
+
+
+def _read(metadata: Mapping[str, str], name: str, kind: type) -> Any:
+    """Return a JSON value of an ONNX file's metadata; None if it has none of that type."""
+    try:
+        value = parse_json(metadata.get(name, "null"))
+    except ValueError:
+        return None
+    return value if isinstance(value, kind) else None

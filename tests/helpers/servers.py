@@ -13,9 +13,15 @@ import time
 import zlib
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from helpers.scripts import ROOT
+
+_ADVICE = "python -m pip install -e '.[dev]'"
+httpx = pytest.importorskip("httpx", reason=_ADVICE)
+for _name in ("starlette", "uvicorn", "python_multipart"):
+    pytest.importorskip(_name, reason=_ADVICE)
 
 NETWORK = "cifar10_attention56_thin"
 SCRIPT = (os.path.join(ROOT, "scripts", "serve.py"),)

@@ -1,17 +1,6 @@
 """Fixtures of the tests of the server."""
 
-import importlib.util
-
 import pytest
-
-MISSING = [name for name in ("starlette", "uvicorn", "python_multipart", "httpx") if not importlib.util.find_spec(name)]
-if MISSING:
-    collect_ignore_glob = ["test_*.py"]
-
-
-def pytest_report_header():
-    if MISSING:
-        return f"tests of the server are left out: {', '.join(MISSING)} missing: python -m pip install -e '.[dev]'"
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,9 @@ import asyncio
 import threading
 import time
 
-import httpx
 import pytest
 
-from helpers.servers import NETWORK, Connection, file_of, head, photograph, serving
+from helpers.servers import NETWORK, Connection, file_of, head, httpx, photograph, serving
 from resattnet.serving import service as service_module
 from resattnet.serving.app import make_app
 from resattnet.serving.batches import BatchThread, QueueFull

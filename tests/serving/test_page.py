@@ -4,12 +4,11 @@ import base64
 import io
 import os
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.servers import NETWORK, file_of, photograph, serving
+from helpers.servers import NETWORK, file_of, httpx, photograph, serving
 from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.masks import soft_masks
 from resattnet.reports.mask_overlays import most_varying

@@ -3,12 +3,11 @@
 import asyncio
 import time
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.servers import NETWORK, file_of, photograph, resized_png
+from helpers.servers import NETWORK, file_of, httpx, photograph, resized_png
 
 
 def multipart(*files):

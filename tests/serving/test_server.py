@@ -5,12 +5,22 @@ import signal
 import socket
 import sys
 
-import httpx
 import pytest
 
 from helpers.networks import DESCRIPTION, initialised
 from helpers.scripts import refused, script
-from helpers.servers import NETWORK, WITHOUT_MXNET, Connection, Server, file_of, head, photograph, serving, wait_until
+from helpers.servers import (
+    NETWORK,
+    WITHOUT_MXNET,
+    Connection,
+    Server,
+    file_of,
+    head,
+    httpx,
+    photograph,
+    serving,
+    wait_until,
+)
 from resattnet.models.network import build
 from resattnet.models.spec import NetworkSpec
 from resattnet.serving.options import ServeOptions

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
+import contextlib
 from tempfile import SpooledTemporaryFile
 from typing import Any, AsyncIterator, BinaryIO, List, NamedTuple, Sequence, cast
 
@@ -14,11 +15,15 @@ from starlette.requests import Request
 from ..system.errors import one_line
 from .faults import RequestFault
 
-IN_MEMORY = 1 << 20  # bytes of an image that are kept in memory; larger ones go to a temporary file
+IN_MEMORY = 1 << 16  # bytes of an image that are kept in memory; larger ones go to a temporary file
 NAME_LENGTH = 100  # letters of a file's name in answers
 # What is still read, and thrown away, of the body of a request that is refused.
 DRAINED_BYTES, DRAINED_SECONDS = 64_000_000, 2.0
 _MULTIPART = "multipart/form-data"
+
+
+class _Parser(MultiPartParser):
+    spool_max_size = max_file_size = IN_MEMORY  # the name in newer and in older versions
 
 
 class Upload(NamedTuple):
@@ -76,12 +81,15 @@ class Body:
 
     async def drain(self) -> None:
         """Read the rest and throw it away, as far as is reasonable: its sender sees no answer before."""
-        drained, until = 0, time.monotonic() + DRAINED_SECONDS
-        if self._asks_first:
-            return
+        if not self._asks_first:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._discard(), DRAINED_SECONDS)
+
+    async def _discard(self) -> None:
+        drained = 0
         async for part in self._stream:
             drained += len(part)
-            if drained > DRAINED_BYTES or time.monotonic() > until:
+            if drained > DRAINED_BYTES:
                 return
         self.ended = True
 
@@ -137,7 +145,7 @@ async def _read_raw(body: Body) -> List[UploadFile]:
 async def _read_multipart(body: Body, max_images: int) -> List[UploadFile]:
     parts: Any = body.parts()
     try:
-        form = await MultiPartParser(body.headers, parts, max_files=max_images, max_fields=0).parse()
+        form = await _Parser(body.headers, parts, max_files=max_images, max_fields=0).parse()
     except MultiPartException as error:
         if error.message.startswith("Too many files"):
             raise RequestFault(413, f"too many images: a request may have {max_images}") from error

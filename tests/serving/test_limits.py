@@ -50,6 +50,14 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(limited):
     assert httpx.get(limited.url + "/health").json()["requests"] == 0
 
 
+def test_a_refused_request_whose_body_does_not_come(limited):
+    stalled = Connection(limited)
+    stalled.send(head(len(PNG)).replace("/predict", "/predict?top=0"), PNG[:20])
+    status, headers, _ = stalled.answer()
+    assert status == 400 and headers["connection"] == "close"
+    stalled.close()
+
+
 def test_a_content_length_that_lies(limited):
     """Less than the body: the rest is no request. More than the body: the server waits for it, for a while."""
     short = Connection(limited)

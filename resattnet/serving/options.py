@@ -27,7 +27,13 @@ class ServeOptions(ClassifierOptions):
     port: int = option(
         8000, "port to listen on; 0: a free one, which is printed", low=0, high=65535, why_high="no port is higher"
     )
-    max_bytes: int = option(32_000_000, "largest body of a request, in bytes", low=1)
+    max_bytes: int = option(
+        32_000_000,
+        "largest body of a request, in bytes",
+        low=1,
+        high=1_000_000_000,
+        why_high="it may go to a temporary file, for each request under way",
+    )
     max_pixels: int = option(
         50_000_000,
         "largest number of pixels of an image, width times height, checked before it is decoded",
@@ -35,7 +41,9 @@ class ServeOptions(ClassifierOptions):
         high=178_956_970,
         why_high="Pillow reads no larger image",
     )
-    max_images: int = option(16, "largest number of images of a request", low=1)
+    max_images: int = option(
+        16, "largest number of images of a request", low=1, high=1000, why_high="each has an open file"
+    )
     queue_limit: int = option(
         256,
         "largest number of requests under way, and of images that wait for the network; more are answered with 503",

@@ -31,7 +31,7 @@ def limited(exported, tmp_path_factory):
     """Return a server with low limits."""
     from helpers.servers import serving
 
-    flags = "--max-bytes 200000 --max-pixels 250000 --max-images 3 --timeout 3".split()
+    flags = "--max-bytes 200000 --max-pixels 250000 --max-images 3 --timeout 5".split()
     with serving(tmp_path_factory.mktemp("limited"), *flags, params=exported) as running:
         yield running
 

@@ -33,7 +33,7 @@ def render_start_page(network: ServedNetwork, options: ServeOptions) -> StartPag
         "page.html",
         __package__,
         dict(
-            title=f"{facts['network']}, {facts['dataset']}" if facts["dataset"] else facts["network"],
+            title=network.title,
             facts=list(_describe(facts, network)),
             colours=[colour(0)],
             why_no_masks="" if network.has_masks else network.why_no_masks,

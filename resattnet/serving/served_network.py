@@ -74,6 +74,12 @@ class ServedNetwork:
         self.compute([Question(np.zeros((*self.classifier.size, 3), np.uint8))])  # so that the first image is no slower
 
     @property
+    def title(self) -> str:
+        """Name of the network, and of its data set where that is known."""
+        network, dataset = self.facts["network"], self.facts["dataset"]
+        return f"{network} ({dataset})" if dataset else network
+
+    @property
     def has_masks(self) -> bool:
         """Whether masks can be computed."""
         return self._mask_graph is not None

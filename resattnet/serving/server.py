@@ -68,8 +68,7 @@ def serve(path: str, options: ServeOptions) -> int:
         )
         server = uvicorn.Server(config)
         with _ended_by_signals(server) as received:
-            facts = service.network.facts
-            print(f"{facts['network']} ({facts['dataset']}): {_address(listening)}", flush=True)
+            print(f"{service.network.title}: {_address(listening)}", flush=True)
             asyncio.run(server.serve(sockets=[listening]))
         return 128 + received[0] if received and service.cut_off else 0
 

@@ -29,7 +29,7 @@ test: $(VENV)/.installed
 
 # All tries of the fuzz tests, whose table is written into docs/reliability.md.
 fuzz: $(VENV)/.installed
-	RESATTNET_FUZZ=full $(VENV)/bin/python -m pytest -n0 --timeout 7200 tests/fuzz tests/distributed/test_training.py $(ARGS)
+	RESATTNET_FUZZ=full $(VENV)/bin/python -m pytest -n0 --timeout 7200 tests/fuzz tests/distributed $(ARGS)
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check $(CODE)

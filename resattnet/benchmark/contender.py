@@ -51,17 +51,15 @@ class Contender(NamedTuple):
         if self.devices == 1:
             return self.environment
         pieces = os.environ.get("MXNET_CPU_TEMP_COPY", str(SCRATCH_PER_DEVICE * self.devices))
-        return dict(
-            {"OMP_NUM_THREADS": str(threads() // self.devices), "MXNET_CPU_TEMP_COPY": pieces}, **self.environment
-        )
+        return dict({"OMP_NUM_THREADS": "1", "MXNET_CPU_TEMP_COPY": pieces}, **self.environment)
 
     @property
     def obstacle(self) -> Optional[str]:
         """Why the case cannot be measured fairly on this machine, or None."""
-        if threads() % self.devices == 0:
+        if self.devices in (1, threads()):
             return None
         count = "1 thread" if threads() == 1 else f"{threads()} threads"
-        return f"{self.name}: left out, since its devices cannot share {count} evenly"
+        return f"{self.name}: left out, since its {self.devices} devices have one thread each, and the others {count}"
 
 
 def threads() -> int:

@@ -23,6 +23,9 @@ LOCAL_SIZES = (
 )
 
 
+HANG_TIMEOUT = "RESATTNET_HANG_TIMEOUT"  # set by the launcher, in seconds
+
+
 def _number(environment: Mapping[str, str], names: Sequence[str]) -> Optional[int]:
     """Return the first of the variables that is a whole number, None if none is."""
     texts = (environment.get(name, "") for name in names)
@@ -42,6 +45,12 @@ def launched_size(environment: Mapping[str, str]) -> int:
     if environment.get("DMLC_ROLE") == "worker":
         return _number(environment, ("DMLC_NUM_WORKER",)) or 1
     return _number(environment, SIZES) or 1
+
+
+def hang_timeout(environment: Mapping[str, str]) -> float:
+    """Return the seconds without progress after which a process ends; 0: never."""
+    text = environment.get(HANG_TIMEOUT, "0")
+    return float(text) if text.replace(".", "", 1).isdigit() else 0.0
 
 
 def local_rank(environment: Mapping[str, str]) -> int:

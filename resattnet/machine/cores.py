@@ -9,10 +9,14 @@ import math
 import os
 from typing import Callable, Dict
 
+from ..system.errors import InputError
+
 # Pieces of scratch memory for each device. A piece grows to the largest size that a layer has asked of it. Measured on
 # two devices: 64 pieces took 15 MiB more than MXNet's own 4 where the process held 2.0 GiB (inference, thin 56, 250
 # images each), and 65 MiB more where it held 2.6 GiB (training, full 56, 32 images each).
 SCRATCH_PER_DEVICE = 32
+_SCRATCH = "MXNET_CPU_TEMP_COPY"
+_SEPARATE = 65536  # more than the layers of a training step on all devices
 
 
 def thread_siblings(cpu: int) -> str:
@@ -72,8 +76,8 @@ def users_environment() -> Dict[str, str]:
 def split_cores(devices: int, processes: int = 1) -> None:
     """Divide the CPU cores among N devices that compute at the same time. Call this before MXNet is imported.
 
-    Sets the environment variables `OMP_NUM_THREADS` and, for several devices, `MXNET_CPU_TEMP_COPY`, unless the user
-    has set them.
+    Each of several devices has one thread: see `check_threads`. Sets the environment variables `OMP_NUM_THREADS` and,
+    for several devices, `MXNET_CPU_TEMP_COPY`, unless the user has set them.
 
     Parameters
     ----------
@@ -82,8 +86,32 @@ def split_cores(devices: int, processes: int = 1) -> None:
     processes : int
         Number of processes that compute on this machine at the same time, each on as many devices.
     """
-    set_default("OMP_NUM_THREADS", str(max(1, core_count() // (devices * processes))))
+    set_default("OMP_NUM_THREADS", str(max(1, core_count() // processes) if devices == 1 else 1))
     if devices > 1:
         # All devices take the scratch memory of their layers from one ring. With MXNet's own four pieces they wait for
         # each other at inference, so that only one computes at a time.
-        set_default("MXNET_CPU_TEMP_COPY", str(SCRATCH_PER_DEVICE * devices))
+        set_default(_SCRATCH, str(SCRATCH_PER_DEVICE * devices))
+
+
+def check_threads(devices: int) -> None:
+    """Raise InputError if several CPU devices have more than one thread each.
+
+    The OpenBLAS of MXNet 1.9.1 keeps no two products with several threads apart: in every run that was tried, with two
+    devices of two threads, a product waited for ever.
+    """
+    threads = os.environ.get("OMP_NUM_THREADS", "1")
+    if devices > 1 and threads.split(",")[0].strip() != "1":
+        raise InputError(
+            f"`num_cpus={devices}`: MXNet's matrix product hangs on CPU devices of more than one thread each: "
+            f"set OMP_NUM_THREADS=1 in place of {threads}, before MXNet is imported"
+        )
+
+
+def separate_scratch() -> None:
+    """Give each layer on each CPU device its own scratch memory, unless the user has set it. Before MXNet computes.
+
+    A layer that waits for another device keeps its piece. If both devices took their pieces from one short ring, the
+    other could wait for that piece, and never come.
+    """
+    if os.environ.get(_SCRATCH) == _defaults.get(_SCRATCH):
+        os.environ[_SCRATCH] = _defaults[_SCRATCH] = str(_SEPARATE)

@@ -7,6 +7,7 @@ from typing import Any, List, Optional, Sequence, Tuple
 import numpy as np
 
 from ..system.errors import InputError
+from .cores import check_threads
 from .facts import usable_instructions
 from .gpus import Gpus, find_gpus
 from .mxnet import mx
@@ -24,8 +25,8 @@ def choose_devices(
     num_gpus : int or None
         Number of GPUs to use; 0 for the CPU. None for all available GPUs, unless `num_cpus` is above 1.
     num_cpus : int
-        Number of devices that the CPU is divided into; above 1 it selects the CPU. The devices share the cores only if
-        `cores.split_cores` was called before MXNet was imported, as the commands do; otherwise each takes all of them.
+        Number of devices that the CPU is divided into; above 1 it selects the CPU. Each has one thread, for which
+        `cores.split_cores` is called before MXNet is imported, as the commands do.
     gpus : sequence of int, optional
         Numbers of the GPUs to use, in this order, instead of `num_gpus`.
 
@@ -38,12 +39,13 @@ def choose_devices(
     Raises
     ------
     InputError
-        If MXNet can use fewer than `num_gpus` GPUs, or not all of `gpus`.
+        If MXNet can use fewer than `num_gpus` GPUs, or not all of `gpus`; also see `cores.check_threads`.
     """
     if gpus is not None:
         return _numbered_gpus(gpus), []
     cpus = [mx.cpu(index) for index in range(num_cpus)]
     if num_gpus == 0 or (num_gpus is None and num_cpus > 1):
+        check_threads(num_cpus)
         return cpus, []
     usable, reasons = find_gpus()
     if num_gpus is None:

@@ -69,8 +69,7 @@ class DeviceOptions(GpuOptions):
 
     num_cpus: int = option(
         1,
-        "use the CPU as N devices; each has its own batches and, unless OMP_NUM_THREADS is set, its own part of the "
-        "cores",
+        "use the CPU as N devices; each has its own batches, and computes in one thread",
         low=1,
         high=64,
         why_high="each device has its own copy of the network",

@@ -118,7 +118,7 @@ class Checkpointer:
         """Tell the other processes what rank 0 has saved: when a run ends depends on its best epoch."""
         if self._group.world.size == 1:
             return
-        progress, failure = self._progress, None if self.failure is None else str(self.failure)
+        progress, failure = self._progress, None if self.failure is None else reason(self.failure)
         told = self._group.broadcast_object([self.saved_step, failure, progress.best, progress.best_ema])
         if not self.lock:
             self.saved_step, failure, progress.best, progress.best_ema = told
@@ -127,15 +127,16 @@ class Checkpointer:
     def check_last_save(self) -> None:
         """Raise InputError if a file of the last save, at the end of the run, could not be written."""
         if self.failure:
-            raise InputError(f"the run is done, but its last state could not be saved ({self.failure})")
+            raise InputError(f"the run is done, but its last state could not be saved ({reason(self.failure)})")
         for path, error in self.lost.items():
             raise InputError(f"the run is done, but {path} could not be saved ({reason(error)})")
 
     def resume_hint(self) -> str:
         """Return which state is on the disk and how to resume it, as the end of a message."""
         if self.saved_step is None:
-            return f"no state of the run could be saved ({self.failure})"
-        failed = f"a later one could not be saved ({self.failure}); " if self.failure else ""
+            assert self.failure is not None
+            return f"no state of the run could be saved ({reason(self.failure)})"
+        failed = f"a later one could not be saved ({reason(self.failure)}); " if self.failure else ""
         return f"{failed}the last good state is of step {self.saved_step}; resume it with: --resume {self.folder}"
 
     def _save_parameters(self, row: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterable, Iterator, Tuple
 
 import numpy as np
 
+from ..distributed.environment import hang_timeout
 from ..distributed.statistics import average_statistics
 from ..distributed.wishes import Wishes
 from ..machine.facts import describe_machine
@@ -17,6 +18,7 @@ from ..runs.log_lines import epoch_line
 from ..runs.logs import RunLog
 from ..system.errors import InputError
 from ..system.signals import Interrupted, StopSignals
+from ..system.watchdog import Watchdog
 from ..zoo import parameters
 from ..zoo.descriptions import BEST
 from .ending import Ending
@@ -60,15 +62,18 @@ class TrainingLoop:
         self.ending = Ending(run.options, len(run.inputs.train_loader))
         self.reporter = Reporter(run, log, self.ending)
         self.pace = self.reporter.pace
+        what = f"rank {run.group.world.rank} has made no step"
+        self.watchdog = Watchdog(hang_timeout(os.environ), what, waits_in="distributed")
 
     def fit(self) -> None:
         """Train to the end of the run."""
         self.reporter.begin()
-        self._save()
-        while not self.ending.is_reached(self.progress):
-            self._train_epoch()
-            self._validate()
-        self._test_best()
+        with self.watchdog:
+            self._save()
+            while not self.ending.is_reached(self.progress):
+                self._train_epoch()
+                self._validate()
+            self._test_best()
         self.checkpointer.check_last_save()
         self.reporter.end()
 
@@ -89,7 +94,8 @@ class TrainingLoop:
             progress.batch += 1
             progress.step += 1
             self.log.advance()
-            wishes = self._agree()
+            self.watchdog.feed()
+            wishes = self._agree() if progress.batch % self.group.steps_apart == 0 else Wishes()
             if progress.batch % interval == 0:
                 self.reporter.figures(self._collect())
             elif self.pace.is_new:
@@ -120,6 +126,7 @@ class TrainingLoop:
     def _validate(self) -> None:
         """Measure the epoch just trained, save its parameters, log its figures, and begin the next epoch."""
         progress, meter = self.progress, self.step.meter
+        self.group.settle(self.step.trainer)
         average_statistics(self.step.net, self.group)
         row: Dict[str, Any] = {
             "epoch": progress.epoch + 1,
@@ -192,6 +199,7 @@ class TrainingLoop:
     def _save(self, row: Any = None) -> None:
         """Save the state and, after an epoch (`row` holds its figures), the parameters."""
         self._collect()
+        self.group.settle(self.step.trainer)
         broken = self.group.sum([not parameters.all_finite(self.step.net)])
         self._check_finite("the parameters are", not broken.any())
         self.checkpointer.save(row)
@@ -205,6 +213,7 @@ class TrainingLoop:
 
     def obey_signals(self) -> None:
         """After SIGUSR1, save; after a signal to stop, save and raise Interrupted, or InputError if saving failed."""
+        self.watchdog.feed()
         self._obey(self._agree())
 
     def _obey(self, wishes: Wishes) -> None:

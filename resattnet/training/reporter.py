@@ -111,8 +111,8 @@ class Reporter:
         checkpointer, progress = self._run.checkpointer, self._run.progress
         for path, error in checkpointer.lost.items():
             self._log.warn(f"{path} of epoch {progress.epoch} could not be saved ({reason(error)})")
-        if checkpointer.failure:
-            self._log.warn(f"step {progress.step} could not be saved ({checkpointer.failure})")
+        if checkpointer.failure and self._run.group.is_first:  # all know of it, and one says it
+            self._log.warn(f"step {progress.step} could not be saved ({reason(checkpointer.failure)})")
 
     def end(self) -> None:
         """Say what the best epoch is, where the files of the run are, and why the run ended if it ended early."""

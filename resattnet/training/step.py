@@ -9,6 +9,7 @@ import numpy as np
 from ..distributed.group import SOLO, Group
 from ..machine.devices import split_batch
 from ..machine.mxnet import mx
+from ..models.batch_norm import SynchronisedDevices, synchronise
 from ..models.network import build
 from ..models.precision import to_bfloat16
 from ..models.spec import NetworkSpec
@@ -97,6 +98,7 @@ def make_step(
         loss,
         make_trainer(net, options, schedule, group),
         devices,
+        synchronised=synchronise(net, devices) if options.sync_bn and len(devices) > 1 else None,
         graph=to_bfloat16(net) if options.dtype == "bfloat16" else None,
         teacher=teacher,
         average=MovingAverage(net, options.ema) if options.ema else None,
@@ -133,6 +135,8 @@ class TrainingStep:
         Largest norm of the gradient of the mean loss, over all parameters.
     dtype : {'float32', 'float16'}
         Type of the images on the devices.
+    synchronised : SynchronisedDevices, optional
+        The devices, if layers of the network normalise by the batch on all of them.
 
     Attributes
     ----------
@@ -152,12 +156,13 @@ class TrainingStep:
         accumulate: int = 1,
         clip_norm: Optional[float] = None,
         dtype: str = "float32",
+        synchronised: Optional[SynchronisedDevices] = None,
     ) -> None:
         self.net, self.loss, self.trainer, self.devices = net, loss, trainer, list(devices)
         self.graph = net if graph is None else graph
         self.teacher, self.average, self.dtype = teacher, average, dtype
         self.meter = Meter()
-        self._accumulate, self._clip_norm = accumulate, clip_norm
+        self._accumulate, self._clip_norm, self._synchronised = accumulate, clip_norm, synchronised
         self._gradient_sum = GradientSum(trainer._params) if accumulate > 1 else None
 
     def __call__(self, images: np.ndarray, labels: np.ndarray, samples: Optional[int] = None) -> None:
@@ -178,6 +183,8 @@ class TrainingStep:
     def compute_gradients(self, parts: List[Tuple[Any, Any]]) -> None:
         """Run forward and backward for one batch, given as (images, labels) on each device, and count its loss."""
         targets = [(y, self.teacher(x)) if self.teacher else (y,) for x, y in parts]
+        if self._synchronised:
+            self._synchronised.begin([len(x) for x, _ in parts])
         with mx.autograd.record():
             outputs = [self.graph(x) for x, _ in parts]
             # The loss is computed in float32 for float16 logits too: soft labels are float32.

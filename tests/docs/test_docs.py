@@ -42,7 +42,7 @@ SCRIPTS = {
 OPTIONS = {
     "train": "run_options.options.TrainingOptions",
     "train-images": "run_options.image_options.ImageTrainingOptions",
-    "launch": "distributed.options.LaunchOptions",
+    "launch": "launcher.options.LaunchOptions",
     "test": "evaluation.options.TestOptions",
     "predict": "evaluation.options.PredictionOptions",
     "serve": "serving.options.ServeOptions",

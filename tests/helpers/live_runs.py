@@ -14,9 +14,9 @@ from resattnet.datasets import record_writer
 FLAGS = "--dataset noise --data-format rec --data-dir . --widths thin -b 16 --warmup-epochs 0 --num-gpus 0".split()
 
 
-def write_noise_records(folder):
+def write_noise_records(folder, seed=0):
     """Write records of a few small images, so that the whole script trains in seconds."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     sets = {
         split: ImageSet(
             rng.integers(0, 256, (count, 8, 8, 3), dtype=np.uint8),

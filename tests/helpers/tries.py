@@ -9,12 +9,12 @@ import signal
 from contextlib import contextmanager
 from typing import Dict, List
 
+from helpers.pages import write_between
 from helpers.scripts import ROOT
 
 FULL = os.environ.get("RESATTNET_FUZZ") == "full"
 SECONDS = 10  # in which each input is read
 PAGE = os.path.join(ROOT, "docs", "reliability.md")
-FIRST, LAST = "<!-- tries -->", "<!-- /tries -->"
 
 counts: Dict[str, List[int]] = {}  # by kind of input: tries that were refused in one line, and tries that were taken
 
@@ -54,8 +54,4 @@ def table():
 
 def write_table():
     """Write the table between its marks in the documentation."""
-    with open(PAGE, encoding="utf-8") as handle:
-        text = handle.read()
-    begin, end = text.index(FIRST) + len(FIRST), text.index(LAST)
-    with open(PAGE, "w", encoding="utf-8") as handle:
-        handle.write("\n".join([text[:begin], *table(), text[end:]]))
+    write_between(PAGE, "tries", table())

@@ -8,6 +8,8 @@ import pytest
 
 from helpers.scripts import ROOT
 from resattnet.machine import cores
+from resattnet.machine.devices import choose_devices
+from resattnet.system.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -24,7 +26,7 @@ def test_core_count(monkeypatch, cpus, siblings, quota, expected):
     assert cores.core_count(siblings, lambda: quota) == expected
 
 
-@pytest.mark.parametrize("devices, threads", [(1, "6"), (2, "3"), (4, "1"), (12, "1")])
+@pytest.mark.parametrize("devices, threads", [(1, "6"), (2, "1"), (12, "1")])
 def test_devices_divide_the_cores(monkeypatch, devices, threads):
     monkeypatch.setattr(cores, "core_count", lambda: 6)
     monkeypatch.setattr(os, "environ", {})
@@ -35,6 +37,17 @@ def test_devices_divide_the_cores(monkeypatch, devices, threads):
     before = dict(os.environ)
     cores.split_cores(1)
     assert os.environ == before, "what is set stays"
+
+
+@pytest.mark.parametrize("threads", ["2", "4,1"])
+def test_several_devices_of_several_threads_are_refused(monkeypatch, threads):
+    """MXNet's OpenBLAS would hang in a product of matrices."""
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    with pytest.raises(InputError, match=f"^num_cpus=2: .* hangs .*OMP_NUM_THREADS=1 in place of {threads}, before"):
+        choose_devices(0, 2)
+    assert len(choose_devices(0, 1)[0]) == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert len(choose_devices(0, 2)[0]) == 2
 
 
 def test_container_cpus(tmp_path):

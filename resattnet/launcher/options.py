@@ -21,7 +21,7 @@ class LaunchOptions(Options):
     )
     servers: int = option(
         1,
-        "with dist_sync and dist_device_sync: number of parameter servers, which add the gradients",
+        "with dist_sync, dist_device_sync and dist_async: number of parameter servers, which add the gradients",
         low=1,
         high=1024,
         why_high="no run here has more",
@@ -46,6 +46,15 @@ class LaunchOptions(Options):
     )
     port: Optional[int] = option(
         None, "port of the scheduler on this machine", low=1, high=65535, why_high="there is none", unset="a free one"
+    )
+
+    hang_timeout: float = option(
+        600.0,
+        "seconds without a training step or a batch of validation after which a process ends the job; 0: never",
+        low=0,
+        high=1e6,
+        why_high="a job that waits for longer waits for ever",
+        metavar="SECONDS",
     )
 
     def __post_init__(self) -> None:

@@ -1,0 +1,187 @@
+"""Test what a job does when a part of it fails: one line that names it, an exit code, no process left, a whole state.
+
+With RESATTNET_FUZZ=full (`make fuzz`) all faults are made, and the table of `docs/distributed.md` is written again.
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import List, Tuple
+
+import pytest
+
+from helpers import live_runs
+from helpers.jobs import FLAGS, finish, is_running, launch, members, ran, run, wait_until
+from helpers.pages import write_between
+from helpers.scripts import ROOT
+from helpers.tries import FULL
+from resattnet.launcher import supervisor
+from resattnet.runs import states
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # each starts up to ten processes
+
+PAGE = os.path.join(ROOT, "docs", "distributed.md")
+FAULTY = os.path.join(ROOT, "tests", "helpers", "faulty_job.py")
+LONG = [*FLAGS, "--epochs", 10000, "--kvstore", "dist_sync", "--name", "run"]
+rows: List[Tuple[str, ...]] = []
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder with noise records."""
+    live_runs.write_noise_records(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def table():
+    """Write the table of all faults once they were made."""
+    yield
+    if FULL:
+        head = ["| what happens | the last line | exit code | seconds | `--resume` |", "|---|---|---|---|---|"]
+        write_between(PAGE, "faults", head + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def begun(folder, *words, **kwargs):
+    """Start a job of two processes that trains for long; return it and its processes, once an epoch is saved."""
+    job = launch(folder, "-n", 2, *words, **kwargs)
+    wait_until(lambda: os.path.exists(folder / "log" / "csv" / "run.csv"), job, folder)
+    processes = members(job)
+    assert sorted(processes) == ["scheduler", "server", "worker 0", "worker 1"]
+    return job, processes
+
+
+def shown(line, length=110):
+    """Return a line of output as the table shows it."""
+    return line if len(line) <= length else line[: length - 3] + "..."
+
+
+def check(folder, fault, job, processes, code, line, within, resume=True):
+    """Check how a job ends, that nothing is left of it, and that the run goes on; note a row. Return its output."""
+    start = time.monotonic()
+    found, output = finish(job, folder, within + 30)
+    seconds = time.monotonic() - start
+    last = [text for text in output.splitlines() if re.search(line, text)]
+    assert found == code and last and seconds < within, (found, seconds, output)
+    assert output.count("the job is ended") <= 1 and "Traceback" not in output, output
+    assert not any(is_running(pid) for pid in processes.values())
+    goes_on = ""
+    if resume:
+        step = states.load_state(str(folder / "models" / "run")).progress["step"]  # whole
+        resumed = ran(run(folder, "-n", 2, "train", "--resume", "models/run", "--max-steps", step + 2))
+        assert "resumed in epoch" in resumed
+        goes_on = "goes on"
+    elif not (folder / "models").exists():
+        goes_on = "nothing was written"
+    rows.append((fault, f"`{shown(last[-1])}`", str(code), f"{seconds:.1f}", goes_on))
+    return output
+
+
+ROLES = ["worker 0", "worker 1", "server", "scheduler"] if FULL else ["worker 1", "server"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_killed_process_ends_the_job(folder, role):
+    job, processes = begun(folder, "train", *LONG)
+    os.kill(processes[role], signal.SIGKILL)
+    name = "server 0" if role == "server" else role
+    check(folder, f"SIGKILL of {name}", job, processes, 137, f"{name} was killed by SIGKILL: the job is ended", 10)
+
+
+def test_a_process_that_hangs_is_named_with_the_place(folder):
+    job, processes = begun(folder, "--hang-timeout", 8, FAULTY, "hang", *LONG)
+    line = "worker 1 ended with exit code 124: the job is ended"
+    output = check(folder, "rank 1 hangs (`--hang-timeout 8`)", job, processes, 124, line, 30)
+    place = r"resattnet/training/loop\.py, line \d+ \(_train_epoch\)"
+    assert re.search(rf"^\[1\] .*: rank 1 has made no step for 8 s, in {place}$", output, re.MULTILINE), output
+
+
+@pytest.mark.skipif(not FULL, reason="takes half a minute; `make fuzz` makes it")
+def test_a_stopped_process_ends_the_job(folder):
+    job, processes = begun(folder, "train", *LONG)
+    os.kill(processes["worker 1"], signal.SIGSTOP)
+    line = "worker 1 has been stopped for 30 s"
+    check(folder, "SIGSTOP of worker 1", job, processes, 124, line, supervisor.STOPPED_LIMIT + 15)
+
+
+def test_an_error_of_one_rank_ends_the_job(folder):
+    job, processes = begun(folder, FAULTY, "raise", *LONG)
+    line = "worker 1 ended with exit code 2: the job is ended"
+    check(folder, "rank 1 cannot read an image", job, processes, 2, line, 15)
+
+
+def test_a_full_disk_on_rank_0_loses_nothing(folder):
+    if os.geteuid() != 0:
+        pytest.skip("a small disk is mounted, which needs root")
+    (folder / "models").mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder / "models")])
+    if mounted.returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        flags = [*FLAGS, "--epochs", 20, "--kvstore", "dist_sync", "--name", "run"]
+        job = launch(folder, "-n", 2, "train", *flags)
+        wait_until(lambda: os.path.exists(folder / "log" / "csv" / "run.csv"), job, folder)
+        filler = folder / "models" / "filler"
+        with open(filler, "wb") as stream:
+            while True:
+                try:
+                    os.write(stream.fileno(), b"0" * 4096)
+                except OSError:
+                    break
+        processes = members(job)
+        code, output = finish(job, folder)
+        line = next((text for text in output.splitlines() if "could not be saved (No space left" in text), "")
+        assert code == 2 and line and "warning" in output, (code, output)
+        assert not any(is_running(pid) for pid in processes.values())
+        filler.unlink()
+        resumed = ran(run(folder, "-n", 2, "train", "--resume", "models/run"))
+        assert "resumed in epoch" in resumed
+        rows.append(("the disk of rank 0 is full", f"`{shown(line)}`", str(code), "at the end", "goes on"))
+    finally:
+        subprocess.run(["umount", "-l", str(folder / "models")], check=True)
+
+
+def test_ctrl_c_saves_and_ends(folder):
+    job, processes = begun(folder, "train", *LONG)
+    job.send_signal(signal.SIGINT)
+    check(folder, "Ctrl-C at the launcher", job, processes, 130, r"stopped after step \d+, all saved", 15)
+
+
+def start_of(rank_1):
+    """Return the words of a job whose rank 1 has other words."""
+    train = f"exec {sys.executable} -m resattnet train {' '.join(map(str, LONG))}"
+    return ["sh", "-c", f'if [ "$DMLC_WORKER_ID" = 1 ]; then {train} {rank_1}; else {train}; fi']
+
+
+OTHER = {
+    "another seed": (start_of("--seed 1"), "--seed is 1 in place of 0"),
+    "another data set": (start_of("--data-dir other"), "the data set is "),
+    "another version": ([FAULTY, "version", *LONG], 'the version is "0.0.1 with'),
+}
+
+
+@pytest.mark.parametrize("what", OTHER if FULL else ["another data set"])
+def test_a_rank_that_would_train_another_run_is_refused(folder, what):
+    (folder / "other").mkdir()
+    live_runs.write_noise_records(folder / "other", seed=1)
+    words, difference = OTHER[what]
+    job = launch(folder, "-n", 2, *words)
+    line = f"rank 1 of 2 would not train the run of rank 0: .*{re.escape(difference)}"
+    check(folder, f"rank 1 has {what}", job, {}, 2, line, 60, resume=False)
+
+
+def test_a_port_in_use_and_a_host_out_of_reach_are_named(folder):
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen(1)
+        port = busy.getsockname()[1]
+        job = launch(folder, "--port", port, "-n", 2, "train", *LONG)
+        check(folder, "the port is in use", job, {}, 2, f"--port {port}: it cannot be used", 15, resume=False)
+    (folder / "hosts").write_text("192.0.2.1\n")  # an address that nobody has (RFC 5737)
+    job = launch(folder, "--hosts", "hosts", "-n", 1, "train", *LONG)
+    line = r"(server|worker) 0 on 192\.0\.2\.1 ended with exit code 255: the job is ended"
+    check(folder, "a host cannot be reached", job, {}, 255, line, 30, resume=False)

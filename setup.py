@@ -21,6 +21,9 @@ def requirements(name: str) -> List[str]:
 
 
 ONNX = ["onnx==1.17.0", "onnxruntime==1.19.2"]  # onnx 1.19 dropped a module that MXNet's exporter imports
+# The last for Python 3.8 are starlette 0.44, uvicorn 0.33 and python-multipart 0.0.20. uvicorn is without its extra
+# `standard`: h11 is fast enough beside a network, and needs no compiler.
+SERVE = ["starlette>=0.44,<2", "uvicorn>=0.33,<1", "python-multipart>=0.0.18,<1"]
 TORCH = ["torch>=2.0,<3", "safetensors>=0.4,<1"]
 
 setup(
@@ -55,6 +58,7 @@ setup(
         "resattnet.zoo": ["weights/*"],
         "resattnet.experiments": ["recipes.csv"],
         "resattnet.reports": ["templates/*"],
+        "resattnet.serving": ["templates/*"],
     },
     entry_points={"console_scripts": ["resattnet = resattnet.commands:run"]},
     python_requires=">=3.8,<3.13",  # MXNet 1.9.1 needs NumPy 1, which has no wheels for Python 3.13
@@ -72,10 +76,13 @@ setup(
         "torch": TORCH,
         # What the command `benchmark` compares with, on the CPU only. torchvision 0.15 is that of torch 2.0.
         "bench": [*TORCH, "torchvision>=0.15,<1"],
+        "serve": SERVE,
         # Beside either MXNet, also without a GPU. Not the newest: it is the last that supports MXNet.
         "dali": ["nvidia-dali-cuda120==1.35.0"],
         "dev": [
             *ONNX,
+            *SERVE,
+            "httpx>=0.24,<1",  # the client of the server's tests
             "pytest>=7,<9",
             "pytest-timeout>=2.1",
             "pytest-cov>=4",

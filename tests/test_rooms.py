@@ -33,7 +33,8 @@ LEVELS = {
     "reports": 9,
     "experiments": 9,
     "benchmark": 9,
-    "commands": 10,
+    "serving": 10,
+    "commands": 11,
 }
 BESIDE: set = set()
 

@@ -30,6 +30,7 @@ COMMANDS: Dict[str, Command] = {
     "launch": Command("launch", "start a command in several processes, which train one run together"),
     "test": Command("test", "measure trained networks on the test images"),
     "predict": Command("predict", "name the classes of image files"),
+    "serve": Command("serve", "answer requests over HTTP with the classes of images, and show a page for photographs"),
     "show-masks": Command("show_masks", "draw the attention masks of a trained network"),
     "export": Command("export", "convert a trained network to ONNX, symbol.json, INT8, float16 or PyTorch"),
     "make-records": Command("make_records", "write a data set or a folder of images as RecordIO files"),

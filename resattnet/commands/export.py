@@ -24,9 +24,9 @@ from typing import Any, Dict, Optional, Sequence
 
 from ..export.options import ExportOptions
 from ..options import command_line
+from ..options.common_arguments import add_params, add_quiet
 from ..system.console import say
 from ..system.errors import InputError
-from .arguments import add_params, add_quiet
 
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:

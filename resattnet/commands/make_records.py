@@ -24,11 +24,11 @@ from ..data.geometry import FITS, Geometry
 from ..datasets.catalog import DATASETS
 from ..datasets.options import DataDirOptions
 from ..options import command_line
+from ..options.common_arguments import add_quiet
 from ..options.fields import assignment, check_name, option, redefine
 from ..options.rules import Need, When
 from ..system.errors import InputError
 from ..system.signals import install
-from .arguments import add_quiet
 
 _FROM_IMAGES = ("name", "size", "test_share", "flip")  # options of records that are made from a folder of images
 

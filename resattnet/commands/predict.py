@@ -21,7 +21,7 @@ from typing import Any, Dict
 
 from ..evaluation.options import PredictionOptions
 from ..options import command_line
-from .arguments import add_images, add_params, add_quiet
+from ..options.common_arguments import add_images, add_params, add_quiet
 
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:

@@ -16,9 +16,9 @@ import os
 from typing import Any, Dict
 
 from ..options import command_line
+from ..options.common_arguments import add_quiet
 from ..options.counts import limit_count
 from ..reports.options import ReportOptions
-from .arguments import add_quiet
 
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:

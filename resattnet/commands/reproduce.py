@@ -20,10 +20,10 @@ from typing import Any, Dict, List, Optional
 from ..experiments import recipes
 from ..experiments.options import ReproductionOptions
 from ..options import command_line
+from ..options.common_arguments import add_quiet
 from ..system import streams
 from ..system.errors import InputError
 from ..system.files import write_csv, writing
-from .arguments import add_quiet
 
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:

@@ -21,10 +21,10 @@ from __future__ import annotations
 from typing import Any, Dict
 
 from ..options import command_line
+from ..options.common_arguments import add_images, add_params, add_quiet
 from ..reports.options import MaskOptions
 from ..system.console import say
 from ..system.errors import InputError
-from .arguments import add_images, add_params, add_quiet
 
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:

@@ -30,8 +30,8 @@ from typing import Any, Dict
 from ..evaluation.options import TestOptions
 from ..machine.cores import split_cores
 from ..options import command_line
+from ..options.common_arguments import add_params, add_quiet
 from ..options.counts import limit_count
-from .arguments import add_params, add_quiet
 
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:

@@ -15,7 +15,12 @@ from typing import Any, Dict, Iterator
 from .. import __version__
 from ..options.command_line import ArgumentParser
 
-EXTRAS = {"onnx": ("onnx", "onnxruntime"), "bench": ("torch",), "dali": ("nvidia-dali-cuda120",)}
+EXTRAS = {
+    "onnx": ("onnx", "onnxruntime"),
+    "serve": ("starlette", "uvicorn", "python-multipart"),
+    "bench": ("torch",),
+    "dali": ("nvidia-dali-cuda120",),
+}
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -11,13 +11,13 @@ from ..distributed.environment import launched_rank, local_size
 from ..experiments import recipes
 from ..machine.cores import split_cores
 from ..options import command_line
+from ..options.common_arguments import add_quiet
 from ..run_options.options import RunOptions, TrainingOptions, meant_options
 from ..run_options.resume import load_for_resume, merge_options
 from ..runs.states import State
 from ..system import streams
 from ..system.console import say
 from ..system.errors import InputError
-from .arguments import add_quiet
 
 
 def add_training_arguments(parser: command_line.ArgumentParser, kind: Type[RunOptions]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
+from typing import BinaryIO, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -26,10 +27,39 @@ ORIENTATIONS = {  # how to turn an image upright, by the EXIF orientation; 1 is 
 }
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
+class TooManyPixels(InputError):
+    """An image has more pixels than `ImageLimits` allow."""
+
+
+class ImageLimits(NamedTuple):
+    """What is read of images that strangers send.
+
+    Attributes
+    ----------
+    pixels : int
+        Largest number of pixels, checked before they are decoded.
+    formats : tuple of str
+        The formats that are read, as Pillow names them.
+    """
+
+    pixels: int
+    formats: Tuple[str, ...]
+
+    def fault(self, name: str, size: str) -> TooManyPixels:
+        """Return the error of an image that has more pixels."""
+        return TooManyPixels(f"{name}: {size} pixels: an image may have {self.pixels} pixels")
+
+
+def to_rgb(image: Image.Image, name: Optional[str] = None) -> Image.Image:
     """Return a Pillow image of any mode as RGB, upright by its EXIF orientation. Of several frames, return the first.
 
     Transparent pixels are laid on white. 16 bits are rounded to 8. Colour profiles are not applied.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+    name : str, optional
+        Name of the image in a remark; default: that of its file.
 
     Raises
     ------
@@ -37,7 +67,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
         If the pixels have 32 bits, for which the value of white is unknown, or Pillow cannot convert the mode.
     """
     image.load()
-    name = str(getattr(image, "filename", "") or "image")
+    name = name or str(getattr(image, "filename", "") or "image")
     sixteen_bits = image.mode.startswith("I;16") or image.mode == "I" and image.format in SIXTEEN_BIT_FORMATS
     image = _upright(image, name)
     if sixteen_bits:
@@ -70,31 +100,63 @@ def _from_sixteen_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(grey).convert("RGB")
 
 
-def read_image(path: str) -> Image.Image:
+def read_image(
+    source: Union[str, BinaryIO], name: Optional[str] = None, limits: Optional[ImageLimits] = None
+) -> Image.Image:
     """Read an image file, and return the image as `to_rgb` does.
+
+    Parameters
+    ----------
+    source : path or binary file
+        A file is read from its beginning.
+    name : str, optional
+        Name of the image in messages; default: the path.
+    limits : ImageLimits, optional
+        Default: every format of Pillow's, with Pillow's own limit of pixels.
 
     Raises
     ------
+    TooManyPixels
+        If the image has more pixels than the limits allow.
     InputError
         If the file cannot be read.
     """
+    name = str(source) if name is None else name
+    formats = limits.formats if limits else None
     try:
         with warnings.catch_warnings():
             # Pillow's warnings about unusual files that it reads anyway.
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", Remark)
-            check_regular(path)
-            with Image.open(path) as image:
-                return to_rgb(image)
+            if isinstance(source, str):
+                check_regular(source)
+            with Image.open(source, formats=formats) as image:
+                if limits and image.width * image.height > limits.pixels:
+                    raise limits.fault(name, f"{image.width}x{image.height}")
+                return to_rgb(image, name)
+    except TooManyPixels:
+        raise
+    except Image.DecompressionBombError as error:  # Pillow's own limit
+        raise limits.fault(name, "too many") if limits else read_error(name, error) from error
     except Exception as error:  # for damaged files Pillow raises more kinds of errors than it documents
-        raise read_error(path, error) from error
+        raise read_error(name, error, formats) from error
 
 
-def read_error(path: str, error: Exception) -> InputError:
-    """Return the error of an image file that cannot be read, from what was raised."""
+def read_error(path: str, error: Exception, formats: Optional[Tuple[str, ...]] = None) -> InputError:
+    """Return the error of an image file that cannot be read, from what was raised.
+
+    Parameters
+    ----------
+    path : str
+        Name of the image.
+    error : Exception
+    formats : tuple of str, optional
+        The formats that are read, where not all are.
+    """
     if isinstance(error, OSError) and error.strerror:
         return InputError(f"{path}: cannot be read ({error.strerror})")
     if isinstance(error, UnidentifiedImageError):  # its text names the file again, or an object in memory
-        return InputError(f"{path}: not an image that can be read (its format is not known)")
+        fault = f"its format is none of {', '.join(formats)}" if formats else "its format is not known"
+        return InputError(f"{path}: not an image that can be read ({fault})")
     fault = (str(error) or type(error).__name__).splitlines()[0]
     return InputError(f"{path}: not an image that can be read ({fault})")

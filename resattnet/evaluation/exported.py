@@ -9,12 +9,12 @@ from ..options.fields import assignment
 from ..runtimes.exported_model import ExportedModel, load_exported
 from ..system.errors import InputError
 from .class_names import read_class_names
-from .options import ModelFileOptions, PredictionOptions, TestOptions
+from .options import ClassifierOptions, ModelFileOptions, TestOptions
 
 _SOURCE = {"dataset": "name", "data_dir": "data_dir", "data_format": "data_format"}  # options of a test, by their entry
 
 
-def open_exported(path: str, options: Union[PredictionOptions, TestOptions]) -> ExportedModel:
+def open_exported(path: str, options: Union[ClassifierOptions, TestOptions]) -> ExportedModel:
     """Load an ONNX file that the command `export` wrote.
 
     Raises
@@ -40,7 +40,7 @@ def open_exported(path: str, options: Union[PredictionOptions, TestOptions]) -> 
     return dataclasses.replace(model, facts=facts, source=source, has_own_names=bool(options.classes))
 
 
-def _check_options(path: str, options: Union[PredictionOptions, TestOptions]) -> None:
+def _check_options(path: str, options: Union[ClassifierOptions, TestOptions]) -> None:
     """Raise InputError if an option is given that an ONNX file does not have."""
     if options.runtime == "mxnet":
         raise InputError(f"`runtime=mxnet`: {path} is an ONNX file; leave it out, or give the parameter file")
@@ -54,5 +54,5 @@ def _check_options(path: str, options: Union[PredictionOptions, TestOptions]) ->
             raise InputError(f"{assignment(name, value)}: {path} describes itself, and runs on the CPU; leave it out")
 
 
-def _given_source(options: Union[PredictionOptions, TestOptions]) -> Dict[str, str]:
+def _given_source(options: Union[ClassifierOptions, TestOptions]) -> Dict[str, str]:
     return {entry: getattr(options, name) for name, entry in _SOURCE.items() if getattr(options, name)}

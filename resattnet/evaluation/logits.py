@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -24,6 +24,12 @@ class Prediction(NamedTuple):
     classes: Tuple[str, ...]
     labels: Tuple[int, ...]
     probabilities: Tuple[float, ...]
+
+    def to_list(self) -> List[Dict[str, Any]]:
+        """Return a dict of JSON types for each class: `class`, `label` and `probability`."""
+        return [
+            {"class": title, "label": label, "probability": probability} for title, label, probability in zip(*self)
+        ]
 
 
 def collect_logits(

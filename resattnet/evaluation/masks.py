@@ -100,6 +100,40 @@ def soft_masks(net: AttentionNet, images: np.ndarray) -> List[AttentionMaps]:
     InputError
         If the network has no masks.
     """
+    return MaskGraph(net)(images)
+
+
+class MaskGraph:
+    """The graph of `soft_masks`, composed once for several calls.
+
+    Parameters
+    ----------
+    net : AttentionNet
+
+    Raises
+    ------
+    InputError
+        If the network has no masks.
+    """
+
+    def __init__(self, net: AttentionNet) -> None:
+        self._device = device_of(net)
+        self._modules, self._graph = _compose_masks(net)
+
+    def __call__(self, images: np.ndarray) -> List[AttentionMaps]:
+        """Return what `soft_masks` does, for images float32 (N, 3, H, W)."""
+        keys = [(entry.index, what) for entry in self._modules for what in _MAPS]
+        arrays = dict(zip(keys, _in_batches(self._graph, images, self._device)))
+        return [
+            AttentionMaps(
+                f"features.{entry.index}", entry.stage, entry.module, *(arrays[entry.index, what] for what in _MAPS)
+            )
+            for entry in self._modules
+        ]
+
+
+def _compose_masks(net: AttentionNet) -> Tuple[List[ModulePlace], Any]:
+    """Return the modules that have a mask, and the graph of the arrays `_MAPS` of each, in this order."""
     modules = [entry for entry in attention_modules(net) if entry.block.mask]
     if not modules:
         raise InputError("the network has no soft masks: it consists of trunks only")
@@ -124,15 +158,8 @@ def soft_masks(net: AttentionNet, images: np.ndarray) -> List[AttentionMaps]:
     finally:
         for handle in handles:
             handle.detach()
-    keys = [(entry.index, what) for entry in modules for what in _MAPS]
-    graph = mx.gluon.SymbolBlock([noted[key] for key in keys], data, params=net.collect_params())
-    arrays = dict(zip(keys, _in_batches(graph, images, device_of(net))))
-    return [
-        AttentionMaps(
-            f"features.{entry.index}", entry.stage, entry.module, *(arrays[entry.index, what] for what in _MAPS)
-        )
-        for entry in modules
-    ]
+    outputs = [noted[entry.index, what] for entry in modules for what in _MAPS]
+    return modules, mx.gluon.SymbolBlock(outputs, data, params=net.collect_params())
 
 
 def _in_batches(graph: Any, images: np.ndarray, device: Any) -> List[np.ndarray]:

@@ -203,7 +203,14 @@ _FORMATS_BY_ENDING = {"": "text", "txt": "text", "csv": "csv", "json": "json"}
 
 
 @dataclass(frozen=True)
-class PredictionOptions(RuntimeOptions, GpuOptions, ViewOptions, ModelFileOptions):
+class ClassifierOptions(RuntimeOptions, GpuOptions, ViewOptions, ModelFileOptions):
+    """What a classifier is opened with: a parameter file or an ONNX file, its images, and what computes it."""
+
+    rules = GPU_RULES + ENGINE_RULES
+
+
+@dataclass(frozen=True)
+class PredictionOptions(ClassifierOptions):
     """Options of a prediction; each is set by the flag of the same name of the command `predict`."""
 
     heading = "output"
@@ -223,7 +230,6 @@ class PredictionOptions(RuntimeOptions, GpuOptions, ViewOptions, ModelFileOption
         unset="by the extension of --output, else text",
     )
     output: Optional[str] = option(None, "file for the predictions", unset="stdout")
-    rules = GPU_RULES + ENGINE_RULES
 
     def __post_init__(self) -> None:
         super().__post_init__()

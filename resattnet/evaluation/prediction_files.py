@@ -17,7 +17,7 @@ from ..system.streams import is_terminal
 from .classifier import Classifier
 from .exported import open_exported
 from .logits import Prediction
-from .options import PredictionOptions
+from .options import ClassifierOptions, PredictionOptions
 
 Results = Iterable[Tuple[str, Prediction]]
 
@@ -68,11 +68,7 @@ def write_json(handle: IO[str], results: Results, names: Sequence[str], classes:
     """
     before = "[\n"
     for name, prediction in results:
-        found = [
-            {"class": title, "label": label, "probability": probability}
-            for title, label, probability in zip(*prediction)
-        ]
-        handle.write(before + json.dumps({"image": name, "predictions": found}))
+        handle.write(before + json.dumps({"image": name, "predictions": prediction.to_list()}))
         before = ",\n"
     handle.write("\n]\n" if before == ",\n" else "[]\n")
 
@@ -84,8 +80,14 @@ WRITERS: Dict[str, Callable[[IO[str], Results, Sequence[str], Sequence[str], int
 }
 
 
-def _open_classifier(path: str, options: PredictionOptions, images: int) -> Classifier:
-    """Return the classifier of a parameter file, or of an ONNX file, without MXNet, for a number of images."""
+def open_classifier(path: str, options: ClassifierOptions, images: int) -> Classifier:
+    """Return the classifier of a parameter file, or of an ONNX file, without MXNet, for a number of images.
+
+    Raises
+    ------
+    InputError
+        See `load_for_runtime` and `exported.open_exported`.
+    """
     if path.endswith(ENDING):
         return Classifier(open_exported(path, options), options.batch_size)
     from .model_file import load_for_runtime
@@ -119,7 +121,7 @@ def predict_files(path: str, names: Sequence[str], options: PredictionOptions) -
         See `load_for_runtime`, `open_exported` and `image_paths.find_images`. Also if the output cannot be written.
     """
     names = find_images(names)
-    classifier = _open_classifier(path, options, len(names))
+    classifier = open_classifier(path, options, len(names))
     failures: List[InputError] = []
 
     def failed(error: InputError) -> None:

@@ -81,6 +81,7 @@ _MEANINGS: Tuple[Tuple[str, str], ...] = (
     ("save-dir model-path checkpoint-dir output output-dir out outdir", "--model-dir is the folder of the parameters"),
     ("save-freq save-frequency save-every checkpoint-freq", "--save-period keeps the parameters of every N-th epoch"),
     ("out outfile output-file save save-as to-file output-dir save-dir", "--output says where to write"),
+    ("bind address listen ip hostname", "--host is the address to listen on"),
     ("topk top-k top5", "--top is the number of classes to name"),
     ("tta hflip mirror flip-test", "--flip also measures mirrored images"),
     ("size input-size img-size imgsz crop-size resolution", "--image-size is the height and width of the images"),

@@ -8,11 +8,12 @@ import numpy as np
 from PIL import Image
 
 from ..evaluation.logits import Prediction
-from ..evaluation.masks import AttentionMaps
 from ..models.spec import NetworkSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from ..evaluation.masks import AttentionMaps  # imports MXNet, which the pictures do not need
 
 SHOWN_PIXELS = 160  # longer side of an image on the sheet
 PANEL = 1.35  # inches
@@ -167,16 +168,16 @@ def _shown_maps(maps: np.ndarray, channels: Optional[Sequence[int]]) -> np.ndarr
     return maps.mean(axis=1, keepdims=True) if channels is None else maps[:, list(channels)]
 
 
-def _shown_size(picture: Image.Image) -> Tuple[int, int]:
+def _shown_size(picture: Image.Image, side: int = SHOWN_PIXELS) -> Tuple[int, int]:
     """Return height and width of an image on the sheet."""
     width, height = picture.size
-    scale = SHOWN_PIXELS / max(width, height)
+    scale = side / max(width, height)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def shown_picture(picture: Image.Image) -> np.ndarray:
-    """Return an image at its size on the sheet: uint8 array (height, width, 3)."""
-    height, width = _shown_size(picture)
+def shown_picture(picture: Image.Image, side: int = SHOWN_PIXELS) -> np.ndarray:
+    """Return an image at its size on the sheet, where its longer side is `side`: uint8 array (height, width, 3)."""
+    height, width = _shown_size(picture, side)
     return np.asarray(picture.resize((width, height), Image.BILINEAR))
 
 

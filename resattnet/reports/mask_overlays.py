@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, List, NamedTuple, Tuple
+from typing import TYPE_CHECKING, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ..evaluation.masks import AttentionMaps
 from .mask_figures import PANEL, Sheet, image_title, shown_picture, upsample
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from ..evaluation.masks import AttentionMaps
 
 COLOURS, OPACITY = "viridis", 0.6
 CHANNELS = 3  # number of channels that are shown of each mask, unless they are named
@@ -21,11 +22,39 @@ _GAP, _ROW_TITLE, _ROW, _HEAD = 0.12, 0.3, 0.5, 0.35
 _LEAST_WIDTH = 5.5  # inches, for the text above all panels
 
 
-class _Overlay(NamedTuple):
+class Overlay(NamedTuple):
     """A map (h, w) to draw over an image, and its title."""
 
     title: str
     values: np.ndarray
+
+    @property
+    def low(self) -> float:
+        """The lowest value, which has the first colour."""
+        return float(self.values.min())
+
+    @property
+    def high(self) -> float:
+        """The highest value, which has the last colour."""
+        return float(self.values.max())
+
+    def blend(self, image: np.ndarray) -> np.ndarray:
+        """Return the map over a grey copy of an image, so that all colours are those of the map.
+
+        Parameters
+        ----------
+        image : uint8 array (H, W, 3)
+
+        Returns
+        -------
+        float array (H, W, 3)
+            From 0 to 1.
+        """
+        from matplotlib import colormaps
+
+        grey = image @ _LUMINANCE / 255
+        shares = (upsample(self.values, *grey.shape) - self.low) / ((self.high - self.low) or 1)
+        return (1 - OPACITY) * grey[..., None] + OPACITY * colormaps[COLOURS](shares)[..., :3]
 
 
 def mean_ranges(mask: np.ndarray) -> np.ndarray:
@@ -57,7 +86,7 @@ def draw_overlays(sheet: Sheet, panel: float = PANEL) -> Figure:
 
     modules, blocks = len(sheet.maps), len(sheet.rows)
     left = 2 if sheet.cams is not None and modules == 1 else 1  # Grad-CAM is below the image if there is a second line
-    columns = left + max(len(_overlays(sheet, maps, 0)) for maps in sheet.maps)
+    columns = left + max(len(overlays(maps, 0, sheet.channels)) for maps in sheet.maps)
     across = min(blocks, 2) if modules > 1 else 1
     block_width, block_height = columns * (panel + _GAP) + 2 * _GAP, modules * (panel + _ROW) + _GAP
     width, height = max(across * block_width, _LEAST_WIDTH), -(-blocks // across) * block_height + _HEAD
@@ -71,9 +100,9 @@ def draw_overlays(sheet: Sheet, panel: float = PANEL) -> Figure:
         draw = _Panels(axes, picture, panel, right * block_width + 1.5 * _GAP, down * block_height + _HEAD)
         draw.picture(0, 0, picture, image_title(image, prediction))
         if sheet.cams is not None:
-            draw.overlay(2 - left, left - 1, _Overlay("Grad-CAM\nof the prediction", sheet.cams[row]))
+            draw.overlay(2 - left, left - 1, Overlay("Grad-CAM\nof the prediction", sheet.cams[row]))
         for line, maps in enumerate(sheet.maps):
-            for column, overlay in enumerate(_overlays(sheet, maps, row), left):
+            for column, overlay in enumerate(overlays(maps, row, sheet.channels), left):
                 draw.overlay(line, column, overlay)
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
@@ -89,17 +118,26 @@ def _note(sheet: Sheet) -> str:
     )
 
 
-def _overlays(sheet: Sheet, maps: AttentionMaps, row: int) -> List[_Overlay]:
-    """Return what is shown of a module for an image: the mean of its mask, and channels."""
+def overlays(maps: AttentionMaps, row: int, shown_channels: Optional[Sequence[int]] = None) -> List[Overlay]:
+    """Return what is shown of a module for an image: the mean of its mask, and channels.
+
+    Parameters
+    ----------
+    maps : AttentionMaps
+    row : int
+        Number of the image.
+    shown_channels : sequence of int, optional
+        Default: the channels that vary most.
+    """
     mask = maps.mask[row]
     module = f"stage {maps.stage}, module {maps.module}"
     shown = f"{module}\nmean, range {mean_ranges(maps.mask)[row]:.2g}"
-    mean = _Overlay(shown, mask.mean(axis=0))
-    channels = most_varying(mask) if sheet.channels is None else sheet.channels
-    return [mean] + [_Overlay(f"channel {channel}", mask[channel]) for channel in channels]
+    mean = Overlay(shown, mask.mean(axis=0))
+    channels = most_varying(mask) if shown_channels is None else shown_channels
+    return [mean] + [Overlay(f"channel {channel}", mask[channel]) for channel in channels]
 
 
-def _short(value: float) -> str:
+def short_number(value: float) -> str:
     """Return a number in at most six letters for values of masks and of Grad-CAM."""
     return f"{value:.{3 if abs(value) >= 0.1 else 2}g}"
 
@@ -134,17 +172,13 @@ class _Panels(NamedTuple):
         self.axes.text(middle, bottom - height - 0.04, title, ha="center", va="bottom", fontsize=6, parse_math=False)
         return middle, bottom
 
-    def overlay(self, line: int, column: int, overlay: _Overlay) -> None:
-        """Draw a map over a grey copy of the image, so that all colours are those of the map, and its scale below."""
+    def overlay(self, line: int, column: int, overlay: Overlay) -> None:
+        """Draw a map over a grey copy of the image, and its scale below."""
         from matplotlib import colormaps
 
-        colours, grey = colormaps[COLOURS], self.image @ _LUMINANCE / 255
-        low, high = float(overlay.values.min()), float(overlay.values.max())
-        shares = (upsample(overlay.values, *grey.shape) - low) / ((high - low) or 1)
-        pixels = (1 - OPACITY) * grey[..., None] + OPACITY * colours(shares)[..., :3]
-        middle, bottom = self.picture(line, column, pixels, overlay.title)
+        middle, bottom = self.picture(line, column, overlay.blend(self.image), overlay.title)
         half = self.side / 2 - 0.32  # the ends are for the numbers
         extent = (middle - half, middle + half, bottom + 0.15, bottom + 0.07)
-        self.axes.imshow(colours(np.linspace(0, 1, 64))[None], extent=extent, aspect="auto")
-        for place, side, value in ((extent[0] - 0.04, "right", low), (extent[1] + 0.04, "left", high)):
-            self.axes.text(place, bottom + 0.11, _short(value), ha=side, va="center", fontsize=6)
+        self.axes.imshow(colormaps[COLOURS](np.linspace(0, 1, 64))[None], extent=extent, aspect="auto")
+        for place, side, value in ((extent[0] - 0.04, "right", overlay.low), (extent[1] + 0.04, "left", overlay.high)):
+            self.axes.text(place, bottom + 0.11, short_number(value), ha=side, va="center", fontsize=6)

@@ -5,20 +5,15 @@ This module prepares the data of the page; the HTML and the style sheet are in `
 
 from __future__ import annotations
 
-import base64
-import io
 import time
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
-
-import numpy as np
-from PIL import Image
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from ..evaluation.results import ModelResult
-from ..models.spec import NetworkSpec
 from ..system.durations import format_duration
 from .evaluation_figures import confusion_matrix
 from .figure_style import MARKERS, colour, to_svg
 from .options import ReportOptions
+from .pages import network_name, picture_address, render_page
 from .report_charts import render_charts
 from .run_report import ReportedRun, compare_arguments
 
@@ -35,20 +30,11 @@ def render(runs: Sequence[ReportedRun], options: ReportOptions) -> str:
         At least one.
     options : ReportOptions
     """
-    import jinja2  # imported here because only a report needs it
-
     labels = [run.label for run in runs]
     named = " and ".join(labels) if len(labels) < 3 else f"{len(labels)} runs"
     differing, common = compare_arguments(runs)
     evaluated = [_Evaluated(number, run, run.result) for number, run in enumerate(runs) if run.result]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html").render(
+    values = dict(
         title=f"Training of {named}",
         written=time.strftime("%Y-%m-%d %H:%M"),
         colours=[colour(number) for number in range(len(runs))],
@@ -62,12 +48,13 @@ def render(runs: Sequence[ReportedRun], options: ReportOptions) -> str:
         class_tables=_class_tables(evaluated),
         results=[_describe_result(*each, options) for each in evaluated],
     )
+    return render_page("report.html", __package__, values)
 
 
 def _describe_run(number: int, run: ReportedRun) -> Dict[str, Any]:
     """Return what the page shows of a run in its table and legends."""
     options = run.options
-    network = f"{run.dataset}, {_network_name(options)}" if options else ""
+    network = f"{run.dataset}, {network_name(options)}" if options else ""
     return {
         "number": number,
         "mark": MARKERS[number % len(MARKERS)][1],
@@ -77,13 +64,6 @@ def _describe_run(number: int, run: ReportedRun) -> Dict[str, Any]:
         "epochs": list(_describe_epochs(run)),
         "headline": list(_headline(run)),
     }
-
-
-def _network_name(options: Mapping[str, Any]) -> str:
-    """Return depth, widths and, where they are not bottlenecks, the units of a run's network."""
-    unit = options.get("unit", NetworkSpec.unit)  # the options of older runs have none
-    units = "" if unit == NetworkSpec.unit else f", {unit} units"
-    return f"Attention-{options['num_layers']}, {options['widths']}{units}"
 
 
 def _headline(run: ReportedRun) -> Iterator[Tuple[str, str]]:
@@ -100,7 +80,7 @@ def _headline(run: ReportedRun) -> Iterator[Tuple[str, str]]:
     if last:
         yield "training time", format_duration(run.seconds(last))
     if options:
-        yield "network", _network_name(options)
+        yield "network", network_name(options)
         yield "data", run.dataset + (f", {run.result.evaluation.samples} test images" if run.result else "")
 
 
@@ -180,15 +160,8 @@ def _describe_result(number: int, run: ReportedRun, result: ModelResult, options
         "svg": to_svg(confusion_matrix(evaluation.confusion, classes), f"run{number}", words),
         "mistakes": mistakes,
         "hardest": [
-            (image, _png_address(image.image)) for image in result.hardest_images(options.hardest, options.hardest_of)
+            (image, picture_address(image.image, PICTURE_SIDE))
+            for image in result.hardest_images(options.hardest, options.hardest_of)
         ],
         "hardest_of": options.hardest_of,
     }
-
-
-def _png_address(pixels: np.ndarray) -> str:
-    """Return an image (H, W, 3) as a PNG in a `data:` URL."""
-    picture, file = Image.fromarray(pixels), io.BytesIO()
-    picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
-    picture.save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from helpers.scripts import ROOT
-from helpers.torch_nets import import_torch, use_few_modules
+from helpers.torch_nets import import_torch
 from resattnet.benchmark import builders, cases, contender, engine_builders, measure, profile, results, torch_builders
 from resattnet.benchmark.contender import Contender, Unavailable
 from resattnet.benchmark.options import BENCHMARK_PARTS, BenchmarkOptions

@@ -51,7 +51,7 @@ def test_the_scripts_for_folders_of_images_name_each_other():
 
 def test_each_module_of_the_room_is_a_command():
     modules = {name[:-3] for name in os.listdir(os.path.join(ROOT, "resattnet", "commands")) if name.endswith(".py")}
-    shared = {"__init__", "arguments", "rate_test", "training_arguments", "training_run"}
+    shared = {"__init__", "rate_test", "training_arguments", "training_run"}
     assert modules - shared == {row.module for row in COMMANDS.values()}
 
 

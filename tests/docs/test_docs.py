@@ -32,6 +32,7 @@ SCRIPTS = {
     "cifar10_test": "test",
     "imagenet_test": "test",
     "predict": "predict",
+    "serve": "serve",
     "show_masks": "show-masks",
     "export": "export",
     "make_records": "make-records",
@@ -45,6 +46,7 @@ OPTIONS = {
     "launch": "launcher.options.LaunchOptions",
     "test": "evaluation.options.TestOptions",
     "predict": "evaluation.options.PredictionOptions",
+    "serve": "serving.options.ServeOptions",
     "show-masks": "reports.options.MaskOptions",
     "export": "export.options.ExportOptions",
     "make-records": "commands.make_records.RecordsOptions",
@@ -64,6 +66,7 @@ DOCUMENTED = {
     ("docs/evaluation.md", "Masks"): "show-masks",
     ("docs/evaluation.md", "Report of runs"): "report",
     ("docs/export.md", "Export and runtimes"): "export",
+    ("docs/serving.md", "Options"): "serve",
     ("docs/recipes.md", "Recipes"): "reproduce",
 }
 TRAINING_PAGE = "docs/training.md"
@@ -72,6 +75,7 @@ NO_OPTION = {"--params", "--resume", "--recipe", "--recipes", "--help", "--quiet
 OTHER_PROGRAMS = (
     "make",
     ".",
+    "curl",
     "tensorboard",
     "find",
     "cp",
@@ -80,7 +84,14 @@ OTHER_PROGRAMS = (
     "python -m pip",
 )
 IM2REC = {"--list", "--recursive", "--train-ratio", "--pass-through"}
-FLAGS_OF_OTHER_PROGRAMS = {"--logdir", "--samples_per_plugin", "--signal", "--gloo", "--no-build-isolation"} | IM2REC
+FLAGS_OF_OTHER_PROGRAMS = {
+    "--data-binary",
+    "--logdir",
+    "--samples_per_plugin",
+    "--signal",
+    "--gloo",
+    "--no-build-isolation",
+} | IM2REC
 
 
 class Block(NamedTuple):

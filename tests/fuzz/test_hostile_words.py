@@ -135,7 +135,7 @@ def test_hostile_words_are_refused_in_one_line(name, tmp_path, monkeypatch):
 def test_each_flag_takes_each_hostile_value(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     more = {"predict": ["x.jpg"], "report": ["run"], "show-masks": ["x.jpg"]}.get(name, [])
-    if name in ("predict", "show-masks", "test", "export"):
+    if name in ("predict", "serve", "show-masks", "test", "export"):
         more = ["--params=x", *more]
     for flag in flags_of(name):
         for value in ("--", "", "a\nb", "\udcff", "1e-320", "1e308", "-1", "9" * 25):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import fcntl
 import functools
@@ -165,6 +166,24 @@ class Page:
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def choose_files(self, selector: str, *paths: Any) -> None:
+        """Set the files of the input that a CSS selector names, as if they had been chosen in its dialogue."""
+        document = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=document, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(path) for path in paths])
+
+    def drop_files(self, x: float, y: float, *paths: Any) -> None:
+        """Drag files over a point of the window, and drop them there."""
+        data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+
+    def screenshot(self, path: Any) -> None:
+        """Write a PNG of the whole page, also of what is below the window."""
+        data = self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+        with open(str(path), "wb") as file:
+            file.write(base64.b64decode(data))
 
     def wait(self, look: Callable[[], Any], seconds: float) -> Any:
         """Call `look` until its result is true or the time is up, and return the last result.

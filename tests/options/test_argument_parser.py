@@ -86,7 +86,7 @@ def test_every_switch_may_be_bare_or_negated(name):
         "report": ["run"],
         "show-masks": ["--params", "x", "photo.jpg"],
     }
-    more = required.get(name, ["--params", "x"] if name in ("test", "export") else [])
+    more = required.get(name, ["--params", "x"] if name in ("serve", "test", "export") else [])
     for action in PARSERS[name]._actions:
         if action.type is switch:
             for flag in action.option_strings:

@@ -42,7 +42,7 @@ MORE = {
     "report": ["run"],
     "test": ["--params=x"],
 }
-MORE["launch"] = ["train"]
+MORE["launch"], MORE["serve"] = ["train"], ["--params=x"]
 MORE["export"], MORE["make-records"] = ["--params=x"], ["--images=x", "--name=x"]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..options.command_line import ArgumentParser, switch, text
-from ..options.spellings import ALIASES
+from .command_line import ArgumentParser, switch, text
+from .spellings import ALIASES
 
 
 def add_quiet(parser: ArgumentParser) -> None:

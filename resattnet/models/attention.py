@@ -96,16 +96,17 @@ class Hourglass(mx.gluon.HybridBlock):
             if levels > 1:
                 self.skip = unit_sequence(1, channels, unit)
                 self.inner = Hourglass(channels, levels - 1, r, sampling, unit)
-                self.anchor = LayoutAnchor()
+                self.anchor = LayoutAnchor("inner", channels) if sampling else None
             self.up = unit_sequence(r, channels, unit)
-            self.small_anchor = LayoutAnchor()
+            self.small_anchor = LayoutAnchor("up", channels)
             self.interpolation = Interpolation() if sampling else None
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         """Map (N, channels, H, W) to the same shape, for any H and W."""
         y = self.down(self.pool(x) if self.pool else x)
         if self.inner:
-            y = self.skip(y) + self.anchor(self.inner(y))
+            inner = self.inner(y)
+            y = self.skip(y) + (self.anchor(inner) if self.anchor else inner)
         y = self.up(y)
         return self.interpolation(self.small_anchor(y), x) if self.interpolation else y
 
@@ -195,9 +196,9 @@ class AttentionModule(mx.gluon.HybridBlock):
             self.mask = None
             if mask != "none":
                 self.mask = SoftMask(channels, levels, r, attention, mask == "hourglass", unit)
-                self.factor_anchor = LayoutAnchor("avg")
-                self.term_anchor = LayoutAnchor("max")
-                self.anchor = LayoutAnchor("avg")
+                self.factor_anchor = LayoutAnchor("factor", channels)
+                self.term_anchor = LayoutAnchor("term", channels)
+                self.anchor = LayoutAnchor("product", channels)
             self.last = unit_sequence(p, channels, unit)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
@@ -207,9 +208,7 @@ class AttentionModule(mx.gluon.HybridBlock):
         return self.last(self._weight(trunk, self.mask(x)) if self.mask else trunk)
 
     def _weight(self, trunk: Any, mask: Any) -> Any:
-        if self._residual and not self.anchor.active:
-            return (
-                1 + mask
-            ) * trunk  # the fastest in float32; with anchors the sum has to come last to keep the layout
+        if self._residual and self.anchor.active != "bfloat16":
+            return self.anchor((1 + mask) * trunk)  # the fastest in float32; in bfloat16, the sum has to come last
         weighted = self.anchor(mask * self.factor_anchor(trunk))
         return self.term_anchor(trunk) + weighted if self._residual else weighted

@@ -12,6 +12,7 @@ from ..machine.mxnet import mx
 from ..models.network import build
 from ..models.precision import to_bfloat16
 from ..models.spec import NetworkSpec
+from ..models.training_graph import TrainingGraph, computes_with_onednn, to_float32
 from ..optimization.distillation import DistillationLoss, Teacher
 from ..optimization.ema import MovingAverage
 from ..optimization.optimizer import GradientSum, make_trainer, update
@@ -97,13 +98,20 @@ def make_step(
         loss,
         make_trainer(net, options, schedule, group),
         devices,
-        graph=to_bfloat16(net) if options.dtype == "bfloat16" else None,
+        graph=training_graph(net, options.dtype, devices),
         teacher=teacher,
         average=MovingAverage(net, options.ema) if options.ema else None,
         accumulate=options.accumulate,
         clip_norm=options.clip_gradient,
         dtype=array_type(options),
     )
+
+
+def training_graph(net: Any, dtype: str, devices: Sequence[Any]) -> Any:
+    """Return what computes the logits of a step in 'float32', 'float16' or 'bfloat16': a graph, or the network."""
+    if dtype == "bfloat16":
+        return TrainingGraph(net, to_bfloat16)
+    return TrainingGraph(net, to_float32) if computes_with_onednn(devices) else net
 
 
 class TrainingStep:

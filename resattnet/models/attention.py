@@ -136,6 +136,7 @@ class SoftMask(mx.gluon.HybridBlock):
         self._attention = ATTENTION[attention]
         with self.name_scope():
             self.hourglass = Hourglass(channels, levels, r, sampling, unit)
+            self.anchor = LayoutAnchor("mask", channels) if sampling else None
             self.bn1 = nn.BatchNorm(in_channels=channels)
             self.conv1 = nn.Conv2D(channels, 1, use_bias=False, in_channels=channels)
             self.bn2 = nn.BatchNorm(in_channels=channels)
@@ -143,7 +144,8 @@ class SoftMask(mx.gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         """Map (N, channels, H, W) to a mask of the same shape, in (0, 1), or in (-1, 1) for channel attention."""
-        y = self.conv1(relu(F, self.bn1(self.hourglass(x))))
+        y = self.hourglass(x)
+        y = self.conv1(relu(F, self.bn1(self.anchor(y) if self.anchor else y)))
         return self._attention(F, self.conv2(relu(F, self.bn2(y))))
 
 

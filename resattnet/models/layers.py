@@ -14,11 +14,12 @@ def relu(F: Any, x: Any) -> Any:
 
 # The operator of an anchor by its place, in a training graph of each type; None: no operator.
 ANCHORS: Dict[str, Dict[str, Optional[str]]] = {
-    "inner": {"bfloat16": "pooling", "float32": None},  # after an inner level of a mask
+    "inner": {"bfloat16": "convolution", "float32": "convolution"},  # after an inner level of a mask
     "up": {"bfloat16": "pooling", "float32": None},  # before an interpolation
+    "mask": {"bfloat16": "convolution", "float32": "convolution"},  # after the last interpolation of a mask
     "factor": {"bfloat16": "pooling", "float32": None},  # the trunk, as a factor of the product with the mask
     "term": {"bfloat16": "max_pooling", "float32": None},  # the trunk, as a term beside that product
-    "product": {"bfloat16": "pooling", "float32": None},
+    "product": {"bfloat16": "convolution", "float32": "convolution"},
 }
 
 
@@ -27,10 +28,15 @@ class LayoutAnchor(mx.gluon.HybridBlock):
 
     An operator that supports neither bfloat16 nor oneDNN's blocked layout (a product, a matrix product, MXNet's sum
     of gradients) makes everything after it compute in float32 and in the plain layout, where batch normalisation takes
-    eight times as long. An active anchor is a pooling with a 1x1 kernel: oneDNN's poolings exist in bfloat16, and
-    return gradients in the layout of their input. MXNet merges two equal poolings of one array, and then cannot reuse
-    the memory of the result: two anchors of one array are "pooling" and "max_pooling". An inactive anchor adds nothing
-    to the graph.
+    eight times as long. An active anchor is an operator of oneDNN that exists in bfloat16:
+
+    - A 1x1 convolution of each channel with the constant 1 returns the blocked layout, whatever comes in, and passes a
+      gradient in the blocked layout back. The constant has no gradient, so none is computed.
+    - A pooling with a 1x1 kernel keeps the layout that comes in and returns the gradient in it. MXNet merges two equal
+      poolings of one array, and then cannot reuse the memory of the result: two anchors of one array are "pooling" and
+      "max_pooling".
+
+    All are exact. An inactive anchor adds nothing to the graph.
 
     Parameters
     ----------
@@ -55,4 +61,8 @@ class LayoutAnchor(mx.gluon.HybridBlock):
         operator = self._operators[self.active] if self.active else None
         if operator is None:
             return x
+        if operator == "convolution":
+            count = self._channels
+            ones = F.BlockGrad(F.ones((count, 1, 1, 1)))
+            return F.Convolution(x, ones, kernel=(1, 1), num_filter=count, num_group=count, no_bias=True)
         return F.Pooling(x, kernel=(1, 1), stride=(1, 1), pool_type="max" if operator == "max_pooling" else "avg")

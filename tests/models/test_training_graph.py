@@ -5,19 +5,21 @@ import json
 import numpy as np
 import pytest
 
-from helpers.networks import initialised, operators
+from helpers.networks import graph_types, images, initialised, operators
 from helpers.runs import fix_statistics
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
 from resattnet.machine.devices import wait_for_running_statistics
 from resattnet.machine.mxnet import mx
 from resattnet.models import layers
+from resattnet.models.layers import LayoutAnchor
 from resattnet.models.network import build
 from resattnet.models.parts import freeze
 from resattnet.models.precision import to_bfloat16
 from resattnet.models.spec import NetworkSpec, Spec, Widths
 from resattnet.models.training_graph import (
     TrainingGraph,
+    compose,
     computes_with_onednn,
     fuse_relu,
     to_float32,
@@ -161,15 +163,52 @@ def test_what_is_fused():
     assert fused_count(mx.sym.Activation(norm, act_type="sigmoid")) == 0
 
 
+@pytest.mark.parametrize("place", sorted(layers.ANCHORS))
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_anchors_are_the_identity(place, dtype):
+    anchor = LayoutAnchor(place, 24)
+    anchor.hybridize(static_alloc=True, static_shape=True)
+    anchor.active = dtype
+    x, above = images(3, 24, 5, 7), images(3, 24, 5, 7, seed=3)
+    x.attach_grad()
+    with mx.autograd.record():
+        y = anchor(x)
+    y.backward(above)
+    assert (y == x).asnumpy().all() and (x.grad == above).asnumpy().all()
+    assert not list(anchor.collect_params())
+
+
+def test_every_pair_of_a_wide_network_is_fused():
+    """Between all normalisations and ReLUs of a network with anchors are blocked layouts, in both types."""
+    net = initialised(build(NetworkSpec(10, widths="thin")))
+    plain = operators(net)
+    for make in (to_float32, to_bfloat16):
+        found = operators(make(net))
+        assert found[FUSED] == plain["BatchNorm"] and found["BatchNorm"] == 0
+        # ReLU is left in the interpolations only, as another operator, and Activation is the masks' sigmoid.
+        assert found["Activation"] == 3
+        # Two inner masks in stage 1 and one in stage 2; each of the three masks has two anchors more.
+        assert found["Convolution"] == plain["Convolution"] + 3 + 3 + 3
+
+
+def test_anchors_in_bfloat16_compute_in_bfloat16():
+    net = initialised(build(NetworkSpec(10, widths="thin")))
+    found = graph_types(to_bfloat16(net)(mx.sym.var("data")))
+    # The stem and the normalisation after it are float32.
+    assert found[FUSED] == {2: 105, 4: 2} and found["Convolution"][4] == 1 and set(found["Pooling"]) == {2}
+    assert set(found["_ones"]) == {4} and set(found["elemwise_add"]) == {2}
+
+
 def test_the_network_itself_stays():
     net = initialised(build(NetworkSpec(10), **SMALL))
     names, plain = list(net.collect_params()), net(mx.sym.var("data")).tojson()
-    for make in (to_float32, to_bfloat16):
+    for make, dtype in ((to_float32, "float32"), (to_bfloat16, "bfloat16")):
         graph = make(net)
         # Auxiliary states last, as in every symbol; the parameters are the network's own.
         assert {id(parameter) for parameter in graph.collect_params().values()} == {
             id(parameter) for parameter in net.collect_params().values()
         }
+        assert compose(net, dtype).tojson() != plain
     assert list(net.collect_params()) == names and operators(net)[FUSED] == 0
     now = json.loads(net(mx.sym.var("data")).tojson())["nodes"]
     assert [node["op"] for node in now] == [node["op"] for node in json.loads(plain)["nodes"]]

@@ -18,7 +18,7 @@ ANCHORS: Dict[str, Dict[str, Optional[str]]] = {
     "up": {"bfloat16": "pooling", "float32": None},  # before an interpolation
     "mask": {"bfloat16": "convolution", "float32": "convolution"},  # after the last interpolation of a mask
     "factor": {"bfloat16": "pooling", "float32": None},  # the trunk, as a factor of the product with the mask
-    "term": {"bfloat16": "max_pooling", "float32": None},  # the trunk, as a term beside that product
+    "term": {"bfloat16": "full_pooling", "float32": None},  # the trunk, as a term beside that product
     "product": {"bfloat16": "convolution", "float32": "convolution"},
 }
 
@@ -33,8 +33,8 @@ class LayoutAnchor(mx.gluon.HybridBlock):
     - A 1x1 convolution of each channel with the constant 1 returns the blocked layout, whatever comes in, and passes a
       gradient in the blocked layout back. The constant has no gradient, so none is computed.
     - A pooling with a 1x1 kernel keeps the layout that comes in and returns the gradient in it. MXNet merges two equal
-      poolings of one array, and then cannot reuse the memory of the result: two anchors of one array are "pooling" and
-      "max_pooling".
+      poolings of one array, and then cannot reuse the memory of the result: two anchors of one array differ in an
+      attribute that has no effect on this kernel, "pooling" and "full_pooling".
 
     All are exact. An inactive anchor adds nothing to the graph.
 
@@ -65,4 +65,5 @@ class LayoutAnchor(mx.gluon.HybridBlock):
             count = self._channels
             ones = F.BlockGrad(F.ones((count, 1, 1, 1)))
             return F.Convolution(x, ones, kernel=(1, 1), num_filter=count, num_group=count, no_bias=True)
-        return F.Pooling(x, kernel=(1, 1), stride=(1, 1), pool_type="max" if operator == "max_pooling" else "avg")
+        convention = "full" if operator == "full_pooling" else "valid"
+        return F.Pooling(x, kernel=(1, 1), stride=(1, 1), pool_type="avg", pooling_convention=convention)

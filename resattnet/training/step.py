@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..models.spec import NetworkSpec
 from ..models.training_graph import TrainingGraph, computes_with_onednn, to_float32
 from ..optimization.distillation import DistillationLoss, Teacher
 from ..optimization.ema import MovingAverage
+from ..optimization.flat_trainer import FlatTrainer, gradient_arrays
 from ..optimization.optimizer import GradientSum, make_trainer, update
 from ..optimization.weighted_loss import WeightedLoss
 from ..run_options.options import RunOptions
@@ -93,14 +95,16 @@ def make_step(
         loss = WeightedLoss(loss, weights, devices)
     if teacher:
         loss = DistillationLoss(loss, options.teacher_weight, options.temperature)
+    trainer = make_trainer(net, options, schedule, group)
+    segments = trainer.segments if isinstance(trainer, FlatTrainer) else ()
     return TrainingStep(
         net,
         loss,
-        make_trainer(net, options, schedule, group),
+        trainer,
         devices,
         graph=training_graph(net, options.dtype, devices),
         teacher=teacher,
-        average=MovingAverage(net, options.ema) if options.ema else None,
+        average=MovingAverage(net, options.ema, segments) if options.ema else None,
         accumulate=options.accumulate,
         clip_norm=options.clip_gradient,
         dtype=array_type(options),
@@ -166,7 +170,7 @@ class TrainingStep:
         self.teacher, self.average, self.dtype = teacher, average, dtype
         self.meter = Meter()
         self._accumulate, self._clip_norm = accumulate, clip_norm
-        self._gradient_sum = GradientSum(trainer._params) if accumulate > 1 else None
+        self._gradient_sum = GradientSum(itertools.chain(*gradient_arrays(trainer))) if accumulate > 1 else None
 
     def __call__(self, images: np.ndarray, labels: np.ndarray, samples: Optional[int] = None) -> None:
         """Update the network from a batch of normalised images (N, 3, H, W) and labels (N,) or (N, classes).

@@ -23,6 +23,7 @@ LEVELS = {
     "folders": 5,
     "loaders": 5,
     "runtimes": 5,
+    "launcher": 5,
     "run_options": 6,
     "evaluation": 6,
     "optimization": 7,

@@ -8,9 +8,9 @@ import sys
 import tempfile
 from typing import Any, Dict, Iterator, List
 
-from ..distributed.members import members_of
-from ..distributed.options import LaunchOptions
-from ..distributed.supervisor import Supervisor
+from ..launcher.members import members_of
+from ..launcher.options import LaunchOptions
+from ..launcher.supervisor import Supervisor
 from ..models.spec import NetworkSpec, attention_net_spec
 from ..system.errors import InputError
 from ..system.files import write_csv, writing

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..distributed.engines import open_group
 from ..distributed.environment import local_size
+from ..distributed.exchange import Exchange
 from ..distributed.group import Group
 from ..machine.cores import split_cores
 
@@ -68,7 +69,7 @@ def measure(group: Group, values: Dict[str, Any]) -> Dict[str, Any]:
 
 if __name__ == "__main__":
     split_cores(1, local_size(os.environ))
-    with open_group("dist_sync") as own_group:
+    with open_group(Exchange("dist_sync")) as own_group:
         found = measure(own_group, json.loads(sys.argv[2]))
         if own_group.is_first:
             with open(sys.argv[1], "w") as stream:

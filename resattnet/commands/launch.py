@@ -18,7 +18,7 @@ import shutil
 import sys
 from typing import Any, Dict, List
 
-from ..distributed.options import LaunchOptions
+from ..launcher.options import LaunchOptions
 from ..machine.processes import package_command
 from ..options import command_line
 from ..system.errors import InputError
@@ -33,8 +33,8 @@ def add_arguments(parser: command_line.ArgumentParser) -> None:
 
 def main(given: Dict[str, Any]) -> int:
     """Run the job, and return its exit code."""
-    from ..distributed.members import members_of
-    from ..distributed.supervisor import Supervisor
+    from ..launcher.members import members_of
+    from ..launcher.supervisor import Supervisor
 
     words = command_words(given.pop("command"), given.pop("arguments"))
     return Supervisor(members_of(LaunchOptions(**given), words)).run()

@@ -15,6 +15,7 @@ from ..datasets.catalog import data_remarks
 from ..distributed.engines import open_group
 from ..distributed.group import SOLO, Group
 from ..distributed.same_start import check_same
+from ..machine.cores import separate_scratch
 from ..machine.devices import check_type, choose_devices
 from ..machine.mxnet import mx
 from ..optimization.schedules import make_schedule
@@ -70,7 +71,9 @@ def train(options: RunOptions, state: Optional[State] = None, began: Optional[fl
     if options.lr_find:
         raise InputError("`lr_find=True`: this tests learning rates; call `rate_test.find_learning_rate` for it")
     began = time.monotonic() if began is None else began
-    with open_group(options.kvstore) as group:
+    if options.sync_bn:
+        separate_scratch()
+    with open_group(options.exchange) as group:
         devices, remarks = choose_devices(options.num_gpus, options.num_cpus, own_gpus(options, group))
         with handle_remarks(lambda remark: remarks.append(str(remark))):
             run = prepare_run(options, devices, state, began, group)

@@ -1,1 +1,1 @@
-"""Training in several processes: the engines that join them, what they agree on, and the command that starts them."""
+"""Training in several processes: the engines that join them, and what the processes agree on."""

@@ -9,6 +9,7 @@ import numpy as np
 from ..machine.mxnet import mx
 from ..system.errors import InputError, reason
 from ..system.world import World
+from .exchange import Exchange
 from .group import Group
 from .summing_trainer import SummingTrainer
 
@@ -28,7 +29,7 @@ def import_byteps() -> Any:
 class BytePSGroup(Group):
     """Processes that `bpslaunch` has started, each on one GPU."""
 
-    def __init__(self, _kvstore: str = "byteps") -> None:
+    def __init__(self, _exchange: Exchange) -> None:
         self._engine = import_byteps()
         self._engine.init()
         super().__init__(World(self._engine.rank(), self._engine.size()), self._engine.local_rank())
@@ -48,7 +49,7 @@ class BytePSGroup(Group):
     def make_trainer(self, parameters: Sequence[Any], optimizer: Any) -> Any:
         """Return a trainer that adds gradients by BytePS."""
         return SummingTrainer(
-            parameters, optimizer, lambda gradient, number: self._add(gradient, f"gradient_{number}", -number)
+            parameters, optimizer, lambda gradients, number: self._add(gradients[0], f"gradient_{number}", -number)
         )
 
     def prepare(self, trainer: Any) -> None:

@@ -11,7 +11,6 @@ from ..machine.mxnet import mx
 from ..system.errors import InputError
 from ..system.world import ALONE, World
 
-_PIECE = 1 << 20  # numbers of one exchange: larger arrays are sent in pieces
 _SMALLEST = 16
 _WORDS = 4  # a float64 is sent as four whole numbers of 16 bits, which float32 holds exactly
 
@@ -34,7 +33,12 @@ class Group:
     ----------
     world : World
     local_rank : int
+    steps_apart : int
+        Steps from one agreement of the processes on what to do next to another; see `wishes`.
     """
+
+    steps_apart = 1
+    _piece = 1 << 20  # numbers of one exchange: larger arrays are sent in pieces
 
     def __init__(self, world: World = ALONE, local_rank: int = 0) -> None:
         self.world, self.local_rank = world, local_rank
@@ -64,6 +68,9 @@ class Group:
     def prepare(self, trainer: Any) -> None:
         """Make a trainer ready for its first step, once its network has its values and before any process trains."""
 
+    def settle(self, trainer: Any) -> None:
+        """Give all processes the same parameters, before they are evaluated or saved: those with all updates."""
+
     def close(self, failed: bool = False) -> None:
         """Leave the group. After a failure, do not wait for the other processes."""
 
@@ -74,7 +81,7 @@ class Group:
         flat = np.asarray(array, np.float32).ravel()
         if self.world.size == 1:
             return flat.reshape(np.shape(array))
-        pieces = [flat[start : start + _PIECE] for start in range(0, len(flat), _PIECE)]
+        pieces = [flat[start : start + self._piece] for start in range(0, len(flat), self._piece)]
         return np.concatenate([self._sum_padded(piece) for piece in pieces] or [flat]).reshape(np.shape(array))
 
     def _sum_padded(self, piece: np.ndarray) -> np.ndarray:

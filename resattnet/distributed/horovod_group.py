@@ -9,6 +9,7 @@ import numpy as np
 from ..machine.mxnet import mx
 from ..system.errors import InputError, reason
 from ..system.world import World
+from .exchange import Exchange
 from .group import Group
 from .summing_trainer import SummingTrainer
 
@@ -26,10 +27,17 @@ def import_horovod() -> Any:
 
 
 class HorovodGroup(Group):
-    """Processes that `horovodrun` has started, each on one device. A process started by itself is alone."""
+    """Processes that `horovodrun` has started, each on one device. A process started by itself is alone.
 
-    def __init__(self, _kvstore: str = "horovod") -> None:
+    Parameters
+    ----------
+    exchange : Exchange
+        Its `compression` 'fp16' sends gradients as float16, in which Horovod adds them too.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
         self._engine = import_horovod()
+        self._compression = getattr(self._engine.Compression, exchange.compression)
         self._engine.init()
         super().__init__(World(self._engine.rank(), self._engine.size()), self._engine.local_rank())
 
@@ -41,9 +49,13 @@ class HorovodGroup(Group):
     def make_trainer(self, parameters: Sequence[Any], optimizer: Any) -> Any:
         """Return a trainer that adds gradients by Horovod."""
 
-        def add(gradient: Any, number: int) -> None:
+        def add(gradients: Sequence[Any], number: int) -> None:
             if self.world.size > 1:
-                self._engine.allreduce_(gradient, average=False, name=f"gradient.{number}", priority=-number)
+                (gradient,) = gradients
+                sent, kind = self._compression.compress(gradient)
+                self._engine.allreduce_(sent, average=False, name=f"gradient.{number}", priority=-number)
+                if sent is not gradient:
+                    gradient[:] = self._compression.decompress(sent, kind)
 
         return SummingTrainer(parameters, optimizer, add)
 

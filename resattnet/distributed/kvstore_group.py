@@ -13,6 +13,7 @@ from ..system.errors import InputError
 from ..system.leaving import leave_at_once
 from ..system.world import World
 from .environment import launched_rank, local_rank
+from .exchange import Exchange
 from .group import Group
 
 _FIRST_KEY = 1 << 24  # keys of the small sums; those of a trainer count its parameters from 0
@@ -25,23 +26,27 @@ class KVStoreGroup(Group):
 
     Parameters
     ----------
-    kvstore : str
-        Name of the store in MXNet.
+    exchange : Exchange
+        Its `kvstore` is the name of the store in MXNet.
     """
 
-    def __init__(self, kvstore: str) -> None:
+    def __init__(self, exchange: Exchange) -> None:
         if os.environ.get("DMLC_ROLE") != "worker":
             raise InputError(
-                f"{assignment('kvstore', kvstore)}: no launcher has started this process: put the command launch in "
-                "front, as in launch -n 2 train, or give `kvstore=none`"
+                f"{assignment('kvstore', exchange.kvstore)}: no launcher has started this process: put the "
+                "command launch in front, as in launch -n 2 train, or give `kvstore=none`"
             )
-        self._store = mx.kv.create(kvstore)
+        self._store = mx.kv.create(exchange.kvstore)
         rank = launched_rank(os.environ)
         super().__init__(
             World(self._store.rank if rank is None else rank, self._store.num_workers), local_rank(os.environ)
         )
         self._keys: Dict[int, int] = {}  # by length
+        self._start()
         self._check_ranks()
+
+    def _start(self) -> None:
+        """Set up the servers, before anything is sent to them."""
 
     def _check_ranks(self) -> None:
         claims = self.sum(np.arange(self.world.size) == self.world.rank)
@@ -51,12 +56,16 @@ class KVStoreGroup(Group):
                 "needs its own DMLC_WORKER_ID"
             )
 
+    def _key(self, length: int) -> int:
+        """Return the key of the sums of arrays of a length, which the servers have as zeros at first."""
+        if length not in self._keys:
+            self._keys[length] = _FIRST_KEY + len(self._keys)
+            self._store.init(self._keys[length], mx.nd.zeros(length))  # waits for all workers
+        return self._keys[length]
+
     def _sum(self, array: np.ndarray) -> np.ndarray:
-        if len(array) not in self._keys:
-            self._keys[len(array)] = _FIRST_KEY + len(self._keys)
-            self._store.init(self._keys[len(array)], mx.nd.zeros(len(array)))  # waits for all workers
         values = mx.nd.array(array)
-        self._store.pushpull(self._keys[len(array)], values, out=values)
+        self._store.pushpull(self._key(len(array)), values, out=values)
         return values.asnumpy()
 
     def make_trainer(self, parameters: Sequence[Any], optimizer: Any) -> Any:

@@ -8,7 +8,7 @@ from ..machine.mxnet import mx
 
 
 class SummingTrainer(mx.gluon.Trainer):
-    """A trainer on one device that adds the gradients over the processes.
+    """A trainer that adds the gradients over the processes.
 
     The trainers of Horovod and BytePS divide the gradients by the number of processes, each in its own place, so that
     clipping would see other gradients than in one process; this one only adds.
@@ -18,15 +18,16 @@ class SummingTrainer(mx.gluon.Trainer):
     parameters : list of gluon.Parameter
     optimizer : mx.optimizer.Optimizer
     add : callable
-        ``add(gradient, number)`` replaces a gradient, an NDArray, by its sum over the processes. It returns at once.
+        ``add(gradients, number)`` replaces the gradients of a parameter on the devices, NDArrays, by their sum over
+        all devices of all processes. It returns at once.
         The gradients of the first parameters are needed first: their number is the priority.
     """
 
-    def __init__(self, parameters: Sequence[Any], optimizer: Any, add: Callable[[Any, int], None]) -> None:
+    def __init__(self, parameters: Sequence[Any], optimizer: Any, add: Callable[[Sequence[Any], int], None]) -> None:
         super().__init__(list(parameters), optimizer, kvstore=None, update_on_kvstore=False)
         self._add = add
 
     def _allreduce_grads(self) -> None:
         for number, parameter in enumerate(self._params):
             if parameter.grad_req != "null":
-                self._add(parameter.list_grad()[0], number)
+                self._add(parameter.list_grad(), number)

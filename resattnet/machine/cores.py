@@ -13,6 +13,8 @@ from typing import Callable, Dict
 # two devices: 64 pieces took 15 MiB more than MXNet's own 4 where the process held 2.0 GiB (inference, thin 56, 250
 # images each), and 65 MiB more where it held 2.6 GiB (training, full 56, 32 images each).
 SCRATCH_PER_DEVICE = 32
+_SCRATCH = "MXNET_CPU_TEMP_COPY"
+_SEPARATE = 65536  # more than the layers of a training step on all devices
 
 
 def thread_siblings(cpu: int) -> str:
@@ -86,4 +88,14 @@ def split_cores(devices: int, processes: int = 1) -> None:
     if devices > 1:
         # All devices take the scratch memory of their layers from one ring. With MXNet's own four pieces they wait for
         # each other at inference, so that only one computes at a time.
-        set_default("MXNET_CPU_TEMP_COPY", str(SCRATCH_PER_DEVICE * devices))
+        set_default(_SCRATCH, str(SCRATCH_PER_DEVICE * devices))
+
+
+def separate_scratch() -> None:
+    """Give each layer on each CPU device its own scratch memory, unless the user has set it. Before MXNet computes.
+
+    A layer that waits for another device keeps its piece. If both devices took their pieces from one short ring, the
+    other could wait for that piece, and never come.
+    """
+    if os.environ.get(_SCRATCH) == _defaults.get(_SCRATCH):
+        os.environ[_SCRATCH] = _defaults[_SCRATCH] = str(_SEPARATE)

@@ -6,6 +6,7 @@ from typing import Any, Callable
 
 from ..machine.mxnet import mx
 from .attention_types import ATTENTION
+from .batch_norm import BatchNorm
 from .layers import LayoutAnchor, relu
 from .spec import check_variant
 from .units import Bottleneck, unit_sequence
@@ -137,9 +138,9 @@ class SoftMask(mx.gluon.HybridBlock):
         with self.name_scope():
             self.hourglass = Hourglass(channels, levels, r, sampling, unit)
             self.anchor = LayoutAnchor("mask", channels) if sampling else None
-            self.bn1 = nn.BatchNorm(in_channels=channels)
+            self.bn1 = BatchNorm(in_channels=channels)
             self.conv1 = nn.Conv2D(channels, 1, use_bias=False, in_channels=channels)
-            self.bn2 = nn.BatchNorm(in_channels=channels)
+            self.bn2 = BatchNorm(in_channels=channels)
             self.conv2 = nn.Conv2D(channels, 1, use_bias=False, in_channels=channels)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:

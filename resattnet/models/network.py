@@ -7,6 +7,7 @@ from typing import Any, Optional
 from ..machine.mxnet import mx
 from . import units
 from .attention import AttentionModule
+from .batch_norm import BatchNorm
 from .spec import MASK_LEVELS, STEMS, TAIL_UNITS, UNITS, NetworkSpec, Spec, Widths
 
 nn = mx.gluon.nn
@@ -41,7 +42,7 @@ class AttentionNet(mx.gluon.HybridBlock):
         unit = getattr(units, UNITS[spec.unit])
         with self.name_scope():
             self.features = nn.HybridSequential(prefix="")
-            self.features.add(*STEMS[spec.stem].make(nn, widths.stem))
+            self.features.add(*STEMS[spec.stem].make(nn, BatchNorm, widths.stem))
             ends = [len(self.features)]
             width = widths.stem
             for stage, stride, levels, modules in zip(widths.stages, spec.stage_strides, MASK_LEVELS, depth.modules):
@@ -66,7 +67,7 @@ class AttentionNet(mx.gluon.HybridBlock):
                 self.features.add(unit(widths.tail, width, stride))
                 width = widths.tail
             if not unit.activated:
-                self.features.add(nn.BatchNorm(in_channels=width), nn.Activation("relu"))
+                self.features.add(BatchNorm(in_channels=width), nn.Activation("relu"))
             self.features.add(nn.GlobalAvgPool2D(), nn.Flatten())
             self.part_ends = (*ends, len(self.features))
             self.output = nn.Dense(spec.classes, in_units=width)

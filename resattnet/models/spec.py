@@ -53,7 +53,7 @@ class Stem(NamedTuple):
     Attributes
     ----------
     make : callable
-        `make(nn, channels)` returns the layers, the last of which has `channels` channels.
+        `make(nn, norm, channels)` returns the layers, the last of which has `channels` channels.
     widths : dict of str to Widths
         The widths that a network with this stem can have.
     image_size : int
@@ -62,7 +62,7 @@ class Stem(NamedTuple):
         Number of classes of the data set: CIFAR-10 or ImageNet.
     """
 
-    make: Callable[[Any, int], List[Any]]
+    make: Callable[[Any, Any, int], List[Any]]
     widths: Dict[str, Widths]
     image_size: int
     classes: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..machine.mxnet import mx
+from .batch_norm import BatchNorm
 from .layers import relu
 
 nn = mx.gluon.nn
@@ -61,7 +62,7 @@ class PostActivationUnit(mx.gluon.HybridBlock):
         self.projection = None
         if channels != in_channels or stride != 1:
             self.projection = nn.Conv2D(channels, 1, stride, use_bias=False, in_channels=in_channels)
-            self.projection_bn = nn.BatchNorm(in_channels=channels)
+            self.projection_bn = BatchNorm(in_channels=channels)
 
     def branch(self, F: Any, x: Any) -> Any:
         """Map the input (N, in_channels, H, W) to the residual."""

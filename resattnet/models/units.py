@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any, Callable, Sequence
 
 from ..machine.mxnet import mx
+from .batch_norm import BatchNorm
 from .layers import relu
 from .unit_bases import PostActivationUnit, PreActivationUnit
 
@@ -38,11 +39,11 @@ class Bottleneck(PreActivationUnit):
         super().__init__(**kwargs)
         inner = channels // 4
         with self.name_scope():
-            self.bn1 = nn.BatchNorm(in_channels=in_channels)
+            self.bn1 = BatchNorm(in_channels=in_channels)
             self.conv1 = nn.Conv2D(inner, 1, use_bias=False, in_channels=in_channels)
-            self.bn2 = nn.BatchNorm(in_channels=inner)
+            self.bn2 = BatchNorm(in_channels=inner)
             self.conv2 = nn.Conv2D(inner, 3, stride, 1, use_bias=False, in_channels=inner)
-            self.bn3 = nn.BatchNorm(in_channels=inner)
+            self.bn3 = BatchNorm(in_channels=inner)
             self.conv3 = nn.Conv2D(channels, 1, use_bias=False, in_channels=inner)
             self.add_shortcut(channels, in_channels, stride)
 
@@ -78,9 +79,9 @@ class BasicUnit(PreActivationUnit):
     def __init__(self, channels: int, in_channels: int, stride: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         with self.name_scope():
-            self.bn1 = nn.BatchNorm(in_channels=in_channels)
+            self.bn1 = BatchNorm(in_channels=in_channels)
             self.conv1 = nn.Conv2D(channels, 3, stride, 1, use_bias=False, in_channels=in_channels)
-            self.bn2 = nn.BatchNorm(in_channels=channels)
+            self.bn2 = BatchNorm(in_channels=channels)
             self.conv2 = nn.Conv2D(channels, 3, 1, 1, use_bias=False, in_channels=channels)
             self.add_shortcut(channels, in_channels, stride)
 
@@ -115,11 +116,11 @@ class ResNeXtUnit(PostActivationUnit):
         inner = channels // 2
         with self.name_scope():
             self.conv1 = nn.Conv2D(inner, 1, use_bias=False, in_channels=in_channels)
-            self.bn1 = nn.BatchNorm(in_channels=inner)
+            self.bn1 = BatchNorm(in_channels=inner)
             self.conv2 = nn.Conv2D(inner, 3, stride, 1, groups=group_count(inner), use_bias=False, in_channels=inner)
-            self.bn2 = nn.BatchNorm(in_channels=inner)
+            self.bn2 = BatchNorm(in_channels=inner)
             self.conv3 = nn.Conv2D(channels, 1, use_bias=False, in_channels=inner)
-            self.bn3 = nn.BatchNorm(in_channels=channels)
+            self.bn3 = BatchNorm(in_channels=channels)
             self.add_shortcut(channels, in_channels, stride)
 
     def zero_init_branch(self) -> None:
@@ -163,7 +164,7 @@ class InceptionUnit(PostActivationUnit):
             self.branch2 = _conv_sequence(inner, in_channels, (1, 3), stride)
             self.branch3 = _conv_sequence(inner, in_channels, (1, 3, 3), stride)
             self.conv = nn.Conv2D(channels, 1, use_bias=False, in_channels=3 * inner)
-            self.bn = nn.BatchNorm(in_channels=channels)
+            self.bn = BatchNorm(in_channels=channels)
             self.add_shortcut(channels, in_channels, stride)
 
     def zero_init_branch(self) -> None:
@@ -211,7 +212,7 @@ def _conv_sequence(channels: int, in_channels: int, kernels: Sequence[int], stri
             step = stride if index == len(kernels) - 1 else 1
             layers.add(
                 nn.Conv2D(channels, kernel, step, kernel // 2, use_bias=False, in_channels=in_channels),
-                nn.BatchNorm(in_channels=channels),
+                BatchNorm(in_channels=channels),
                 nn.Activation("relu"),
             )
             in_channels = channels

@@ -49,11 +49,11 @@ def _can_be_flat(parameters: Sequence[Any], group: Group) -> bool:
     """Return whether the parameters can be parts of flat arrays.
 
     Processes, and GPUs, exchange the gradient of a parameter as soon as the backward pass has it. As parts of one
-    array, the engine would send all gradients at its end. In float16, the optimizer has weights of its own.
+    array, all gradients would be sent at its end. In float16, the optimizer has weights of its own.
     """
     devices = parameters[0].list_ctx()
     return (
-        group.world.size == 1
+        type(group) is Group  # the engines of several processes have trainers of their own
         and all(device.device_type == "cpu" for device in devices)
         and all(np.dtype(parameter.dtype) == np.float32 for parameter in parameters)
     )

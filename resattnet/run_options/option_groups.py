@@ -7,11 +7,9 @@ from typing import Optional, Tuple
 
 from ..datasets.catalog import SIDE
 from ..datasets.options import DataOptions
-from ..distributed.engines import KVSTORES
 from ..models.options import NetworkOptions
 from ..models.parts import FEATURES, PARTS
-from ..options.fields import Options, option, redefine
-from ..options.groups import DeviceOptions
+from ..options.fields import Options, option
 from ..runs.options import RunFolderOptions
 
 _NO_EFFECT = "a smaller one has no effect in float32"
@@ -179,31 +177,6 @@ class DistillationOptions(Options):
         high=1000,
         why_low="below, the teacher's outputs are plain labels",
         why_high="above, the teacher's outputs are equal for all classes",
-    )
-
-
-@dataclass(frozen=True)
-class TrainingDeviceOptions(DeviceOptions):
-    """Devices, batches and the type to compute in."""
-
-    workers: int = redefine(
-        DeviceOptions,
-        "workers",
-        0,
-        help="processes that make batches; 0: the training process makes them; with --loader dali: threads of DALI",
-    )
-    dtype: str = option(
-        "float32",
-        "type that the network computes in during training; bfloat16: with float32 weights, only on CPUs with AVX-512; "
-        "float16: as --float16 1",
-        choices=("float32", "bfloat16", "float16"),
-    )
-    float16: bool = option(False, "1: compute in float16, with float32 master weights; only on GPUs")
-    kvstore: str = option(
-        "none",
-        "train in several processes, which the command launch starts on this machine or several; --batch-size is that "
-        "of each device of each process; dist_sync, dist_device_sync: MXNet's parameter servers; horovod; byteps",
-        choices=("none", *KVSTORES),
     )
 
 

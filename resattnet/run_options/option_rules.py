@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, Mapping
 
+from ..distributed.engines import COMPRESSIONS
 from ..models.spec import NETWORK_OPTIONS
 from ..options.groups import CHOSEN_GPUS, DEVICE_RULES, GPUS, SEVERAL_CPUS
 from ..options.rules import BelongsTo, Conflict, Need, When, Within
@@ -34,7 +35,8 @@ NO_MASKS = When("mask", "none")
 MASK_SETTINGS = (When("attention_learning"), When("attention"))
 BFLOAT16 = When("dtype", "bfloat16")
 SEVERAL_PROCESSES = When("kvstore")
-ONE_DEVICE = (When("kvstore", "horovod"), When("kvstore", "byteps"))
+ASYNC = When("kvstore", "dist_async")
+ONE_DEVICE = (ASYNC, When("kvstore", "horovod"), When("kvstore", "byteps"))
 CPUS = (When("num_gpus", 0), SEVERAL_CPUS)
 COLOURS = (When("color_jitter"), When("hue"), When("lighting"), When("rand_augment"))
 ADAPTIVE_OPTIMIZERS = tuple(When("optimizer", name) for name in ADAPTIVE)
@@ -75,6 +77,16 @@ _RUN_RULES = (
     Conflict(When("float16"), *CPUS, reason=_NO_FLOAT16, advice="leave `float16` out, or run on a GPU"),
     Conflict(SEVERAL_CPUS, *ONE_DEVICE, reason=_ONE_DEVICE, advice="leave `num_cpus` out"),
     Conflict(When("num_gpus", above=1, instead=1), *ONE_DEVICE, reason=_ONE_DEVICE, advice="give `num_gpus=1`"),
+    Conflict(
+        When("sync_bn"), SEVERAL_PROCESSES, reason="statistics are combined within a process", advice="leave one out"
+    ),
+    Conflict(When("sync_bn"), BFLOAT16, reason="the combined statistics are float32", advice="leave one out"),
+    Conflict(When("float16"), ASYNC, reason="a small update of a float16 weight is lost", advice="leave `float16` out"),
+    *(
+        Need(When("compress_gradients", name), *(When("kvstore", store) for store in stores), words="needs")
+        for name, stores in COMPRESSIONS.items()
+    ),
+    Need(When("compression_threshold"), When("compress_gradients", "2bit")),
     Conflict(When("time_limit"), SEVERAL_PROCESSES, reason=_NOT_MEASURED, advice="give `epochs`"),
     Conflict(
         When("lr_find"), SEVERAL_PROCESSES, reason="rates are tested in one process", advice="leave `kvstore` out"

@@ -15,6 +15,7 @@ from ..options.spellings import VALUES
 from ..system.errors import InputError
 from ..zoo.descriptions import find_packaged
 from .class_weights import BALANCED, parse_weights
+from .device_options import TrainingDeviceOptions
 from .optimizer_options import ADAPTIVE, OPTIMIZERS, OptimizerOptions, default_rate
 from .option_groups import (
     AugmentationOptions,
@@ -22,7 +23,6 @@ from .option_groups import (
     InitialWeightsOptions,
     OutputOptions,
     TrainingDataOptions,
-    TrainingDeviceOptions,
 )
 from .option_rules import RUN_RULES, TRAINING_RULES, warmup_length
 from .schedule_options import ScheduleOptions

@@ -53,6 +53,8 @@ def build_step(
     """
     remarks = []
     net = make_net(NetworkSpec(inputs.classes, **options.network), devices, array_type(options))
+    if options.sync_bn and len(devices) == 1:
+        remarks.append("--sync-bn has no effect on one device")
     if options.zero_gamma:
         zero_init_residual(net)
     if start:

@@ -89,7 +89,7 @@ class TrainingLoop:
             progress.batch += 1
             progress.step += 1
             self.log.advance()
-            wishes = self._agree()
+            wishes = self._agree() if progress.batch % self.group.steps_apart == 0 else Wishes()
             if progress.batch % interval == 0:
                 self.reporter.figures(self._collect())
             elif self.pace.is_new:
@@ -120,6 +120,7 @@ class TrainingLoop:
     def _validate(self) -> None:
         """Measure the epoch just trained, save its parameters, log its figures, and begin the next epoch."""
         progress, meter = self.progress, self.step.meter
+        self.group.settle(self.step.trainer)
         average_statistics(self.step.net, self.group)
         row: Dict[str, Any] = {
             "epoch": progress.epoch + 1,
@@ -192,6 +193,7 @@ class TrainingLoop:
     def _save(self, row: Any = None) -> None:
         """Save the state and, after an epoch (`row` holds its figures), the parameters."""
         self._collect()
+        self.group.settle(self.step.trainer)
         broken = self.group.sum([not parameters.all_finite(self.step.net)])
         self._check_finite("the parameters are", not broken.any())
         self.checkpointer.save(row)

@@ -10,6 +10,7 @@ import numpy as np
 from ..distributed.group import SOLO, Group
 from ..machine.devices import split_batch
 from ..machine.mxnet import mx
+from ..models.batch_norm import SynchronisedDevices, synchronise
 from ..models.network import build
 from ..models.precision import to_bfloat16
 from ..models.spec import NetworkSpec
@@ -97,12 +98,14 @@ def make_step(
         loss = DistillationLoss(loss, options.teacher_weight, options.temperature)
     trainer = make_trainer(net, options, schedule, group)
     segments = trainer.segments if isinstance(trainer, FlatTrainer) else ()
+    synchronised = synchronise(net, devices) if options.sync_bn and len(devices) > 1 else None
     return TrainingStep(
         net,
         loss,
         trainer,
         devices,
-        graph=training_graph(net, options.dtype, devices),
+        synchronised=synchronised,
+        graph=training_graph(net, options.dtype, devices, synchronised is not None),
         teacher=teacher,
         average=MovingAverage(net, options.ema, segments) if options.ema else None,
         accumulate=options.accumulate,
@@ -111,11 +114,14 @@ def make_step(
     )
 
 
-def training_graph(net: Any, dtype: str, devices: Sequence[Any]) -> Any:
-    """Return what computes the logits of a step in 'float32', 'float16' or 'bfloat16': a graph, or the network."""
+def training_graph(net: Any, dtype: str, devices: Sequence[Any], synchronised: bool = False) -> Any:
+    """Return what computes the logits of a step in a type, 'float32' or 'bfloat16': a graph, or the network itself.
+
+    Layers that normalise by the batch on all devices are no operators of oneDNN: their network is computed as it is.
+    """
     if dtype == "bfloat16":
         return TrainingGraph(net, to_bfloat16)
-    return TrainingGraph(net, to_float32) if computes_with_onednn(devices) else net
+    return TrainingGraph(net, to_float32) if computes_with_onednn(devices) and not synchronised else net
 
 
 class TrainingStep:
@@ -145,6 +151,8 @@ class TrainingStep:
         Largest norm of the gradient of the mean loss, over all parameters.
     dtype : {'float32', 'float16'}
         Type of the images on the devices.
+    synchronised : SynchronisedDevices, optional
+        The devices, if layers of the network normalise by the batch on all of them.
 
     Attributes
     ----------
@@ -164,12 +172,13 @@ class TrainingStep:
         accumulate: int = 1,
         clip_norm: Optional[float] = None,
         dtype: str = "float32",
+        synchronised: Optional[SynchronisedDevices] = None,
     ) -> None:
         self.net, self.loss, self.trainer, self.devices = net, loss, trainer, list(devices)
         self.graph = net if graph is None else graph
         self.teacher, self.average, self.dtype = teacher, average, dtype
         self.meter = Meter()
-        self._accumulate, self._clip_norm = accumulate, clip_norm
+        self._accumulate, self._clip_norm, self._synchronised = accumulate, clip_norm, synchronised
         self._gradient_sum = GradientSum(itertools.chain(*gradient_arrays(trainer))) if accumulate > 1 else None
 
     def __call__(self, images: np.ndarray, labels: np.ndarray, samples: Optional[int] = None) -> None:
@@ -190,6 +199,8 @@ class TrainingStep:
     def compute_gradients(self, parts: List[Tuple[Any, Any]]) -> None:
         """Run forward and backward for one batch, given as (images, labels) on each device, and count its loss."""
         targets = [(y, self.teacher(x)) if self.teacher else (y,) for x, y in parts]
+        if self._synchronised:
+            self._synchronised.begin([len(x) for x, _ in parts])
         with mx.autograd.record():
             outputs = [self.graph(x) for x, _ in parts]
             # The loss is computed in float32 for float16 logits too: soft labels are float32.

@@ -12,6 +12,7 @@ from helpers import jobs, live_runs
 from helpers.jobs import EXACT, FLAGS, FROZEN, alone, arrays, assert_same_bits, assert_same_training, history, ran, run
 from helpers.scripts import ROOT
 from resattnet.distributed.byteps_group import import_byteps
+from resattnet.distributed.engines import COMPRESSIONS
 from resattnet.distributed.horovod_group import import_horovod
 from resattnet.run_options.options import TrainingOptions
 from resattnet.system.errors import InputError
@@ -73,11 +74,37 @@ def test_a_missing_engine_is_one_line(name, load, monkeypatch):
         load()
 
 
-@pytest.mark.parametrize("engine", ["horovod", "byteps"])
+@pytest.mark.parametrize("engine", ["horovod", "byteps", "dist_async"])
 def test_a_process_of_these_engines_has_one_device(engine):
     for name, value in (("num_cpus", 2), ("num_gpus", 2)):
         with pytest.raises(InputError, match="its processes have one device each; start more processes"):
             TrainingOptions(kvstore=engine, **{name: value})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_horovod_trains_with_float16_gradients(tmp_path):
+    env = horovod_here()
+    words = ["train", *EXACT, "-b", 32, "--kvstore", "horovod"]
+    ran(run(tmp_path, "-n", 2, *words, "--name", "half", "--compress-gradients", "fp16", env=env))
+    ran(run(tmp_path, "-n", 2, *words, "--name", "whole", env=env))
+    half, whole = arrays(tmp_path, "half"), arrays(tmp_path, "whole")
+    momenta = [name for name in whole if name.startswith("optimizer/")]
+    apart = max(np.abs(half[name] - whole[name]).max() for name in momenta)
+    assert 0 < apart < 0.01 * max(np.abs(whole[name]).max() for name in momenta)
+
+
+def test_compression_and_engine_belong_together():
+    for given, words in (
+        (dict(compress_gradients="2bit"), "compress_gradients=2bit needs .*kvstore=dist_sync.* or "),
+        (dict(compress_gradients="fp16", kvstore="dist_sync"), "compress_gradients=fp16 needs .*kvstore=horovod"),
+        (dict(compress_gradients="2bit", kvstore="dist_async"), "compress_gradients=2bit needs"),
+        (dict(compression_threshold=2.0, kvstore="dist_sync"), "has no effect without .*compress_gradients=2bit"),
+        (dict(kvstore="dist_async", float16=True), "a small update of a float16 weight is lost"),
+    ):
+        with pytest.raises(InputError, match=words):
+            TrainingOptions(**given)
+    assert set(COMPRESSIONS) == {"2bit", "fp16"} and COMPRESSIONS["fp16"] == ["horovod"]
 
 
 def test_what_several_processes_cannot_do_is_refused():

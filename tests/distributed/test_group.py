@@ -8,6 +8,7 @@ import pytest
 from helpers.groups import together
 from resattnet.distributed import environment
 from resattnet.distributed.engines import KVSTORES, open_group
+from resattnet.distributed.exchange import Exchange
 from resattnet.distributed.group import SOLO
 from resattnet.distributed.same_start import check_same
 from resattnet.distributed.statistics import average_statistics, gather_statistics
@@ -216,12 +217,12 @@ def test_ranks_are_read_from_the_environment(variables, rank, size, local):
 
 def test_an_engine_and_a_launcher_need_each_other(monkeypatch):
     monkeypatch.delenv("DMLC_ROLE", raising=False)
-    assert open_group("none").world == SOLO.world
-    for name in ("dist_sync", "dist_device_sync"):
+    assert open_group(Exchange()).world == SOLO.world
+    for name in ("dist_sync", "dist_device_sync", "dist_async"):
         with pytest.raises(InputError, match=f"^kvstore={name}: no launcher has started this process: put the command"):
-            open_group(name)
+            open_group(Exchange(name))
     monkeypatch.setenv("DMLC_ROLE", "worker")
     monkeypatch.setenv("DMLC_NUM_WORKER", "2")
     with pytest.raises(InputError, match="^a launcher has started 2 processes, and each would train the same run"):
-        open_group("none")
+        open_group(Exchange())
     assert list(KVSTORES)[0] == "dist_sync"

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from helpers import live_runs
@@ -79,6 +80,33 @@ def test_one_process_under_the_launcher_has_the_bits_of_a_plain_run(folder):
     alone(folder, "-m", "resattnet", "train", *FLAGS, "--epochs", 2, "--ema", 0.9, "--name", "plain")
     assert_same_bits(arrays(folder, "plain"), arrays(folder, "launched"))
     assert history(folder, "plain") == history(folder, "launched")
+
+
+def test_updates_without_waiting_are_those_of_all_processes_and_the_run_goes_on(tmp_path):
+    """The first updates are all computed from the same parameters, so they add up to the synchronous update."""
+    first = [FROZEN, *EXACT[:-1], 1, "--clip-gradient", 100]
+    ran(run(tmp_path, "-n", 2, *first, "-b", 32, "--name", "async", "--kvstore", "dist_async"))
+    alone(tmp_path, *first, "-b", 64, "--name", "sync")
+    found, expected = arrays(tmp_path, "async"), arrays(tmp_path, "sync")
+    parameters = [name for name in expected if name.startswith("parameter/") and "running" not in name]
+    moved = max(np.abs(found[name] - expected[name]).max() for name in parameters)
+    assert len(parameters) > 100 and moved < 1e-5
+    flags = ["train", "--dataset", "digits", "--widths", "tiny", "-b", 16, "--num-gpus", 0, "--warmup-epochs", 0]
+    ran(run(tmp_path, "-n", 2, *flags, "--epochs", 2, "--name", "run", "--kvstore", "dist_async"))
+    output = ran(run(tmp_path, "-n", 2, "train", "--resume", "models/run", "--epochs", 3))
+    assert "(dist_async)" in output
+    rows = history(tmp_path, "run")
+    assert len(rows) == 3 and rows[-1]["train_loss"] < 0.8 * rows[0]["train_loss"]
+
+
+def test_gradients_of_two_bits_train(tmp_path):
+    flags = ["train", "--dataset", "digits", "--widths", "tiny", "-b", 16, "--num-gpus", 0, "--warmup-epochs", 0]
+    flags += ["--epochs", 3, "--kvstore", "dist_sync", "--name", "run", "--compress-gradients", "2bit"]
+    code, output = run(tmp_path, "-n", 2, "-s", 2, *flags)
+    assert code == 2 and "compress-gradients 2bit: MXNet compresses with one server, and there are 2" in output
+    ran(run(tmp_path, "-n", 2, *flags))
+    rows = history(tmp_path, "run")
+    assert rows[-1]["train_loss"] < 0.9 * rows[0]["train_loss"] and rows[-1]["validation_top1"] > 0.2
 
 
 def test_ctrl_c_saves_and_the_resumed_run_has_the_bits_of_an_uninterrupted_one(folder):

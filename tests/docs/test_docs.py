@@ -41,7 +41,7 @@ SCRIPTS = {
 OPTIONS = {
     "train": "run_options.options.TrainingOptions",
     "train-images": "run_options.image_options.ImageTrainingOptions",
-    "launch": "distributed.options.LaunchOptions",
+    "launch": "launcher.options.LaunchOptions",
     "test": "evaluation.options.TestOptions",
     "predict": "evaluation.options.PredictionOptions",
     "show-masks": "reports.options.MaskOptions",

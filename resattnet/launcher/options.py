@@ -21,7 +21,7 @@ class LaunchOptions(Options):
     )
     servers: int = option(
         1,
-        "with dist_sync and dist_device_sync: number of parameter servers, which add the gradients",
+        "with dist_sync, dist_device_sync and dist_async: number of parameter servers, which add the gradients",
         low=1,
         high=1024,
         why_high="no run here has more",

@@ -13,10 +13,10 @@ import pytest
 from helpers import jobs
 from helpers.jobs import finish, is_running, run, wait_until
 from helpers.words import outcome
-from resattnet.distributed import supervisor
-from resattnet.distributed.hosts import Host, check_port, place, read_hosts
-from resattnet.distributed.members import engine_of, members_of
-from resattnet.distributed.options import LaunchOptions
+from resattnet.launcher import supervisor
+from resattnet.launcher.hosts import Host, check_port, place, read_hosts
+from resattnet.launcher.members import engine_of, members_of
+from resattnet.launcher.options import LaunchOptions
 from resattnet.system.errors import InputError
 
 WAIT = "import time; print('here', flush=True); time.sleep(100)"
@@ -151,7 +151,7 @@ class Job:
         monkeypatch.setattr(supervisor, "CLOSING", 0.5)
 
     def run(self, *codes, server=None):
-        from resattnet.distributed.members import Member
+        from resattnet.launcher.members import Member
 
         members = [
             Member(f"worker {rank}", str(rank), [sys.executable, "-c", code], dict(os.environ))
@@ -265,8 +265,8 @@ os.execvp('sh', ['sh', '-c', line])
 def test_processes_on_other_hosts_are_started_and_ended_over_ssh(tmp_path, monkeypatch, capfd):
     env = stand_in(tmp_path, "ssh", SSH)
     monkeypatch.setenv("PATH", env["PATH"])
-    monkeypatch.setattr("resattnet.distributed.members.address_of", lambda host: "127.0.0.1")
-    monkeypatch.setattr("resattnet.distributed.members.own_address", lambda hosts: "127.0.0.1")
+    monkeypatch.setattr("resattnet.launcher.members.address_of", lambda host: "127.0.0.1")
+    monkeypatch.setattr("resattnet.launcher.members.own_address", lambda hosts: "127.0.0.1")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "hosts").write_text("one\ntwo\n")
     show = RANK + "print(os.environ['AT'], os.getcwd(), flush=True); import time; time.sleep(0 if rank else 100)"

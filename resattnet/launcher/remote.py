@@ -1,4 +1,4 @@
-"""Run a command on another machine for `launch`: `python -m resattnet.distributed.remote WORD ...`, over ssh.
+"""Run a command on another machine for `launch`: `python -m resattnet.launcher.remote WORD ...`, over ssh.
 
 Each line of stdin is the number of a signal, which is sent to the command. When stdin ends, because the launcher or the
 connection has ended, the command and all its processes are killed.

@@ -8,9 +8,9 @@ import shutil
 import sys
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
+from ..distributed.engines import KVSTORES
 from ..machine.processes import package_environment
 from ..system.errors import InputError
-from .engines import KVSTORES
 from .hosts import Host, address_of, check_port, own_address, place, read_hosts
 from .options import LaunchOptions
 
@@ -59,7 +59,7 @@ class Member(NamedTuple):
         if self.host is None:
             return self.words
         sent = {name: value for name, value in self.environment.items() if name.startswith(_SENT)}
-        remote = [sys.executable, "-m", "resattnet.distributed.remote", *self.words]
+        remote = [sys.executable, "-m", "resattnet.launcher.remote", *self.words]
         line = shlex.join(["env", *(f"{name}={value}" for name, value in sent.items()), *remote])
         return [*_SSH, self.host, f"cd {shlex.quote(os.getcwd())} && exec {line}"]
 
@@ -105,7 +105,7 @@ def _parameter_servers(options: LaunchOptions, words: List[str], hosts: List[Hos
         DMLC_NUM_SERVER=str(options.servers),
         PYTHONUNBUFFERED="1",
     )
-    serve = [sys.executable, "-m", "resattnet.distributed.server"]
+    serve = [sys.executable, "-m", "resattnet.launcher.server"]
     one_thread = dict(common, OMP_NUM_THREADS="1")
     scheduler = dict(one_thread, DMLC_ROLE="scheduler", DMLC_NODE_HOST=address)
     members = [Member("scheduler", "scheduler", serve, scheduler, trains=False)]

@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 from ..machine.mxnet import mx
-from .training_graph import as_block, compose, fuse_relu
+from .fusion import fuse_relu
+from .training_graph import as_block, compose
 
 # The operators that channel and spatial attention apply to the last convolution; MXNet has neither in bfloat16.
 ATTENTION_OPS = ["square", "mean"]

@@ -97,16 +97,17 @@ class Hourglass(mx.gluon.HybridBlock):
             if levels > 1:
                 self.skip = unit_sequence(1, channels, unit)
                 self.inner = Hourglass(channels, levels - 1, r, sampling, unit)
-                self.anchor = LayoutAnchor()
+                self.anchor = LayoutAnchor("inner", channels) if sampling else None
             self.up = unit_sequence(r, channels, unit)
-            self.small_anchor = LayoutAnchor()
+            self.small_anchor = LayoutAnchor("up", channels)
             self.interpolation = Interpolation() if sampling else None
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         """Map (N, channels, H, W) to the same shape, for any H and W."""
         y = self.down(self.pool(x) if self.pool else x)
         if self.inner:
-            y = self.skip(y) + self.anchor(self.inner(y))
+            inner = self.inner(y)
+            y = self.skip(y) + (self.anchor(inner) if self.anchor else inner)
         y = self.up(y)
         return self.interpolation(self.small_anchor(y), x) if self.interpolation else y
 
@@ -136,6 +137,7 @@ class SoftMask(mx.gluon.HybridBlock):
         self._attention = ATTENTION[attention]
         with self.name_scope():
             self.hourglass = Hourglass(channels, levels, r, sampling, unit)
+            self.anchor = LayoutAnchor("mask", channels) if sampling else None
             self.bn1 = BatchNorm(in_channels=channels)
             self.conv1 = nn.Conv2D(channels, 1, use_bias=False, in_channels=channels)
             self.bn2 = BatchNorm(in_channels=channels)
@@ -143,7 +145,8 @@ class SoftMask(mx.gluon.HybridBlock):
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
         """Map (N, channels, H, W) to a mask of the same shape, in (0, 1), or in (-1, 1) for channel attention."""
-        y = self.conv1(relu(F, self.bn1(self.hourglass(x))))
+        y = self.hourglass(x)
+        y = self.conv1(relu(F, self.bn1(self.anchor(y) if self.anchor else y)))
         return self._attention(F, self.conv2(relu(F, self.bn2(y))))
 
 
@@ -196,9 +199,9 @@ class AttentionModule(mx.gluon.HybridBlock):
             self.mask = None
             if mask != "none":
                 self.mask = SoftMask(channels, levels, r, attention, mask == "hourglass", unit)
-                self.factor_anchor = LayoutAnchor("avg")
-                self.term_anchor = LayoutAnchor("max")
-                self.anchor = LayoutAnchor("avg")
+                self.factor_anchor = LayoutAnchor("factor", channels)
+                self.term_anchor = LayoutAnchor("term", channels)
+                self.anchor = LayoutAnchor("product", channels)
             self.last = unit_sequence(p, channels, unit)
 
     def hybrid_forward(self, F: Any, x: Any) -> Any:
@@ -208,9 +211,7 @@ class AttentionModule(mx.gluon.HybridBlock):
         return self.last(self._weight(trunk, self.mask(x)) if self.mask else trunk)
 
     def _weight(self, trunk: Any, mask: Any) -> Any:
-        if self._residual and not self.anchor.active:
-            return (
-                1 + mask
-            ) * trunk  # the fastest in float32; with anchors the sum has to come last to keep the layout
+        if self._residual and self.anchor.active != "bfloat16":
+            return self.anchor((1 + mask) * trunk)  # the fastest in float32; in bfloat16, the sum has to come last
         weighted = self.anchor(mask * self.factor_anchor(trunk))
         return self.term_anchor(trunk) + weighted if self._residual else weighted

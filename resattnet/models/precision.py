@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
-from typing import Any, Callable
+from typing import Any
 
 from ..machine.mxnet import mx
-from .layers import LayoutAnchor
+from .fusion import fuse_relu
+from .training_graph import as_block, compose
 
 # The operators that channel and spatial attention apply to the last convolution; MXNet has neither in bfloat16.
 ATTENTION_OPS = ["square", "mean"]
@@ -33,12 +34,7 @@ def to_bfloat16(net: Any) -> Any:
     SymbolBlock
         Gives float32 logits.
     """
-    data = mx.sym.var("data", dtype="float32")
-    net.apply(_set_anchor(True))
-    try:
-        symbol = net(data)
-    finally:
-        net.apply(_set_anchor(False))
+    symbol = compose(net, "bfloat16")
     amp = importlib.import_module("mxnet.contrib.amp")  # `import mxnet` does not import it
     first = next(node["name"] for node in json.loads(symbol.tojson())["nodes"] if node["op"] == "Convolution")
     symbol = amp.convert_symbol(
@@ -50,14 +46,4 @@ def to_bfloat16(net: Any) -> Any:
         excluded_sym_names=[first],
         data_names=["data"],
     )
-    block = mx.gluon.SymbolBlock(mx.sym.amp_cast(symbol, dtype="float32"), data, params=net.collect_params())
-    block.hybridize(static_alloc=True, static_shape=True)
-    return block
-
-
-def _set_anchor(active: bool) -> Callable[[Any], None]:
-    def apply(block: Any) -> None:
-        if isinstance(block, LayoutAnchor):
-            block.active = active
-
-    return apply
+    return as_block(fuse_relu(mx.sym.amp_cast(symbol, dtype="float32")), net)

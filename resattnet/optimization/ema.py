@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping
+import itertools
+from typing import Any, Dict, Mapping, Sequence
 
 import numpy as np
 
 from ..machine.mxnet import mx
+from .flat_trainer import Segment
 
 
 class MovingAverage:
@@ -23,16 +25,28 @@ class MovingAverage:
         Initialised.
     decay : float
         Fraction of the average that is kept at each step; between 0 and 1.
+    segments : sequence of Segment
+        Those of the network's trainer, if it has any: their parameters are averaged together.
     """
 
-    def __init__(self, net: Any, decay: float) -> None:
+    def __init__(self, net: Any, decay: float, segments: Sequence[Segment] = ()) -> None:
         self._decay = decay
         self._parameters = {
             name: parameter
             for name, parameter in net._collect_params_with_prefix().items()
             if parameter.grad_req != "null"
         }
-        self._means = {name: self._value(parameter).copy() for name, parameter in self._parameters.items()}
+        self._flat = [(segment.weights[0].copy(), segment.weights[0]) for segment in segments]
+        parts = {
+            parameter.name: part
+            for segment, (mean, _) in zip(segments, self._flat)
+            for parameter, part in zip(segment.parameters, segment.parts(mean))
+        }
+        self._single = [name for name, parameter in self._parameters.items() if parameter.name not in parts]
+        self._means = {
+            name: parts[parameter.name] if parameter.name in parts else self._value(parameter).copy()
+            for name, parameter in self._parameters.items()
+        }
 
     @staticmethod
     def _value(parameter: Any) -> Any:
@@ -48,9 +62,10 @@ class MovingAverage:
     def update(self, step: int) -> None:
         """Move the average towards the parameters after a step, counted from 1; do not wait for the device."""
         weight = self.weight(step)
-        for name, mean in self._means.items():
+        single = ((self._means[name], self._value(self._parameters[name])) for name in self._single)
+        for mean, value in itertools.chain(self._flat, single):
             # mean (1 - weight) + weight value in one pass: plain SGD computes weight (1 - lr wd) - lr gradient.
-            mx.nd.sgd_update(mean, self._value(self._parameters[name]), lr=-weight, wd=-1, out=mean)
+            mx.nd.sgd_update(mean, value, lr=-weight, wd=-1, out=mean)
 
     def copy_to(self, net: Any) -> None:
         """Write the averaged parameters into a network of the same layers; its other arrays stay."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, Iterable, Optional, Sequence
+
+import numpy as np
 
 from ..distributed.group import SOLO, Group
 from ..machine.mxnet import mx
 from ..run_options.optimizer_options import ADAPTIVE
 from ..run_options.options import RunOptions
 from .adaptive import EPSILON, AdamW, make_lamb
+from .flat_trainer import FlatTrainer, gradient_arrays
 from .schedules import OptimizerSchedule
 
 
@@ -36,7 +39,24 @@ def make_trainer(net: Any, options: RunOptions, schedule: Callable[[int], float]
             parameter.wd_mult = 0
     if options.head_lr_factor != 1:
         net.output.collect_params().setattr("lr_mult", options.head_lr_factor)
-    return group.make_trainer(trained, make_optimizer(options, schedule))
+    optimizer = make_optimizer(options, schedule)
+    if options.optimizer != "lamb" and _can_be_flat(trained, group):
+        return FlatTrainer(trained, optimizer)
+    return group.make_trainer(trained, optimizer)
+
+
+def _can_be_flat(parameters: Sequence[Any], group: Group) -> bool:
+    """Return whether the parameters can be parts of flat arrays.
+
+    Processes, and GPUs, exchange the gradient of a parameter as soon as the backward pass has it. As parts of one
+    array, all gradients would be sent at its end. In float16, the optimizer has weights of its own.
+    """
+    devices = parameters[0].list_ctx()
+    return (
+        type(group) is Group  # the engines of several processes have trainers of their own
+        and all(device.device_type == "cpu" for device in devices)
+        and all(np.dtype(parameter.dtype) == np.float32 for parameter in parameters)
+    )
 
 
 def make_optimizer(options: RunOptions, schedule: Callable[[int], float]) -> Any:
@@ -69,14 +89,12 @@ class GradientSum:
 
     Parameters
     ----------
-    parameters : list of gluon.Parameter
-        Initialised, with gradients on all of their devices.
+    gradients : list of NDArray
+        Those of all devices.
     """
 
-    def __init__(self, parameters: Sequence[Any]) -> None:
-        self._pairs = [
-            (gradient, gradient.zeros_like()) for parameter in parameters for gradient in parameter.list_grad()
-        ]
+    def __init__(self, gradients: Iterable[Any]) -> None:
+        self._pairs = [(gradient, gradient.zeros_like()) for gradient in gradients]
 
     def add(self) -> None:
         """Add the current gradients to the sum."""
@@ -111,15 +129,19 @@ def update(trainer: Any, samples: int, max_norm: Optional[float] = None) -> None
         return
     trainer.allreduce_grads()
     # All devices of all processes have the same gradients now, so each computes the same factor.
-    for gradients in zip(*(parameter.list_grad() for parameter in trainer._params)):
-        clip_by_norm(gradients, max_norm * samples)
+    gradients = zip(*(parameter.list_grad() for parameter in trainer._params))
+    for of_device, whole in zip(gradients, gradient_arrays(trainer)):
+        clip_by_norm(of_device, max_norm * samples, whole)
     trainer.update(samples)
 
 
-def clip_by_norm(gradients: Sequence[Any], max_norm: float) -> None:
-    """Scale arrays of one device in place, so that the norm over all of them is at most `max_norm`."""
+def clip_by_norm(gradients: Sequence[Any], max_norm: float, whole: Optional[Sequence[Any]] = None) -> None:
+    """Scale arrays of one device in place, so that the norm over all of them is at most `max_norm`.
+
+    `whole` are fewer arrays that they are the parts of.
+    """
     # MXNet's `multi_sum_sq` is not used: its threads add in any order, so the last bits change from run to run.
     squares = sum(gradient.astype("float32", copy=False).square().sum() for gradient in gradients)
     factor = mx.nd.minimum(max_norm / mx.nd.sqrt(squares), 1)
-    for gradient in gradients:
+    for gradient in whole or gradients:
         gradient *= factor.astype(gradient.dtype, copy=False)

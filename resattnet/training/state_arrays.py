@@ -11,6 +11,7 @@ from ..distributed.group import SOLO, Group
 from ..distributed.statistics import RUNNING, gather_statistics
 from ..machine.devices import mean_over_devices
 from ..machine.mxnet import mx
+from ..optimization.flat_trainer import FlatTrainer
 from ..run_options.optimizer_options import ADAPTIVE
 from ..run_options.options import RunOptions
 from ..runs.states import State
@@ -122,6 +123,9 @@ def restore_arrays(arrays: Mapping[str, np.ndarray], net: Any, trainer: Any, ste
 
     The optimizer is set to `step` updates.
     """
+    flat = isinstance(trainer, FlatTrainer)
+    if flat:
+        trainer.create_states()
     for name, parameter in net._collect_params_with_prefix().items():
         copies: List[np.ndarray] = []
         while f"parameter/{name}/{len(copies)}" in arrays:
@@ -138,8 +142,9 @@ def restore_arrays(arrays: Mapping[str, np.ndarray], net: Any, trainer: Any, ste
             continue
         index = trainer._param2idx[parameter.name]
         for updater, target in zip(trainer._updaters, targets):
-            updater.states[index] = trainer._optimizer.create_state_multi_precision(index, target)
-            updater.states_synced[index] = True
+            if not flat:
+                updater.states[index] = trainer._optimizer.create_state_multi_precision(index, target)
+                updater.states_synced[index] = True
             for number, part in _parts(updater.states[index]):
                 if number in saved:  # a momentum that the state does not have begins at zero
                     part[:] = mx.nd.array(saved[number], ctx=part.context, dtype=part.dtype)

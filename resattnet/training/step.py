@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -13,8 +14,10 @@ from ..models.batch_norm import SynchronisedDevices, synchronise
 from ..models.network import build
 from ..models.precision import to_bfloat16
 from ..models.spec import NetworkSpec
+from ..models.training_graph import TrainingGraph, computes_with_onednn, to_float32
 from ..optimization.distillation import DistillationLoss, Teacher
 from ..optimization.ema import MovingAverage
+from ..optimization.flat_trainer import FlatTrainer, gradient_arrays
 from ..optimization.optimizer import GradientSum, make_trainer, update
 from ..optimization.weighted_loss import WeightedLoss
 from ..run_options.options import RunOptions
@@ -93,19 +96,32 @@ def make_step(
         loss = WeightedLoss(loss, weights, devices)
     if teacher:
         loss = DistillationLoss(loss, options.teacher_weight, options.temperature)
+    trainer = make_trainer(net, options, schedule, group)
+    segments = trainer.segments if isinstance(trainer, FlatTrainer) else ()
+    synchronised = synchronise(net, devices) if options.sync_bn and len(devices) > 1 else None
     return TrainingStep(
         net,
         loss,
-        make_trainer(net, options, schedule, group),
+        trainer,
         devices,
-        synchronised=synchronise(net, devices) if options.sync_bn and len(devices) > 1 else None,
-        graph=to_bfloat16(net) if options.dtype == "bfloat16" else None,
+        synchronised=synchronised,
+        graph=training_graph(net, options.dtype, devices, synchronised is not None),
         teacher=teacher,
-        average=MovingAverage(net, options.ema) if options.ema else None,
+        average=MovingAverage(net, options.ema, segments) if options.ema else None,
         accumulate=options.accumulate,
         clip_norm=options.clip_gradient,
         dtype=array_type(options),
     )
+
+
+def training_graph(net: Any, dtype: str, devices: Sequence[Any], synchronised: bool = False) -> Any:
+    """Return what computes the logits of a step in a type, 'float32' or 'bfloat16': a graph, or the network itself.
+
+    Layers that normalise by the batch on all devices are no operators of oneDNN: their network is computed as it is.
+    """
+    if dtype == "bfloat16":
+        return TrainingGraph(net, to_bfloat16)
+    return TrainingGraph(net, to_float32) if computes_with_onednn(devices) and not synchronised else net
 
 
 class TrainingStep:
@@ -163,7 +179,7 @@ class TrainingStep:
         self.teacher, self.average, self.dtype = teacher, average, dtype
         self.meter = Meter()
         self._accumulate, self._clip_norm, self._synchronised = accumulate, clip_norm, synchronised
-        self._gradient_sum = GradientSum(trainer._params) if accumulate > 1 else None
+        self._gradient_sum = GradientSum(itertools.chain(*gradient_arrays(trainer))) if accumulate > 1 else None
 
     def __call__(self, images: np.ndarray, labels: np.ndarray, samples: Optional[int] = None) -> None:
         """Update the network from a batch of normalised images (N, 3, H, W) and labels (N,) or (N, classes).

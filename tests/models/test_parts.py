@@ -76,7 +76,7 @@ def test_the_graph_in_bfloat16_has_the_same_frozen_parts():
     nodes = json.loads(graph(mx.sym.var("data")).tojson())["nodes"]
     fixed = {}
     for node in nodes:
-        if node["op"] == "BatchNorm":
+        if node["op"] in ("BatchNorm", "_contrib_BatchNormWithReLU"):
             mean = nodes[node["inputs"][3][0]]["name"]
             fixed[mean] = node["attrs"]["use_global_stats"] == "True"
     assert set(fixed) == {name for name in net.collect_params() if name.endswith("running_mean")}

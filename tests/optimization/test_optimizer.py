@@ -77,7 +77,7 @@ def test_gradients_are_summed_behind_casts_too():
     parameter.shape = (3, 4)
     block.initialize(mx.init.One())
     block.hybridize(static_alloc=True, static_shape=True)
-    total = optimizer.GradientSum([parameter])
+    total = optimizer.GradientSum(parameter.list_grad())
     for _ in range(2):
         for factor in (1, 2, 4):
             with mx.autograd.record():

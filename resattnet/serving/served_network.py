@@ -152,7 +152,6 @@ def _fill_up(pixels: np.ndarray, size: int) -> np.ndarray:
 
 def _describe(classifier: Classifier) -> Dict[str, Any]:
     model = classifier.model
-    runtime, precision = model.computed_by
     if isinstance(model, ExportedModel):
         metadata = model.program.metadata
         network, dataset, top1 = (
@@ -169,8 +168,7 @@ def _describe(classifier: Classifier) -> Dict[str, Any]:
         "top1": top1,
         "classes": list(classifier.classes),
         "image_size": list(classifier.size),
-        "runtime": runtime,
-        "precision": precision,
+        **model.computed_by,
     }
 
 

@@ -92,7 +92,7 @@ def test_a_port_in_use(limited):
         (["--max-bytes", 0], "--max-bytes 0: give a number at least 1"),
         (["--max-pixels", 10**9], "--max-pixels 1000000000: give a number at most 178956970 (Pillow reads no larger"),
         (["--timeout", 0], "--timeout 0.0: give a number above 0"),
-        (["--runtime", "openvino", "--port", 0], "--runtime openvino: is for ONNX files: write one by"),
+        (["--precision", "int8", "--port", 0], "is in float32: write an INT8 file by"),
     ],
 )
 def test_wrong_arguments(flags, line):

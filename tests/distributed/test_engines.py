@@ -11,6 +11,7 @@ import pytest
 from helpers import jobs, live_runs
 from helpers.jobs import EXACT, FLAGS, FROZEN, alone, arrays, assert_same_bits, assert_same_training, history, ran, run
 from helpers.scripts import ROOT
+from helpers.tries import FULL
 from resattnet.distributed.byteps_group import import_byteps
 from resattnet.distributed.engines import COMPRESSIONS
 from resattnet.distributed.horovod_group import import_horovod
@@ -79,6 +80,17 @@ def test_a_process_of_these_engines_has_one_device(engine):
     for name, value in (("num_cpus", 2), ("num_gpus", 2)):
         with pytest.raises(InputError, match="its processes have one device each; start more processes"):
             TrainingOptions(kvstore=engine, **{name: value})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(not FULL, reason="validates 10,000 images twice: `make fuzz` does")
+def test_horovod_trains_as_one_on_real_images(tmp_path, cifar10_dir):
+    env = horovod_here()
+    flags = ["--dataset", "cifar10", "--data-dir", cifar10_dir, *EXACT[2:]]
+    ran(run(tmp_path, "-n", 2, FROZEN, *flags, "-b", 32, "--name", "two", "--kvstore", "horovod", env=env))
+    alone(tmp_path, FROZEN, *flags, "-b", 64, "--name", "one")
+    assert_same_training(arrays(tmp_path, "one"), arrays(tmp_path, "two"))
 
 
 @pytest.mark.slow

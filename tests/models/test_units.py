@@ -522,6 +522,6 @@ def test_a_run_learns_and_its_network_is_saved_loaded_and_quantised(unit, tmp_pa
     graph = quantize(model.net, model.calibration_images(100))
     assert convolutions_in_float32(graph) == 1 + (33 if unit == "resnext" else 0)  # the first one, and grouped ones
     found = graph(x)
-    assert (found.argmax(1) == logits.argmax(1)).mean().asscalar() > 0.8  # 0.89 to 0.99; with a range that is cut off, 0.67
+    assert (found.argmax(1) == logits.argmax(1)).mean().asscalar() > 0.8  # 0.89 to 0.99; a range cut off: 0.67
     assert abs((found.argmax(1).asnumpy() == labels).mean() - top1) < 0.03
     assert np.corrcoef(found.asnumpy().ravel(), logits.asnumpy().ravel())[0, 1] > 0.98

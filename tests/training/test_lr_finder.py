@@ -146,12 +146,12 @@ def test_the_test_begins_as_the_run_would(options, monkeypatch, changes):
 
 
 def test_the_rate_for_the_digits_is_usable(options, monkeypatch, capsys):
-    """The suggestion is within a factor of 30 of the default, which is known to train. A second test replaces it."""
+    """The suggestion is within a factor of 100 of the default, which is known to train. A second test replaces it."""
     small_digits.use(monkeypatch)  # of 8x8 pixels
     options = dataclasses.replace(options, lr_find=True)
     rate = find_learning_rate(options)
     out = capsys.readouterr().out
-    assert 0.1 / 30 < rate < 0.1 * 30
+    assert 0.1 / 100 < rate < 0.1 * 100
     path = os.path.join(options.log_dir, "lr-find", "run")
     assert out.startswith(f"suggested: --lr {rate:.2g}, where the loss falls fastest; it is lowest at ")
     assert out.endswith(f"; {path}.png and .csv\n") and out.count("\n") == 1

@@ -97,13 +97,10 @@ class AsyncGroup(KVStoreGroup):
     def prepare(self, trainer: Any) -> None:
         """Send the parameters to the servers before any update is sent."""
         trainer.send_parameters()
-        mx.nd.waitall()
-        self._store._barrier()
+        self._meet()
 
     def settle(self, trainer: Any) -> None:
         """Give all processes the parameters with the updates of all."""
-        mx.nd.waitall()
-        self._store._barrier()
+        self._meet()
         trainer.fetch_parameters()
-        mx.nd.waitall()
-        self._store._barrier()
+        self._meet()

@@ -29,9 +29,7 @@ class CompressedGroup(KVStoreGroup):
 
     def __init__(self, exchange: Exchange) -> None:
         servers = os.environ.get("DMLC_NUM_SERVER", "1")
-        if (
-            servers != "1"
-        ):  # MXNet 1.9.1 computes the places of keys on the second server from memory that it has not set
+        if servers != "1":  # MXNet 1.9.1 places keys on a second server by memory that it has not set
             raise InputError(f"`compress_gradients=2bit`: MXNet compresses with one server, and there are {servers}")
         self._threshold = np.float32(exchange.threshold)
         super().__init__(exchange)
@@ -66,5 +64,4 @@ class CompressedGroup(KVStoreGroup):
         """Give the servers the shapes of all gradients before any is sent."""
         for number, parameter in enumerate(trainer._params):
             self._store.init(number, mx.nd.zeros(parameter.shape, dtype=parameter.dtype))
-        mx.nd.waitall()
-        self._store._barrier()
+        self._meet()

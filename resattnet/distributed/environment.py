@@ -49,8 +49,7 @@ def launched_size(environment: Mapping[str, str]) -> int:
 
 def hang_timeout(environment: Mapping[str, str]) -> float:
     """Return the seconds without progress after which a process ends; 0: never."""
-    text = environment.get(HANG_TIMEOUT, "0")
-    return float(text) if text.replace(".", "", 1).isdigit() else 0.0
+    return float(environment.get(HANG_TIMEOUT, "0"))
 
 
 def local_rank(environment: Mapping[str, str]) -> int:

@@ -84,6 +84,10 @@ class KVStoreGroup(Group):
         trainer._init_kvstore()
         trainer._init_params()
         assert not trainer._params_to_init, "a network whose shapes are not known yet would be sent in the first step"
+        self._meet()
+
+    def _meet(self) -> None:
+        """Return once all workers have done what they have begun."""
         mx.nd.waitall()
         self._store._barrier()
 

@@ -59,7 +59,7 @@ class LoadedModel(NamedTuple):
         return self._replace(converted=ConvertedNetwork(self.net, by_mxnet, runtime, precision, is_choice))
 
     def by_faster_engine(self, pixels: int) -> LoadedModel:
-        """Return the model as an engine computes it, if that pays for images of so many pixels, else the model itself.
+        """Return the model as an engine computes it, if that pays for this number of pixels, else the model itself.
 
         A model that is not on the CPU as one device, or that has an engine, stays as it is.
         """

@@ -95,7 +95,7 @@ def members_of(options: LaunchOptions, words: List[str]) -> List[Member]:
     make = {"servers": _parameter_servers, "horovodrun": _horovodrun, "bpslaunch": _bpslaunch}
     members = make[KVSTORES[engine_of(words)].launcher](options, words, hosts)
     for member in members:
-        member.environment[HANG_TIMEOUT] = f"{options.hang_timeout:g}"
+        member.environment[HANG_TIMEOUT] = str(options.hang_timeout)
     return members
 
 

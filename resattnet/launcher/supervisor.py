@@ -16,6 +16,7 @@ from ..machine.processes import end_with_parent
 from ..system.calls import program
 from ..system.errors import InputError, one_line, reason
 from ..system.signals import install, restore
+from ..system.watchdog import HUNG_CODE
 from .members import Member
 
 POLL = 0.05
@@ -23,7 +24,6 @@ GRACE = 3.0  # seconds in which the others may say why they end too, once a proc
 LEAVING = 60.0  # seconds in which all have saved, once the first has ended after a signal to stop
 CLOSING = 5.0  # seconds in which the servers end, once all that train have
 STOPPED_LIMIT = 30.0  # seconds after which a process that is stopped (SIGSTOP) ends the job
-STOPPED_CODE = 124  # as timeout(1)
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -185,7 +185,7 @@ class Supervisor:
         return 0
 
     def _find_stopped(self, seconds: float) -> int:
-        """Return `STOPPED_CODE` if a member has been stopped for too long, and say so; 0 if none has.
+        """Return `HUNG_CODE` if a member has been stopped for too long, and say so; 0 if none has.
 
         Only the seconds in which this process itself runs are counted.
         """
@@ -193,7 +193,7 @@ class Supervisor:
             process.stopped_for = process.stopped_for + seconds if process.is_stopped() else 0.0
             if process.stopped_for > STOPPED_LIMIT:
                 say(f"{process.member.name} has been stopped for {STOPPED_LIMIT:.0f} s (SIGSTOP): the job is ended")
-                return STOPPED_CODE
+                return HUNG_CODE
         return 0
 
     def _wait_for_servers(self) -> None:

@@ -11,13 +11,13 @@ from typing import Optional, Type
 
 from .calls import program
 
-CODE = 124  # as timeout(1)
+HUNG_CODE = 124  # as timeout(1)
 WAITING = 3.0  # seconds more for a process that waits for others
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class Watchdog:
-    """A thread that ends this process with `CODE` if `feed` is not called for some seconds.
+    """A thread that ends this process with `HUNG_CODE` if `feed` is not called for some seconds.
 
     Within its context only. Of several processes that wait for one another, the one that hangs ends first: one that
     waits for the others has a few seconds more.
@@ -58,12 +58,12 @@ class Watchdog:
         while not self._closed.wait(left):
             left = self._fed + self._seconds - time.monotonic()
             frame = sys._current_frames().get(self._main)
-            if left <= 0 and left > -WAITING and _innermost(frame, self._waits_in):
+            if -WAITING < left <= 0 and _innermost(frame, self._waits_in):
                 left = WAITING
             if left <= 0:
                 place = _place(frame)
                 print(f"{program()}: {self._what} for {self._seconds:g} s, in {place}", file=sys.stderr, flush=True)
-                os._exit(CODE)
+                os._exit(HUNG_CODE)
 
 
 def _place(frame: Optional[FrameType]) -> str:

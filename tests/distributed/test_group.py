@@ -13,6 +13,8 @@ from resattnet.distributed.group import SOLO
 from resattnet.distributed.same_start import check_same
 from resattnet.distributed.statistics import average_statistics, gather_statistics
 from resattnet.distributed.wishes import Wishes
+from resattnet.launcher.members import members_of
+from resattnet.launcher.options import LaunchOptions
 from resattnet.machine.mxnet import mx
 from resattnet.runs.progress import Progress
 from resattnet.system.errors import InputError
@@ -213,6 +215,13 @@ def test_another_number_of_processes_is_noted():
 def test_ranks_are_read_from_the_environment(variables, rank, size, local):
     assert environment.launched_rank(variables) == rank and environment.launched_size(variables) == size
     assert (environment.local_rank(variables), environment.local_size(variables)) == local
+
+
+def test_the_limit_of_a_hang_is_what_the_launcher_was_given():
+    for seconds in (0.5, 600.0, 1e6):
+        (member, *_) = members_of(LaunchOptions(hang_timeout=seconds), ["train"])
+        assert environment.hang_timeout(member.environment) == seconds
+    assert environment.hang_timeout({}) == 0
 
 
 def test_an_engine_and_a_launcher_need_each_other(monkeypatch):

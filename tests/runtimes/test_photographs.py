@@ -43,7 +43,7 @@ class Runtime(NamedTuple):
     answer : callable
         From the ONNX file and the image files to a dict for each file: the probability of some classes by name.
     every : int
-        Of the photographs, each so many are taken, where one takes long.
+        Take every N-th photograph, where one takes long.
     """
 
     answer: Callable[[str, List[str]], List[Dict[str, float]]]

@@ -88,6 +88,8 @@ class AsyncGroup(KVStoreGroup):
         parts = found.asnumpy().reshape(own.shape)
         self._store._barrier()
         self._store.push(key, values)
+        self._store.pull(key, found)
+        found.wait_to_read()  # the part is zero again before the next sum, which a late push would spoil
         return parts.sum(axis=0)
 
     def make_trainer(self, parameters: Sequence[Any], optimizer: Any) -> Any:

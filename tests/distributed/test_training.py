@@ -13,6 +13,7 @@ from helpers.jobs import (
     EXACT,
     FLAGS,
     FROZEN,
+    SUMS,
     alone,
     arrays,
     assert_same_bits,
@@ -57,6 +58,15 @@ def test_two_processes_with_half_of_the_batch_train_as_one(tmp_path, kvstore):
     assert not re.search(r"^\[1\] (?!note)", output, re.MULTILINE)  # rank 0 alone reports
 
 
+@pytest.mark.parametrize("servers", [1, 3])
+@pytest.mark.parametrize("engine", [["dist_sync"], ["dist_async"], ["dist_sync", "2bit"]], ids=" ".join)
+def test_sums_are_exact_with_any_number_of_servers(tmp_path, engine, servers):
+    """MXNet chooses a server by a product of the key in 32 bits; the keys of sums once were too large for that."""
+    kvstore, *compression = engine
+    output = ran(run(tmp_path, "-n", 2, "-s", servers, SUMS, kvstore, 20, *compression))
+    assert output.count(" 0 of 20 sums are wrong") == 2, output
+
+
 @pytest.mark.skipif(not FULL, reason="validates 10,000 images twice: `make fuzz` does")
 def test_two_processes_train_as_one_on_real_images(tmp_path, cifar10_dir):
     flags = ["--dataset", "cifar10", "--data-dir", cifar10_dir, *EXACT[2:]]
@@ -88,7 +98,7 @@ def test_one_process_under_the_launcher_has_the_bits_of_a_plain_run(folder):
     assert history(folder, "plain") == history(folder, "launched")
 
 
-def test_updates_without_waiting_are_those_of_all_processes_and_the_run_goes_on(tmp_path):
+def test_updates_without_waiting_are_those_of_all_processes(tmp_path):
     """The first updates are all computed from the same parameters, so they add up to the synchronous update."""
     first = [FROZEN, *EXACT[:-1], 1, "--clip-gradient", 100]
     ran(run(tmp_path, "-n", 2, *first, "-b", 32, "--name", "async", "--kvstore", "dist_async"))
@@ -97,6 +107,10 @@ def test_updates_without_waiting_are_those_of_all_processes_and_the_run_goes_on(
     parameters = [name for name in expected if name.startswith("parameter/") and "running" not in name]
     moved = max(np.abs(found[name] - expected[name]).max() for name in parameters)
     assert len(parameters) > 100 and moved < 1e-5
+
+
+@pytest.mark.skipif(not FULL, reason="takes two minutes: `make fuzz` does it")
+def test_a_run_without_waiting_learns_and_goes_on(tmp_path):
     flags = ["train", "--dataset", "digits", "--widths", "tiny", "-b", 16, "--num-gpus", 0, "--warmup-epochs", 0]
     ran(run(tmp_path, "-n", 2, *flags, "--epochs", 2, "--name", "run", "--kvstore", "dist_async"))
     output = ran(run(tmp_path, "-n", 2, "train", "--resume", "models/run", "--epochs", 3))
@@ -107,16 +121,14 @@ def test_updates_without_waiting_are_those_of_all_processes_and_the_run_goes_on(
 
 def test_gradients_of_two_bits_train(tmp_path):
     flags = ["train", "--dataset", "digits", "--widths", "tiny", "-b", 16, "--num-gpus", 0, "--warmup-epochs", 0]
-    flags += ["--epochs", 3, "--kvstore", "dist_sync", "--name", "run", "--compress-gradients", "2bit"]
-    code, output = run(tmp_path, "-n", 2, "-s", 2, *flags)
-    assert code == 2 and "compress-gradients 2bit: MXNet compresses with one server, and there are 2" in output
-    ran(run(tmp_path, "-n", 2, *flags))
+    flags += ["--epochs", 2, "--kvstore", "dist_sync", "--name", "run", "--compress-gradients", "2bit"]
+    ran(run(tmp_path, "-n", 2, "-s", 2, *flags))
     rows = history(tmp_path, "run")
     assert rows[-1]["train_loss"] < 0.9 * rows[0]["train_loss"] and rows[-1]["validation_top1"] > 0.2
 
 
 def test_ctrl_c_saves_and_the_resumed_run_has_the_bits_of_an_uninterrupted_one(folder):
-    flags = ["train", *FLAGS, "--epochs", 12, "--kvstore", "dist_sync", "--save-minutes", 0.02, "--mix-up", 1]
+    flags = ["train", *FLAGS, "--epochs", 6, "--kvstore", "dist_sync", "--save-minutes", 0.02, "--mix-up", 1]
     flags += ["--clip-gradient", 1, "--ema", 0.9]
     ran(run(folder, "-n", 2, *flags, "--name", "whole"))
     job = launch(folder, "-n", 2, *flags, "--name", "stopped")
@@ -124,7 +136,7 @@ def test_ctrl_c_saves_and_the_resumed_run_has_the_bits_of_an_uninterrupted_one(f
     job.send_signal(signal.SIGINT)
     code, output = finish(job, folder)
     steps = {int(step) for step in re.findall(r"stopped after step (\d+), all saved", output)}
-    assert code == 130 and len(steps) == 1 and max(steps) < 24, output
+    assert code == 130 and len(steps) == 1 and max(steps) < 12, output
     assert "the job is ended" not in output and "Traceback" not in output
     state = states.load_state(str(folder / "models" / "stopped"))
     assert state.progress["step"] == steps.pop() and state.progress["processes"] == 2
@@ -134,10 +146,10 @@ def test_ctrl_c_saves_and_the_resumed_run_has_the_bits_of_an_uninterrupted_one(f
     assert_same_bits(arrays(folder, "whole"), arrays(folder, "stopped"))
     assert history(folder, "whole") == history(folder, "stopped")
 
-    output = ran(run(folder, "-n", 3, "train", "--resume", "models/stopped", "--epochs", 13, "-b", 8))
+    output = ran(run(folder, "-n", 3, "train", "--resume", "models/stopped", "--epochs", 7, "-b", 8))
     assert "the run goes on in 3 processes in place of 2" in output
     output = alone(
-        folder, "-m", "resattnet", "train", "--resume", "models/stopped", "--epochs", 14, "--kvstore", "none"
+        folder, "-m", "resattnet", "train", "--resume", "models/stopped", "--epochs", 8, "--kvstore", "none"
     )
     assert "the run goes on in 1 process in place of 3" in output
 

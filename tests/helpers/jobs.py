@@ -13,6 +13,7 @@ from resattnet.runs import states
 
 FLAGS = "--dataset noise --data-format rec --data-dir . --widths tiny -b 16 --warmup-epochs 0 --num-gpus 0".split()
 FROZEN = os.path.join(ROOT, "tests", "helpers", "frozen_job.py")
+SUMS = os.path.join(ROOT, "tests", "helpers", "sums_job.py")
 EXACT = (
     "--dataset digits --widths thin --params packaged --num-gpus 0 --lr 2e-4 --warmup-epochs 0 --max-steps 5".split()
 )

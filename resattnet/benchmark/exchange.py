@@ -39,12 +39,11 @@ def measure_processes(options: BenchmarkOptions, count: int) -> Dict[str, Any]:
 
 def measured_lines(rows: List[Dict[str, Any]]) -> Iterator[str]:
     """Yield the lines of the table of measured steps."""
-    yield "processes  gradients MB  computation ms  exchange ms  step ms  hidden ms"
+    yield "processes  gradients MB  step without exchange ms  exchange ms  step ms  sent during backward %"
     for row in rows:
-        hidden = row["compute"] + row["exchange"] - row["whole"]
         yield (
-            f"{row['processes']:9}  {row['gradient_bytes'] / 1e6:12.2f}  {1e3 * row['compute']:14.1f}  "
-            f"{1e3 * row['exchange']:11.1f}  {1e3 * row['whole']:7.1f}  {1e3 * hidden:9.1f}"
+            f"{row['processes']:9}  {row['gradient_bytes'] / 1e6:12.2f}  {1e3 * row['alone']:24.1f}  "
+            f"{1e3 * row['exchange']:11.1f}  {1e3 * row['whole']:7.1f}  {100 * row['sent_early']:22.1f}"
         )
 
 

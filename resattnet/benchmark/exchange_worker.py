@@ -8,22 +8,28 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import time
-from typing import Any, Callable, Dict, List
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Sequence
+from unittest.mock import patch
 
 import numpy as np
 
 from ..distributed.engines import open_group
 from ..distributed.environment import local_size
 from ..distributed.exchange import Exchange
-from ..distributed.group import Group
 from ..machine.cores import split_cores
+
+if TYPE_CHECKING:  # the cores are divided before MXNet is imported
+    from ..distributed.group import Group
 
 WARM_UP = 2
 
 
 def measure(group: Group, values: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the median seconds of a step and of its parts, and the bytes of the gradients.
+    """Return the median seconds of a step, of one without exchange (`alone`) and of an exchange without a step.
+
+    Beside them stand the bytes of the gradients, and `sent_early`.
 
     Parameters
     ----------
@@ -39,32 +45,68 @@ def measure(group: Group, values: Dict[str, Any]) -> Dict[str, Any]:
     options = BenchmarkOptions(**values)
     step = make_training_step(options, group=group)
     images, labels = random_batch(options)
-    parts = split_batch(images, labels, step.devices)
-    step.compute_gradients(parts)
+    step.compute_gradients(split_batch(images, labels, step.devices))
     group.prepare(step.trainer)
-
-    def compute() -> None:
-        step.compute_gradients(parts)
-
-    def exchange() -> None:
-        step.trainer.allreduce_grads()
 
     def whole() -> None:
         step(images, labels, len(images) * group.world.size)
+        mx.nd.waitall()
+
+    def alone() -> None:
+        with patch.object(step.trainer, "_allreduce_grads", lambda: None):
+            whole()
+
+    def exchange() -> None:
+        step.trainer.allreduce_grads()
+        mx.nd.waitall()
 
     seconds = {}
-    actions: List[Callable[[], None]] = [compute, exchange, whole]
+    actions: List[Callable[[], None]] = [alone, exchange, whole]
     for action in actions:
         times = []
         for _ in range(WARM_UP + options.steps * options.repeats):
             group.barrier()
             begun = time.perf_counter()
             action()
-            mx.nd.waitall()
             times.append(time.perf_counter() - begun)
         seconds[action.__name__] = float(np.median(times[WARM_UP:]))
+    group.barrier()
     gradients = sum(parameter.list_grad()[0].size for parameter in step.trainer._params)
-    return {"processes": group.world.size, "gradient_bytes": 4 * gradients, **seconds}
+    return {
+        "processes": group.world.size,
+        "gradient_bytes": 4 * gradients,
+        **seconds,
+        "sent_early": sent_early(engine_events(whole)),
+    }
+
+
+def engine_events(action: Callable[[], None]) -> List[Dict[str, Any]]:
+    """Return the events of MXNet's engine while `action` is called, as its profiler writes them."""
+    from ..machine.mxnet import mx
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "profile.json")
+        mx.profiler.set_config(profile_symbolic=True, profile_imperative=True, filename=path)
+        mx.profiler.set_state("run")
+        action()
+        mx.profiler.set_state("stop")
+        mx.profiler.dump()
+        with open(path) as stream:
+            events: List[Dict[str, Any]] = json.load(stream)["traceEvents"]
+    return [event for event in events if event.get("cat") == "operator"]
+
+
+def sent_early(events: Sequence[Mapping[str, Any]]) -> float:
+    """Return the part of the gradients whose exchange begins before the backward pass ends.
+
+    Parameters
+    ----------
+    events : sequence of mapping
+        `name`, `ph` ('B': begin, 'E': end) and `ts`, the time, of the operators of one step.
+    """
+    sent = [event["ts"] for event in events if event["ph"] == "B" and event["name"].startswith("KVStoreDist")]
+    end = max(event["ts"] for event in events if event["ph"] == "E" and "_backward_" in event["name"])
+    return sum(moment < end for moment in sent) / len(sent)
 
 
 if __name__ == "__main__":

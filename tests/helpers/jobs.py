@@ -35,7 +35,7 @@ def launch(folder, *words, **kwargs):
         )
 
 
-def finish(job, folder, seconds=200):
+def finish(job, folder, seconds=400):
     """Wait for a job, which is killed if it takes too long; return its exit code and its output."""
     try:
         code = job.wait(seconds)
@@ -109,7 +109,7 @@ def alone(folder, *words):
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=400,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

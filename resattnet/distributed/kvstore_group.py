@@ -16,8 +16,8 @@ from .environment import launched_rank, local_rank
 from .exchange import Exchange
 from .group import Group
 
-# Keys of the small sums; those of a trainer count its parameters from 0. MXNet chooses a server by 9973 * key in 32 bits:
-# keys from 215,324 on overflow, and it then sends to memory that is no server.
+# Keys of the small sums; those of a trainer count its parameters from 0. MXNet chooses a server by 9973 * key in 32
+# bits: keys from 215,324 on overflow, and it then sends to memory that is no server.
 _FIRST_KEY = 100_000
 
 

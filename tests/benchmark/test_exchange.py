@@ -56,7 +56,11 @@ def test_a_gradient_is_sent_early_if_the_backward_pass_goes_on():
     def event(name, begin, end):
         return [{"name": name, "ph": "B", "ts": begin}, {"name": name, "ph": "E", "ts": end}]
 
-    backward = [*event("Convolution", 0, 1), *event("_backward_Convolution,add_n", 1, 2), *event("_backward_copy", 3, 9)]
+    backward = [
+        *event("Convolution", 0, 1),
+        *event("_backward_Convolution,add_n", 1, 2),
+        *event("_backward_copy", 3, 9),
+    ]
     sent = [time for begin in (2, 8, 9, 20) for time in event("KVStoreDistDefaultStoragePushPull", begin, begin + 5)]
     assert exchange_worker.sent_early(backward + sent) == 0.5
 

@@ -148,9 +148,7 @@ def test_ctrl_c_saves_and_the_resumed_run_has_the_bits_of_an_uninterrupted_one(f
 
     output = ran(run(folder, "-n", 3, "train", "--resume", "models/stopped", "--epochs", 7, "-b", 8))
     assert "the run goes on in 3 processes in place of 2" in output
-    output = alone(
-        folder, "-m", "resattnet", "train", "--resume", "models/stopped", "--epochs", 8, "--kvstore", "none"
-    )
+    output = alone(folder, "-m", "resattnet", "train", "--resume", "models/stopped", "--epochs", 8, "--kvstore", "none")
     assert "the run goes on in 1 process in place of 3" in output
 
 

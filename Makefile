@@ -30,7 +30,7 @@ test: $(VENV)/.installed
 # All tries of the fuzz tests, all faults of jobs and all moments of a kill, whose tables are written into docs/reliability.md and distributed.md.
 fuzz: $(VENV)/.installed
 	RESATTNET_FUZZ=full $(VENV)/bin/python -m pytest -n0 --timeout 7200 tests/fuzz tests/distributed \
-	    tests/zoo/test_parameters.py $(ARGS)
+	    tests/zoo/test_parameters.py tests/runtimes/test_torch_program.py $(ARGS)
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check $(CODE)

@@ -10,9 +10,9 @@ as its records were: by default the middle is cropped and scaled. The EXIF
 orientation is applied; transparent parts are laid on white; 16 bits are rounded to 8; of a file with several images the
 first is taken; colour profiles are not applied.
 
-Network and data set are read from the .json beside the parameters. A file that the command export wrote as ONNX holds
-them, and is computed without MXNet. A file that cannot be read is named on stderr and skipped. Exit codes: 0 done; 1
-some files could not be read; 2 wrong arguments or input; 130 interrupted.
+Network and data set are read from the .json beside the parameters. A file that the command export wrote as ONNX or for
+PyTorch holds them, and is computed without MXNet. A file that cannot be read is named on stderr and skipped. Exit
+codes: 0 done; 1 some files could not be read; 2 wrong arguments or input; 130 interrupted.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ POST /predict takes one or several images, as the files of a multipart body or o
 JSON. GET / is the page: it shows the classes and, for a parameter file, the masks of each attention module drawn over
 the photograph. GET /health tells the state. Images that wait are computed together.
 
-An ONNX file, which {command export} writes, is computed without MXNet. The server listens on this machine only, unless
---host says otherwise; it has neither TLS nor passwords. SIGTERM, SIGINT and SIGHUP end it once the requests under way
-are answered. Exit codes: 0 ended by a signal, all requests answered; 2 wrong arguments or input; 129, 130, 143 ended
-by a signal, some requests cut off.
+An ONNX or .safetensors file, which {command export} writes, is computed without MXNet. The server listens on this
+machine only, unless --host says otherwise; it has neither TLS nor passwords. SIGTERM, SIGINT and SIGHUP end it once the
+requests under way are answered. Exit codes: 0 ended by a signal, all requests answered; 2 wrong arguments or input;
+129, 130, 143 ended by a signal, some requests cut off.
 """
 
 from __future__ import annotations

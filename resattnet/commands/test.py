@@ -18,8 +18,8 @@ class). For several files it writes comparison.json, and a folder with these for
 JSON.
 
 Depth, widths and data set are read from the .json beside the parameters; they have to be given only where it is
-missing. A file that the command export wrote as ONNX holds them, and is computed without MXNet. Exit codes: 0 done; 2
-wrong arguments or input.
+missing. A file that the command export wrote as ONNX or for PyTorch holds them, and is computed without MXNet. Exit
+codes: 0 done; 2 wrong arguments or input.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..data.image_files import read_image, to_rgb
-from ..runtimes.exported_model import ENDING, ExportedModel, load_exported
+from ..runtimes.exported_model import ENDINGS, OF_TORCH, ExportedModel, load_exported
 from ..system.errors import InputError
 from .logits import Prediction, check_finite, top_predictions
 
@@ -60,7 +60,7 @@ class Classifier:
         precision: str = "auto",
         **what: Any,
     ) -> Classifier:
-        """Load a parameter file, or an ONNX file that the command `export` wrote, which needs no MXNet.
+        """Load a parameter file, or an ONNX or `.safetensors` file that the command `export` wrote, without MXNet.
 
         A parameter file is computed by MXNet unless `runtime` names an engine, for which it is converted at the first
         batch.
@@ -70,11 +70,12 @@ class Classifier:
         path : str
             The file, or the name of packaged parameters, such as cifar10_attention56_thin.
         num_gpus : int, optional
-            Of a parameter file: see `devices.choose_devices`.
+            Of a parameter file: see `devices.choose_devices`; of a `.safetensors` file:
+            `runtimes.torch_program.compile_torch`.
         batch_size : int
             Images of a batch on each device.
         runtime, precision : str
-            Of an ONNX file: see `runtimes.engines.compile_file`; of a parameter file:
+            Of an exported file: see `runtimes.exported_model.load_exported`; of a parameter file:
             `runtimes.choice.choose_for_network`.
         **what
             Fields of `evaluation.options.ModelFileOptions`, which replace what the description beside the file says:
@@ -89,11 +90,13 @@ class Classifier:
         InputError
             See `model_file.load_for_runtime` and `exported_model.load_exported`.
         """
-        if path.endswith(ENDING):
-            if what or num_gpus:
-                given = [*what, *(["num_gpus"] if num_gpus else [])]
-                raise InputError(f"{path}: an ONNX file describes itself, and runs on the CPU: leave out {given[0]}")
-            return cls(load_exported(path, runtime, precision), batch_size)
+        if path.endswith(ENDINGS):
+            given = list(what)
+            if num_gpus and not path.endswith(OF_TORCH):
+                given.append("num_gpus")
+            if given:
+                raise InputError(f"{path}: an exported file describes itself: leave out {given[0]}")
+            return cls(load_exported(path, runtime, precision, num_gpus), batch_size)
         from .model_file import load_for_runtime
         from .options import ModelFileOptions
 

@@ -1,4 +1,4 @@
-"""Evaluate parameter files and ONNX files on the test images of their data set: one file, several, or an ensemble."""
+"""Evaluate parameter and exported files on the test images of their data set: one file, several, or an ensemble."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..data.file_images import same_images
 from ..data.geometry import PLACES
 from ..data.image_set import ImageSet
 from ..loaders.array_loader import ArrayLoader
-from ..runtimes.exported_model import ENDING, ExportedModel
+from ..runtimes.exported_model import ENDINGS, ExportedModel
 from ..system.errors import InputError, reason
 from ..system.files import digest
 from .exported import open_exported
@@ -22,7 +22,7 @@ from .options import TestOptions
 from .results import ModelResult, combine_results
 from .robustness import image_passes, model_robustness
 
-if TYPE_CHECKING:  # it needs MXNet, which an ONNX file does not
+if TYPE_CHECKING:  # it needs MXNet, which an exported file does not
     from .loaded_model import LoadedModel
 
 Model = Union["LoadedModel", ExportedModel]
@@ -34,7 +34,7 @@ def evaluate_file(path: str, options: TestOptions, download: bool = True) -> Mod
     Parameters
     ----------
     path : str
-        The parameter file, the name of packaged parameters, or an ONNX file that the command `export` wrote.
+        The parameter file, the name of packaged parameters, or an ONNX or `.safetensors` file.
     options : TestOptions
     download : bool
         Whether the data set may be downloaded.
@@ -53,7 +53,7 @@ def evaluate_file(path: str, options: TestOptions, download: bool = True) -> Mod
 
 
 def open_network(path: str, options: TestOptions, download: bool = True) -> Model:
-    """Load a parameter file or an ONNX file; the parameters are those of `evaluate_file`.
+    """Load a parameter file, or an ONNX or `.safetensors` file; the parameters are those of `evaluate_file`.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def open_network(path: str, options: TestOptions, download: bool = True) -> Mode
         whose mirrored images do not show their class.
     """
     model: Model
-    if path.endswith(ENDING):
+    if path.endswith(ENDINGS):
         model = open_exported(path, options)
         if model.source["data_format"] != "folder":
             check_stored_size(options, model.source["name"])
@@ -139,7 +139,7 @@ def _logits_of_crops(model: Model, test_set: ImageSet, options: TestOptions) -> 
 
 
 def evaluate_files(paths: Sequence[str], options: TestOptions) -> List[ModelResult]:
-    """Evaluate parameter files and ONNX files on the test images of their data set.
+    """Evaluate parameter files and exported files on the test images of their data set.
 
     Parameters
     ----------

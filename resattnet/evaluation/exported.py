@@ -1,4 +1,4 @@
-"""Open an ONNX file as the options of a prediction or a test ask for it, without MXNet."""
+"""Open an ONNX or `.safetensors` file as the options of a prediction or a test ask for it, without MXNet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from typing import Dict, Union
 
 from ..options.fields import assignment
-from ..runtimes.exported_model import ExportedModel, load_exported
+from ..runtimes.exported_model import OF_TORCH, ExportedModel, load_exported
 from ..system.errors import InputError
 from .class_names import read_class_names
 from .options import ClassifierOptions, ModelFileOptions, TestOptions
@@ -15,7 +15,7 @@ _SOURCE = {"dataset": "name", "data_dir": "data_dir", "data_format": "data_forma
 
 
 def open_exported(path: str, options: Union[ClassifierOptions, TestOptions]) -> ExportedModel:
-    """Load an ONNX file that the command `export` wrote.
+    """Load an ONNX or `.safetensors` file that the command `export` wrote.
 
     Raises
     ------
@@ -23,7 +23,7 @@ def open_exported(path: str, options: Union[ClassifierOptions, TestOptions]) -> 
         If an option is given that such a file does not have; see also `exported_model.load_exported`.
     """
     _check_options(path, options)
-    model = load_exported(path, options.runtime, options.precision)
+    model = load_exported(path, options.runtime, options.precision, options.num_gpus)
     facts = model.facts
     if options.classes:
         facts = dataclasses.replace(facts, classes=read_class_names(options.classes, path, len(facts.classes)))
@@ -41,17 +41,20 @@ def open_exported(path: str, options: Union[ClassifierOptions, TestOptions]) -> 
 
 
 def _check_options(path: str, options: Union[ClassifierOptions, TestOptions]) -> None:
-    """Raise InputError if an option is given that an ONNX file does not have."""
+    """Raise InputError if an option is given that an exported file does not have."""
     if options.runtime == "mxnet":
-        raise InputError(f"`runtime=mxnet`: {path} is an ONNX file; leave it out, or give the parameter file")
+        raise InputError(f"`runtime=mxnet`: {path} is an exported file; leave it out, or give the parameter file")
     unknown = {field.name for field in dataclasses.fields(ModelFileOptions)} - {"classes"}
-    unknown |= {"gpus", "num_gpus", "num_cpus", "graph"}
+    unknown |= {"gpus", "num_cpus", "graph"}
+    if not path.endswith(OF_TORCH):
+        unknown.add("num_gpus")
     if isinstance(options, TestOptions):
         unknown -= set(_SOURCE)
     for name, default in options.defaults().items():
         value = getattr(options, name)
         if name in unknown and value != default and (name != "num_gpus" or value):
-            raise InputError(f"{assignment(name, value)}: {path} describes itself, and runs on the CPU; leave it out")
+            where = "" if path.endswith(OF_TORCH) else ", and runs on the CPU"
+            raise InputError(f"{assignment(name, value)}: {path} describes itself{where}; leave it out")
 
 
 def _given_source(options: Union[ClassifierOptions, TestOptions]) -> Dict[str, str]:

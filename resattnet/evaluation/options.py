@@ -204,7 +204,7 @@ _FORMATS_BY_ENDING = {"": "text", "txt": "text", "csv": "csv", "json": "json"}
 
 @dataclass(frozen=True)
 class ClassifierOptions(RuntimeOptions, GpuOptions, ViewOptions, ModelFileOptions):
-    """What a classifier is opened with: a parameter file or an ONNX file, its images, and what computes it."""
+    """What a classifier is opened with: a parameter file or an exported file, its images, and what computes it."""
 
     rules = GPU_RULES + ENGINE_RULES
 

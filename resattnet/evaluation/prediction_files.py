@@ -9,7 +9,7 @@ import sys
 from typing import IO, Callable, Dict, Iterable, List, Sequence, Tuple, cast
 
 from ..data.image_paths import find_images
-from ..runtimes.exported_model import ENDING
+from ..runtimes.exported_model import ENDINGS
 from ..system.console import progress_bar, write_beside_bar
 from ..system.errors import InputError, one_line
 from ..system.files import write_atomically, writing
@@ -81,14 +81,14 @@ WRITERS: Dict[str, Callable[[IO[str], Results, Sequence[str], Sequence[str], int
 
 
 def open_classifier(path: str, options: ClassifierOptions, images: int) -> Classifier:
-    """Return the classifier of a parameter file, or of an ONNX file, without MXNet, for a number of images.
+    """Return the classifier of a parameter file, or of an exported file, without MXNet, for a number of images.
 
     Raises
     ------
     InputError
         See `load_for_runtime` and `exported.open_exported`.
     """
-    if path.endswith(ENDING):
+    if path.endswith(ENDINGS):
         return Classifier(open_exported(path, options), options.batch_size)
     from .model_file import load_for_runtime
 
@@ -105,7 +105,7 @@ def predict_files(path: str, names: Sequence[str], options: PredictionOptions) -
     Parameters
     ----------
     path : str
-        The parameter file, the name of packaged parameters, or an ONNX file.
+        The parameter file, the name of packaged parameters, or an ONNX or `.safetensors` file.
     names : sequence of str
         Files, folders and "-": see `image_paths.find_images`.
     options : PredictionOptions

@@ -27,10 +27,11 @@ def source_metadata(source: Source) -> Dict[str, Any]:
         dataset=model.source["name"],
         dataset_title=facts.title,
         data_format=model.source["data_format"],
-        splits=model.splits,
         flip=facts.flip,
         params_sha256=digest(source.path),
     )
+    if model.splits:
+        metadata["splits"] = model.splits
     if "validation_top1" in model.description:
         metadata["top1"] = model.description["validation_top1"]
     return metadata

@@ -7,6 +7,7 @@ from typing import Optional
 
 from ..system.errors import InputError
 from .engines import ENGINES, choose_engine, refuse_int8
+from .torch_program import RUNTIME, refuse_torch
 
 # Pixels of all images, from which on an engine is chosen unasked. Conversion and compilation take 1 to 1.5 s of one
 # core of an EPYC with AVX2 (float32, thin and full Attention-56). OpenVINO saves that in 1,000 images of 32x32 pixels
@@ -32,9 +33,11 @@ def choose_for_network(path: str, runtime: str = "auto", precision: str = "auto"
     Raises
     ------
     InputError
-        If INT8 is asked for, which is written into a file; if the runtime does not have the precision, or a package is
-        missing.
+        If INT8 or PyTorch is asked for, which have files of their own; if the runtime does not have the precision, or a
+        package is missing.
     """
+    if runtime == RUNTIME:
+        refuse_torch(path)
     if precision == "int8":
         refuse_int8(path)
     precision = "float32" if precision == "auto" else precision

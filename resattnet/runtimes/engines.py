@@ -13,37 +13,11 @@ from ..machine.cores import core_count
 from ..machine.packages import hide_module
 from ..system.calls import command
 from ..system.errors import InputError, reason
-from .openvino_streams import STREAM_IMAGES, OpenvinoStreams
+from .program import Program
+from .torch_program import RUNTIME, refuse_torch
 
-PRECISIONS = ("float32", "bfloat16", "int8")
 Model = Union[str, bytes]  # path of an ONNX file, or its contents
 _FIRST_BYTE = b"\x08"  # of the field `ir_version`, with which every ONNX file begins
-
-
-class Program(NamedTuple):
-    """An ONNX model that an engine has compiled.
-
-    Attributes
-    ----------
-    metadata : dict of str to str
-        The metadata of the model.
-    inputs, outputs : tuple of str
-        Names of its inputs and outputs.
-    run : callable
-        Returns the logits (N, classes) of images: normalised, float32 (N, 3, H, W); or pixels, uint8 (N, H, W, 3), for
-        a model that takes them.
-    runtime : str
-        Key of `ENGINES`.
-    precision : str
-        One of `PRECISIONS`.
-    """
-
-    metadata: Dict[str, str]
-    inputs: Tuple[str, ...]
-    outputs: Tuple[str, ...]
-    run: Callable[[np.ndarray], np.ndarray]
-    runtime: str = ""
-    precision: str = "float32"
 
 
 class Engine(NamedTuple):
@@ -121,21 +95,12 @@ def _compile_by_openvino(openvino: Any, source: Model, precision: str) -> Progra
     if precision == "bfloat16" and "BF16" not in capabilities:
         raise InputError(f"`precision={precision}`: this CPU has no bfloat16; give `precision=float32`")
     model = core.read_model(source)
-    settings, cores = openvino_settings(precision), core_count()
-    in_streams = dict(settings, PERFORMANCE_HINT="THROUGHPUT", NUM_STREAMS=str(cores))
-    request = core.compile_model(model, "CPU", settings).create_infer_request()
-    streams = OpenvinoStreams(lambda: core.compile_model(model, "CPU", in_streams), cores)
-
-    def run(images: np.ndarray) -> np.ndarray:
-        if cores > 1 and len(images) >= STREAM_IMAGES * cores:
-            return streams(images)
-        return next(iter(request.infer([images], share_inputs=True).values())).astype(np.float32)
-
+    request = core.compile_model(model, "CPU", openvino_settings(precision)).create_infer_request()
     return Program(
         _metadata_of(model),
         tuple(part.get_any_name() for part in model.inputs),
         tuple(part.get_any_name() for part in model.outputs),
-        run,
+        lambda images: next(iter(request.infer([images], share_inputs=True).values())).astype(np.float32),
     )
 
 
@@ -224,6 +189,8 @@ def compile_file(path: str, runtime: str = "auto", precision: str = "auto") -> P
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such file")
     with open(path, "rb") as file:
+        if runtime == RUNTIME:
+            refuse_torch(path)
         if file.read(1) != _FIRST_BYTE:  # OpenVINO tries it as files of other kinds, and prints what they lack
             raise InputError(f"{path}: not an ONNX file")
     # The layers of an INT8 file say themselves that they are INT8; the others are float32.

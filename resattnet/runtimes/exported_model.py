@@ -1,20 +1,23 @@
-"""A network that was exported as ONNX, with its data facts: `ExportedModel`."""
+"""A network that was exported as ONNX or for PyTorch, with its data facts: `ExportedModel`."""
 
 from __future__ import annotations
 
 import json
 import os
 from dataclasses import dataclass
-from typing import Any, ClassVar, Dict, Tuple
+from typing import Any, ClassVar, Dict, Optional, Tuple
 
 import numpy as np
 
 from ..data.image_set import DataFacts
 from ..data.transforms import Transform
 from ..system.errors import InputError
-from .engines import Program, compile_file
+from ..torch.weights_file import ENDING as OF_TORCH
+from .engines import compile_file
+from .program import Program
+from .torch_program import compile_torch
 
-ENDING = ".onnx"
+ENDINGS = (".onnx", OF_TORCH)  # of the files that hold all that inference needs, and need no MXNet
 # What the input of a file is, in its metadata: images that are normalised, or pixels that the file itself normalises.
 NORMALISED, PIXELS = "float32 NCHW", "uint8 NHWC"
 _NEEDED = ("classes", "mean", "std", "image_size")
@@ -31,7 +34,9 @@ class _PixelTransform(Transform):
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """An ONNX file of a network, ready to compute; `evaluation.classifier.Classifier` uses it as a `LoadedModel`.
+    """An ONNX or `.safetensors` file of a network, ready to compute.
+
+    `evaluation.classifier.Classifier` uses it as a `LoadedModel`.
 
     Attributes
     ----------
@@ -95,21 +100,28 @@ class ExportedModel:
         return self.program.run(np.ascontiguousarray(images, np.float32))
 
 
-def load_exported(path: str, runtime: str = "auto", precision: str = "auto") -> ExportedModel:
-    """Load an ONNX file that the command `export` wrote.
+def load_exported(
+    path: str, runtime: str = "auto", precision: str = "auto", num_gpus: Optional[int] = None
+) -> ExportedModel:
+    """Load an ONNX or `.safetensors` file that the command `export` wrote.
 
     Parameters
     ----------
     path : str
     runtime, precision : str
-        See `engines.compile_file`.
+        See `engines.compile_file` and `torch_program.compile_torch`.
+    num_gpus : int, optional
+        Of a `.safetensors` file: see `compile_torch`. An ONNX file is computed on the CPU.
 
     Raises
     ------
     InputError
         If the file cannot be computed, or its metadata lacks what its images need.
     """
-    program = compile_file(path, runtime, precision)
+    if path.endswith(OF_TORCH):
+        program = compile_torch(path, runtime, precision, num_gpus)
+    else:
+        program = compile_file(path, runtime, precision)
     missing = [name for name in _NEEDED if name not in program.metadata]
     if missing or len(program.inputs) != 1 or len(program.outputs) != 1:
         fault = f"its metadata has no {', '.join(missing)}" if missing else "it has several inputs or outputs"

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from ..options.fields import Options, option
 from ..options.groups import CHOSEN_GPUS, GPUS
 from ..options.rules import Conflict, When
-from .engines import ENGINES, PRECISIONS
+from .engines import ENGINES
+from .program import PRECISIONS
+from .torch_program import RUNTIME
 
 BY_ENGINE = tuple(When("runtime", name) for name in ENGINES) + (
     When("precision", "bfloat16"),
@@ -25,10 +27,10 @@ class RuntimeOptions(Options):
     runtime: str = option(
         "auto",
         "what computes; mxnet: parameter files; openvino, onnxruntime: ONNX files that the command export wrote, "
-        "without MXNet, and parameter files, which are converted first; both on the CPU; auto: for an ONNX file the "
-        "first of the two that is installed; for a parameter file too, where there are many images and no GPU, as long "
-        "as its logits are MXNet's; else MXNet",
-        choices=("auto", "mxnet", *ENGINES),
+        "without MXNet, and parameter files, which are converted first; both on the CPU; torch: .safetensors files; "
+        "auto: for an ONNX file the first of the two that is installed; for a parameter file too, where there are many "
+        "images and no GPU, as long as its logits are MXNet's; else MXNet",
+        choices=("auto", "mxnet", *ENGINES, RUNTIME),
     )
     precision: str = option(
         "auto",

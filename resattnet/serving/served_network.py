@@ -54,7 +54,7 @@ class ServedNetwork:
     Parameters
     ----------
     path : str
-        Parameter file, name of packaged parameters or ONNX file.
+        Parameter file, name of packaged parameters, ONNX or `.safetensors` file.
     options : ServeOptions
 
     Attributes
@@ -87,7 +87,7 @@ class ServedNetwork:
     def why_no_masks(self) -> str:
         """The reason if masks cannot be computed."""
         if isinstance(self.classifier.model, ExportedModel):
-            return "an ONNX file computes the logits only; serve the parameter file to see the masks"
+            return "an exported file computes the logits only; serve the parameter file to see the masks"
         return "the network has no soft masks: it consists of trunks only"
 
     def compute(self, questions: List[Question]) -> List[Answer]:
@@ -173,7 +173,7 @@ def _describe(classifier: Classifier) -> Dict[str, Any]:
 
 
 def _read(metadata: Mapping[str, str], name: str, kind: type) -> Any:
-    """Return a JSON value of an ONNX file's metadata; None if it has none of that type."""
+    """Return a JSON value of an exported file's metadata; None if it has none of that type."""
     try:
         value = parse_json(metadata.get(name, "null"))
     except ValueError:

@@ -36,7 +36,7 @@ def serve(path: str, options: ServeOptions) -> int:
     Parameters
     ----------
     path : str
-        Parameter file, name of packaged parameters or ONNX file.
+        Parameter file, name of packaged parameters, ONNX or `.safetensors` file.
     options : ServeOptions
 
     Returns

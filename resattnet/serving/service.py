@@ -30,7 +30,7 @@ class Service:
     Parameters
     ----------
     path : str
-        Parameter file, name of packaged parameters or ONNX file.
+        Parameter file, name of packaged parameters, ONNX or `.safetensors` file.
     options : ServeOptions
 
     Attributes

@@ -370,7 +370,7 @@ def test_a_command_is_accepted(command, monkeypatch, tmp_path):
     for name in ("params", "teacher"):
         given = values.get(name) or []
         for path in given if isinstance(given, list) else [given]:
-            assert path in (*PACKAGED, "packaged") or path.endswith((".params", ".onnx"))
+            assert path in (*PACKAGED, "packaged") or path.endswith((".params", ".onnx", ".safetensors"))
     for name in [*values.get("names", ()), *filter(None, (values.get("recipe"), values.get("print")))]:
         if name != "NAME":
             recipes.find_recipe(name, recipes.read_recipes())

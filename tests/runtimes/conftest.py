@@ -2,6 +2,7 @@
 
 import pytest
 
+from helpers.torch_nets import import_torch
 from resattnet.export.export_file import export_file
 from resattnet.export.options import ExportOptions
 from resattnet.runtimes.engines import ENGINES
@@ -20,4 +21,13 @@ def exported(tmp_path_factory):
         pytest.importorskip(name, reason="python -m pip install -e '.[onnx]'")
     path = str(tmp_path_factory.mktemp("exported") / "net.onnx")
     export_file("cifar10_attention56_thin", ExportOptions(output=path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def for_torch(tmp_path_factory):
+    """Return the packaged network as a `.safetensors` file."""
+    import_torch()
+    path = str(tmp_path_factory.mktemp("exported") / "net.safetensors")
+    export_file("cifar10_attention56_thin", ExportOptions(to="torch", output=path))
     return path

@@ -50,7 +50,10 @@ def test_other_names_of_the_classes(exported, photographs, tmp_path):
 @pytest.mark.parametrize(
     "flags, line",
     [
-        (["--runtime", "mxnet"], "--runtime mxnet: {path} is an ONNX file; leave it out, or give the parameter file"),
+        (
+            ["--runtime", "mxnet"],
+            "--runtime mxnet: {path} is an exported file; leave it out, or give the parameter",
+        ),
         (["--num-layers", 56], "--num-layers 56: {path} describes itself, and runs on the CPU; leave it out"),
         (["--gpus", 0], "--gpus 0: {path} describes itself, and runs on the CPU; leave it out"),
         (["--image-size", 64], "--image-size 64: {path} was exported for 32x32 pixels: export it again with this size"),

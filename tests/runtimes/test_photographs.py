@@ -24,13 +24,18 @@ def by_classifier(path, files, **options):
     return [dict(zip(answer.classes, answer.probabilities)) for answer in found]
 
 
-def by_engine(name, exported, files):
+def by_engine(name, request, files):
     pytest.importorskip(name, reason=f"python -m pip install {name}")
-    return by_classifier(exported, files, runtime=name)
+    return by_classifier(request.getfixturevalue("exported"), files, runtime=name)
 
 
-def by_program(exported, files):
+def by_torch(request, files):
+    return by_classifier(request.getfixturevalue("for_torch"), files, num_gpus=0)
+
+
+def by_program(request, files):
     """The stand-alone program of docs/export.md prints the most probable classes only."""
+    exported = request.getfixturevalue("exported")
     folder = os.path.dirname(exported)
     return [{name: percent / 100} for percent, name in answers_of_program(folder, exported, files)]
 
@@ -41,17 +46,19 @@ class Runtime(NamedTuple):
     Attributes
     ----------
     answer : callable
-        From the ONNX file and the image files to a dict for each file: the probability of some classes by name.
+        From pytest's request, for the fixtures, and the image files to a dict for each file: the probability of some
+        classes by name.
     every : int
         Take every N-th photograph, where one takes long.
     """
 
-    answer: Callable[[str, List[str]], List[Dict[str, float]]]
+    answer: Callable[[pytest.FixtureRequest, List[str]], List[Dict[str, float]]]
     every: int = 1
 
 
 RUNTIMES = {
     **{name: Runtime(functools.partial(by_engine, name)) for name in sorted(ENGINES)},
+    "torch": Runtime(by_torch),
     "predict_onnx.py": Runtime(by_program, every=9),
 }
 
@@ -101,9 +108,9 @@ def expected(photographs):
 
 
 @pytest.mark.parametrize("runtime", sorted(RUNTIMES))
-def test_photographs_get_the_classes_that_mxnet_names(runtime, exported, photographs, expected):
+def test_photographs_get_the_classes_that_mxnet_names(runtime, request, photographs, expected):
     files, wanted = photographs[:: RUNTIMES[runtime].every], expected[:: RUNTIMES[runtime].every]
-    found = RUNTIMES[runtime].answer(exported, files)
+    found = RUNTIMES[runtime].answer(request, files)
     assert len(found) == len(wanted)
     decided = 0
     for file, mine, theirs in zip(files, found, wanted):

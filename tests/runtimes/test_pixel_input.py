@@ -9,7 +9,6 @@ from resattnet.evaluation.classifier import Classifier
 from resattnet.export.export_file import export_file
 from resattnet.export.options import ExportOptions
 from resattnet.export.pixel_input import Normalisation
-from resattnet.runtimes import engines
 from resattnet.runtimes.exported_model import load_exported
 from resattnet.system.errors import InputError
 
@@ -33,18 +32,6 @@ def test_pixels_give_the_logits_of_the_plain_file(engine, exported, of_pixels, i
     assert np.abs(pixels.logits(images) - plain.logits(images)).max() < 1e-5
     mirrored = [one.model.compute(one.normalised(images)[..., ::-1]) for one in (plain, pixels)]
     assert np.abs(mirrored[0] - mirrored[1]).max() < 1e-5  # columns are mirrored, and not channels
-
-
-def test_a_large_batch_gives_the_logits_of_its_images(engine, exported, of_pixels, monkeypatch):
-    """OpenVINO computes it in parts, one a core."""
-    monkeypatch.setattr(engines, "core_count", lambda: 3)
-    many = catalog.load_images("digits", None, "test").images[: 3 * engines.STREAM_IMAGES + 2]
-    for path in (exported, of_pixels):
-        classifier = Classifier.load(path, runtime=engine)
-        whole = classifier.logits(many)
-        parts = [classifier.logits(many[start : start + 10]) for start in range(0, len(many), 10)]
-        assert whole.dtype == np.float32 and np.abs(whole - np.concatenate(parts)).max() < 1e-4
-        assert np.array_equal(classifier.logits(many), whole)
 
 
 def test_the_file_says_what_its_input_is(of_pixels):

@@ -5,6 +5,7 @@ With RESATTNET_FUZZ=full (`make fuzz`) all faults are made, and the table of `do
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 from helpers import live_runs
 from helpers.jobs import FLAGS, finish, is_running, launch, members, ran, run, wait_until
+from helpers.namespaces import silent_host
 from helpers.pages import write_between
 from helpers.scripts import ROOT
 from helpers.tries import FULL
@@ -185,3 +187,13 @@ def test_a_port_in_use_and_a_host_out_of_reach_are_named(folder):
     job = launch(folder, "--hosts", "hosts", "-n", 1, "train", *LONG)
     line = r"(server|worker) 0 on 192\.0\.2\.1 ended with exit code 255: the job is ended"
     check(folder, "a host cannot be reached", job, {}, 255, line, 30, resume=False)
+
+
+@pytest.mark.skipif(not FULL or not shutil.which("ssh"), reason="waits for ssh: `make fuzz` does it, where ssh is")
+def test_a_host_that_does_not_answer_is_named(folder):
+    with silent_host() as host:
+        (folder / "hosts").write_text(host + "\n")
+        job = launch(folder, "--hosts", "hosts", "-n", 1, "train", *LONG)
+        line = rf"(server|worker) 0 on {re.escape(host)} ended with exit code 255: the job is ended"
+        output = check(folder, "a host does not answer", job, {}, 255, line, 20, resume=False)
+    assert "Connection timed out" in output

@@ -63,6 +63,25 @@ def skip_unless_possible():
 
 
 @contextlib.contextmanager
+def silent_host():
+    """Yield an address from which nothing comes back: what is sent there ends in a namespace without addresses."""
+    skip_unless_possible()
+    space, outside, inside = f"{NAME}9", f"{NAME}-o9", f"{NAME}-i9"
+    try:
+        ip("netns", "add", space)
+        ip("link", "add", outside, "type", "veth", "peer", "name", inside)
+        ip("link", "set", inside, "netns", space)
+        ip("netns", "exec", space, "ip", "link", "set", inside, "up")
+        ip("addr", "add", "10.77.32.1/24", "dev", outside)
+        ip("link", "set", outside, "up")
+        ip("neigh", "add", "10.77.32.9", "lladdr", "02:00:00:00:00:09", "dev", outside)
+        yield "10.77.32.9"
+    finally:
+        ip("link", "del", outside, check=False)
+        ip("netns", "del", space, check=False)
+
+
+@contextlib.contextmanager
 def hosts(folder, count, missed=60):
     """Make hosts, and yield their addresses and an environment whose `ssh` starts commands on them.
 

@@ -87,7 +87,8 @@ def test_files_of_other_writers_are_read(tmp_path, net):
     for name in ("exported-0000.params", "collected.params", "stripped.params"):
         again = get_attention_cifar(10, 56, "thin")
         parameters.load_parameters(again, str(tmp_path / name), [mx.cpu()])
-        assert all((value == values(net)[key]).all() for key, value in values(again).items())
+        expected = values(net)
+        assert all((value == expected[key]).all() for key, value in values(again).items())
         other = get_attention_cifar(5, 56, "thin")
         other.initialize()
         parameters.load_parameters(other, str(tmp_path / name), [mx.cpu()], head=False)

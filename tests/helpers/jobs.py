@@ -62,7 +62,7 @@ def arrays(folder, name):
 
 
 def assert_same_bits(one, other):
-    """Check that two states have the same arrays."""
+    """Check that two states, or two networks, have the same arrays by name."""
     assert set(one) == set(other)
     assert [name for name in one if not np.array_equal(one[name], other[name])] == []
 

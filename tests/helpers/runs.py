@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from helpers.jobs import assert_same_bits
 from resattnet.commands.training_run import train
 from resattnet.machine.mxnet import mx
 from resattnet.run_options.resume import options_for_resume
@@ -35,7 +36,7 @@ def step_values(step):
 
 def assert_equal_runs(a, b):
     assert figures(a) == figures(b)
-    assert all((value == values(b)[name]).all() for name, value in values(a).items())
+    assert_same_bits(values(a), values(b))
 
 
 def stop_at(monkeypatch, step, action):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from helpers.jobs import assert_same_bits
 from helpers.networks import change_description
 from helpers.tries import FULL
 from resattnet.export import symbol
@@ -44,7 +45,7 @@ def test_parameters_and_description_round_trip(tmp_path, net):
     assert description["network"] == DESCRIPTION["network"]
     again = get_attention_cifar(**description["network"])
     parameters.load_parameters(again, path, [mx.cpu()])
-    assert all((value == values(net)[name]).all() for name, value in values(again).items())
+    assert_same_bits(values(net), values(again))
 
 
 @pytest.mark.parametrize("missing", [10, 4 << 20])
@@ -87,8 +88,7 @@ def test_files_of_other_writers_are_read(tmp_path, net):
     for name in ("exported-0000.params", "collected.params", "stripped.params"):
         again = get_attention_cifar(10, 56, "thin")
         parameters.load_parameters(again, str(tmp_path / name), [mx.cpu()])
-        expected = values(net)
-        assert all((value == expected[key]).all() for key, value in values(again).items())
+        assert_same_bits(values(net), values(again))
         other = get_attention_cifar(5, 56, "thin")
         other.initialize()
         parameters.load_parameters(other, str(tmp_path / name), [mx.cpu()], head=False)

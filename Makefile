@@ -27,7 +27,8 @@ test: $(VENV)/.installed
 	$(VENV)/bin/python -m pytest --dist loadfile --maxprocesses 4 --numprocesses \
 	    $$($(VENV)/bin/python -c "from resattnet.machine.cores import core_count; print(core_count())") $(ARGS)
 
-# All tries of the fuzz tests, all faults of jobs and all moments of a kill, whose tables are written into docs/reliability.md and distributed.md.
+# All tries of the fuzz tests and all faults of jobs, whose tables are written into docs/reliability.md and distributed.md;
+# and the other tests that take minutes.
 fuzz: $(VENV)/.installed
 	RESATTNET_FUZZ=full $(VENV)/bin/python -m pytest -n0 --timeout 7200 tests/fuzz tests/distributed \
 	    tests/zoo/test_parameters.py tests/runtimes/test_torch_program.py $(ARGS)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Sequence
 from unittest.mock import patch
@@ -83,11 +82,9 @@ def measure(group: Group, values: Dict[str, Any]) -> Dict[str, Any]:
 def engine_events(action: Callable[[], None]) -> List[Dict[str, Any]]:
     """Return the events of MXNet's engine while `action` is called, as its profiler writes them."""
     from ..machine.mxnet import mx
+    from .profile import recording
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "profile.json")
-        mx.profiler.set_config(profile_symbolic=True, profile_imperative=True, filename=path)
-        mx.profiler.set_state("run")
+    with recording() as path:
         action()
         mx.profiler.set_state("stop")
         mx.profiler.dump()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
-from typing import Any, List, Mapping, NamedTuple
+from typing import Any, Iterator, List, Mapping, NamedTuple
 
 from ..machine.mxnet import mx
 from .builders import make_training_step, random_batch, repeated
@@ -51,16 +52,22 @@ def profile(options: BenchmarkOptions) -> List[OperatorTime]:
     graph.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=0, backward_bulk_size=0)
     repeat = repeated(lambda: step(images, labels), options)
     repeat()
-    # The profiler removes its file before it writes: os.devnull would be lost for the whole system.
-    with tempfile.TemporaryDirectory() as folder:
-        mx.profiler.set_config(
-            profile_symbolic=True,
-            profile_imperative=True,
-            aggregate_stats=True,
-            filename=os.path.join(folder, "profile.json"),
-        )
-        mx.profiler.set_state("run")
+    with recording(aggregate_stats=True):
         repeat()
         mx.profiler.set_state("stop")
         totals = json.loads(mx.profiler.dumps(reset=True, format="json"))["Time"]["operator"]
     return operator_times(totals, options.steps)
+
+
+@contextlib.contextmanager
+def recording(**settings: Any) -> Iterator[str]:
+    """Let MXNet's profiler record what is computed; yield the path of the file that it writes, which lives as long.
+
+    The profiler has to be stopped before what it has recorded is read. `settings` are more of its settings.
+    """
+    # The profiler removes its file before it writes: os.devnull would be lost for the whole system.
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "profile.json")
+        mx.profiler.set_config(profile_symbolic=True, profile_imperative=True, filename=path, **settings)
+        mx.profiler.set_state("run")
+        yield path

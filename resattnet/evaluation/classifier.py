@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..data.image_files import read_image, to_rgb
-from ..runtimes.exported_model import ENDINGS, OF_TORCH, ExportedModel, load_exported
+from ..runtimes.exported_model import ENDINGS, OF_TORCH, ExportedModel, describes_itself, load_exported
 from ..system.errors import InputError
 from .logits import Prediction, check_finite, top_predictions
 
@@ -95,7 +95,7 @@ class Classifier:
             if num_gpus and not path.endswith(OF_TORCH):
                 given.append("num_gpus")
             if given:
-                raise InputError(f"{path}: an exported file describes itself: leave out {given[0]}")
+                raise InputError(f"{path} {describes_itself(path)}: leave out {given[0]}")
             return cls(load_exported(path, runtime, precision, num_gpus), batch_size)
         from .model_file import load_for_runtime
         from .options import ModelFileOptions

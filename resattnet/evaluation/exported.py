@@ -6,7 +6,7 @@ import dataclasses
 from typing import Dict, Union
 
 from ..options.fields import assignment
-from ..runtimes.exported_model import OF_TORCH, ExportedModel, load_exported
+from ..runtimes.exported_model import OF_TORCH, ExportedModel, describes_itself, load_exported
 from ..system.errors import InputError
 from .class_names import read_class_names
 from .options import ClassifierOptions, ModelFileOptions, TestOptions
@@ -53,8 +53,7 @@ def _check_options(path: str, options: Union[ClassifierOptions, TestOptions]) ->
     for name, default in options.defaults().items():
         value = getattr(options, name)
         if name in unknown and value != default and (name != "num_gpus" or value):
-            where = "" if path.endswith(OF_TORCH) else ", and runs on the CPU"
-            raise InputError(f"{assignment(name, value)}: {path} describes itself{where}; leave it out")
+            raise InputError(f"{assignment(name, value)}: {path} {describes_itself(path)}; leave it out")
 
 
 def _given_source(options: Union[ClassifierOptions, TestOptions]) -> Dict[str, str]:

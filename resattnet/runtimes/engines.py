@@ -188,9 +188,9 @@ def compile_file(path: str, runtime: str = "auto", precision: str = "auto") -> P
     path = os.path.expanduser(path)
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such file")
+    if runtime == RUNTIME:
+        refuse_torch(path)
     with open(path, "rb") as file:
-        if runtime == RUNTIME:
-            refuse_torch(path)
         if file.read(1) != _FIRST_BYTE:  # OpenVINO tries it as files of other kinds, and prints what they lack
             raise InputError(f"{path}: not an ONNX file")
     # The layers of an INT8 file say themselves that they are INT8; the others are float32.

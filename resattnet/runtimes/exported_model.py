@@ -23,6 +23,11 @@ NORMALISED, PIXELS = "float32 NCHW", "uint8 NHWC"
 _NEEDED = ("classes", "mean", "std", "image_size")
 
 
+def describes_itself(path: str) -> str:
+    """Return why options of a parameter file are refused for an exported one, for messages."""
+    return "describes itself" + ("" if path.endswith(OF_TORCH) else ", and runs on the CPU")
+
+
 class _PixelTransform(Transform):
     """Transform of a test image for a file that normalises it: the pixels, uint8 (N, 3, H, W)."""
 

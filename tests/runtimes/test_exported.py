@@ -52,7 +52,7 @@ def test_other_names_of_the_classes(exported, photographs, tmp_path):
     [
         (
             ["--runtime", "mxnet"],
-            "--runtime mxnet: {path} is an exported file; leave it out, or give the parameter",
+            "--runtime mxnet: {path} is an exported file; leave it out, or give the parameter file",
         ),
         (["--num-layers", 56], "--num-layers 56: {path} describes itself, and runs on the CPU; leave it out"),
         (["--gpus", 0], "--gpus 0: {path} describes itself, and runs on the CPU; leave it out"),

@@ -34,6 +34,16 @@ def test_pixels_give_the_logits_of_the_plain_file(engine, exported, of_pixels, i
     assert np.abs(mirrored[0] - mirrored[1]).max() < 1e-5  # columns are mirrored, and not channels
 
 
+def test_a_large_batch_gives_the_logits_of_its_images(engine, exported, of_pixels):
+    many = catalog.load_images("digits", None, "test").images[:50]
+    for path in (exported, of_pixels):
+        classifier = Classifier.load(path, runtime=engine)
+        whole = classifier.logits(many)
+        parts = [classifier.logits(many[start : start + 10]) for start in range(0, len(many), 10)]
+        assert whole.dtype == np.float32 and np.abs(whole - np.concatenate(parts)).max() < 1e-4
+        assert np.array_equal(classifier.logits(many), whole)
+
+
 def test_the_file_says_what_its_input_is(of_pixels):
     model = onnx.load(of_pixels)
     known = {item.key: item.value for item in model.metadata_props}

@@ -59,12 +59,14 @@ def test_what_a_file_of_pytorch_does_not_have_is_refused(for_torch, photograph, 
     assert line.format(path=for_torch) in refused(done)
 
 
-def test_pytorch_computes_no_other_files(photograph, tmp_path):
+def test_pytorch_computes_no_other_files(tmp_path):
     (tmp_path / "net.onnx").write_bytes(b"\x08")
     for path in (str(tmp_path / "net.onnx"), "cifar10_attention56_thin"):
         with pytest.raises(InputError, match=r"^runtime=torch: PyTorch computes \.safetensors files: write one"):
             Classifier.load(path, runtime="torch")
+
+
+def test_a_gpu_that_is_not_there_is_refused(for_torch, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match="^num_gpus=1: PyTorch sees no GPU; leave it out"):
-        if torch.cuda.is_available():
-            pytest.skip("there is a GPU")
-        Classifier.load("cifar10_attention56_thin.safetensors", num_gpus=1)
+        Classifier.load(for_torch, num_gpus=1)

@@ -29,6 +29,8 @@ from resattnet.machine.mxnet import mx  # noqa: F401
 from resattnet.models import spec
 from resattnet.run_options.options import TrainingOptions
 
+ATTENTION_56 = spec.attention_net_spec[56]
+
 # Sorted by running time, longest first: otherwise one process still runs a long file when the others are done.
 LONG = (
     "test_loop",
@@ -61,12 +63,19 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def few_digits(monkeypatch):
-    """Use 64 training and 50 test digits of 16x16 pixels, and a network with few channels.
+    """Use 64 training and 50 test digits of 16x16 pixels, and a network with few channels and one attention module.
 
-    Four training steps take less than a second.
+    What takes time in such runs is the number of parameters.
     """
     small_digits.use(monkeypatch, 64, 50)
     monkeypatch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
+    monkeypatch.setitem(spec.attention_net_spec, 56, ATTENTION_56._replace(modules=(0, 1, 0)))
+
+
+@pytest.fixture
+def three_modules(few_digits, monkeypatch):
+    """Give the network of `few_digits` the three attention modules of Attention-56 again."""
+    monkeypatch.setitem(spec.attention_net_spec, 56, ATTENTION_56)
 
 
 @pytest.fixture

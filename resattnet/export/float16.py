@@ -62,7 +62,6 @@ def export_float16(
     """
     expected = compute_logits(model.net, images)
     half = build(model.network)
-    half.initialize()
     parameters.copy_parameters(model.net, half)
     half.cast("float16")
     if not parameters.all_finite(half):

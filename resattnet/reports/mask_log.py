@@ -13,9 +13,11 @@ from ..evaluation.inference import compute_logits
 from ..evaluation.logits import top_predictions
 from ..evaluation.masks import soft_masks
 from ..machine.devices import device_of
+from ..models.network import build
 from ..options.counts import limit_count
 from ..run_options.options import RunOptions
 from ..runs.logs import RunLog
+from ..zoo import parameters
 from .mask_figures import Row, Sheet, module_pictures
 from .mask_overlays import draw_overlays
 
@@ -98,7 +100,7 @@ class MaskLog:
             Number of updates so far.
         log : RunLog
         make_net : callable
-            Returns a new copy of the network in training, for inference.
+            Returns the network in training as a network for inference.
         is_last : bool
             Whether the run ends with this epoch.
         """
@@ -111,10 +113,12 @@ class MaskLog:
         Parameters
         ----------
         net : AttentionNet
-            For inference. It is cast to float32, because MXNet cannot take the masks of a float16 network from a
-            graph for float32 images.
+            For inference. A float16 network is copied to float32, because MXNet cannot take its masks from a graph
+            for float32 images.
         """
-        net.cast("float32")
+        if np.dtype(net.output.weight.dtype) == np.float16:
+            half, net = net, build(net.spec)
+            parameters.copy_parameters(half, net)
         logits, _ = compute_logits(net, [(self._images, self._labels)], [device_of(net)])
         predictions = list(top_predictions(logits, self._classes, 1))
         return module_pictures(Sheet(self.rows, predictions, soft_masks(net, self._images), net.spec), draw_overlays)

@@ -37,9 +37,7 @@ def array_type(options: RunOptions) -> str:
     return "float16" if options.float16 else "float32"
 
 
-def make_net(
-    spec: NetworkSpec, devices: Sequence[Any], dtype: str = "float32", init: Any = None, trainable: bool = True
-) -> Any:
+def make_net(spec: NetworkSpec, devices: Sequence[Any], dtype: str = "float32", init: Any = None) -> Any:
     """Return an initialised and hybridised network on the devices.
 
     Parameters
@@ -49,12 +47,8 @@ def make_net(
     dtype : {'float32', 'float16'}
     init : mx.init.Initializer, optional
         Default: MSRAPrelu.
-    trainable : bool
-        Whether the parameters have gradients; without gradients the network takes half of the memory.
     """
     net = build(spec)
-    if not trainable:
-        net.collect_params().setattr("grad_req", "null")
     net.initialize(init or mx.init.MSRAPrelu(), ctx=list(devices))
     if dtype != "float32":  # a cast to float32 would copy every parameter
         net.cast(dtype)
@@ -179,6 +173,7 @@ class TrainingStep:
         self.teacher, self.average, self.dtype = teacher, average, dtype
         self.meter = Meter()
         self._accumulate, self._clip_norm, self._synchronised = accumulate, clip_norm, synchronised
+        self._inference_net: Any = None
         self._gradient_sum = GradientSum(itertools.chain(*gradient_arrays(trainer))) if accumulate > 1 else None
 
     def __call__(self, images: np.ndarray, labels: np.ndarray, samples: Optional[int] = None) -> None:
@@ -215,14 +210,19 @@ class TrainingStep:
         self.meter.limit_pending(STEPS_AHEAD * len(parts))
 
     def copy_for_inference(self, averaged: bool = False) -> Any:
-        """Return a new network with the parameters, or with their moving average.
+        """Return a network for inference with the present parameters, or with their moving average.
 
         Inference changes weights to oneDNN's layouts. Neither training on from such weights nor writing new values to
-        them gives the same bits every time, so the network in training is never used for inference.
+        them gives the same bits every time, so the network in training is never used for inference. Each call gives new
+        arrays to one network, whose graph stays: a network that an earlier call returned has the new values.
         """
-        net = make_net(self.net.spec, self.devices, self.dtype, mx.init.Zero(), trainable=False)
-        parameters.copy_parameters(self.net, net)
+        if self._inference_net is None:
+            self._inference_net = build(self.net.spec)
+            self._inference_net.collect_params().setattr("grad_req", "null")  # gradients would double its memory
+            self._inference_net.cast(self.dtype)
+            self._inference_net.hybridize(static_alloc=True, static_shape=True)
+        parameters.copy_parameters(self.net, self._inference_net)
         if averaged:
             assert self.average is not None
-            self.average.copy_to(net)
-        return net
+            self.average.copy_to(self._inference_net)
+        return self._inference_net

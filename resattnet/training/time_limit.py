@@ -43,7 +43,7 @@ class Costs(NamedTuple):
     Attributes
     ----------
     once : float
-        The set-up of the network in its first step, and the test of the best parameters.
+        The set-up of the network in its first step and its first validation, and the test of the best parameters.
     step : float
         A step, with its share of the states that are saved within an epoch.
     between : float
@@ -162,14 +162,14 @@ def measure(options: RunOptions, inputs: Inputs, devices: Sequence[Any]) -> Cost
     schedule = make_schedule(options, len(devices), len(inputs.train_loader))
     step, _ = build_step(options, inputs, devices, schedule, Progress())
     first, each = _time_steps(step, inputs.train_loader, min(SECONDS, SHARE * options.time_limit_seconds))
-    fixed, batch = _time_validation(step, inputs.validation_loader)
+    set_up, fixed, batch = _time_validation(step, inputs.validation_loader)
     state, files = _time_saving(step, options)
     copies = 2 if step.average else 1
     validation = copies * (fixed + batch * len(inputs.validation_loader))
     test = fixed + batch * len(inputs.test_loader) if inputs.test_loader else 0.0
     # Within an epoch, the state is saved every `save_minutes`, and after each step at most.
     each += state * (min(1.0, each / (60 * options.save_minutes)) if options.save_minutes else 1.0)
-    return Costs(first + test, each, validation + state + 2 * copies * files)
+    return Costs(first + set_up + test, each, validation + state + 2 * copies * files)
 
 
 def _time_steps(step: TrainingStep, loader: Any, seconds: float) -> Tuple[float, float]:
@@ -186,17 +186,24 @@ def _time_steps(step: TrainingStep, loader: Any, seconds: float) -> Tuple[float,
     return first, (time.monotonic() - begun) / count
 
 
-def _time_validation(step: TrainingStep, loader: Any) -> Tuple[float, float]:
-    """Return the seconds of a validation that do not depend on the number of its batches, and those of each batch."""
-    begun = time.monotonic()
-    net = step.copy_for_inference()
+def _time_validation(step: TrainingStep, loader: Any) -> Tuple[float, float, float]:
+    """Return the seconds by which the first validation is longer, as it sets up its network; and those of a validation.
+
+    The latter are those that do not depend on the number of batches, and those of each batch.
+    """
     batches = list(itertools.islice(loader.epoch(0), 1 + BATCHES))
-    evaluate(net, batches[:1], step.devices, step.dtype)
-    fixed, begun = time.monotonic() - begun, time.monotonic()
+    taken = []
+    for _ in range(2):
+        begun = time.monotonic()
+        net = step.copy_for_inference()
+        evaluate(net, batches[:1], step.devices, step.dtype)
+        taken.append(time.monotonic() - begun)
+    first, fixed = taken
     if not batches[1:]:
-        return fixed, 0.0
+        return max(0.0, first - fixed), fixed, 0.0
+    begun = time.monotonic()
     evaluate(net, batches[1:], step.devices, step.dtype)
-    return fixed, (time.monotonic() - begun) / len(batches[1:])
+    return max(0.0, first - fixed), fixed, (time.monotonic() - begun) / len(batches[1:])
 
 
 def _time_saving(step: TrainingStep, options: RunOptions) -> Tuple[float, float]:

@@ -142,10 +142,14 @@ def _fitting_kinds(classes: int, found: Mapping[str, Tuple[int, ...]]) -> Iterat
 
 
 def copy_parameters(source: Any, target: Any) -> None:
-    """Set the parameters of a network to those of another with the same layers, on the same devices."""
+    """Give a network, initialised or not, new arrays with the values of another network with the same layers.
+
+    They are on the devices of the other network, and have the types of the network that gets them.
+    """
     own = target._collect_params_with_prefix()
     for name, parameter in source._collect_params_with_prefix().items():
-        own[name].set_data(parameter.list_data()[0])
+        value = parameter.list_data()[0].astype(own[name].dtype, copy=False)
+        own[name]._init_impl(value, parameter.list_ctx())
 
 
 def all_finite(net: Any) -> bool:

@@ -24,6 +24,8 @@ from resattnet.reports import mask_log
 from resattnet.run_options.options import TrainingOptions
 from resattnet.system.errors import InputError, Remark, handle_remarks
 
+pytestmark = pytest.mark.usefixtures("three_modules")
+
 TAGS = [f"masks/stage{stage}/module1" for stage in (1, 2, 3)]
 
 
@@ -158,10 +160,12 @@ def test_a_float16_net_is_shown_too(options):
     The test runs on the CPU, where a float16 network cannot be trained.
     """
     run = prepare_run(elsewhere(options, "run", mask_images=2), [mx.cpu()])
+    full = run.hooks[0].pictures(run.step.copy_for_inference())
     half = run.step.copy_for_inference()
     half.cast("float16")
-    for name, picture in run.hooks[0].pictures(run.step.copy_for_inference()).items():
+    for name, picture in full.items():
         assert np.abs(picture.astype(int) - run.hooks[0].pictures(half)[name]).mean() < 3
+    assert np.dtype(half.output.weight.dtype) == np.float16  # it stays what the run validates
 
 
 def test_more_images_than_there_are():

@@ -39,6 +39,7 @@ from resattnet.system.errors import InputError
 from resattnet.system.signals import Interrupted
 from resattnet.training import loop
 from resattnet.training.reporter import Reporter
+from resattnet.training.step import make_net
 from resattnet.zoo import parameters
 from resattnet.zoo.builders import get_attention_cifar
 
@@ -66,7 +67,7 @@ def test_a_run_leaves_its_logs_and_models(options, capsys):
 
 
 @pytest.mark.isa
-def test_training_learns(options):
+def test_training_learns(options, three_modules):
     history = train(elsewhere(options, "learns", epochs=10, lr=0.2)).progress.history
     assert history[-1]["train_loss"] < 0.9 * history[0]["train_loss"]
 
@@ -178,7 +179,7 @@ def test_a_stop_while_three_devices_validate_changes_nothing(options, monkeypatc
     assert_equal_runs(resume(options), whole)
 
 
-def test_zero_gamma_is_asked_for_by_its_option(options):
+def test_zero_gamma_is_asked_for_by_its_option(options, three_modules):
     for zero_gamma in (False, True):
         run = prepare_run(elsewhere(options, f"zero{zero_gamma}", zero_gamma=zero_gamma), [mx.cpu(0), mx.cpu(1)])
         zeros = {
@@ -224,6 +225,31 @@ def test_what_is_validated_has_the_running_statistics_of_the_last_step():
     copied = copy._collect_params_with_prefix()
     for name, parameter in net._collect_params_with_prefix().items():
         assert (parameter.data().asnumpy() == copied[name].data().asnumpy()).all(), name
+
+
+@pytest.mark.isa
+def test_the_network_of_all_validations_has_the_present_parameters_and_the_bits_of_a_new_one(options):
+    devices = [mx.cpu(0), mx.cpu(1)]
+    step = prepare_run(dataclasses.replace(options, ema=0.5, lr=0.5, warmup_epochs=0), devices).step
+    rng = np.random.default_rng(0)
+    images, labels = rng.normal(size=(16, 3, 16, 16)).astype(np.float32), rng.integers(0, 10, 16).astype(np.int32)
+    seen = []
+    for _ in range(3):
+        step(images, labels)
+        average_running_statistics(step.net)
+        for averaged in (False, True):
+            found = step.copy_for_inference(averaged)
+            new = make_net(step.net.spec, devices)
+            parameters.copy_parameters(step.net, new)
+            if averaged:
+                step.average.copy_to(new)
+            for device in devices:
+                x = mx.nd.array(images, ctx=device)
+                logits = found(x).asnumpy()
+                np.testing.assert_array_equal(logits, new(x).asnumpy())
+            seen.append(logits)
+    assert len(np.unique(np.stack(seen), axis=0)) == 6
+    assert all(parameter.grad_req == "null" for parameter in found.collect_params().values())
 
 
 def test_two_devices_give_the_gradients_of_one():

@@ -145,7 +145,7 @@ def test_the_test_begins_as_the_run_would(options, monkeypatch, changes):
         assert image.width > 600 and image.height > 300 and len(image.convert("RGB").getcolors(1 << 20)) > 10
 
 
-def test_the_rate_for_the_digits_is_usable(options, monkeypatch, capsys):
+def test_the_rate_for_the_digits_is_usable(options, three_modules, monkeypatch, capsys):
     """The suggestion is within a factor of 100 of the default, which is known to train. A second test replaces it."""
     small_digits.use(monkeypatch)  # of 8x8 pixels
     options = dataclasses.replace(options, lr_find=True)

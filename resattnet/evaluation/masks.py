@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -11,39 +11,12 @@ from ..machine.devices import device_of
 from ..machine.mxnet import mx
 from ..models import units
 from ..models.attention import AttentionModule
+from ..models.attention_maps import ARRAYS, AttentionMaps
 from ..models.network import AttentionNet
 from ..models.spec import UNITS
 from ..system.errors import InputError
 
 BATCH_SIZE = 64
-
-
-class AttentionMaps(NamedTuple):
-    """The effect of an attention module on a batch of images.
-
-    Attributes
-    ----------
-    name : str
-        Name of the module in parameter files.
-    stage, module : int
-        Stage of the module, and its number within the stage; both from 1.
-    mask : float32 array (N, C, h, w)
-        The soft mask M (section 3).
-    before : float32 array (N, C, h, w)
-        The output T of the trunk.
-    after : float32 array (N, C, h, w)
-        The weighted trunk: (1 + M) T (equation 3), or M T for naive attention learning.
-    """
-
-    name: str
-    stage: int
-    module: int
-    mask: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
-
-
-_MAPS = AttentionMaps._fields[3:]
 
 
 @dataclass(frozen=True)
@@ -122,18 +95,18 @@ class MaskGraph:
 
     def __call__(self, images: np.ndarray) -> List[AttentionMaps]:
         """Return what `soft_masks` does, for images float32 (N, 3, H, W)."""
-        keys = [(entry.index, what) for entry in self._modules for what in _MAPS]
+        keys = [(entry.index, what) for entry in self._modules for what in ARRAYS]
         arrays = dict(zip(keys, _in_batches(self._graph, images, self._device)))
         return [
             AttentionMaps(
-                f"features.{entry.index}", entry.stage, entry.module, *(arrays[entry.index, what] for what in _MAPS)
+                f"features.{entry.index}", entry.stage, entry.module, *(arrays[entry.index, what] for what in ARRAYS)
             )
             for entry in self._modules
         ]
 
 
 def _compose_masks(net: AttentionNet) -> Tuple[List[ModulePlace], Any]:
-    """Return the modules that have a mask, and the graph of the arrays `_MAPS` of each, in this order."""
+    """Return the modules that have a mask, and the graph of the arrays `ARRAYS` of each, in this order."""
     modules = [entry for entry in attention_modules(net) if entry.block.mask]
     if not modules:
         raise InputError("the network has no soft masks: it consists of trunks only")
@@ -158,7 +131,7 @@ def _compose_masks(net: AttentionNet) -> Tuple[List[ModulePlace], Any]:
     finally:
         for handle in handles:
             handle.detach()
-    outputs = [noted[entry.index, what] for entry in modules for what in _MAPS]
+    outputs = [noted[entry.index, what] for entry in modules for what in ARRAYS]
     return modules, mx.gluon.SymbolBlock(outputs, data, params=net.collect_params())
 
 

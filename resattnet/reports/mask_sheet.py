@@ -13,9 +13,10 @@ from ..data.image_paths import find_images
 from ..evaluation.classifier import Classifier, open_image
 from ..evaluation.loaded_model import LoadedModel
 from ..evaluation.logits import Prediction
-from ..evaluation.masks import AttentionMaps, grad_cam, soft_masks
+from ..evaluation.masks import grad_cam, soft_masks
 from ..evaluation.model_file import load_model
 from ..machine.devices import choose_devices
+from ..models.attention_maps import AttentionMaps
 from ..options.counts import limit_count
 from ..runs.board import open_board, put_pictures
 from ..system.errors import InputError, one_line

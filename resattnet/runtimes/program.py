@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, NamedTuple, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
+
+from ..models.attention_maps import AttentionMaps
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 
@@ -25,6 +27,8 @@ class Program(NamedTuple):
         Key of `engines.ENGINES`, or 'torch'.
     precision : str
         One of `PRECISIONS`.
+    attention_maps : callable, optional
+        Returns an `AttentionMaps` for each module that has a mask, for normalised images (N, 3, H, W).
     """
 
     metadata: Dict[str, str]
@@ -33,3 +37,4 @@ class Program(NamedTuple):
     run: Callable[[np.ndarray], np.ndarray]
     runtime: str = ""
     precision: str = "float32"
+    attention_maps: Optional[Callable[[np.ndarray], List[AttentionMaps]]] = None

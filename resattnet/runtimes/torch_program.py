@@ -38,7 +38,8 @@ def compile_torch(path: str, runtime: str = "auto", precision: str = "auto", num
             )
     loaded = networks.load(path, _device(num_gpus))
     texts = {name: text if isinstance(text, str) else json.dumps(text) for name, text in loaded.metadata.items()}
-    return Program(texts, ("images",), ("logits",), loaded.compute, RUNTIME)
+    maps = None if loaded.spec.mask == "none" else loaded.attention_maps
+    return Program(texts, ("images",), ("logits",), loaded.compute, RUNTIME, attention_maps=maps)
 
 
 def _device(num_gpus: Optional[int]) -> str:

@@ -8,12 +8,12 @@ import numpy as np
 
 from ..evaluation.classifier import Classifier
 from ..evaluation.prediction_files import open_classifier
+from ..models.attention_maps import ARRAYS
 from ..reports.pages import network_name
 from ..runtimes.exported_model import ExportedModel
+from ..runtimes.torch_program import RUNTIME as TORCH
 from ..system.input_files import parse_json
 from .options import ServeOptions
-
-_ARRAYS = ("mask", "before", "after")  # of `AttentionMaps`, which have a row for each image
 
 
 class Question(NamedTuple):
@@ -68,7 +68,7 @@ class ServedNetwork:
         self.classifier = open_classifier(path, options, images=0)
         self.largest = options.batch_size * self.classifier.model.parts
         self._sized: Dict[int, Classifier] = {}
-        self._mask_graph = self._compose_masks()
+        self._attention_maps = self._choose_maps()
         self.facts = _describe(self.classifier)
         self.compute([Question(np.zeros((*self.classifier.size, 3), np.uint8))])  # so that the first image is no slower
 
@@ -81,13 +81,14 @@ class ServedNetwork:
     @property
     def has_masks(self) -> bool:
         """Whether masks can be computed."""
-        return self._mask_graph is not None
+        return self._attention_maps is not None
 
     @property
     def why_no_masks(self) -> str:
         """The reason if masks cannot be computed."""
-        if isinstance(self.classifier.model, ExportedModel):
-            return "an exported file computes the logits only; serve the parameter file to see the masks"
+        model = self.classifier.model
+        if isinstance(model, ExportedModel) and model.program.runtime != TORCH:
+            return "an ONNX file computes the logits only; serve the parameter file, or a .safetensors file, to see them"
         return "the network has no soft masks: it consists of trunks only"
 
     def compute(self, questions: List[Question]) -> List[Answer]:
@@ -101,10 +102,10 @@ class ServedNetwork:
 
     def _masks(self, pixels: np.ndarray) -> List[List[Any]]:
         """Return the maps of each module for each image."""
-        assert self._mask_graph is not None
-        maps = self._mask_graph(self.classifier.normalised(pixels))
+        assert self._attention_maps is not None
+        maps = self._attention_maps(self.classifier.normalised(pixels))
         return [
-            [module._replace(**{name: getattr(module, name)[row, None] for name in _ARRAYS}) for module in maps]
+            [module._replace(**{name: getattr(module, name)[row, None] for name in ARRAYS}) for module in maps]
             for row in range(len(pixels))
         ]
 
@@ -126,9 +127,11 @@ class ServedNetwork:
 
         return Classifier(model._replace(net=fuse(model.net)), size)
 
-    def _compose_masks(self) -> Any:
+    def _choose_maps(self) -> Any:
         model = self.classifier.model
-        if isinstance(model, ExportedModel) or model.network.mask == "none":
+        if isinstance(model, ExportedModel):
+            return model.program.attention_maps
+        if model.network.mask == "none":
             return None
         from ..evaluation.masks import MaskGraph
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, List, Tuple
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -96,6 +97,13 @@ def build(spec: NetworkSpec) -> AttentionNet:
     spec : NetworkSpec
     """
     return AttentionNet(spec)
+
+
+def compute_logits(net: AttentionNet, images: np.ndarray) -> np.ndarray:
+    """Return the logits (N, classes) that a network in evaluation mode gives for images, float32 (N, 3, H, W)."""
+    device = net.output.weight.device
+    with torch.inference_mode():
+        return net(torch.from_numpy(np.ascontiguousarray(images, np.float32)).to(device)).float().cpu().numpy()
 
 
 def _initialise(module: nn.Module) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Dict, Mapping, Tuple
+from typing import Any, ClassVar, Dict, List, Mapping, Tuple
 
 import numpy as np
 import torch
 
 from ..data.image_set import DataFacts
 from ..data.transforms import Transform
+from ..models.attention_maps import AttentionMaps
 from ..models.spec import NetworkSpec
 from ..system.errors import InputError
-from .network import AttentionNet, build
+from .maps import attention_maps
+from .network import AttentionNet, build, compute_logits
 from .weights_file import check_arrays, describe, is_figure, read_file, without_figures, write_file
 
 _INNER = ("_orig_mod", "module")  # where torch.compile and the wrappers for several devices and averages hold a network
@@ -54,6 +56,10 @@ class LoadedNetwork:
     def compute(self, images: np.ndarray) -> np.ndarray:
         """Return the logits (N, classes) of normalised images, float32 (N, 3, H, W)."""
         return compute_logits(self.net, images)
+
+    def attention_maps(self, images: np.ndarray) -> List[AttentionMaps]:
+        """Return the masks of each attention module for normalised images: see `maps.attention_maps`."""
+        return attention_maps(self.net, images)
 
 
 def load(path: str, device: Any = "cpu") -> LoadedNetwork:
@@ -133,13 +139,6 @@ def save(net: Any, path: str, facts: DataFacts, metadata: Mapping[str, Any], **f
         net = inner[0]
     arrays = {name: net.state_dict()[name].detach().cpu().float().numpy() for name in _shapes(net)}
     write_file(path, arrays, describe(net.spec, facts, {**without_figures(metadata), **figures}))
-
-
-def compute_logits(net: AttentionNet, images: np.ndarray) -> np.ndarray:
-    """Return the logits (N, classes) that a network in evaluation mode gives for images, float32 (N, 3, H, W)."""
-    device = net.output.weight.device
-    with torch.inference_mode():
-        return net(torch.from_numpy(np.ascontiguousarray(images, np.float32)).to(device)).float().cpu().numpy()
 
 
 def _shapes(net: AttentionNet) -> Dict[str, Tuple[int, ...]]:

@@ -12,6 +12,7 @@ from helpers.torch_nets import import_torch, noise, twin, use_few_channels
 from resattnet.evaluation.masks import soft_masks
 from resattnet.machine.mxnet import mx
 from resattnet.models import attention_types, network, units
+from resattnet.models.attention_maps import ARRAYS
 from resattnet.models.spec import UNITS, NetworkSpec
 from resattnet.torch.names import torch_name
 
@@ -20,6 +21,7 @@ torch = import_torch()
 from resattnet.torch import attention as torch_attention  # noqa: E402  # imports PyTorch
 from resattnet.torch import build, layers, zero_init_residual  # noqa: E402
 from resattnet.torch import units as torch_units  # noqa: E402
+from resattnet.torch.maps import attention_maps  # noqa: E402
 
 VARIANTS = [
     dict(),
@@ -69,13 +71,17 @@ def test_logits_and_masks_are_those_of_gluon(net):
     assert np.abs(ours).max() > 0.1
     assert_close(ours, logits.numpy(), 1e-5)
     if net.spec.mask == "none":
-        assert masks == []
+        assert masks == [] == attention_maps(rival, images)
         return
     expected = soft_masks(net, images)
     assert len(masks) == len(expected) == 3
     for mask, maps in zip(masks, expected):
         assert np.ptp(maps.mask) > 1e-3
         assert_close(maps.mask, mask.numpy(), 1e-4)
+    for maps, theirs in zip(expected, attention_maps(rival, images)):
+        assert maps[:3] == theirs[:3]
+        for name in ARRAYS:
+            assert_close(getattr(maps, name), getattr(theirs, name), 1e-4, name)
 
 
 def test_gradients_and_running_statistics_are_those_of_gluon(net):

@@ -21,6 +21,9 @@ from helpers.servers import (
     serving,
     wait_until,
 )
+from helpers.torch_nets import import_torch
+from resattnet.export.export_file import export_file
+from resattnet.export.options import ExportOptions
 from resattnet.models.network import build
 from resattnet.models.spec import NetworkSpec
 from resattnet.serving.options import ServeOptions
@@ -121,8 +124,34 @@ def test_an_exported_network_is_served_without_mxnet(runtime, exported, classifi
         assert entry["predictions"][0]["class"] == prediction.classes[0]
         assert entry["predictions"][0]["probability"] == pytest.approx(prediction.probabilities[0], abs=2e-4)
         assert entry["masks"] == [] and entry["seen"].startswith("data:image/jpeg;base64,")
-    reason = "an exported file computes the logits only; serve the parameter file to see the masks"
+    reason = "an ONNX file computes the logits only; serve the parameter file, or a .safetensors file, to see them"
     assert f"No masks are shown: {reason}." in page
+
+
+def test_a_torch_file_is_served_with_its_masks_without_mxnet(server, tmp_path):
+    import_torch()
+    path = str(tmp_path / "net.safetensors")
+    export_file(NETWORK, ExportOptions(to="torch", output=path))
+    files = [("image", (f"{number}.png", file_of(photograph(number)))) for number in range(2)]
+    with serving(tmp_path, "--num-gpus", "0", params=path, program=("-c", WITHOUT_MXNET)) as running:
+        state = httpx.get(running.url + "/health").json()
+        found = httpx.post(running.url + "/predict?pictures=1", files=files, timeout=60).json()
+        page = httpx.get(running.url).text
+    assert (state["runtime"], state["masks"]) == ("torch", True) and "No masks are shown" not in page
+    expected = httpx.post(server.url + "/predict?pictures=1", files=files, timeout=60).json()
+    for one, other in zip(found["images"], expected["images"]):
+        assert len(one["masks"]) == len(other["masks"]) == 3
+        assert without_pictures(one["masks"]) == without_pictures(other["masks"])
+
+
+def without_pictures(masks):
+    """Return what is said of masks, with two digits of the numbers, which engines round differently."""
+    facts = ("stage", "module", "channels", "height", "width")
+    return [
+        [module[name] for name in facts]
+        + [(drawn["title"], *(f"{float(drawn[end]):.1g}" for end in ("low", "high"))) for drawn in module["maps"]]
+        for module in masks
+    ]
 
 
 def test_a_network_without_masks_says_so(tmp_path):

@@ -36,7 +36,7 @@ def render_start_page(network: ServedNetwork, options: ServeOptions) -> StartPag
             title=network.title,
             facts=list(_describe(facts, network)),
             colours=[colour(0)],
-            why_no_masks="" if network.has_masks else network.why_no_masks,
+            why_no_masks=network.why_no_masks,
             scale=_scale() if network.has_masks else "",
             top=min(SHOWN_CLASSES, len(facts["classes"])),
             formats=", ".join(FORMATS),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, NamedTuple
+import importlib.util
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from ..evaluation.classifier import Classifier
 from ..evaluation.prediction_files import open_classifier
-from ..models.attention_maps import ARRAYS
+from ..models.attention_maps import ARRAYS, AttentionMaps
 from ..reports.pages import network_name
 from ..runtimes.exported_model import ExportedModel
 from ..runtimes.torch_program import RUNTIME as TORCH
@@ -42,7 +43,7 @@ class Answer(NamedTuple):
     """
 
     logits: np.ndarray
-    masks: List[Any]
+    masks: List[AttentionMaps]
 
 
 class ServedNetwork:
@@ -62,13 +63,15 @@ class ServedNetwork:
     classifier : Classifier
     facts : dict
         What is known of the network, of JSON types.
+    why_no_masks : str
+        The reason if masks cannot be computed; otherwise empty.
     """
 
     def __init__(self, path: str, options: ServeOptions) -> None:
         self.classifier = open_classifier(path, options, images=0)
         self.largest = options.batch_size * self.classifier.model.parts
         self._sized: Dict[int, Classifier] = {}
-        self._attention_maps = self._choose_maps()
+        self._attention_maps, self.why_no_masks = _choose_maps(self.classifier.model)
         self.facts = _describe(self.classifier)
         self.compute([Question(np.zeros((*self.classifier.size, 3), np.uint8))])  # so that the first image is no slower
 
@@ -82,14 +85,6 @@ class ServedNetwork:
     def has_masks(self) -> bool:
         """Whether masks can be computed."""
         return self._attention_maps is not None
-
-    @property
-    def why_no_masks(self) -> str:
-        """The reason if masks cannot be computed."""
-        model = self.classifier.model
-        if isinstance(model, ExportedModel) and model.program.runtime != TORCH:
-            return "an ONNX file computes the logits only; serve the parameter file, or a .safetensors file, to see them"
-        return "the network has no soft masks: it consists of trunks only"
 
     def compute(self, questions: List[Question]) -> List[Answer]:
         """Return the answers to at most `largest` questions, computed as one batch."""
@@ -127,15 +122,24 @@ class ServedNetwork:
 
         return Classifier(model._replace(net=fuse(model.net)), size)
 
-    def _choose_maps(self) -> Any:
-        model = self.classifier.model
-        if isinstance(model, ExportedModel):
-            return model.program.attention_maps
-        if model.network.mask == "none":
-            return None
-        from ..evaluation.masks import MaskGraph
 
-        return MaskGraph(model.net)
+def _choose_maps(model: Any) -> Tuple[Optional[Callable[[np.ndarray], List[AttentionMaps]]], str]:
+    """Return what computes the maps of normalised images (N, 3, H, W); or None, and the reason."""
+    exported = isinstance(model, ExportedModel)
+    if exported and model.program.runtime != TORCH:
+        return None, "an ONNX file computes the logits only; serve the parameter or .safetensors file to see the masks"
+    if importlib.util.find_spec("matplotlib") is None:
+        return None, "matplotlib, which has their colours, is not installed: python -m pip install matplotlib"
+    maps = model.program.attention_maps if exported else _compose_maps(model)
+    return maps, "" if maps else "the network has no soft masks: it consists of trunks only"
+
+
+def _compose_maps(model: Any) -> Any:
+    if model.network.mask == "none":
+        return None
+    from ..evaluation.masks import MaskGraph
+
+    return MaskGraph(model.net)
 
 
 def _size_of(count: int, largest: int) -> int:

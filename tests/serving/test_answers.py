@@ -1,13 +1,10 @@
 """Test that a server answers as the classifier does, alone and under load, and refuses what is no image in one line."""
 
-import asyncio
-import time
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.servers import NETWORK, file_of, httpx, photograph, resized_png
+from helpers.servers import NETWORK, ask_at_once, file_of, httpx, photograph, resized_png
 
 
 def multipart(*files):
@@ -76,24 +73,12 @@ def test_images_of_every_mode_are_seen_as_predict_sees_them(server, classifier, 
 
 def test_200_requests_at_once_lose_none(server, classifier):
     images = [photograph(number) for number in range(20)]
-    expected, files = classifier.predict(images, top=1), [file_of(image) for image in images]
-
-    async def ask_all():
-        limits = httpx.Limits(max_connections=None)
-        async with httpx.AsyncClient(timeout=60, limits=limits) as client:
-
-            async def ask(number):
-                began = time.monotonic()
-                answer = await client.post(server.url + "/predict?top=1", content=files[number % 20])
-                return answer, time.monotonic() - began
-
-            return await asyncio.gather(*map(ask, range(200)))
-
-    results = asyncio.run(ask_all())
-    assert [answer.status_code for answer, _ in results] == [200] * 200
-    for number, (answer, _) in enumerate(results):
-        check(answer.json()["images"][0], expected[number % 20])
-    seconds = sorted(each for _, each in results)
+    expected, files = classifier.predict(images), [file_of(image) for image in images]
+    answers = ask_at_once(server, 10 * files)
+    assert [status for status, _, _ in answers] == [200] * 200
+    for number, (_, answer, _) in enumerate(answers):
+        check(answer["images"][0], expected[number % 20])
+    seconds = sorted(taken for _, _, taken in answers)
     print(f"200 requests at once: median {seconds[100]:.2f} s, p99 {seconds[197]:.2f} s")
     assert httpx.get(server.url + "/health").json()["queue"] == 0
 

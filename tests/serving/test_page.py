@@ -106,7 +106,7 @@ def test_the_page_says_when_the_server_is_gone(exported, browser, photographs, t
         page = running.__enter__()
         assert page.wait(lambda: page.value(LOADED), 30)
         assert page.value("document.getElementById('no-masks').innerText").startswith(
-            "No masks are shown: an exported file"
+            "No masks are shown: an ONNX file"
         )
     with running:
         page.choose_files("#file", photographs / "photo0.jpg")

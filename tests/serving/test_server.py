@@ -124,7 +124,7 @@ def test_an_exported_network_is_served_without_mxnet(runtime, exported, classifi
         assert entry["predictions"][0]["class"] == prediction.classes[0]
         assert entry["predictions"][0]["probability"] == pytest.approx(prediction.probabilities[0], abs=2e-4)
         assert entry["masks"] == [] and entry["seen"].startswith("data:image/jpeg;base64,")
-    reason = "an ONNX file computes the logits only; serve the parameter file, or a .safetensors file, to see them"
+    reason = "an ONNX file computes the logits only; serve the parameter or .safetensors file to see the masks"
     assert f"No masks are shown: {reason}." in page
 
 
@@ -133,7 +133,12 @@ def test_a_torch_file_is_served_with_its_masks_without_mxnet(server, tmp_path):
     path = str(tmp_path / "net.safetensors")
     export_file(NETWORK, ExportOptions(to="torch", output=path))
     files = [("image", (f"{number}.png", file_of(photograph(number)))) for number in range(2)]
-    with serving(tmp_path, "--num-gpus", "0", params=path, program=("-c", WITHOUT_MXNET)) as running:
+    with serving(tmp_path, "--num-gpus", "0", params=path, program=("-c", WITHOUT_MXNET)) as running:  # nor matplotlib
+        assert not httpx.get(running.url + "/health").json()["masks"]
+        reason = "matplotlib, which has their colours, is not installed: python -m pip install matplotlib"
+        assert f"No masks are shown: {reason}." in httpx.get(running.url).text
+    program = WITHOUT_MXNET.replace("'matplotlib', ", "")
+    with serving(tmp_path, "--num-gpus", "0", params=path, program=("-c", program)) as running:
         state = httpx.get(running.url + "/health").json()
         found = httpx.post(running.url + "/predict?pictures=1", files=files, timeout=60).json()
         page = httpx.get(running.url).text

@@ -18,7 +18,7 @@ _USE_CPU = "leave it out or give `num_gpus=0` to use the CPU"
 def choose_devices(
     num_gpus: Optional[int] = None, num_cpus: int = 1, gpus: Optional[Sequence[int]] = None
 ) -> Tuple[List[Any], List[str]]:
-    """Choose the devices of a run: all GPUs that MXNet can use, else the CPU.
+    """Choose the devices of a run: all GPUs that MXNet can use, else the CPU. See also `leave_cores_to_mxnet`.
 
     Parameters
     ----------
@@ -41,6 +41,7 @@ def choose_devices(
     InputError
         If MXNet can use fewer than `num_gpus` GPUs, or not all of `gpus`; also see `cores.check_threads`.
     """
+    leave_cores_to_mxnet()
     if gpus is not None:
         return _numbered_gpus(gpus), []
     cpus = [mx.cpu(index) for index in range(num_cpus)]
@@ -54,6 +55,18 @@ def choose_devices(
     if num_gpus > len(usable):
         raise InputError(_too_many_gpus(num_gpus, Gpus(usable, reasons)))
     return [mx.gpu(index) for index in usable[:num_gpus]], []
+
+
+def leave_cores_to_mxnet() -> None:
+    """Let what MXNet computes in this thread itself, and not in its own threads, take one core.
+
+    That are conversions of arrays from oneDNN's layouts, as for `asnumpy`, and copies. With more cores, this thread
+    has a team of OpenMP's threads beside that of MXNet's thread, and for as long as libgomp counts more threads than
+    cores, it lets a team sleep at every barrier: a thousand times in a training step.
+    """
+    set_threads = getattr(mx.base._LIB, "omp_set_num_threads", None)
+    if set_threads is not None:  # else a build without OpenMP
+        set_threads(1)
 
 
 def _numbered_gpus(numbers: Sequence[int]) -> List[Any]:

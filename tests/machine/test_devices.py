@@ -1,7 +1,12 @@
 """Test device selection and the description of the machine."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
+from helpers.scripts import ROOT
 from resattnet.machine import devices
 from resattnet.machine import facts as machine
 from resattnet.machine.gpus import Gpus
@@ -67,3 +72,35 @@ def test_the_description_of_the_machine(monkeypatch, contexts, threads, expected
         monkeypatch.setenv("OMP_NUM_THREADS", threads)
     assert machine.describe_machine(contexts).startswith(expected + ", Python ")
     assert f"MXNet {mx.__version__}, resattnet " in machine.describe_machine(contexts)
+
+
+COUNT_THREADS = """
+import os
+from resattnet.machine.devices import choose_devices
+from resattnet.machine.mxnet import mx
+if {chosen}:
+    choose_devices(0)
+x = mx.nd.random.normal(shape=(8, 16, 32, 32))
+y = mx.nd.Convolution(x, mx.nd.random.normal(shape=(16, 16, 3, 3)), kernel=(3, 3), num_filter=16, no_bias=True)
+y.wait_to_read()
+before = len(os.listdir("/proc/self/task"))
+y.asnumpy()
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.isa
+def test_the_thread_of_a_run_starts_no_team_beside_that_of_mxnet():
+    """With a second team, libgomp counts more threads than cores, and lets threads sleep at each barrier."""
+    started = {}
+    for chosen in (False, True):
+        done = subprocess.run(
+            [sys.executable, "-c", COUNT_THREADS.format(chosen=chosen)],
+            env=dict(os.environ, OMP_NUM_THREADS="2", PYTHONPATH=ROOT),
+            capture_output=True,
+            text=True,
+        )
+        started[chosen] = int(done.stdout)
+    assert started[True] == 0
+    # Without AVX2, oneDNN's convolutions return plain arrays, which need no conversion.
+    assert started[False] == 1 or os.environ.get("DNNL_MAX_CPU_ISA") == "SSE41"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
@@ -11,7 +10,7 @@ from ..machine.devices import device_of
 from ..machine.mxnet import mx
 from ..models import units
 from ..models.attention import AttentionModule
-from ..models.attention_maps import ARRAYS, AttentionMaps
+from ..models.attention_maps import ARRAYS, AttentionMaps, ModulePlace, place_modules
 from ..models.network import AttentionNet
 from ..models.spec import UNITS
 from ..system.errors import InputError
@@ -19,36 +18,9 @@ from ..system.errors import InputError
 BATCH_SIZE = 64
 
 
-@dataclass(frozen=True)
-class ModulePlace:
-    """An attention module in its network.
-
-    Attributes
-    ----------
-    index : int
-        Index in `net.features`.
-    stage, module : int
-        Stage of the module, and its number within the stage; both from 1.
-    block : AttentionModule
-    """
-
-    index: int
-    stage: int
-    module: int
-    block: Any
-
-
 def attention_modules(net: AttentionNet) -> List[ModulePlace]:
     """Return the attention modules of a network in their order."""
-    unit = getattr(units, UNITS[net.spec.unit])  # one enters each stage, before the stage's modules
-    places, stage, module = [], 0, 0
-    for index, block in enumerate(net.features):
-        if isinstance(block, AttentionModule):
-            module += 1
-            places.append(ModulePlace(index, stage, module, block))
-        elif isinstance(block, unit):
-            stage, module = stage + 1, 0
-    return places
+    return place_modules(net.features, AttentionModule, getattr(units, UNITS[net.spec.unit]))
 
 
 def soft_masks(net: AttentionNet, images: np.ndarray) -> List[AttentionMaps]:

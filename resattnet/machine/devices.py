@@ -58,11 +58,11 @@ def choose_devices(
 
 
 def leave_cores_to_mxnet() -> None:
-    """Let what MXNet computes in this thread itself, and not in its own threads, take one core.
+    """Let what MXNet computes in the calling thread, and not in a thread of its own, take one core.
 
-    That are conversions of arrays from oneDNN's layouts, as for `asnumpy`, and copies. With more cores, this thread
-    has a team of OpenMP's threads beside that of MXNet's thread, and for as long as libgomp counts more threads than
-    cores, it lets a team sleep at every barrier: a thousand times in a training step.
+    MXNet converts arrays from oneDNN's layouts in the calling thread, as for `asnumpy`. With more cores, the calling
+    thread gets a team of OpenMP's threads beside that of MXNet's own thread. libgomp then counts more threads than
+    cores, and lets a team sleep at every barrier: a thousand times in a training step.
     """
     set_threads = getattr(mx.base._LIB, "omp_set_num_threads", None)
     if set_threads is not None:  # else a build without OpenMP

@@ -1,8 +1,9 @@
-"""The masks and features of an attention module for a batch of images: `AttentionMaps`."""
+"""What an attention module does to a batch of images, and where it is: for the networks of Gluon and of PyTorch."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, Iterable, List, NamedTuple
 
 import numpy as np
 
@@ -33,3 +34,43 @@ class AttentionMaps(NamedTuple):
 
 
 ARRAYS = AttentionMaps._fields[3:]
+
+
+@dataclass(frozen=True)
+class ModulePlace:
+    """An attention module in its network.
+
+    Attributes
+    ----------
+    index : int
+        Index in the `features` of the network.
+    stage, module : int
+        Stage of the module, and its number within the stage; both from 1.
+    block : AttentionModule
+        Of Gluon or PyTorch.
+    """
+
+    index: int
+    stage: int
+    module: int
+    block: Any
+
+
+def place_modules(features: Iterable[Any], module_class: type, unit_class: type) -> List[ModulePlace]:
+    """Return the attention modules among the layers of a network, in their order.
+
+    Parameters
+    ----------
+    features : iterable
+        The layers. A unit enters each stage, before the stage's modules.
+    module_class, unit_class : type
+        Class of the attention modules, and of the residual units.
+    """
+    places, stage, module = [], 0, 0
+    for index, layer in enumerate(features):
+        if isinstance(layer, module_class):
+            module += 1
+            places.append(ModulePlace(index, stage, module, layer))
+        elif isinstance(layer, unit_class):
+            stage, module = stage + 1, 0
+    return places

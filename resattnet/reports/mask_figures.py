@@ -8,12 +8,11 @@ import numpy as np
 from PIL import Image
 
 from ..evaluation.logits import Prediction
+from ..models.attention_maps import AttentionMaps
 from ..models.spec import NetworkSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from ..evaluation.masks import AttentionMaps  # imports MXNet, which the pictures do not need
 
 SHOWN_PIXELS = 160  # longer side of an image on the sheet
 PANEL = 1.35  # inches

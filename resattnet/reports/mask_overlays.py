@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from ..models.attention_maps import AttentionMaps
 from .mask_figures import PANEL, Sheet, image_title, shown_picture, upsample
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from ..evaluation.masks import AttentionMaps
 
 COLOURS, OPACITY = "viridis", 0.6
 CHANNELS = 3  # number of channels that are shown of each mask, unless they are named

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, List, Tuple
 import numpy as np
 import torch
 
-from ..models.attention_maps import ARRAYS, AttentionMaps
+from ..models.attention_maps import ARRAYS, AttentionMaps, place_modules
 from ..models.spec import UNITS
 from . import units
 from .attention import AttentionModule
@@ -31,15 +31,17 @@ def attention_maps(net: AttentionNet, images: np.ndarray) -> List[AttentionMaps]
     list of AttentionMaps
         Of the modules that have a mask, in their order.
     """
-    noted: Dict[Tuple[str, str], List[np.ndarray]] = {}
-    modules = [place for place in _modules(net) if place[3].mask is not None]
+    noted: Dict[Tuple[int, str], List[np.ndarray]] = {}
+    places = place_modules(net.features, AttentionModule, getattr(units, UNITS[net.spec.unit]))
+    masked = [place for place in places if place.block.mask is not None]
     handles: List[Any] = []
     try:
-        for name, _, _, module in modules:
+        for place in masked:
+            parts = [noted.setdefault((place.index, what), []) for what in ARRAYS]
             handles += [
-                module.mask.register_forward_hook(_note(noted.setdefault((name, "mask"), []))),
-                module.trunk.register_forward_hook(_note(noted.setdefault((name, "before"), []))),
-                module.last.register_forward_pre_hook(_note(noted.setdefault((name, "after"), []))),
+                place.block.mask.register_forward_hook(_note(parts[0])),
+                place.block.trunk.register_forward_hook(_note(parts[1])),
+                place.block.last.register_forward_pre_hook(_note(parts[2])),
             ]
         for begin in range(0, len(images), BATCH_SIZE):
             compute_logits(net, images[begin : begin + BATCH_SIZE])
@@ -47,22 +49,14 @@ def attention_maps(net: AttentionNet, images: np.ndarray) -> List[AttentionMaps]
         for handle in handles:
             handle.remove()
     return [
-        AttentionMaps(name, stage, number, *(np.concatenate(noted[name, what]) for what in ARRAYS))
-        for name, stage, number, _ in modules
+        AttentionMaps(
+            f"features.{place.index}",
+            place.stage,
+            place.module,
+            *(np.concatenate(noted[place.index, what]) for what in ARRAYS),
+        )
+        for place in masked
     ]
-
-
-def _modules(net: AttentionNet) -> List[Tuple[str, int, int, AttentionModule]]:
-    """Return the name, the stage and the number within it of each attention module, and the module."""
-    unit = getattr(units, UNITS[net.spec.unit])  # one enters each stage, before the stage's modules
-    places, stage, number = [], 0, 0
-    for index, layer in enumerate(net.features):
-        if isinstance(layer, AttentionModule):
-            number += 1
-            places.append((f"features.{index}", stage, number, layer))
-        elif isinstance(layer, unit):
-            stage, number = stage + 1, 0
-    return places
 
 
 def _note(parts: List[np.ndarray]) -> Callable[..., None]:

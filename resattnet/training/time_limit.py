@@ -12,6 +12,7 @@ import tempfile
 import time
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from ..distributed.statistics import average_statistics
 from ..evaluation.inference import evaluate
 from ..machine.mxnet import mx
 from ..optimization.schedules import make_schedule
@@ -195,6 +196,7 @@ def _time_validation(step: TrainingStep, loader: Any) -> Tuple[float, float, flo
     taken = []
     for _ in range(2):
         begun = time.monotonic()
+        average_statistics(step.net)
         net = step.copy_for_inference()
         evaluate(net, batches[:1], step.devices, step.dtype)
         taken.append(time.monotonic() - begun)
@@ -213,6 +215,7 @@ def _time_saving(step: TrainingStep, options: RunOptions) -> Tuple[float, float]
         os.makedirs(options.model_dir, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=options.model_dir, prefix=".measured-") as folder:
             begun = time.monotonic()
+            parameters.all_finite(step.net)
             arrays = state_arrays(step.net, step.trainer)
             if step.average:
                 arrays.update(step.average.state_arrays())

@@ -11,10 +11,9 @@ from helpers.scripts import ROOT
 from resattnet.data.image_set import ImageSet
 from resattnet.datasets import record_writer
 
-# What takes time in such runs is the number of parameters: these networks have a third of them.
+# What takes time in such runs is the number of parameters: this network has half of them.
 FLAGS = (
-    "--dataset noise --data-format rec --data-dir . --widths thin --unit basic --mask none -b 16 --warmup-epochs 0 "
-    "--num-gpus 0"
+    "--dataset noise --data-format rec --data-dir . --widths thin --mask none -b 16 --warmup-epochs 0 --num-gpus 0"
 ).split()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ..machine.devices import device_of
 from ..machine.mxnet import mx
 from ..models import units
 from ..models.attention import AttentionModule
-from ..models.attention_maps import ARRAYS, AttentionMaps, ModulePlace, place_modules
+from ..models.attention_maps import ARRAYS, AttentionMaps, ModulePlace, gather_maps, noting, place_modules
 from ..models.network import AttentionNet
 from ..models.spec import UNITS
 from ..system.errors import InputError
@@ -69,12 +69,7 @@ class MaskGraph:
         """Return what `soft_masks` does, for images float32 (N, 3, H, W)."""
         keys = [(entry.index, what) for entry in self._modules for what in ARRAYS]
         arrays = dict(zip(keys, _in_batches(self._graph, images, self._device)))
-        return [
-            AttentionMaps(
-                f"features.{entry.index}", entry.stage, entry.module, *(arrays[entry.index, what] for what in ARRAYS)
-            )
-            for entry in self._modules
-        ]
+        return gather_maps(self._modules, arrays)
 
 
 def _compose_masks(net: AttentionNet) -> Tuple[List[ModulePlace], Any]:
@@ -82,28 +77,10 @@ def _compose_masks(net: AttentionNet) -> Tuple[List[ModulePlace], Any]:
     modules = [entry for entry in attention_modules(net) if entry.block.mask]
     if not modules:
         raise InputError("the network has no soft masks: it consists of trunks only")
-    noted: Dict[Tuple[int, str], Any] = {}
-    handles: List[Any] = []
-
-    def note(index: int, what: str) -> Callable[..., None]:
-        def hook(_: Any, inputs: Any, output: Any = None) -> None:
-            noted[index, what] = inputs[0] if output is None else output
-
-        return hook
-
     data = mx.sym.var("data", dtype="float32")
-    try:
-        for entry in modules:
-            handles += [
-                entry.block.mask.register_forward_hook(note(entry.index, "mask")),
-                entry.block.trunk.register_forward_hook(note(entry.index, "before")),
-                entry.block.last.register_forward_pre_hook(note(entry.index, "after")),
-            ]
+    with noting(modules) as noted:
         net(data)
-    finally:
-        for handle in handles:
-            handle.detach()
-    outputs = [noted[entry.index, what] for entry in modules for what in ARRAYS]
+    outputs = [noted[entry.index, what][0] for entry in modules for what in ARRAYS]
     return modules, mx.gluon.SymbolBlock(outputs, data, params=net.collect_params())
 
 

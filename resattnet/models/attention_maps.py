@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
 from dataclasses import dataclass
-from typing import Any, Iterable, List, NamedTuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -74,3 +76,39 @@ def place_modules(features: Iterable[Any], module_class: type, unit_class: type)
         elif isinstance(layer, unit_class):
             stage, module = stage + 1, 0
     return places
+
+
+@contextlib.contextmanager
+def noting(places: Sequence[ModulePlace]) -> Iterator[Dict[Tuple[int, str], List[Any]]]:
+    """Context in which modules with a mask note what they compute.
+
+    Yields
+    ------
+    dict of (int, str) to list
+        By index of the module and name in `ARRAYS`: what was computed, in the order of the calls.
+    """
+    noted: Dict[Tuple[int, str], List[Any]] = collections.defaultdict(list)
+
+    def note(index: int, what: str) -> Callable[..., None]:
+        def hook(_: Any, inputs: Any, output: Any = None) -> None:
+            noted[index, what].append(inputs[0] if output is None else output)
+
+        return hook
+
+    with contextlib.ExitStack() as hooks:
+        for place in places:
+            block = place.block
+            hooks.enter_context(block.mask.register_forward_hook(note(place.index, "mask")))
+            hooks.enter_context(block.trunk.register_forward_hook(note(place.index, "before")))
+            hooks.enter_context(block.last.register_forward_pre_hook(note(place.index, "after")))
+        yield noted
+
+
+def gather_maps(places: Iterable[ModulePlace], arrays: Mapping[Tuple[int, str], np.ndarray]) -> List[AttentionMaps]:
+    """Return the maps of each module from its arrays, which are named as in `noting`."""
+    return [
+        AttentionMaps(
+            f"features.{place.index}", place.stage, place.module, *(arrays[place.index, what] for what in ARRAYS)
+        )
+        for place in places
+    ]

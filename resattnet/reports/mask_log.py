@@ -89,7 +89,9 @@ class MaskLog:
             for number, label, image in zip(numbers, labels, np.rint(255 * pixels).astype(np.uint8))
         ]
 
-    def __call__(self, epoch: int, step: int, log: RunLog, make_net: Callable[[], Any], is_last: bool = False) -> None:
+    def __call__(
+        self, epoch: int, step: int, log: RunLog, inference_net: Callable[[], Any], is_last: bool = False
+    ) -> None:
         """Log the masks after an epoch if it is the last, or if `options.shows_masks` says so.
 
         Parameters
@@ -99,13 +101,13 @@ class MaskLog:
         step : int
             Number of updates so far.
         log : RunLog
-        make_net : callable
+        inference_net : callable
             Returns the network in training as a network for inference.
         is_last : bool
             Whether the run ends with this epoch.
         """
         if is_last or self._options.shows_masks(epoch):
-            log.pictures(step, self.pictures(make_net()))
+            log.pictures(step, self.pictures(inference_net()))
 
     def pictures(self, net: Any) -> Dict[str, np.ndarray]:
         """Return the sheet of each attention module of a network, by its name on the board.

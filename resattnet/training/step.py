@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import Any, Callable, List, Optional, Sequence, Tuple
 
@@ -173,7 +174,6 @@ class TrainingStep:
         self.teacher, self.average, self.dtype = teacher, average, dtype
         self.meter = Meter()
         self._accumulate, self._clip_norm, self._synchronised = accumulate, clip_norm, synchronised
-        self._inference_net: Any = None
         self._gradient_sum = GradientSum(itertools.chain(*gradient_arrays(trainer))) if accumulate > 1 else None
 
     def __call__(self, images: np.ndarray, labels: np.ndarray, samples: Optional[int] = None) -> None:
@@ -216,13 +216,16 @@ class TrainingStep:
         them gives the same bits every time, so the network in training is never used for inference. Each call gives new
         arrays to one network, whose graph stays: a network that an earlier call returned has the new values.
         """
-        if self._inference_net is None:
-            self._inference_net = build(self.net.spec)
-            self._inference_net.collect_params().setattr("grad_req", "null")  # gradients would double its memory
-            self._inference_net.cast(self.dtype)
-            self._inference_net.hybridize(static_alloc=True, static_shape=True)
         parameters.copy_parameters(self.net, self._inference_net)
         if averaged:
             assert self.average is not None
             self.average.copy_to(self._inference_net)
         return self._inference_net
+
+    @functools.cached_property
+    def _inference_net(self) -> Any:
+        net = build(self.net.spec)
+        net.collect_params().setattr("grad_req", "null")  # gradients would double its memory
+        net.cast(self.dtype)
+        net.hybridize(static_alloc=True, static_shape=True)
+        return net

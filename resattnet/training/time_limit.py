@@ -201,11 +201,12 @@ def _time_validation(step: TrainingStep, loader: Any) -> Tuple[float, float, flo
         evaluate(net, batches[:1], step.devices, step.dtype)
         taken.append(time.monotonic() - begun)
     first, fixed = taken
-    if not batches[1:]:
-        return max(0.0, first - fixed), fixed, 0.0
-    begun = time.monotonic()
-    evaluate(net, batches[1:], step.devices, step.dtype)
-    return max(0.0, first - fixed), fixed, (time.monotonic() - begun) / len(batches[1:])
+    batch = 0.0
+    if batches[1:]:
+        begun = time.monotonic()
+        evaluate(net, batches[1:], step.devices, step.dtype)
+        batch = (time.monotonic() - begun) / len(batches[1:])
+    return max(0.0, first - fixed), fixed, batch
 
 
 def _time_saving(step: TrainingStep, options: RunOptions) -> Tuple[float, float]:

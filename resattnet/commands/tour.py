@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from typing import Any, Dict, Iterator
 
 from .. import __version__
@@ -17,10 +18,14 @@ from ..options.command_line import ArgumentParser
 
 EXTRAS = {
     "onnx": ("onnx", "onnxruntime"),
+    "openvino": ("openvino",),
+    "int8": ("onnx", "onnxruntime", "nncf"),
+    "torch": ("torch", "safetensors"),
+    "bench": ("torch", "safetensors", "torchvision"),
     "serve": ("starlette", "uvicorn", "python-multipart"),
-    "bench": ("torch",),
     "dali": ("nvidia-dali-cuda120",),
 }
+OLDEST_PYTHON = {"int8": (3, 9)}  # of the extras that the oldest Python of this package cannot have
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -44,11 +49,14 @@ def describe_versions() -> Iterator[str]:
     )
     for extra, names in EXTRAS.items():
         missing = [name for name in names if not installed_version(name)]
-        if missing:
+        oldest = OLDEST_PYTHON.get(extra, (3, 8))
+        if missing and sys.version_info < oldest:
+            state = f"needs Python {oldest[0]}.{oldest[1]}"
+        elif missing:
             state = f"missing {', '.join(missing)}: python -m pip install -e '.[{extra}]'"
         else:
             state = ", ".join(f"{name} {installed_version(name)}" for name in names)
-        yield f"  extra {extra:<5}  {state}"
+        yield f"  extra {extra:<{max(map(len, EXTRAS))}}  {state}"
 
 
 def describe_devices() -> Iterator[str]:

@@ -69,7 +69,7 @@ def few_digits(monkeypatch):
     """
     small_digits.use(monkeypatch, 64, 50)
     monkeypatch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
-    monkeypatch.setitem(spec.attention_net_spec, 56, ATTENTION_56._replace(modules=(0, 1, 0)))
+    monkeypatch.setitem(spec.attention_net_spec, 56, ATTENTION_56._replace(t=1, modules=(0, 0, 1)))
 
 
 @pytest.fixture

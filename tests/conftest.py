@@ -63,13 +63,14 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def few_digits(monkeypatch):
-    """Use 64 training and 50 test digits of 16x16 pixels, and a network with few channels and one attention module.
+    """Use 64 training and 50 test digits of 16x16 pixels, and a network with few channels, units and modules.
 
     What takes time in such runs is the number of parameters.
     """
     small_digits.use(monkeypatch, 64, 50)
     monkeypatch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
     monkeypatch.setitem(spec.attention_net_spec, 56, ATTENTION_56._replace(t=1, modules=(0, 0, 1)))
+    monkeypatch.setattr("resattnet.models.network.TAIL_UNITS", 1)
 
 
 @pytest.fixture

@@ -96,10 +96,13 @@ def noise_records(tmp_path):
     return str(tmp_path)
 
 
-def begin(folder, name, threads=1, epochs=EPOCHS):
-    """Start the script on the records, with all optional features."""
+def begin(folder, name, threads=1, epochs=EPOCHS, mask="none"):
+    """Start the script on the records, with all optional features.
+
+    Without masks, the network has half of the parameters, whose number is what takes time.
+    """
     flags = (
-        f"--dataset noise --data-format rec --data-dir . --widths thin -b 16 --epochs {epochs} "
+        f"--dataset noise --data-format rec --data-dir . --widths thin --mask {mask} -b 16 --epochs {epochs} "
         "--warmup-epochs 1 --num-gpus 0 --save-minutes 1e-9 --teacher teacher.params --name"
     ).split() + [name]
     for option, value in dict(ALL, lr_per_256=0.16).items():
@@ -153,13 +156,13 @@ def assert_equal_outcomes(home, one, other):
     assert all((array == others[name]).all() for name, array in arrays.items())
 
 
-def go_on(folder, run, threads=1):
-    """Start the script again, from the last state of the run if there is one."""
+def go_on(folder, run, **settings):
+    """Start the script again, from the last state of the run if there is one, with the settings of `begin`."""
     if os.path.isdir(run) and not any(name.endswith(".state") for name in os.listdir(run)):
         shutil.rmtree(run)  # killed before its first state: there is nothing to resume
     if os.path.isdir(run):
-        return live_runs.start(folder, "--resume", "models/run", threads=threads)
-    return begin(folder, "run", threads)
+        return live_runs.start(folder, "--resume", "models/run", threads=settings.get("threads", 1))
+    return begin(folder, "run", **settings)
 
 
 def test_killed_at_random_moments(noise_records):
@@ -192,10 +195,11 @@ def test_two_threads_change_nothing(noise_records):
     This is the case of a machine with several cores for each device. The other tests use one core for each device.
     """
     folder = os.path.join(noise_records, "models", "run")
-    whole = begin(noise_records, "whole", threads=2, epochs=2)
+    settings = dict(threads=2, epochs=2, mask="hourglass")
+    whole = begin(noise_records, "whole", **settings)
     assert whole.wait(250) == 0, said(noise_records)
-    process = begin(noise_records, "run", threads=2, epochs=2)
+    process = begin(noise_records, "run", **settings)
     assert kill_after(process, os.path.join(folder, "last.state"), 3, 0) == -signal.SIGKILL, said(noise_records)
     assert 0 < states.load_state(folder).progress["step"] < 8
-    assert go_on(noise_records, folder, threads=2).wait(250) == 0, said(noise_records)
+    assert go_on(noise_records, folder, **settings).wait(250) == 0, said(noise_records)
     assert_equal_outcomes(noise_records, "run", "whole")

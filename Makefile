@@ -31,6 +31,7 @@ test: $(VENV)/.installed
 # and the other tests that take minutes.
 fuzz: $(VENV)/.installed
 	RESATTNET_FUZZ=full $(VENV)/bin/python -m pytest -n0 --timeout 7200 tests/fuzz tests/distributed \
+	    tests/commands/test_lost_streams.py \
 	    tests/zoo/test_parameters.py tests/runtimes/test_torch_program.py $(ARGS)
 
 lint: $(VENV)/.installed

@@ -143,7 +143,7 @@ def test_output_to_a_full_disk_is_one_line():
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Return a folder with a one-epoch run on the digits."""
+    """Return a folder with a run of two steps on the digits."""
     folder = tmp_path_factory.mktemp("trained")
     done = script(
         "cifar10_train.py",
@@ -153,6 +153,10 @@ def trained(tmp_path_factory):
         "thin",
         "--epochs",
         1,
+        "--max-steps",
+        2,
+        "--lr",
+        0.01,
         "--warmup-epochs",
         0,
         "--num-gpus",
@@ -167,7 +171,7 @@ def trained(tmp_path_factory):
 
 def test_a_run_is_resumed_by_its_name_too(trained):
     done = script("cifar10_train.py", "--resume", "run", cwd=str(trained))
-    assert done.returncode == 0 and "all epochs of the run (1) are done" in done.stdout
+    assert done.returncode == 0 and "all steps of the run (2) are done" in done.stdout
     line = refused(script("cifar10_train.py", "--resume", "rum", cwd=str(trained)))
     assert line.endswith("rum: no such run in models; did you mean run?\n")
     line = refused(script("cifar10_train.py", "--resume", "models/run/best.params", cwd=str(trained)))
@@ -178,7 +182,7 @@ def test_a_run_is_found_where_its_models_are_said_to_be(trained, tmp_path):
     """--model-dir locates the run even if the working folder has a folder of that name, such as one with images."""
     (tmp_path / "run").mkdir()
     done = script("cifar10_train.py", "--resume", "run", "--model-dir", f"{trained}/models/", cwd=str(tmp_path))
-    assert done.returncode == 0 and "all epochs of the run (1) are done" in done.stdout, done.stderr
+    assert done.returncode == 0 and "all steps of the run (2) are done" in done.stdout, done.stderr
     line = refused(
         script(
             "cifar10_train.py", "--resume", trained / "models" / "run", "--model-dir", "elsewhere", cwd=str(tmp_path)

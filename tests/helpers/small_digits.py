@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, Optional
+
+import numpy as np
 
 from resattnet.data.image_set import ImageSet
 from resattnet.datasets import catalog
-
-load = functools.lru_cache(maxsize=None)(catalog.load_images)
 
 
 def use(patch: Any, train: Optional[int] = None, test: Optional[int] = None) -> None:
@@ -20,10 +19,10 @@ def use(patch: Any, train: Optional[int] = None, test: Optional[int] = None) -> 
     train, test : int, optional
         Number of images in each split. Default: all.
     """
-    counts = {"train": train, "test": test}
+    load, counts = catalog.load_images, {"train": train, "test": test}
 
     def load_small(name: str, data_dir: Any, split: str, **kwargs: Any) -> ImageSet:
         whole, count = load(name, data_dir, split, **kwargs), counts[split]
-        return whole._replace(images=whole.images[:count, ::2, ::2].copy(), labels=whole.labels[:count].copy())
+        return whole._replace(images=np.ascontiguousarray(whole.images[:count, ::2, ::2]), labels=whole.labels[:count])
 
     patch.setattr(catalog, "load_images", load_small)

@@ -15,7 +15,7 @@ from ..system.errors import InputError, handle_remarks
 from ..system.files import write_csv, writing
 from ..training.build import build_step
 from ..training.lr_finder import RangeTest, range_test, rates_to_test, step_losses
-from .training_run import begin_run
+from ..training.preparation import begin_run
 
 FOLDER = "lr-find"  # in the folder of the logs
 

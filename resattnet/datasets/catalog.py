@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from typing import Dict, List, Protocol, Union
 
-from ..data.image_set import DataFacts, ImageSet
+from ..data.facts import DataFacts
+from ..data.image_set import ImageSet
 from ..system.errors import InputError
 from .cifar import CIFAR10, CIFAR100
 from .cifar_records import SIDE as SIDE  # height and width of the images of every set of the table

@@ -11,7 +11,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ..data.image_set import DataFacts, ImageSet
+from ..data.facts import DataFacts
+from ..data.image_set import ImageSet
 from ..system.errors import InputError, reason
 from ..system.input_files import read_bytes
 from .archives import extract

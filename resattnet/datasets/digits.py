@@ -12,7 +12,8 @@ from typing import List
 
 import numpy as np
 
-from ..data.image_set import DataFacts, ImageSet
+from ..data.facts import DataFacts
+from ..data.image_set import ImageSet
 from .cifar_records import SIDE
 
 

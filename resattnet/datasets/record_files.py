@@ -14,7 +14,8 @@ import os
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from ..data.image_set import DataFacts, ImageSet, fingerprint
+from ..data.facts import DataFacts
+from ..data.image_set import ImageSet, fingerprint
 from ..options.command_line import command
 from ..system.errors import InputError, reason
 from ..system.files import digest, digest_values

@@ -6,7 +6,8 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from ..data.image_set import DataFacts, ImageSet
+from ..data.facts import DataFacts
+from ..data.image_set import ImageSet
 from ..data.transforms import Transform
 from ..datasets import catalog, recordio
 from ..models.graphs import CALIBRATION_IMAGES

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from typing import Any, Dict, List, Optional, Sequence
 
-from ..data.image_set import DataFacts, facts_of
+from ..data.facts import DataFacts, facts_of
 from ..datasets import catalog
 from ..machine.devices import choose_devices
 from ..models.graphs import fuse, quantize

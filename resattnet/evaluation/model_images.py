@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Dict, Protocol, Tuple
 
+from ..data.facts import DataFacts
 from ..data.file_images import FileImages
-from ..data.image_set import DataFacts, ImageSet
+from ..data.image_set import ImageSet
 from ..datasets import catalog
 from ..folders.image_sources import open_images
 from ..folders.image_splits import describe_folder

@@ -9,7 +9,7 @@ from typing import NamedTuple, Sequence, Tuple, TypeVar, Union
 import numpy as np
 
 from ..data.class_folders import draw_fraction
-from ..data.image_set import DataFacts
+from ..data.facts import DataFacts
 from ..system.errors import InputError, list_some
 from .file_lists import FileList
 from .record_lists import RecordList

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Sequence
 
-from ..data.image_set import DataFacts, facts_of
+from ..data.facts import DataFacts, facts_of
 from ..machine.mxnet import mx
 from ..models.network import build
 from ..models.spec import NetworkSpec

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterable, List, Tuple
 import numpy as np
 from PIL import Image
 
-from ..data.image_set import DataFacts
+from ..data.facts import DataFacts
 from ..evaluation.inference import compute_logits
 from ..evaluation.logits import top_predictions
 from ..evaluation.masks import soft_masks

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Dict, Optional, Tuple
 
 import numpy as np
 
-from ..data.image_set import DataFacts
+from ..data.facts import DataFacts
 from ..data.transforms import Transform
 from ..system.errors import InputError
 from ..torch.weights_file import ENDING as OF_TORCH

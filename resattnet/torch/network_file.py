@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Dict, List, Mapping, Tuple
 import numpy as np
 import torch
 
-from ..data.image_set import DataFacts
+from ..data.facts import DataFacts
 from ..data.transforms import Transform
 from ..models.attention_maps import AttentionMaps
 from ..models.spec import NetworkSpec

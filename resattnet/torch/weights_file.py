@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 import numpy as np
 
 from .. import __version__
-from ..data.image_set import DataFacts
+from ..data.facts import DataFacts
 from ..models.spec import NetworkSpec
 from ..system.errors import InputError, list_some, reason
 from ..system.files import write_atomically, writing

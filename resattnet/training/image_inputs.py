@@ -8,9 +8,9 @@ from typing import Any, Sequence
 import numpy as np
 
 from ..data.decoding import missing_packages
+from ..data.facts import DataFacts
 from ..data.file_images import FileImages, RandomResizedCrop
 from ..data.geometry import Geometry
-from ..data.image_set import DataFacts
 from ..data.mixing import label_noise
 from ..data.transforms import Transform
 from ..folders.image_sources import open_images

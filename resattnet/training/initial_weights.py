@@ -6,7 +6,7 @@ from typing import Any, Mapping, Optional, Sequence
 
 import numpy as np
 
-from ..data.image_set import DataFacts, facts_of
+from ..data.facts import DataFacts, facts_of
 from ..datasets.catalog import DATASETS, describe_data
 from ..models.spec import NetworkSpec
 from ..system.errors import InputError

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from ..data.augmentation import ColourJitter
-from ..data.image_set import DataFacts, ImageSet
+from ..data.facts import DataFacts
+from ..data.image_set import ImageSet
 from ..data.mixing import label_noise
 from ..data.rand_augment import RandAugment
 from ..data.transforms import Transform

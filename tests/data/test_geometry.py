@@ -10,8 +10,8 @@ from PIL import Image, ImageOps
 from helpers.networks import save_net
 from helpers.onnx_program import answers_of_program
 from helpers.scripts import script
+from resattnet.data.facts import DataFacts
 from resattnet.data.geometry import FITS, INTERPOLATIONS, Geometry
-from resattnet.data.image_set import DataFacts
 from resattnet.datasets import catalog
 from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_file

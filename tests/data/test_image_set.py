@@ -10,7 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from resattnet.data.image_set import DataFacts, ImageSet, fingerprint
+from resattnet.data.facts import DataFacts
+from resattnet.data.image_set import ImageSet, fingerprint
 from resattnet.datasets import catalog
 from resattnet.system.errors import InputError
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from helpers import tries
-from resattnet.data.image_set import DataFacts, ImageSet
+from resattnet.data.facts import DataFacts
+from resattnet.data.image_set import ImageSet
 from resattnet.datasets import catalog, cifar, record_writer
 from resattnet.datasets.unpacked import keep_digests
 from resattnet.machine.mxnet import mx

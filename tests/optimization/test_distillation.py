@@ -13,7 +13,7 @@ import pytest
 
 from helpers.jobs import assert_same_bits
 from helpers.runs import elsewhere, resume, values
-from resattnet.commands.training_run import prepare_run, train
+from resattnet.commands.training_run import train
 from resattnet.data.mixing import smooth
 from resattnet.datasets import catalog
 from resattnet.machine.mxnet import mx
@@ -23,6 +23,7 @@ from resattnet.run_options.options import TrainingOptions
 from resattnet.runs import states
 from resattnet.system.errors import InputError
 from resattnet.system.files import digest, write_json
+from resattnet.training.preparation import prepare_run
 from resattnet.zoo import packaged, parameters
 
 

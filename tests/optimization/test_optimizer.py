@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from helpers.runs import elsewhere, fix_statistics, values
-from resattnet.commands.training_run import prepare_run
 from resattnet.machine.devices import split_batch
 from resattnet.machine.mxnet import mx
 from resattnet.optimization import optimizer
 from resattnet.run_options.options import TrainingOptions
 from resattnet.system.errors import InputError
+from resattnet.training.preparation import prepare_run
 
 pytestmark = pytest.mark.isa
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from helpers.torch_nets import import_torch, noise, use_few_channels, use_few_modules
+from resattnet.data.facts import DataFacts
 from resattnet.data.geometry import Geometry
-from resattnet.data.image_set import DataFacts
 from resattnet.models.spec import NetworkSpec
 from resattnet.system.errors import InputError
 from resattnet.torch import weights_file

@@ -13,7 +13,7 @@ import pytest
 
 from helpers.boards import read_board
 from helpers.runs import TRICKS, assert_equal_runs, elsewhere, resume, stop_run
-from resattnet.commands.training_run import prepare_run, train
+from resattnet.commands.training_run import train
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
 from resattnet.evaluation.masks import soft_masks
@@ -21,8 +21,10 @@ from resattnet.loaders.array_loader import ArrayLoader
 from resattnet.machine.devices import check_type
 from resattnet.machine.mxnet import mx
 from resattnet.reports import mask_log
+from resattnet.reports.mask_log import MaskLog
 from resattnet.run_options.options import TrainingOptions
 from resattnet.system.errors import InputError, Remark, handle_remarks
+from resattnet.training.preparation import prepare_run
 
 pytestmark = pytest.mark.usefixtures("three_modules")
 
@@ -160,11 +162,12 @@ def test_a_float16_net_is_shown_too(options):
     The test runs on the CPU, where a float16 network cannot be trained.
     """
     run = prepare_run(elsewhere(options, "run", mask_images=2), [mx.cpu()])
-    full = run.hooks[0].pictures(run.step.copy_for_inference())
+    log = MaskLog(run.options, run.inputs.validation_loader, run.inputs.facts)
+    full = log.pictures(run.step.copy_for_inference())
     half = run.step.copy_for_inference()
     half.cast("float16")
     for name, picture in full.items():
-        assert np.abs(picture.astype(int) - run.hooks[0].pictures(half)[name]).mean() < 3
+        assert np.abs(picture.astype(int) - log.pictures(half)[name]).mean() < 3
     assert np.dtype(half.output.weight.dtype) == np.float16  # it stays what the run validates
 
 

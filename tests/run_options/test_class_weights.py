@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from helpers.runs import assert_equal_runs, elsewhere, fix_statistics, resume, stop_run, values
-from resattnet.commands.training_run import prepare_run, train
+from resattnet.commands.training_run import train
 from resattnet.data.transforms import smooth
 from resattnet.datasets import catalog
 from resattnet.machine.devices import choose_devices
@@ -17,6 +17,7 @@ from resattnet.run_options.class_weights import class_weights
 from resattnet.run_options.options import TrainingOptions
 from resattnet.run_options.resume import merge_options
 from resattnet.system.errors import InputError
+from resattnet.training.preparation import prepare_run
 
 CLASSES = ("cat", "dog", "owl")
 

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from helpers.runs import resume, values
-from resattnet.commands.training_run import prepare_run, train
+from resattnet.commands.training_run import train
 from resattnet.data.image_set import ImageSet, channel_statistics
 from resattnet.datasets import record_writer
 from resattnet.machine.mxnet import mx
 from resattnet.runs import states
 from resattnet.system.errors import InputError
+from resattnet.training.preparation import prepare_run
 
 
 @pytest.fixture

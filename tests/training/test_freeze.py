@@ -8,7 +8,7 @@ import pytest
 
 from helpers.networks import needs_avx512
 from helpers.runs import assert_equal_runs, elsewhere, resume, stop_run, values
-from resattnet.commands.training_run import prepare_run, train
+from resattnet.commands.training_run import train
 from resattnet.machine.devices import choose_devices
 from resattnet.machine.mxnet import mx
 from resattnet.models.parts import PARTS, part_layers
@@ -16,6 +16,7 @@ from resattnet.run_options.options import TrainingOptions
 from resattnet.run_options.resume import options_for_resume
 from resattnet.runs import states
 from resattnet.system.errors import InputError
+from resattnet.training.preparation import prepare_run
 from resattnet.training.state_arrays import restore_arrays, state_arrays
 
 CPU = [mx.cpu(0)]

@@ -20,6 +20,7 @@ from resattnet.evaluation.options import TestOptions as EvaluationOptions
 from resattnet.machine.mxnet import mx
 from resattnet.run_options.image_options import ImageTrainingOptions
 from resattnet.system.errors import InputError
+from resattnet.training import preparation
 
 COLOURS = {"blue": (40, 60, 200), "green": (50, 190, 60), "red": (200, 50, 40)}
 SMALL = dict(image_size=16, widths="tiny", unit="basic", batch_size=8, epochs=2, warmup_epochs=0, num_gpus=0)
@@ -182,7 +183,7 @@ def test_fine_tuning_starts_from_the_packaged_weights(tmp_path, photographs):
     chosen, _ = read_options(given, ImageTrainingOptions)
     assert chosen.params == "cifar10_attention56_thin" and chosen.network["stem"] == "cifar"
     with pytest.raises(InputError, match="belongs to a network with stem=cifar, this run's has imagenet"):
-        training_run.prepare_run(
+        preparation.prepare_run(
             options(
                 tmp_path,
                 photographs,

@@ -8,7 +8,7 @@ import pytest
 
 from helpers.networks import change_description
 from helpers.runs import assert_equal_runs, elsewhere, resume, stop_run, values
-from resattnet.commands.training_run import prepare_run, train
+from resattnet.commands.training_run import train
 from resattnet.datasets import catalog
 from resattnet.export.export_file import export_file
 from resattnet.export.options import ExportOptions
@@ -16,6 +16,7 @@ from resattnet.machine.devices import choose_devices
 from resattnet.machine.mxnet import mx
 from resattnet.models import spec
 from resattnet.system.errors import InputError
+from resattnet.training.preparation import prepare_run
 from resattnet.zoo import parameters
 
 CPU = [mx.cpu(0)]

@@ -31,13 +31,14 @@ from helpers.runs import (
     values,
 )
 from resattnet.commands import training_run
-from resattnet.commands.training_run import prepare_run, train
+from resattnet.commands.training_run import train
 from resattnet.machine.devices import average_running_statistics, choose_devices, split_batch
 from resattnet.machine.mxnet import mx
 from resattnet.runs import pace, states
 from resattnet.system.errors import InputError
 from resattnet.system.signals import Interrupted
-from resattnet.training import loop
+from resattnet.training import loop, preparation
+from resattnet.training.preparation import prepare_run
 from resattnet.training.reporter import Reporter
 from resattnet.training.step import make_net
 from resattnet.zoo import parameters
@@ -415,7 +416,7 @@ def test_only_training_is_timed(options, monkeypatch):
 
     A signal may cut validation short.
     """
-    open_inputs = training_run.open_inputs
+    open_inputs = preparation.open_inputs
 
     def slow(*args):
         time.sleep(3)
@@ -426,7 +427,7 @@ def test_only_training_is_timed(options, monkeypatch):
         os.kill(os.getpid(), signal.SIGTERM)
         run.obey_signals()
 
-    monkeypatch.setattr(training_run, "open_inputs", slow)
+    monkeypatch.setattr(preparation, "open_inputs", slow)
     monkeypatch.setattr(loop.TrainingLoop, "_measure", measure)
     begun = time.monotonic()
     with pytest.raises(Interrupted):

@@ -11,13 +11,14 @@ from PIL import Image
 from helpers import small_digits
 from helpers.words import outcome
 from resattnet.commands.rate_test import describe_test, find_learning_rate
-from resattnet.commands.training_run import prepare_run, train
+from resattnet.commands.training_run import train
 from resattnet.machine.mxnet import mx
 from resattnet.optimization.optimizer import make_trainer
 from resattnet.run_options.options import TrainingOptions
 from resattnet.system.errors import InputError
 from resattnet.training import lr_finder
 from resattnet.training.lr_finder import range_test, rates_to_test, smooth, step_losses
+from resattnet.training.preparation import prepare_run
 from resattnet.training.step import TrainingStep
 
 RATES = rates_to_test("sgd")

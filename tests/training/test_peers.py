@@ -11,11 +11,11 @@ import random
 import numpy as np
 import pytest
 
-from resattnet.commands.training_run import prepare_run
 from resattnet.datasets import catalog
 from resattnet.machine.mxnet import mx
 from resattnet.optimization.schedules import make_schedule
 from resattnet.training.inputs import open_inputs
+from resattnet.training.preparation import prepare_run
 from resattnet.training.step import make_step
 
 pytestmark = pytest.mark.isa

@@ -5,11 +5,11 @@ import os
 import numpy as np
 import pytest
 
-from resattnet.commands import training_run
 from resattnet.commands.training_run import train
 from resattnet.run_options.resume import load_for_resume
 from resattnet.runs import states
 from resattnet.system.errors import InputError
+from resattnet.training import preparation
 
 KERNEL = "parameter/output.weight/0"
 
@@ -89,7 +89,7 @@ def test_a_wrong_option_of_a_state_is_named(tmp_path, wrong, fault):
 
 
 def test_what_nothing_confirms_about_the_data_is_in_the_log(options, monkeypatch, capsys):
-    monkeypatch.setattr(training_run, "data_remarks", lambda *args: ["digits: nothing confirms the files"])
+    monkeypatch.setattr(preparation, "data_remarks", lambda *args: ["digits: nothing confirms the files"])
     options = type(options)(**dict(vars(options), epochs=1))
     train(options)
     assert "note: digits: nothing confirms the files" in capsys.readouterr().out

@@ -26,7 +26,7 @@ from ..options.common_arguments import add_images, add_params, add_quiet
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:
     """Add the parameter file, the images and the options."""
-    add_params(parser)
+    add_params(parser, exported=".onnx or .safetensors")
     add_images(parser, "+")
     command_line.add_options(parser, PredictionOptions)
     add_quiet(parser)

@@ -25,7 +25,7 @@ from ..serving.options import ServeOptions
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:
     """Add the network's file and the options."""
-    add_params(parser)
+    add_params(parser, exported=".onnx or .safetensors")
     command_line.add_options(parser, ServeOptions)
     add_quiet(parser)
 

@@ -13,7 +13,8 @@ often varies by a few hundredths only. --grad-cam 1 adds where the features supp
 to the size of the image. The masks of a module share a colour scale; the features before and after the mask share
 another. Images are read as by {command predict}.
 
-Network and data set are read from the .json beside the parameters. As arrays: `resattnet.soft_masks(net, images)`.
+Network and data set are read from the .json beside the parameters, or from the .safetensors file that the command
+export has written of them, which PyTorch computes without MXNet. As arrays: `resattnet.soft_masks(net, images)`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from ..system.errors import InputError
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:
     """Add the parameter file, the images and the options."""
-    add_params(parser)
+    add_params(parser, exported=".safetensors")
     add_images(parser, "*")
     command_line.add_options(parser, MaskOptions)
     add_quiet(parser)

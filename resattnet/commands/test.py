@@ -36,7 +36,7 @@ from ..options.counts import limit_count
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:
     """Add the parameter files and the options."""
-    add_params(parser, nargs="+")
+    add_params(parser, nargs="+", exported=".onnx or .safetensors")
     command_line.add_options(parser, TestOptions)
     add_quiet(parser)
 

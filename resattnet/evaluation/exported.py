@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Dict, Union
+from typing import Any, Dict, Union
 
 from ..options.fields import assignment
 from ..runtimes.exported_model import OF_TORCH, ExportedModel, describes_itself, load_exported
@@ -22,33 +22,55 @@ def open_exported(path: str, options: Union[ClassifierOptions, TestOptions]) -> 
     InputError
         If an option is given that such a file does not have; see also `exported_model.load_exported`.
     """
-    _check_options(path, options)
-    model = load_exported(path, options.runtime, options.precision, options.num_gpus)
-    facts = model.facts
-    if options.classes:
-        facts = dataclasses.replace(facts, classes=read_class_names(options.classes, path, len(facts.classes)))
+    if options.runtime == "mxnet":
+        raise InputError(f"`runtime=mxnet`: {path} is an exported file; leave it out, or give the parameter file")
+    how = (options.runtime, options.precision, options.num_gpus)
+    model = load_as(path, options, isinstance(options, TestOptions), *how)
     if options.image_size and (options.image_size, options.image_size) != model.image_size:
         height, width = model.image_size
         raise InputError(
             f"`image_size={options.image_size}`: {path} was exported for {width}x{height} pixels: export it again with "
             "this size"
         )
-    facts = dataclasses.replace(facts, geometry=options.see(facts.geometry))
+    facts = dataclasses.replace(model.facts, geometry=options.see(model.facts.geometry))
+    return dataclasses.replace(model, facts=facts)
+
+
+def load_as(path: str, options: ModelFileOptions, needs_images: bool, *how: Any) -> ExportedModel:
+    """Load an exported file with the class names and the data set of options.
+
+    Parameters
+    ----------
+    path : str
+    options : ModelFileOptions
+    needs_images : bool
+        Whether images of its data set are read: options say where they are.
+    *how
+        Further arguments of `exported_model.load_exported`.
+
+    Raises
+    ------
+    InputError
+        As `open_exported`.
+    """
+    _check_options(path, options, needs_images)
+    model = load_exported(path, *how)
+    facts = model.facts
+    if options.classes:
+        facts = dataclasses.replace(facts, classes=read_class_names(options.classes, path, len(facts.classes)))
     source = dict(model.source, **_given_source(options))
-    if isinstance(options, TestOptions) and not source["name"]:
+    if needs_images and not source["name"]:
         raise InputError(f"{path}: its metadata does not name the data set: give `dataset`")
     return dataclasses.replace(model, facts=facts, source=source, has_own_names=bool(options.classes))
 
 
-def _check_options(path: str, options: Union[ClassifierOptions, TestOptions]) -> None:
+def _check_options(path: str, options: ModelFileOptions, needs_images: bool) -> None:
     """Raise InputError if an option is given that an exported file does not have."""
-    if options.runtime == "mxnet":
-        raise InputError(f"`runtime=mxnet`: {path} is an exported file; leave it out, or give the parameter file")
     unknown = {field.name for field in dataclasses.fields(ModelFileOptions)} - {"classes"}
     unknown |= {"gpus", "num_cpus", "graph"}
     if not path.endswith(OF_TORCH):
         unknown.add("num_gpus")
-    if isinstance(options, TestOptions):
+    if needs_images:
         unknown -= set(_SOURCE)
     for name, default in options.defaults().items():
         value = getattr(options, name)
@@ -56,5 +78,5 @@ def _check_options(path: str, options: Union[ClassifierOptions, TestOptions]) ->
             raise InputError(f"{assignment(name, value)}: {path} {describes_itself(path)}; leave it out")
 
 
-def _given_source(options: Union[ClassifierOptions, TestOptions]) -> Dict[str, str]:
+def _given_source(options: ModelFileOptions) -> Dict[str, str]:
     return {entry: getattr(options, name) for name, entry in _SOURCE.items() if getattr(options, name)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from ..data.facts import DataFacts
 from ..data.image_set import ImageSet
 from ..data.transforms import Transform
 from ..datasets import catalog, recordio
+from ..models.attention_maps import AttentionMaps
 from ..models.graphs import CALIBRATION_IMAGES
 from ..models.spec import NetworkSpec
 from ..options.counts import limit_count
@@ -17,6 +18,7 @@ from ..runtimes.choice import choose_for_network
 from ..runtimes.converted import ConvertedNetwork
 from ..zoo import packaged
 from .inference import logits_function
+from .masks import MaskGraph, grad_cam
 from .model_images import read_images
 
 
@@ -100,6 +102,20 @@ class LoadedModel(NamedTuple):
     def parts(self) -> int:
         """Number of devices, which a batch is divided among."""
         return len(self.devices)
+
+    def mask_function(self) -> Callable[[np.ndarray], List[AttentionMaps]]:
+        """Return what computes the masks of each module for normalised images (N, 3, H, W).
+
+        Raises
+        ------
+        InputError
+            If the network has no masks.
+        """
+        return MaskGraph(self.net)
+
+    def grad_cam(self, images: np.ndarray) -> np.ndarray:
+        """Return `masks.grad_cam` of normalised images."""
+        return grad_cam(self.net, images)
 
     def compute(self, images: np.ndarray) -> np.ndarray:
         """Return the logits (N, classes) of normalised images, float32 (N, 3, H, W)."""

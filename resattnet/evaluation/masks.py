@@ -10,7 +10,7 @@ from ..machine.devices import device_of
 from ..machine.mxnet import mx
 from ..models import units
 from ..models.attention import AttentionModule
-from ..models.attention_maps import ARRAYS, AttentionMaps, ModulePlace, gather_maps, noting, place_modules
+from ..models.attention_maps import ARRAYS, NO_MASKS, AttentionMaps, ModulePlace, gather_maps, noting, place_modules
 from ..models.network import AttentionNet
 from ..models.spec import UNITS
 from ..system.errors import InputError
@@ -76,7 +76,7 @@ def _compose_masks(net: AttentionNet) -> Tuple[List[ModulePlace], Any]:
     """Return the modules that have a mask, and the graph of the arrays `ARRAYS` of each, in this order."""
     modules = [entry for entry in attention_modules(net) if entry.block.mask]
     if not modules:
-        raise InputError("the network has no soft masks: it consists of trunks only")
+        raise InputError(NO_MASKS)
     data = mx.sym.var("data", dtype="float32")
     with noting(modules) as noted:
         net(data)

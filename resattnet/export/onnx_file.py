@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Mapping, Optional
 
 import numpy as np
 
 from .. import __version__
+from ..data.metadata import to_texts
 from ..runtimes.engines import Model, open_session
 from ..runtimes.exported_model import NORMALISED, PIXELS
 from ..runtimes.onnx_graph import import_onnx
@@ -84,9 +84,7 @@ def write_onnx(
         resattnet_version=__version__,
     )
     properties.update(metadata or {})
-    onnx.helper.set_model_props(
-        model, {name: value if isinstance(value, str) else json.dumps(value) for name, value in properties.items()}
-    )
+    onnx.helper.set_model_props(model, to_texts(properties))
 
     def read_logits(temporary: str) -> np.ndarray:
         onnx.checker.check_model(temporary, full_check=True)

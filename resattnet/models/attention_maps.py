@@ -36,6 +36,7 @@ class AttentionMaps(NamedTuple):
 
 
 ARRAYS = AttentionMaps._fields[3:]
+NO_MASKS = "the network has no soft masks: it consists of trunks only"  # why there are no maps, for messages
 
 
 @dataclass(frozen=True)

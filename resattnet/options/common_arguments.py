@@ -21,15 +21,19 @@ def add_quiet(parser: ArgumentParser) -> None:
     )
 
 
-def add_params(parser: ArgumentParser, required: bool = True, **kwargs: Any) -> None:
-    """Give a parser the flag `--params`; `required` and `kwargs` go to its `add_argument`."""
+def add_params(parser: ArgumentParser, required: bool = True, exported: str = "", **kwargs: Any) -> None:
+    """Give a parser the flag `--params`; `required` and `kwargs` go to its `add_argument`.
+
+    `exported` names the kinds of exported files that the command takes too.
+    """
     parser.add_argument(
         "--params",
         *ALIASES["params"],
         type=text,
         required=required,
         metavar="FILE",
-        help="parameter file that a run has saved, or the name of packaged parameters, which {command tour} lists",
+        help=f"parameter file that a run has saved{exported and f', exported {exported} file'}, or the name of packaged "
+        "parameters, which {command tour} lists",
         **kwargs,
     )
 

@@ -11,14 +11,14 @@ from PIL import Image
 
 from ..data.image_paths import find_images
 from ..evaluation.classifier import Classifier, open_image
-from ..evaluation.loaded_model import LoadedModel
+from ..evaluation.exported import load_as
 from ..evaluation.logits import Prediction
-from ..evaluation.masks import grad_cam, soft_masks
-from ..evaluation.model_file import load_model
-from ..machine.devices import choose_devices
+from ..evaluation.model_images import read_images
 from ..models.attention_maps import AttentionMaps
+from ..models.spec import NetworkSpec
 from ..options.counts import limit_count
 from ..runs.board import open_board, put_pictures
+from ..runtimes.exported_model import ENDINGS
 from ..system.errors import InputError, one_line
 from ..system.files import write_atomically, writing
 from ..zoo.packaged import packaged_names
@@ -39,7 +39,7 @@ def make_sheet(
     Parameters
     ----------
     path : str
-        The parameter file.
+        The parameter file, or a `.safetensors` file.
     names : sequence of str
         As for `image_files.find_images`. It may be empty if `options.from_test` is not 0.
     options : MaskOptions
@@ -54,22 +54,26 @@ def make_sheet(
     Raises
     ------
     InputError
-        If an image cannot be read, the network has no masks or fewer channels than asked for, or the sheet or the
-        board cannot be written.
+        If an image cannot be read, the file is an ONNX file, the network has no masks or fewer channels than asked for,
+        or the sheet or the board cannot be written.
     """
-    devices, _ = choose_devices(0)
-    model = load_model(path, options, devices)
+    model = _open_model(path, options)
+    try:
+        maps_of = model.mask_function()
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     classifier = Classifier(model)
     rows = _read_rows(classifier, model, names, options.from_test)
     lines = len(rows) * len(options.channels or [None])
     if lines > MOST_LINES:
         raise InputError(f"{lines} lines, one for each image and channel: a sheet has at most {MOST_LINES}")
     images = classifier.normalised(np.stack([row.pixels for row in rows]))
-    maps = soft_masks(model.net, images)
+    maps = maps_of(images)
     _check_channels(maps, options.channels)
     predictions = classifier.predict([row.pixels for row in rows], top=1)
-    cams = grad_cam(model.net, images) if options.grad_cam else None
-    sheet = Sheet(rows, predictions, maps, model.network, options.channels, cams)
+    cams = model.grad_cam(images) if options.grad_cam else None
+    network = NetworkSpec.from_dict(model.network_facts)
+    sheet = Sheet(rows, predictions, maps, network, options.channels, cams)
     draw = SHEETS[options.sheet]
     figure = draw(sheet)
     if options.board:
@@ -80,7 +84,17 @@ def make_sheet(
     return options.output, list(zip(rows, predictions)), maps
 
 
-def _read_rows(classifier: Classifier, model: LoadedModel, names: Sequence[str], from_test: int) -> List[Row]:
+def _open_model(path: str, options: MaskOptions) -> Any:
+    """Load a parameter file; or an exported one, without MXNet."""
+    if path.endswith(ENDINGS):
+        return load_as(path, options, bool(options.from_test), "auto", "auto", 0)
+    from ..evaluation.model_file import load_model
+    from ..machine.devices import choose_devices
+
+    return load_model(path, options, choose_devices(0)[0])
+
+
+def _read_rows(classifier: Classifier, model: Any, names: Sequence[str], from_test: int) -> List[Row]:
     """Return the rows of image files, then those of the first `from_test` test images."""
     rows = []
     for name in find_images(names) if names else ():
@@ -88,7 +102,7 @@ def _read_rows(classifier: Classifier, model: LoadedModel, names: Sequence[str],
         seen = classifier.model.facts.geometry.part(picture, classifier.size)
         rows.append(Row(one_line(os.path.basename(name)), seen, classifier.pixels(picture)))
     if from_test:
-        test_set = model.images("test")
+        test_set = read_images(model, "test")
         from_test = limit_count("from_test", from_test, len(test_set.labels), "test images")
         for number, (image, label) in enumerate(zip(test_set.images[:from_test], test_set.labels)):
             title = f"test image {number}: {test_set.classes[label]}"

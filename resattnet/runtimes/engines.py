@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, NamedTuple, Tuple, Union
 
 import numpy as np
 
+from ..data.metadata import from_texts
 from ..machine.cores import core_count
 from ..machine.packages import hide_module
 from ..system.calls import command
@@ -73,7 +74,7 @@ def _compile_by_onnxruntime(onnxruntime: Any, model: Model, _precision: str) -> 
     session = open_session(onnxruntime, model)
     inputs, outputs = (tuple(part.name for part in parts) for parts in (session.get_inputs(), session.get_outputs()))
     return Program(
-        dict(session.get_modelmeta().custom_metadata_map),
+        from_texts(session.get_modelmeta().custom_metadata_map),
         inputs,
         outputs,
         lambda images: session.run(None, {inputs[0]: images})[0],
@@ -104,11 +105,12 @@ def _compile_by_openvino(openvino: Any, source: Model, precision: str) -> Progra
     )
 
 
-def _metadata_of(model: Any) -> Dict[str, str]:
+def _metadata_of(model: Any) -> Dict[str, Any]:
     """Return the metadata of the ONNX file from which OpenVINO has read a model; empty if it has none."""
     if not model.has_rt_info(["framework"]):
         return {}
-    return {name: str(value.value) for name, value in model.get_rt_info(["framework"]).astype(dict).items()}
+    texts = {name: str(value.value) for name, value in model.get_rt_info(["framework"]).astype(dict).items()}
+    return from_texts(texts)
 
 
 # In the order in which they are preferred: the faster one first.

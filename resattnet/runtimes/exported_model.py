@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
-from typing import Any, ClassVar, Dict, Optional, Tuple
+from typing import Any, Callable, ClassVar, Dict, List, Optional, Tuple
 
 import numpy as np
 
 from ..data.facts import DataFacts
 from ..data.transforms import Transform
+from ..models.attention_maps import NO_MASKS, AttentionMaps
 from ..system.errors import InputError
 from ..torch.weights_file import ENDING as OF_TORCH
 from .engines import compile_file
@@ -77,6 +77,11 @@ class ExportedModel:
         return os.path.expanduser(self.path)
 
     @property
+    def description(self) -> Dict[str, Any]:
+        """Of a `.safetensors` file: what the description of its parameters said of their training."""
+        return _entries(self.program, "description")
+
+    @property
     def computed_by(self) -> Dict[str, str]:
         """What computes, for reports: `runtime` and `precision`."""
         return {"runtime": self.program.runtime, "precision": self.program.precision}
@@ -97,6 +102,39 @@ class ExportedModel:
         """Height and width of the input, in pixels."""
         assert self.facts.image_size is not None
         return self.facts.image_size
+
+    def mask_function(self) -> Callable[[np.ndarray], List[AttentionMaps]]:
+        """Return what computes the masks of each module for normalised images (N, 3, H, W).
+
+        Raises
+        ------
+        InputError
+            If the file is an ONNX file, or its network has no masks.
+        """
+        self._check_masks()
+        maps: Callable[[np.ndarray], List[AttentionMaps]] = self.program.network.attention_maps
+        return maps
+
+    def grad_cam(self, images: np.ndarray) -> np.ndarray:
+        """Return `evaluation.masks.grad_cam` of normalised images, computed by PyTorch.
+
+        Raises
+        ------
+        InputError
+            As `mask_function`.
+        """
+        self._check_masks()
+        found: np.ndarray = self.program.network.grad_cam(images)
+        return found
+
+    def _check_masks(self) -> None:
+        network = self.program.network
+        if network is None:
+            raise InputError(
+                f"an ONNX file computes the logits only; give the parameter or {OF_TORCH} file to see the masks"
+            )
+        if network.spec.mask == "none":
+            raise InputError(NO_MASKS)
 
     def compute(self, images: np.ndarray) -> np.ndarray:
         """Return the logits (N, classes) of images (N, 3, H, W), as `transform` makes them."""
@@ -135,22 +173,19 @@ def load_exported(
     if kind not in (NORMALISED, PIXELS):
         raise InputError(f"{path}: this version of resattnet does not know its input, {kind}")
     try:
-        values: Dict[str, Any] = {name: _value(text) for name, text in program.metadata.items()}
-        facts = DataFacts.from_dict({**values, "title": values.get("dataset_title", "")})
+        facts = DataFacts.from_dict({**program.metadata, "title": program.metadata.get("dataset_title", "")})
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     source = {
-        "name": str(values.get("dataset", "")),
+        "name": program.metadata.get("dataset", ""),
         "data_dir": "data",
-        "data_format": str(values.get("data_format", "bin")),
+        "data_format": program.metadata.get("data_format", "bin"),
     }
-    network, splits = (value if isinstance(value, dict) else {} for value in map(values.get, ("network", "splits")))
+    network, splits = (_entries(program, name) for name in ("network", "splits"))
     return ExportedModel(path, facts, program, network, source, splits)
 
 
-def _value(text: str) -> Any:
-    """Return a value of the metadata: JSON, or a text as it is."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+def _entries(program: Program, name: str) -> Dict[str, Any]:
+    """Return the entries of a JSON object in the metadata; none where it is missing or something else."""
+    found = program.metadata.get(name)
+    return found if isinstance(found, dict) else {}

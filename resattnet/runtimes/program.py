@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Tuple
 
 import numpy as np
-
-from ..models.attention_maps import AttentionMaps
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 
@@ -16,7 +14,7 @@ class Program(NamedTuple):
 
     Attributes
     ----------
-    metadata : dict of str to str
+    metadata : dict of str to JSON type
         The metadata of its file.
     inputs, outputs : tuple of str
         Names of its inputs and outputs.
@@ -27,14 +25,14 @@ class Program(NamedTuple):
         Key of `engines.ENGINES`, or 'torch'.
     precision : str
         One of `PRECISIONS`.
-    attention_maps : callable, optional
-        Returns an `AttentionMaps` for each module that has a mask, for normalised images (N, 3, H, W).
+    network : torch.network_file.LoadedNetwork, optional
+        Of a `.safetensors` file: the network itself, which can be looked into.
     """
 
-    metadata: Dict[str, str]
+    metadata: Dict[str, Any]
     inputs: Tuple[str, ...]
     outputs: Tuple[str, ...]
     run: Callable[[np.ndarray], np.ndarray]
     runtime: str = ""
     precision: str = "float32"
-    attention_maps: Optional[Callable[[np.ndarray], List[AttentionMaps]]] = None
+    network: Any = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Optional
 
 from .. import torch as networks
@@ -37,9 +36,7 @@ def compile_torch(path: str, runtime: str = "auto", precision: str = "auto", num
                 f"{command('export')} writes from the same parameters"
             )
     loaded = networks.load(path, _device(num_gpus))
-    texts = {name: text if isinstance(text, str) else json.dumps(text) for name, text in loaded.metadata.items()}
-    maps = None if loaded.spec.mask == "none" else loaded.attention_maps
-    return Program(texts, ("images",), ("logits",), loaded.compute, RUNTIME, attention_maps=maps)
+    return Program(loaded.metadata, ("images",), ("logits",), loaded.compute, RUNTIME, network=loaded)
 
 
 def _device(num_gpus: Optional[int]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -12,8 +12,7 @@ from ..evaluation.prediction_files import open_classifier
 from ..models.attention_maps import ARRAYS, AttentionMaps
 from ..reports.pages import network_name
 from ..runtimes.exported_model import ExportedModel
-from ..runtimes.torch_program import RUNTIME as TORCH
-from ..system.input_files import parse_json
+from ..system.errors import InputError
 from .options import ServeOptions
 
 
@@ -125,21 +124,13 @@ class ServedNetwork:
 
 def _choose_maps(model: Any) -> Tuple[Optional[Callable[[np.ndarray], List[AttentionMaps]]], str]:
     """Return what computes the maps of normalised images (N, 3, H, W); or None, and the reason."""
-    exported = isinstance(model, ExportedModel)
-    if exported and model.program.runtime != TORCH:
-        return None, "an ONNX file computes the logits only; serve the parameter or .safetensors file to see the masks"
+    try:
+        maps = model.mask_function()
+    except InputError as missing:
+        return None, str(missing)
     if importlib.util.find_spec("matplotlib") is None:
         return None, "matplotlib, which has their colours, is not installed: python -m pip install matplotlib"
-    maps = model.program.attention_maps if exported else _compose_maps(model)
-    return maps, "" if maps else "the network has no soft masks: it consists of trunks only"
-
-
-def _compose_maps(model: Any) -> Any:
-    if model.network.mask == "none":
-        return None
-    from ..evaluation.masks import MaskGraph
-
-    return MaskGraph(model.net)
+    return maps, ""
 
 
 def _size_of(count: int, largest: int) -> int:
@@ -161,28 +152,15 @@ def _describe(classifier: Classifier) -> Dict[str, Any]:
     model = classifier.model
     if isinstance(model, ExportedModel):
         metadata = model.program.metadata
-        network, dataset, top1 = (
-            _read(metadata, "network", dict),
-            metadata.get("dataset", ""),
-            _read(metadata, "top1", float),
-        )
+        network, dataset, top1 = model.network_facts, metadata.get("dataset", ""), metadata.get("top1")
     else:
         network, dataset = model.network.to_dict(), model.source["name"]
         top1 = model.description.get("validation_top1")
     return {
         "network": network_name(network) if network and {"num_layers", "widths"} <= set(network) else "a network",
         "dataset": model.facts.title or dataset,
-        "top1": top1,
+        "top1": top1 if isinstance(top1, float) else None,
         "classes": list(classifier.classes),
         "image_size": list(classifier.size),
         **model.computed_by,
     }
-
-
-def _read(metadata: Mapping[str, str], name: str, kind: type) -> Any:
-    """Return a JSON value of an exported file's metadata; None if it has none of that type."""
-    try:
-        value = parse_json(metadata.get(name, "null"))
-    except ValueError:
-        return None
-    return value if isinstance(value, kind) else None

@@ -13,7 +13,7 @@ from ..data.transforms import Transform
 from ..models.attention_maps import AttentionMaps
 from ..models.spec import NetworkSpec
 from ..system.errors import InputError
-from .maps import attention_maps
+from .maps import attention_maps, grad_cam
 from .network import AttentionNet, build, compute_logits
 from .weights_file import check_arrays, describe, is_figure, read_file, without_figures, write_file
 
@@ -60,6 +60,10 @@ class LoadedNetwork:
     def attention_maps(self, images: np.ndarray) -> List[AttentionMaps]:
         """Return the masks of each attention module for normalised images: see `maps.attention_maps`."""
         return attention_maps(self.net, images)
+
+    def grad_cam(self, images: np.ndarray) -> np.ndarray:
+        """Return Grad-CAM for the most probable class of each normalised image: see `maps.grad_cam`."""
+        return grad_cam(self.net, images)
 
 
 def load(path: str, device: Any = "cpu") -> LoadedNetwork:

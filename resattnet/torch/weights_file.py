@@ -7,7 +7,6 @@ so on the `DataFacts`; `dataset` the name of the data set.
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any, Dict, List, Mapping, NamedTuple, Tuple
 
@@ -15,18 +14,14 @@ import numpy as np
 
 from .. import __version__
 from ..data.facts import DataFacts
+from ..data.metadata import from_texts, to_texts
 from ..models.spec import NetworkSpec
 from ..system.errors import InputError, list_some, reason
 from ..system.files import write_atomically, writing
-from ..system.input_files import parse_json
 from . import import_package
 
 ENDING = ".safetensors"
 _NEEDED = ("network", "classes", "mean", "std", "image_size", "dataset")
-# Metadata that are texts; all others are JSON texts.
-_TEXTS = {"channels", "data_format", "dataset", "dataset_title", "fingerprint", "layout", "params_sha256"}
-_TEXTS |= {"preprocessing", "range", "resattnet_version"}
-_INFINITE = ("description", "validation_loss")  # the loss of a run that diverges may be infinite
 _OF_WEIGHTS = ("description", "params_sha256", "top1")
 _TYPES = ("F64", "F32", "F16")
 _COUNTERS = ".num_batches_tracked"  # of PyTorch's batch normalisation, which our networks do not use
@@ -88,8 +83,8 @@ def write_file(path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[st
         If safetensors is not installed, or the file cannot be written; an earlier file stays then.
     """
     safetensors = import_package("safetensors.numpy")
-    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in metadata.items()}
-    contents = safetensors.save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, texts)
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contents = safetensors.save(contiguous, to_texts(metadata))
 
     def write(temporary: str) -> None:
         with open(temporary, "wb") as handle:
@@ -122,7 +117,7 @@ def read_file(path: str) -> WeightsFile:
     except (OSError, safetensors.SafetensorError) as error:
         raise InputError(f"{path} is not a complete {ENDING} file ({reason(error)})") from error
     try:
-        values = {name: _value(name, text) for name, text in metadata.items()}
+        values = from_texts(metadata)
         spec = NetworkSpec.from_dict(_as_object(values["network"]))
         facts = DataFacts.from_dict({**values, "title": values.get("dataset_title", "")})
         _check_facts(spec, facts)
@@ -188,16 +183,6 @@ def _as_object(value: Any) -> Dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError("the network in the metadata is not a JSON object")
     return value
-
-
-def _value(name: str, text: str) -> Any:
-    """Return a value of the metadata: JSON, or a text as it is."""
-    if name in _TEXTS:
-        return text
-    try:
-        return parse_json(text, finite=name not in _INFINITE)
-    except ValueError:
-        return text
 
 
 def _written(shape: Tuple[int, ...]) -> str:

@@ -9,6 +9,7 @@ import pytest
 from helpers.networks import initialised
 from helpers.scripts import ROOT
 from helpers.torch_nets import import_torch, noise, twin, use_few_channels
+from resattnet.evaluation import masks
 from resattnet.evaluation.masks import soft_masks
 from resattnet.machine.mxnet import mx
 from resattnet.models import attention_types, network, units
@@ -21,7 +22,7 @@ torch = import_torch()
 from resattnet.torch import attention as torch_attention  # noqa: E402  # imports PyTorch
 from resattnet.torch import build, layers, zero_init_residual  # noqa: E402
 from resattnet.torch import units as torch_units  # noqa: E402
-from resattnet.torch.maps import attention_maps  # noqa: E402
+from resattnet.torch.maps import attention_maps, grad_cam  # noqa: E402
 
 VARIANTS = [
     dict(),
@@ -82,6 +83,13 @@ def test_logits_and_masks_are_those_of_gluon(net):
         assert maps[:3] == theirs[:3]
         for name in ARRAYS:
             assert_close(getattr(maps, name), getattr(theirs, name), 1e-4, name)
+
+
+def test_grad_cam_is_that_of_gluon(net):
+    images = noise(3, 3, *((64, 40) if net.spec.stem == "imagenet" else (21, 32)))
+    ours = masks.grad_cam(net, images)
+    assert ours.max() > 0
+    assert_close(ours, grad_cam(twin(net), images), 1e-4)
 
 
 def test_gradients_and_running_statistics_are_those_of_gluon(net):

@@ -125,7 +125,7 @@ def test_an_exported_network_is_served_without_mxnet(runtime, exported, classifi
         assert entry["predictions"][0]["class"] == prediction.classes[0]
         assert entry["predictions"][0]["probability"] == pytest.approx(prediction.probabilities[0], abs=2e-4)
         assert entry["masks"] == [] and entry["seen"].startswith("data:image/jpeg;base64,")
-    reason = "an ONNX file computes the logits only; serve the parameter or .safetensors file to see the masks"
+    reason = "an ONNX file computes the logits only; give the parameter or .safetensors file to see the masks"
     assert f"No masks are shown: {reason}." in page
 
 

@@ -24,6 +24,7 @@ codes: 0 done; 2 wrong arguments or input.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from typing import Any, Dict
 
@@ -32,6 +33,7 @@ from ..machine.cores import split_cores
 from ..options import command_line
 from ..options.common_arguments import add_params, add_quiet
 from ..options.counts import limit_count
+from ..system.errors import InputError
 
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:
@@ -47,6 +49,8 @@ def main(given: Dict[str, Any]) -> None:
     paths = given.pop("params")
     options = TestOptions(**given)
     split_cores(options.num_cpus)
+    if importlib.util.find_spec("sklearn") is None:  # before all images are computed
+        raise InputError("testing needs scikit-learn: python -m pip install scikit-learn")
 
     from ..evaluation.evaluate import evaluate_files
     from ..evaluation.results_json import results_to_json

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, Sequence
 
 from .. import __version__
 from ..options.command_line import ArgumentParser
@@ -34,19 +34,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def describe_versions() -> Iterator[str]:
     """Yield lines: this package, Python and MXNet, then the optional packages, installed or missing."""
-    from ..machine.mxnet import BUILDS, mx
-    from ..machine.packages import installed_version
+    from ..machine.packages import BUILDS, installed_version
 
-    build = next((name for name in BUILDS if installed_version(name)), "not installed by pip")
-    enabled = [
-        name
-        for name in ("CUDA", "CUDNN", "NCCL", "MKLDNN", "OPENCV", "DIST_KVSTORE")
-        if mx.runtime.Features().is_enabled(name)
-    ]
-    yield (
-        f"resattnet {__version__}, Python {platform.python_version()}, MXNet {mx.__version__} ({build}; "
-        f"{', '.join(enabled)})"
-    )
+    yield f"resattnet {__version__}, Python {platform.python_version()}, {_describe_mxnet(BUILDS)}"
     for extra, names in EXTRAS.items():
         missing = [name for name in names if not installed_version(name)]
         oldest = OLDEST_PYTHON.get(extra, (3, 8))
@@ -57,6 +47,20 @@ def describe_versions() -> Iterator[str]:
         else:
             state = ", ".join(f"{name} {installed_version(name)}" for name in names)
         yield f"  extra {extra:<{max(map(len, EXTRAS))}}  {state}"
+
+
+def _describe_mxnet(builds: Sequence[str]) -> str:
+    from ..machine.packages import installed_version
+    from ..system.errors import InputError
+
+    try:
+        from ..machine.mxnet import mx
+    except InputError as reason:
+        return f"no MXNet: {reason}"
+    build = next((name for name in builds if installed_version(name)), "not installed by pip")
+    features = ("CUDA", "CUDNN", "NCCL", "MKLDNN", "OPENCV", "DIST_KVSTORE")
+    enabled = [name for name in features if mx.runtime.Features().is_enabled(name)]
+    return f"MXNet {mx.__version__} ({build}; {', '.join(enabled)})"
 
 
 def describe_devices() -> Iterator[str]:
@@ -114,7 +118,15 @@ def describe_packaged() -> Iterator[str]:
 
 
 def main(given: Dict[str, Any]) -> None:
-    """Print all of these lines."""
-    for describe in (describe_versions, describe_devices, describe_networks, describe_packaged):
+    """Print all of these lines; without MXNet only the first."""
+    from ..system.errors import InputError
+
+    for line in describe_versions():
+        print(line, flush=True)
+    try:
+        from ..machine import mxnet  # noqa: F401
+    except InputError:  # its reason is printed
+        return
+    for describe in (describe_devices, describe_networks, describe_packaged):
         for line in describe():
             print(line, flush=True)

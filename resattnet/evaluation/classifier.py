@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..data.image_files import read_image, to_rgb
-from ..runtimes.exported_model import ENDINGS, OF_TORCH, ExportedModel, describes_itself, load_exported
+from ..runtimes.exported_model import OF_TORCH, ExportedModel, describes_itself, is_exported, load_exported
 from ..system.errors import InputError
 from .logits import Prediction, check_finite, top_predictions
 
@@ -31,6 +31,11 @@ class Classifier:
     batch_size : int
         Images of a batch on each device.
 
+    Raises
+    ------
+    InputError
+        If the batch size is less than 1.
+
     Attributes
     ----------
     model : LoadedModel or ExportedModel
@@ -48,6 +53,8 @@ class Classifier:
         self.model = model
         self.net, self.classes, self.transform = model.net, model.facts.classes, model.transform
         self.size = model.image_size
+        if batch_size < 1:
+            raise InputError(f"`batch_size={batch_size}`: give a number at least 1")
         self._batch_size = batch_size
 
     @classmethod
@@ -67,7 +74,7 @@ class Classifier:
 
         Parameters
         ----------
-        path : str
+        path : str or path object
             The file, or the name of packaged parameters, such as cifar10_attention56_thin.
         num_gpus : int, optional
             Of a parameter file: see `devices.choose_devices`; of a `.safetensors` file:
@@ -90,9 +97,10 @@ class Classifier:
         InputError
             See `model_file.load_for_runtime` and `exported_model.load_exported`.
         """
-        if path.endswith(ENDINGS):
+        path = os.fspath(path)
+        if is_exported(path):
             given = list(what)
-            if num_gpus and not path.endswith(OF_TORCH):
+            if num_gpus and not path.lower().endswith(OF_TORCH):
                 given.append("num_gpus")
             if given:
                 raise InputError(f"{path} {describes_itself(path)}: leave out {given[0]}")
@@ -119,7 +127,7 @@ class Classifier:
         Raises
         ------
         InputError
-            If an image cannot be read, or the network's logits are not finite.
+            If an image cannot be read, `top` is less than 1, or the network's logits are not finite.
         """
         return [prediction for prediction in self.stream(images, top) if prediction is not None]
 
@@ -140,6 +148,8 @@ class Classifier:
         ------
         Prediction or None
         """
+        if top < 1:
+            raise InputError(f"`top={top}`: give a number at least 1")
         if isinstance(images, (str, os.PathLike, Image.Image)) or getattr(images, "ndim", None) == 3:
             images = [images]
         numbered = enumerate(images)

@@ -11,7 +11,7 @@ from ..data.file_images import same_images
 from ..data.geometry import PLACES
 from ..data.image_set import ImageSet
 from ..loaders.array_loader import ArrayLoader
-from ..runtimes.exported_model import ENDINGS, ExportedModel
+from ..runtimes.exported_model import ExportedModel, is_exported
 from ..system.errors import InputError, reason
 from ..system.files import digest
 from .exported import open_exported
@@ -62,7 +62,7 @@ def open_network(path: str, options: TestOptions, download: bool = True) -> Mode
         whose mirrored images do not show their class.
     """
     model: Model
-    if path.endswith(ENDINGS):
+    if is_exported(path):
         model = open_exported(path, options)
         if model.source["data_format"] != "folder":
             check_stored_size(options, model.source["name"])
@@ -91,6 +91,7 @@ def evaluate_model(model: Model, test_set: ImageSet, options: TestOptions) -> Mo
     ModelResult
         With `mirrored_logits` if `options.flip`, and `robustness` if corruptions are given.
     """
+    _check_size(model, test_set)
     model = _choose_engine(model, test_set, options)
     logits, labels = _logits_of(model, test_set, options)
     mirrored = _logits_of(model, test_set, options, mirror=True)[0] if options.flip else None
@@ -111,6 +112,17 @@ def evaluate_model(model: Model, test_set: ImageSet, options: TestOptions) -> Mo
         facts["crops"] = options.crops
     robustness = model_robustness(model, test_set, options) if options.corruption_names else None
     return ModelResult(model.path, facts, Evaluation(logits, labels), test_set, mirrored, robustness)
+
+
+def _check_size(model: Model, test_set: ImageSet) -> None:
+    """Raise InputError if a graph that takes one size only is tested on images of another."""
+    found = model.fixed_size if isinstance(model, ExportedModel) else None
+    height, width = test_set.images.shape[1:3]
+    if found and found != (height, width):
+        raise InputError(
+            f"{model.path} was exported for {found[1]}x{found[0]} pixels, and the test images of "
+            f"{model.source['name']} have {width}x{height}: export it for this size"
+        )
 
 
 def _choose_engine(model: Model, test_set: ImageSet, options: TestOptions) -> Model:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any, Dict, Union
 
 from ..options.fields import assignment
@@ -22,11 +23,13 @@ def open_exported(path: str, options: Union[ClassifierOptions, TestOptions]) -> 
     InputError
         If an option is given that such a file does not have; see also `exported_model.load_exported`.
     """
-    if options.runtime == "mxnet":
-        raise InputError(f"`runtime=mxnet`: {path} is an exported file; leave it out, or give the parameter file")
     how = (options.runtime, options.precision, options.num_gpus)
     model = load_as(path, options, isinstance(options, TestOptions), *how)
-    if options.image_size and (options.image_size, options.image_size) != model.image_size:
+    if options.image_size and path.lower().endswith(OF_TORCH):
+        model = dataclasses.replace(
+            model, facts=dataclasses.replace(model.facts, image_size=(options.image_size, options.image_size))
+        )
+    elif options.image_size and (options.image_size, options.image_size) != model.image_size:
         height, width = model.image_size
         raise InputError(
             f"`image_size={options.image_size}`: {path} was exported for {width}x{height} pixels: export it again with "
@@ -59,6 +62,8 @@ def load_as(path: str, options: ModelFileOptions, needs_images: bool, *how: Any)
     if options.classes:
         facts = dataclasses.replace(facts, classes=read_class_names(options.classes, path, len(facts.classes)))
     source = dict(model.source, **_given_source(options))
+    if needs_images and source["data_format"] == "folder" and not os.path.isdir(source["data_dir"]):
+        raise InputError(f"{path}: its network was trained on a folder of photographs: give `data_dir`, that folder")
     if needs_images and not source["name"]:
         raise InputError(f"{path}: its metadata does not name the data set: give `dataset`")
     return dataclasses.replace(model, facts=facts, source=source, has_own_names=bool(options.classes))
@@ -68,7 +73,7 @@ def _check_options(path: str, options: ModelFileOptions, needs_images: bool) -> 
     """Raise InputError if an option is given that an exported file does not have."""
     unknown = {field.name for field in dataclasses.fields(ModelFileOptions)} - {"classes"}
     unknown |= {"gpus", "num_cpus", "graph"}
-    if not path.endswith(OF_TORCH):
+    if not path.lower().endswith(OF_TORCH):
         unknown.add("num_gpus")
     if needs_images:
         unknown -= set(_SOURCE)

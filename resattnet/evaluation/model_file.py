@@ -45,6 +45,7 @@ def load_model(path: str, options: ModelFileOptions, devices: List[Any]) -> Load
     """
     path = find_packaged(path, {name: getattr(options, name) for name in NETWORK_OPTIONS})
     file = packaged.resolve_path(path)
+    parameters.check_kind(file)
     description = parameters.read_description(file) or {}
     source, settings = _data_source(description, options), _network_settings(description, options)
     missing = ["`dataset`"] if source["name"] is None else []

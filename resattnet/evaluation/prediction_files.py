@@ -9,7 +9,7 @@ import sys
 from typing import IO, Callable, Dict, Iterable, List, Sequence, Tuple, cast
 
 from ..data.image_paths import find_images
-from ..runtimes.exported_model import ENDINGS
+from ..runtimes.exported_model import is_exported
 from ..system.console import progress_bar, write_beside_bar
 from ..system.errors import InputError, one_line
 from ..system.files import write_atomically, writing
@@ -88,7 +88,7 @@ def open_classifier(path: str, options: ClassifierOptions, images: int) -> Class
     InputError
         See `load_for_runtime` and `exported.open_exported`.
     """
-    if path.endswith(ENDINGS):
+    if is_exported(path):
         return Classifier(open_exported(path, options), options.batch_size)
     from .model_file import load_for_runtime
 

@@ -29,7 +29,7 @@ def results_text(results: Sequence[ModelResult]) -> str:
     first = results[0]
     parts = [
         f"{first.evaluation.samples} test images of {first.facts['dataset']}",
-        _figures_table([result.name for result in results], [result.evaluation for result in results]),
+        _figures_table([_title(result) for result in results], [result.evaluation for result in results]),
     ]
     mirrored = [result.mirrored for result in results if result.mirrored]
     if mirrored:
@@ -46,11 +46,17 @@ def _figures(evaluation: Evaluation) -> List[str]:
     return [f"{value:.4f}" for value in figures]
 
 
+def _title(result: ModelResult) -> str:
+    """Return the name of a result, and what computed it where that was not MXNet in float32."""
+    runtime, precision = result.facts.get("runtime", "mxnet"), result.facts.get("precision", "float32")
+    return result.name if (runtime, precision) == ("mxnet", "float32") else f"{result.name} ({runtime}, {precision})"
+
+
 def headline(result: ModelResult) -> str:
     """Return the figures of a result in two lines; a third line has those with mirrored images."""
     top1, top5, loss, ece = _figures(result.evaluation)
     lines = [
-        f"{result.name}: {result.evaluation.samples} test images",
+        f"{_title(result)}: {result.evaluation.samples} test images",
         f"top-1 {top1}  top-5 {top5}  loss {loss}  ECE {ece}",
     ]
     if result.mirrored:

@@ -17,9 +17,8 @@ from typing import Any, Callable, Dict, Optional, Sequence
 
 from ..system.errors import InputError
 from .cores import set_default, split_cores
-from .packages import LazyModule, hide_module, installed_version, load_library, package_folders
+from .packages import BUILDS, LazyModule, hide_module, installed_version, load_library, package_folders
 
-BUILDS = ("mxnet", "mxnet-cu101", "mxnet-cu102", "mxnet-cu110", "mxnet-cu112", "mxnet-cu117")
 NUMPY_ALIASES = {"bool": bool, "int": int, "float": float, "complex": complex, "object": object}
 CUDA_LIBRARIES = (  # (folder under site-packages/nvidia, file), each after the ones that it depends on
     ("cuda_runtime", "libcudart.so.11.0"),

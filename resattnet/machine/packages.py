@@ -10,6 +10,9 @@ import sys
 import types
 from typing import Any, Iterator, List, Optional, Tuple
 
+# Of MXNet 1.9.1 and before, for the CPU and for versions of CUDA.
+BUILDS = ("mxnet", "mxnet-cu101", "mxnet-cu102", "mxnet-cu110", "mxnet-cu112", "mxnet-cu117")
+
 
 def installed_version(name: str) -> Optional[str]:
     """Return the version of the installed distribution `name`, or None where it is not installed."""

@@ -67,7 +67,7 @@ class _Version(argparse.Action):
     """Print the versions of this package, Python and MXNet, and exit; MXNet is not imported."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
-        from ..machine.mxnet import BUILDS
+        from ..machine.packages import BUILDS
 
         builds = [f"{name} {installed_version(name)}" for name in BUILDS if installed_version(name)]
         mxnet = f"MXNet {', '.join(builds)}" if builds else "MXNet not installed by pip"

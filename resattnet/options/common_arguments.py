@@ -32,8 +32,8 @@ def add_params(parser: ArgumentParser, required: bool = True, exported: str = ""
         type=text,
         required=required,
         metavar="FILE",
-        help=f"parameter file that a run has saved{exported and f', exported {exported} file'}, or the name of packaged "
-        "parameters, which {command tour} lists",
+        help=f"parameter file that a run has saved{exported and f', exported {exported} file'}, "
+        "or the name of packaged parameters, which {command tour} lists",
         **kwargs,
     )
 

@@ -18,7 +18,7 @@ from ..models.attention_maps import AttentionMaps
 from ..models.spec import NetworkSpec
 from ..options.counts import limit_count
 from ..runs.board import open_board, put_pictures
-from ..runtimes.exported_model import ENDINGS
+from ..runtimes.exported_model import is_exported
 from ..system.errors import InputError, one_line
 from ..system.files import write_atomically, writing
 from ..zoo.packaged import packaged_names
@@ -86,7 +86,7 @@ def make_sheet(
 
 def _open_model(path: str, options: MaskOptions) -> Any:
     """Load a parameter file; or an exported one, without MXNet."""
-    if path.endswith(ENDINGS):
+    if is_exported(path):
         return load_as(path, options, bool(options.from_test), "auto", "auto", 0)
     from ..evaluation.model_file import load_model
     from ..machine.devices import choose_devices

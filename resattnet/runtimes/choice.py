@@ -6,7 +6,7 @@ import importlib.util
 from typing import Optional
 
 from ..system.errors import InputError
-from .engines import ENGINES, choose_engine, refuse_int8
+from .engines import ENGINES, check_names, choose_engine, refuse_int8
 from .torch_program import RUNTIME, refuse_torch
 
 # Pixels of all images, from which on an engine is chosen unasked. Conversion and compilation take 1 to 1.5 s of one
@@ -36,9 +36,12 @@ def choose_for_network(path: str, runtime: str = "auto", precision: str = "auto"
         If INT8 or PyTorch is asked for, which have files of their own; if the runtime does not have the precision, or a
         package is missing.
     """
+    check_names(runtime, precision)
     if runtime == RUNTIME:
         refuse_torch(path)
     if precision == "int8":
+        if runtime == "mxnet":
+            raise InputError("`runtime=mxnet` `precision=int8`: MXNet computes INT8 by `graph=int8`")
         refuse_int8(path)
     precision = "float32" if precision == "auto" else precision
     if runtime == "mxnet":

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from typing import Any, Callable, Dict, NamedTuple, Tuple, Union
+import sys
+import threading
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from ..machine.cores import core_count
 from ..machine.packages import hide_module
 from ..system.calls import command
 from ..system.errors import InputError, reason
-from .program import Program
+from .program import PRECISIONS, Program, Signature
 from .torch_program import RUNTIME, refuse_torch
 
 Model = Union[str, bytes]  # path of an ONNX file, or its contents
@@ -32,14 +34,18 @@ class Engine(NamedTuple):
         Returns the `Program` of a `Model` and one of `precisions`, given the package.
     precisions : tuple of str
         Which of `PRECISIONS` it computes a float32 model in.
-    unused : str
-        A module that the package imports, if it can, and that is not used here.
+    extra : str
+        The optional part of this package that installs it.
+    unused : tuple of str
+        A module that the package imports, if it can, and that is not used here; and the functions that it takes from
+        there.
     """
 
     package: str
     compile: Callable[[Any, Model, str], Program]
     precisions: Tuple[str, ...]
-    unused: str = ""
+    extra: str
+    unused: Tuple[str, ...] = ()
 
     @property
     def is_installed(self) -> bool:
@@ -49,14 +55,28 @@ class Engine(NamedTuple):
     def load(self) -> Any:
         """Import the package, or raise InputError with the way to install it."""
         try:
-            if not self.unused:
+            if not self.unused or self.package in sys.modules:
                 return importlib.import_module(self.package)
-            with hide_module(self.unused):
-                return importlib.import_module(self.package)
+            hidden, *functions = self.unused
+            with hide_module(hidden):
+                package = importlib.import_module(self.package)
         except ImportError as error:
-            raise InputError(
-                f"`runtime={self.package}`: cannot be imported ({reason(error)}): python -m pip install {self.package}"
-            ) from error
+            raise InputError(f"{self.package} cannot be imported ({reason(error)}): {self.install}") from error
+        for name in functions:  # other users of the package in this process may call them
+            setattr(package, name, _imported_at_first_call(hidden, name))
+        return package
+
+    @property
+    def install(self) -> str:
+        """The command that installs the package."""
+        return f"python -m pip install -e '.[{self.extra}]'"
+
+
+def _imported_at_first_call(module: str, name: str) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return getattr(importlib.import_module(module), name)(*args, **kwargs)
+
+    return call
 
 
 def open_session(onnxruntime: Any, model: Model, set_up: Callable[[Any], None] = lambda settings: None) -> Any:
@@ -72,13 +92,21 @@ def open_session(onnxruntime: Any, model: Model, set_up: Callable[[Any], None] =
 
 def _compile_by_onnxruntime(onnxruntime: Any, model: Model, _precision: str) -> Program:
     session = open_session(onnxruntime, model)
-    inputs, outputs = (tuple(part.name for part in parts) for parts in (session.get_inputs(), session.get_outputs()))
+    takes, gives = session.get_inputs(), session.get_outputs()
+    inputs, outputs = (tuple(part.name for part in parts) for parts in (takes, gives))
+    kind = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}.get(takes[0].type, takes[0].type)
     return Program(
         from_texts(session.get_modelmeta().custom_metadata_map),
         inputs,
         outputs,
         lambda images: session.run(None, {inputs[0]: images})[0],
+        signature=Signature(kind, _lengths(takes[0].shape), _lengths(gives[0].shape or [None])[-1]),
     )
+
+
+def _lengths(shape: Sequence[Any]) -> Tuple[Optional[int], ...]:
+    """Return a shape in which an axis of any length, which onnxruntime gives a name or None, is None."""
+    return tuple(length if isinstance(length, int) else None for length in shape)
 
 
 def openvino_settings(precision: str) -> Dict[str, Any]:
@@ -97,11 +125,23 @@ def _compile_by_openvino(openvino: Any, source: Model, precision: str) -> Progra
         raise InputError(f"`precision={precision}`: this CPU has no bfloat16; give `precision=float32`")
     model = core.read_model(source)
     request = core.compile_model(model, "CPU", openvino_settings(precision)).create_infer_request()
+    lock = threading.Lock()  # a request computes one batch at a time, whatever threads ask
+
+    def run(images: np.ndarray) -> np.ndarray:
+        with lock:
+            return next(iter(request.infer([images], share_inputs=True).values())).astype(np.float32)
+
+    takes, gives = (
+        [None if axis.is_dynamic else axis.get_length() for axis in part.get_partial_shape()]
+        for part in (model.inputs[0], model.outputs[0])
+    )
+    kind = model.inputs[0].get_element_type().get_type_name()
     return Program(
         _metadata_of(model),
         tuple(part.get_any_name() for part in model.inputs),
         tuple(part.get_any_name() for part in model.outputs),
-        lambda images: next(iter(request.infer([images], share_inputs=True).values())).astype(np.float32),
+        run,
+        signature=Signature({"f32": "float32", "u8": "uint8"}.get(kind, kind), tuple(takes), (gives or [None])[-1]),
     )
 
 
@@ -116,9 +156,18 @@ def _metadata_of(model: Any) -> Dict[str, Any]:
 # In the order in which they are preferred: the faster one first.
 ENGINES: Dict[str, Engine] = {
     # The converter of other frameworks' models, with what it needs, takes a third of the time of the import.
-    "openvino": Engine("openvino", _compile_by_openvino, ("float32", "bfloat16"), "openvino.tools.ovc"),
-    "onnxruntime": Engine("onnxruntime", _compile_by_onnxruntime, ("float32",)),
+    "openvino": Engine(
+        "openvino",
+        _compile_by_openvino,
+        ("float32", "bfloat16"),
+        "openvino",
+        ("openvino.tools.ovc", "convert_model"),
+    ),
+    "onnxruntime": Engine("onnxruntime", _compile_by_onnxruntime, ("float32",), "onnx"),
 }
+
+
+RUNTIMES = ("auto", "mxnet", *ENGINES, RUNTIME)
 
 
 def choose_engine(runtime: str, precision: str) -> str:
@@ -143,6 +192,21 @@ def choose_engine(runtime: str, precision: str) -> str:
     return runtime
 
 
+def check_names(runtime: str, precision: str) -> None:
+    """Raise InputError if there is no such runtime or no such precision.
+
+    Parameters
+    ----------
+    runtime : str
+        One of `RUNTIMES`.
+    precision : str
+        'auto' or one of `PRECISIONS`.
+    """
+    for name, value, known in (("runtime", runtime, RUNTIMES), ("precision", precision, ("auto", *PRECISIONS))):
+        if value not in known:
+            raise InputError(f"`{name}={value}`: choose from {', '.join(known)}")
+
+
 def compile_model(model: Model, runtime: str, precision: str, title: str) -> Program:
     """Compile an ONNX model.
 
@@ -160,6 +224,9 @@ def compile_model(model: Model, runtime: str, precision: str, title: str) -> Pro
     InputError
         If the engine is not installed, it or the CPU does not have the precision, or the model cannot be computed.
     """
+    if runtime == "auto" and precision == "float32" and not any(engine.is_installed for engine in ENGINES.values()):
+        ways = " or ".join(engine.install for engine in ENGINES.values())
+        raise InputError(f"{title}: {' and '.join(ENGINES)} compute it, and neither is installed: {ways}")
     runtime = choose_engine(runtime, precision)
     package = ENGINES[runtime].load()
     try:
@@ -189,7 +256,7 @@ def compile_file(path: str, runtime: str = "auto", precision: str = "auto") -> P
     """
     path = os.path.expanduser(path)
     if not os.path.isfile(path):
-        raise InputError(f"{path}: no such file")
+        raise InputError(f"{path}: {'it is a folder' if os.path.isdir(path) else 'no such file'}")
     if runtime == RUNTIME:
         refuse_torch(path)
     with open(path, "rb") as file:

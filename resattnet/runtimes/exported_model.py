@@ -13,7 +13,7 @@ from ..data.transforms import Transform
 from ..models.attention_maps import NO_MASKS, AttentionMaps
 from ..system.errors import InputError
 from ..torch.weights_file import ENDING as OF_TORCH
-from .engines import compile_file
+from .engines import check_names, compile_file
 from .program import Program
 from .torch_program import compile_torch
 
@@ -25,7 +25,7 @@ _NEEDED = ("classes", "mean", "std", "image_size")
 
 def describes_itself(path: str) -> str:
     """Return why options of a parameter file are refused for an exported one, for messages."""
-    return "describes itself" + ("" if path.endswith(OF_TORCH) else ", and runs on the CPU")
+    return "describes itself" + ("" if path.lower().endswith(OF_TORCH) else ", and runs on the CPU")
 
 
 class _PixelTransform(Transform):
@@ -103,6 +103,15 @@ class ExportedModel:
         assert self.facts.image_size is not None
         return self.facts.image_size
 
+    @property
+    def fixed_size(self) -> Optional[Tuple[int, int]]:
+        """Height and width of the images, if the graph takes no others; None if it takes any."""
+        if self.program.signature is None:
+            return None
+        axes = dict(zip("NHWC" if self.takes_pixels else "NCHW", self.program.signature.shape))
+        height, width = axes["H"], axes["W"]
+        return (height, width) if height and width else None
+
     def mask_function(self) -> Callable[[np.ndarray], List[AttentionMaps]]:
         """Return what computes the masks of each module for normalised images (N, 3, H, W).
 
@@ -161,7 +170,10 @@ def load_exported(
     InputError
         If the file cannot be computed, or its metadata lacks what its images need.
     """
-    if path.endswith(OF_TORCH):
+    check_names(runtime, precision)
+    if runtime == "mxnet":
+        raise InputError(f"`runtime=mxnet`: {path} is an exported file; leave it out, or give the parameter file")
+    if path.lower().endswith(OF_TORCH):
         program = compile_torch(path, runtime, precision, num_gpus)
     else:
         program = compile_file(path, runtime, precision)
@@ -176,6 +188,7 @@ def load_exported(
         facts = DataFacts.from_dict({**program.metadata, "title": program.metadata.get("dataset_title", "")})
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    _check_graph(path, program, kind, facts)
     source = {
         "name": program.metadata.get("dataset", ""),
         "data_dir": "data",
@@ -183,6 +196,39 @@ def load_exported(
     }
     network, splits = (_entries(program, name) for name in ("network", "splits"))
     return ExportedModel(path, facts, program, network, source, splits)
+
+
+def _check_graph(path: str, program: Program, kind: str, facts: DataFacts) -> None:
+    """Raise InputError if the graph of an ONNX file is not what its metadata say."""
+    if program.signature is None:
+        return
+    found, size = program.signature, facts.image_size
+    number, layout = kind.split()
+    axes = dict(zip(layout, found.shape))
+    lengths = [axes.get("H"), axes.get("W")]
+    batch = axes.get("N")
+    fault = ""
+    if found.kind != number or len(found.shape) != 4 or axes["C"] not in (None, 3):
+        shape = "x".join("any" if length is None else str(length) for length in found.shape)
+        fault = f"its metadata say that it takes {kind}, and it takes {found.kind} of {shape}"
+    elif any(length not in (None, side) for length, side in zip(lengths, size or ())):
+        fault = f"its metadata say images of {_by(size)} pixels, and it takes {_by(lengths)}"
+    elif found.classes not in (None, len(facts.classes)):
+        fault = f"its metadata name {len(facts.classes)} classes, and it has {found.classes}"
+    elif batch is not None:
+        fault = f"it takes batches of {batch} only"
+    if fault:
+        raise InputError(f"{path}: {fault}: write it by the command export")
+
+
+def _by(lengths: Any) -> str:
+    height, width = lengths
+    return f"{width}x{height}"
+
+
+def is_exported(path: str) -> bool:
+    """Return whether a path has the ending of an exported file."""
+    return path.lower().endswith(ENDINGS)
 
 
 def _entries(program: Program, name: str) -> Dict[str, Any]:

@@ -91,4 +91,5 @@ def check_runtime(runtime: str, devices: Sequence[Any]) -> None:
     try:
         choose_for_network("the network", runtime)
     except InputError as error:
-        raise InputError(f"`validation_runtime={runtime}`: {error}") from error
+        fault = str(error).replace(f"`runtime={runtime}`: ", "")
+        raise InputError(f"`validation_runtime={runtime}`: {fault}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import itertools
+import os
 from collections import Counter
 from typing import Any, Callable, Dict, Iterator, Mapping, Tuple
 
@@ -12,12 +13,13 @@ from ..machine.mxnet import mx
 from ..models.network import build
 from ..models.spec import STEMS, UNITS, NetworkSpec, attention_net_spec
 from ..options.fields import assignment
+from ..system.calls import command
 from ..system.errors import InputError
 from ..system.files import digest, digest_values, json_writer, write_together
 from .descriptions import OWN_DIGEST, description_path, finish_save, read_description
 from .parameter_files import match_names, read_arrays
 
-__all__ = ["all_finite", "copy_parameters", "load_parameters", "read_description", "save_parameters"]
+__all__ = ["all_finite", "check_kind", "copy_parameters", "load_parameters", "read_description", "save_parameters"]
 
 _HEAD = ("output.weight", "output.bias")
 _BIASES = ("output.bias", "dense0_bias")  # ends of the name of the last layer's bias
@@ -50,6 +52,23 @@ def save_parameters(net: Any, path: str, description: Mapping[str, Any]) -> None
     # The parameters come first: the description needs their digest. `read_description` finds the description under its
     # temporary name if the process is killed before the second rename.
     write_together({path: write, description_path(path): json_writer(described)})
+
+
+def check_kind(path: str) -> None:
+    """Raise InputError if a file is an exported network in place of parameters, whatever its name is."""
+    if not os.path.isfile(path):
+        return
+    with open(path, "rb") as file:
+        start = file.read(9)
+    if start[:1] == b"\x08":  # the field `ir_version`, with which every ONNX file begins
+        raise InputError(
+            f"{path} is an ONNX file: give the parameter file that it was written from (predict, test and serve take "
+            "ONNX files whose names end in .onnx)"
+        )
+    if start[8:] == b"{":  # of the JSON text after eight bytes that hold its length
+        raise InputError(
+            f"{path} is a .safetensors file: write a parameter file of it by {command('export')} --from-torch {path}"
+        )
 
 
 def write_whole(path: str, save: Callable[[str], None]) -> None:

@@ -10,7 +10,7 @@ from ..models.spec import NetworkSpec
 from ..system.errors import InputError
 from . import packaged
 from .descriptions import read_description
-from .parameters import load_parameters
+from .parameters import check_kind, load_parameters
 
 _NETWORK_FIELDS = {field.name for field in dataclasses.fields(NetworkSpec)}
 _REQUIRED_FIELDS = {"num_layers", "widths", "classes"}  # the others have defaults: earlier versions did not write them
@@ -41,6 +41,7 @@ def describe_file(path: str) -> Tuple[str, Dict[str, Any]]:
     """
     path = packaged.resolve_path(path)
     advice = packaged.INSTALL_AGAIN if packaged.is_packaged(path) else "give a parameter file that a run saved"
+    check_kind(path)
     description = read_description(path)
     if description is None:
         raise InputError(f"{path} has no description beside it: {advice}")

@@ -88,5 +88,5 @@ def test_files_that_are_no_networks_of_ours_are_refused(engine, exported, photog
 
 def test_an_engine_that_is_not_installed_is_named_with_the_way_to_install_it(exported, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(InputError, match="runtime=onnxruntime: cannot be imported .* pip install onnxruntime"):
+    with pytest.raises(InputError, match=r"onnxruntime cannot be imported .* pip install -e '\.\[onnx\]'"):
         Classifier.load(exported, runtime="onnxruntime")

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -20,12 +19,9 @@ from helpers.jobs import (
     assert_same_training,
     finish,
     history,
-    is_running,
     launch,
-    members,
     ran,
     run,
-    said,
     wait_until,
 )
 from helpers.tries import FULL
@@ -155,16 +151,3 @@ def test_ctrl_c_saves_and_the_resumed_run_has_the_bits_of_an_uninterrupted_one(f
 def test_a_process_of_a_launcher_needs_an_engine(folder):
     code, output = run(folder, "-n", 2, "train", *FLAGS)
     assert code == 2 and "a launcher has started 2 processes, and each would train the same run: give" in output
-
-
-def test_a_killed_launcher_leaves_no_process(folder):
-    job = launch(folder, "-n", 2, "train", *FLAGS, "--epochs", 10000, "--kvstore", "dist_sync", "--name", "run")
-    wait_until(lambda: os.path.exists(folder / "log" / "csv" / "run.csv"), job, folder)
-    processes = members(job)
-    job.kill()
-    job.wait()
-    deadline = time.monotonic() + 10
-    while any(is_running(pid) for pid in processes.values()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(is_running(pid) for pid in processes.values())
-    assert said(folder)

@@ -1,4 +1,7 @@
-"""Train as the command `train` does, with a fault in rank 1: `python faulty_job.py hang|raise|version ARGUMENTS`."""
+"""Train as the command `train` does, with a fault in rank 1: `python faulty_job.py told|version ARGUMENTS`.
+
+told: rank 1 hangs or fails once the file `fault` of its folder says "hang" or "raise"; version: it has another version.
+"""
 
 import os
 import sys
@@ -13,9 +16,8 @@ from resattnet.system.errors import InputError  # noqa: E402
 from resattnet.training import processes  # noqa: E402
 from resattnet.training.step import TrainingStep  # noqa: E402
 
-FAULT, STEP = sys.argv.pop(1), 6
+FAULT = sys.argv.pop(1)
 step = TrainingStep.__call__
-steps = []
 
 
 def hang():
@@ -27,9 +29,9 @@ def fail():
 
 
 def fault(self, *args):
-    steps.append(1)
-    if len(steps) == STEP:
-        {"hang": hang, "raise": fail}[FAULT]()
+    if os.path.exists("fault"):
+        with open("fault") as stream:
+            {"hang": hang, "raise": fail}[stream.read()]()
     step(self, *args)
 
 

@@ -39,6 +39,14 @@ def folder(tmp_path):
     return tmp_path
 
 
+def are_gone(processes):
+    """Return whether processes end within ten seconds."""
+    deadline = time.monotonic() + 10
+    while any(is_running(pid) for pid in processes.values()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not any(is_running(pid) for pid in processes.values())
+
+
 class LongRun:
     """A run of two processes that lasts longer than all tests. Each makes a fault, after which the run goes on."""
 
@@ -78,10 +86,12 @@ class LongRun:
         return output
 
     def end(self):
-        """End the job at once."""
-        if self.job is not None:
+        """End the job at once, if it runs; nothing is left of it."""
+        if self.job is not None and self.job.poll() is None:
+            processes = members(self.job)
             self.job.kill()
             self.job.wait()
+            assert are_gone(processes)
 
 
 @pytest.fixture(scope="module")
@@ -174,10 +184,7 @@ def test_a_killed_launcher_leaves_no_process(run):
     job, processes = run.begun()
     job.kill()
     job.wait()
-    deadline = time.monotonic() + 10
-    while any(is_running(pid) for pid in processes.values()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(is_running(pid) for pid in processes.values())
+    assert are_gone(processes)
     assert said(run.folder)
 
 
@@ -185,13 +192,15 @@ def test_a_full_disk_on_rank_0_loses_nothing(folder):
     if os.geteuid() != 0:
         pytest.skip("a small disk is mounted, which needs root")
     (folder / "models").mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder / "models")])
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder / "models")])
     if mounted.returncode:
         pytest.skip("no disk can be mounted here")
     try:
-        flags = [*FLAGS, "--epochs", 20, "--kvstore", "dist_sync", "--name", "run"]
-        job = launch(folder, "-n", 2, "train", *flags)
+        flags = [*FLAGS, "--epochs", 3, "--kvstore", "dist_sync", "--name", "run"]
+        (folder / "fault").write_text("wait")
+        job = launch(folder, "-n", 2, FAULTY, "told", *flags)
         wait_until(lambda: os.path.exists(folder / "log" / "csv" / "run.csv"), job, folder)
+        wait_until(lambda: os.path.exists(folder / "models" / "run" / "last.state"), job, folder)
         filler = folder / "models" / "filler"
         with open(filler, "wb") as stream:
             while True:
@@ -200,6 +209,7 @@ def test_a_full_disk_on_rank_0_loses_nothing(folder):
                 except OSError:
                     break
         processes = members(job)
+        (folder / "fault").unlink()
         code, output = finish(job, folder)
         line = next((text for text in output.splitlines() if "could not be saved (No space left" in text), "")
         assert code == 2 and line and "warning" in output, (code, output)

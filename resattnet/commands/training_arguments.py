@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any, Dict, Optional, Tuple, Type
 
+from ..distributed.engines import check_launched
 from ..distributed.environment import launched_rank, local_size
 from ..experiments import recipes
 from ..machine.cores import split_cores
@@ -84,6 +85,7 @@ def train_with(given: Dict[str, Any], kind: Type[RunOptions]) -> None:
     """Train to the end of the run that the values given, by name, describe, or test learning rates for it."""
     began = time.monotonic()
     options, state = read_options(given, kind)
+    check_launched(options.exchange)  # before the seconds that importing MXNet takes
     split_cores(options.num_cpus, local_size(os.environ))
     with streams.tolerated(sys.stdout):  # the log of the run notices a lost output, and warns of it
         if not launched_rank(os.environ):

@@ -51,6 +51,16 @@ for _name, _engine in KVSTORES.items():
         COMPRESSIONS.setdefault(_compression, []).append(_name)
 
 
+def check_launched(exchange: Exchange) -> None:
+    """Raise InputError if a launcher has started several processes, and no engine joins them."""
+    size = launched_size(os.environ)
+    if exchange.kvstore == "none" and size > 1:
+        raise InputError(
+            f"a launcher has started {size} processes, and each would train the same run: give `kvstore` too, such "
+            "as `kvstore=dist_sync`"
+        )
+
+
 def open_group(exchange: Exchange) -> Group:
     """Join the processes of this run by an engine.
 
@@ -60,13 +70,8 @@ def open_group(exchange: Exchange) -> Group:
         If the engine is not installed or no launcher has started this process; without an engine, if a launcher has
         started several processes.
     """
+    check_launched(exchange)
     if exchange.kvstore == "none":
-        size = launched_size(os.environ)
-        if size > 1:
-            raise InputError(
-                f"a launcher has started {size} processes, and each would train the same run: give `kvstore` too, such "
-                "as `kvstore=dist_sync`"
-            )
         from .group import Group
 
         return Group()

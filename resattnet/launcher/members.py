@@ -14,6 +14,7 @@ from ..machine.processes import package_environment
 from ..system.errors import InputError
 from .hosts import Host, address_of, check_port, own_address, place, read_hosts
 from .options import LaunchOptions
+from .server import UPDATING
 
 _SSH = [
     "ssh",
@@ -113,6 +114,8 @@ def _parameter_servers(options: LaunchOptions, words: List[str], hosts: List[Hos
     one_thread = dict(common, OMP_NUM_THREADS="1")
     scheduler = dict(one_thread, DMLC_ROLE="scheduler", DMLC_NODE_HOST=address)
     members = [Member("scheduler", "scheduler", serve, scheduler, trains=False)]
+    if engine_of(words) == UPDATING:
+        serve = [*serve, UPDATING]
     for number in range(options.servers):
         host = hosts[number % len(hosts)].name if hosts else None
         own = dict(one_thread, DMLC_ROLE="server", DMLC_NODE_HOST=address_of(host))

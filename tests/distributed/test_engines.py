@@ -44,10 +44,10 @@ ENGINES = {"horovod": horovod_here, "byteps": byteps_here}
 @pytest.mark.parametrize("engine", ENGINES)
 def test_two_processes_with_half_of_the_batch_train_as_one(tmp_path, engine):
     env = ENGINES[engine]()
-    words = [FROZEN, *EXACT, "-b", 32, "--name", "two", "--kvstore", engine, "--clip-gradient", 5]
+    words = [FROZEN, *EXACT, "-b", 8, "--name", "two", "--kvstore", engine, "--clip-gradient", 5]
     output = ran(run(tmp_path, "-n", 2, *words, env=env))
     assert f"of each of 2 processes ({engine})" in output
-    alone(tmp_path, FROZEN, *EXACT, "-b", 64, "--name", "one", "--clip-gradient", 5)
+    alone(tmp_path, FROZEN, *EXACT, "-b", 16, "--name", "one", "--clip-gradient", 5)
     assert_same_training(arrays(tmp_path, "one"), arrays(tmp_path, "two"))
     (row,), (expected,) = history(tmp_path, "two"), history(tmp_path, "one")
     assert all(abs(row[name] - value) < 1e-4 for name, value in expected.items())
@@ -88,8 +88,8 @@ def test_a_process_of_these_engines_has_one_device(engine):
 def test_horovod_trains_as_one_on_real_images(tmp_path, cifar10_dir):
     env = horovod_here()
     flags = ["--dataset", "cifar10", "--data-dir", cifar10_dir, *EXACT[2:]]
-    ran(run(tmp_path, "-n", 2, FROZEN, *flags, "-b", 32, "--name", "two", "--kvstore", "horovod", env=env))
-    alone(tmp_path, FROZEN, *flags, "-b", 64, "--name", "one")
+    ran(run(tmp_path, "-n", 2, FROZEN, *flags, "-b", 8, "--name", "two", "--kvstore", "horovod", env=env))
+    alone(tmp_path, FROZEN, *flags, "-b", 16, "--name", "one")
     assert_same_training(arrays(tmp_path, "one"), arrays(tmp_path, "two"))
 
 

@@ -15,8 +15,8 @@ from typing import List, Tuple
 
 import pytest
 
-from helpers import live_runs
-from helpers.jobs import FLAGS, finish, is_running, launch, members, ran, run, wait_until
+from helpers import jobs, live_runs
+from helpers.jobs import FLAGS, finish, is_running, launch, members, ran, said, wait_until
 from helpers.namespaces import silent_host
 from helpers.pages import write_between
 from helpers.scripts import ROOT
@@ -39,6 +39,71 @@ def folder(tmp_path):
     return tmp_path
 
 
+def are_gone(processes):
+    """Return whether processes end within ten seconds."""
+    deadline = time.monotonic() + 10
+    while any(is_running(pid) for pid in processes.values()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not any(is_running(pid) for pid in processes.values())
+
+
+class LongRun:
+    """A run of two processes that lasts longer than all tests. Each makes a fault, after which the run goes on."""
+
+    def __init__(self, folder):
+        self.folder, self.job = folder, None
+
+    def go_on(self, *flags):
+        """Start the job, or resume it; return it and its processes, once one more epoch is saved."""
+        epochs = self.folder / "log" / "csv" / "run.csv"
+        done = len(epochs.read_text().splitlines()) if epochs.exists() else 1
+        words = ["--resume", "models/run"] if epochs.exists() else LONG
+        self.job = launch(self.folder, "-n", 2, *flags, FAULTY, "told", *words)
+        wait_until(lambda: epochs.exists() and len(epochs.read_text().splitlines()) > done, self.job, self.folder)
+        assert ("resumed in epoch" in said(self.folder)) == (words != LONG)
+
+    def begun(self, *flags):
+        """Return a job that is running, and its processes."""
+        if flags or self.job is None or self.job.poll() is not None:
+            self.end()
+            self.go_on(*flags)
+        processes = members(self.job)
+        assert sorted(processes) == ["scheduler", "server", "worker 0", "worker 1"]
+        return self.job, processes
+
+    def tell(self, fault):
+        """Make rank 1 have a fault in its next step."""
+        (self.folder / "told").write_text(fault)
+        (self.folder / "told").rename(self.folder / "fault")
+
+    def check(self, fault, job, processes, code, line, within):
+        """Check how the job ends, that its state is whole, and that the run goes on; return the output."""
+        output, row = ended(self.folder, fault, job, processes, code, line, within)
+        (self.folder / "fault").unlink(missing_ok=True)
+        states.load_state(str(self.folder / "models" / "run"))  # whole
+        self.go_on()
+        rows.append((*row, "goes on"))
+        return output
+
+    def end(self):
+        """End the job at once, if it runs; nothing is left of it."""
+        if self.job is not None and self.job.poll() is None:
+            processes = members(self.job)
+            self.job.kill()
+            self.job.wait()
+            assert are_gone(processes)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Return a `LongRun`, which goes on from test to test: a start takes longer than a fault."""
+    folder = tmp_path_factory.mktemp("faults")
+    live_runs.write_noise_records(folder)
+    run = LongRun(folder)
+    yield run
+    run.end()
+
+
 @pytest.fixture(scope="module", autouse=True)
 def table():
     """Write the table of all faults once they were made."""
@@ -48,22 +113,13 @@ def table():
         write_between(PAGE, "faults", head + ["| " + " | ".join(row) + " |" for row in rows])
 
 
-def begun(folder, *words, **kwargs):
-    """Start a job of two processes that trains for long; return it and its processes, once an epoch is saved."""
-    job = launch(folder, "-n", 2, *words, **kwargs)
-    wait_until(lambda: os.path.exists(folder / "log" / "csv" / "run.csv"), job, folder)
-    processes = members(job)
-    assert sorted(processes) == ["scheduler", "server", "worker 0", "worker 1"]
-    return job, processes
-
-
 def shown(line, length=110):
     """Return a line of output as the table shows it."""
     return line if len(line) <= length else line[: length - 3] + "..."
 
 
-def check(folder, fault, job, processes, code, line, within, resume=True):
-    """Check how a job ends, that nothing is left of it, and that the run goes on; note a row. Return its output."""
+def ended(folder, fault, job, processes, code, line, within):
+    """Check how a job ends, and that nothing is left of it; return its output, and its row but for the last column."""
     start = time.monotonic()
     found, output = finish(job, folder, within + 30)
     seconds = time.monotonic() - start
@@ -71,62 +127,80 @@ def check(folder, fault, job, processes, code, line, within, resume=True):
     assert found == code and last and seconds < within, (found, seconds, output)
     assert output.count("the job is ended") <= 1 and "Traceback" not in output, output
     assert not any(is_running(pid) for pid in processes.values())
-    goes_on = ""
-    if resume:
-        step = states.load_state(str(folder / "models" / "run")).progress["step"]  # whole
-        resumed = ran(run(folder, "-n", 2, "train", "--resume", "models/run", "--max-steps", step + 2))
-        assert "resumed in epoch" in resumed
-        goes_on = "goes on"
-    elif not (folder / "models").exists():
-        goes_on = "nothing was written"
-    rows.append((fault, f"`{shown(last[-1])}`", str(code), f"{seconds:.1f}", goes_on))
+    return output, (fault, f"`{shown(last[-1])}`", str(code), f"{seconds:.1f}")
+
+
+def check_start(folder, fault, job, code, line, within):
+    """Check how a job ends that has not begun to train; return the output."""
+    output, row = ended(folder, fault, job, {}, code, line, within)
+    rows.append((*row, "" if (folder / "models").exists() else "nothing was written"))
     return output
+
+
+def test_a_process_that_hangs_is_named_with_the_place(run):
+    """The first test, as its job has a flag of its own."""
+    job, processes = run.begun("--hang-timeout", 8)
+    run.tell("hang")
+    line = "worker 1 ended with exit code 124: the job is ended"
+    output = run.check("rank 1 hangs (`--hang-timeout 8`)", job, processes, 124, line, 30)
+    place = r"resattnet/training/loop\.py, line \d+ \(_train_epoch\)"
+    assert re.search(rf"^\[1\] .*: rank 1 has made no step for 8 s, in {place}$", output, re.MULTILINE), output
 
 
 ROLES = ["worker 0", "worker 1", "server", "scheduler"] if FULL else ["worker 1", "server"]
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_killed_process_ends_the_job(folder, role):
-    job, processes = begun(folder, "train", *LONG)
+def test_a_killed_process_ends_the_job(run, role):
+    job, processes = run.begun()
     os.kill(processes[role], signal.SIGKILL)
     name = "server 0" if role == "server" else role
-    check(folder, f"SIGKILL of {name}", job, processes, 137, f"{name} was killed by SIGKILL: the job is ended", 10)
-
-
-def test_a_process_that_hangs_is_named_with_the_place(folder):
-    job, processes = begun(folder, "--hang-timeout", 8, FAULTY, "hang", *LONG)
-    line = "worker 1 ended with exit code 124: the job is ended"
-    output = check(folder, "rank 1 hangs (`--hang-timeout 8`)", job, processes, 124, line, 30)
-    place = r"resattnet/training/loop\.py, line \d+ \(_train_epoch\)"
-    assert re.search(rf"^\[1\] .*: rank 1 has made no step for 8 s, in {place}$", output, re.MULTILINE), output
+    run.check(f"SIGKILL of {name}", job, processes, 137, f"{name} was killed by SIGKILL: the job is ended", 10)
 
 
 @pytest.mark.skipif(not FULL, reason="takes half a minute; `make fuzz` makes it")
-def test_a_stopped_process_ends_the_job(folder):
-    job, processes = begun(folder, "train", *LONG)
+def test_a_stopped_process_ends_the_job(run):
+    job, processes = run.begun()
     os.kill(processes["worker 1"], signal.SIGSTOP)
     line = "worker 1 has been stopped for 30 s"
-    check(folder, "SIGSTOP of worker 1", job, processes, 124, line, supervisor.STOPPED_LIMIT + 15)
+    run.check("SIGSTOP of worker 1", job, processes, 124, line, supervisor.STOPPED_LIMIT + 15)
 
 
-def test_an_error_of_one_rank_ends_the_job(folder):
-    job, processes = begun(folder, FAULTY, "raise", *LONG)
+def test_an_error_of_one_rank_ends_the_job(run):
+    job, processes = run.begun()
+    run.tell("raise")
     line = "worker 1 ended with exit code 2: the job is ended"
-    check(folder, "rank 1 cannot read an image", job, processes, 2, line, 15)
+    run.check("rank 1 cannot read an image", job, processes, 2, line, 15)
+
+
+@pytest.mark.skipif(not FULL, reason="test_training.py stops a run so, and compares its bits")
+def test_ctrl_c_saves_and_ends(run):
+    job, processes = run.begun()
+    job.send_signal(signal.SIGINT)
+    run.check("Ctrl-C at the launcher", job, processes, 130, r"stopped after step \d+, all saved", 15)
+
+
+def test_a_killed_launcher_leaves_no_process(run):
+    job, processes = run.begun()
+    job.kill()
+    job.wait()
+    assert are_gone(processes)
+    assert said(run.folder)
 
 
 def test_a_full_disk_on_rank_0_loses_nothing(folder):
     if os.geteuid() != 0:
         pytest.skip("a small disk is mounted, which needs root")
     (folder / "models").mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder / "models")])
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder / "models")])
     if mounted.returncode:
         pytest.skip("no disk can be mounted here")
     try:
-        flags = [*FLAGS, "--epochs", 20, "--kvstore", "dist_sync", "--name", "run"]
-        job = launch(folder, "-n", 2, "train", *flags)
+        flags = [*FLAGS, "--epochs", 3, "--kvstore", "dist_sync", "--name", "run"]
+        (folder / "fault").write_text("wait")
+        job = launch(folder, "-n", 2, FAULTY, "told", *flags)
         wait_until(lambda: os.path.exists(folder / "log" / "csv" / "run.csv"), job, folder)
+        wait_until(lambda: os.path.exists(folder / "models" / "run" / "last.state"), job, folder)
         filler = folder / "models" / "filler"
         with open(filler, "wb") as stream:
             while True:
@@ -135,22 +209,17 @@ def test_a_full_disk_on_rank_0_loses_nothing(folder):
                 except OSError:
                     break
         processes = members(job)
+        (folder / "fault").unlink()
         code, output = finish(job, folder)
         line = next((text for text in output.splitlines() if "could not be saved (No space left" in text), "")
         assert code == 2 and line and "warning" in output, (code, output)
         assert not any(is_running(pid) for pid in processes.values())
         filler.unlink()
-        resumed = ran(run(folder, "-n", 2, "train", "--resume", "models/run"))
+        resumed = ran(jobs.run(folder, "-n", 2, "train", "--resume", "models/run"))
         assert "resumed in epoch" in resumed
         rows.append(("the disk of rank 0 is full", f"`{shown(line)}`", str(code), "at the end", "goes on"))
     finally:
         subprocess.run(["umount", "-l", str(folder / "models")], check=True)
-
-
-def test_ctrl_c_saves_and_ends(folder):
-    job, processes = begun(folder, "train", *LONG)
-    job.send_signal(signal.SIGINT)
-    check(folder, "Ctrl-C at the launcher", job, processes, 130, r"stopped after step \d+, all saved", 15)
 
 
 def start_of(rank_1):
@@ -173,7 +242,7 @@ def test_a_rank_that_would_train_another_run_is_refused(folder, what):
     words, difference = OTHER[what]
     job = launch(folder, "-n", 2, *words)
     line = f"rank 1 of 2 would not train the run of rank 0: .*{re.escape(difference)}"
-    check(folder, f"rank 1 has {what}", job, {}, 2, line, 60, resume=False)
+    check_start(folder, f"rank 1 has {what}", job, 2, line, 60)
 
 
 def test_a_port_in_use_and_a_host_out_of_reach_are_named(folder):
@@ -182,11 +251,11 @@ def test_a_port_in_use_and_a_host_out_of_reach_are_named(folder):
         busy.listen(1)
         port = busy.getsockname()[1]
         job = launch(folder, "--port", port, "-n", 2, "train", *LONG)
-        check(folder, "the port is in use", job, {}, 2, f"--port {port}: it cannot be used", 15, resume=False)
+        check_start(folder, "the port is in use", job, 2, f"--port {port}: it cannot be used", 15)
     (folder / "hosts").write_text("192.0.2.1\n")  # an address that nobody has (RFC 5737)
     job = launch(folder, "--hosts", "hosts", "-n", 1, "train", *LONG)
     line = r"(server|worker) 0 on 192\.0\.2\.1 ended with exit code 255: the job is ended"
-    check(folder, "a host cannot be reached", job, {}, 255, line, 30, resume=False)
+    check_start(folder, "a host cannot be reached", job, 255, line, 30)
 
 
 @pytest.mark.skipif(not FULL or not shutil.which("ssh"), reason="waits for ssh: `make fuzz` does it, where ssh is")
@@ -195,5 +264,5 @@ def test_a_host_that_does_not_answer_is_named(folder):
         (folder / "hosts").write_text(host + "\n")
         job = launch(folder, "--hosts", "hosts", "-n", 1, "train", *LONG)
         line = rf"(server|worker) 0 on {re.escape(host)} ended with exit code 255: the job is ended"
-        output = check(folder, "a host does not answer", job, {}, 255, line, 20, resume=False)
+        output = check_start(folder, "a host does not answer", job, 255, line, 20)
     assert "Connection timed out" in output

@@ -17,6 +17,7 @@ FLAGS = (
     "--num-gpus 0"
 ).split()
 FROZEN = os.path.join(ROOT, "tests", "helpers", "frozen_job.py")
+SMALL = os.path.join(ROOT, "tests", "helpers", "small_job.py")
 SUMS = os.path.join(ROOT, "tests", "helpers", "sums_job.py")
 EXACT = (
     "--dataset digits --widths thin --params packaged --num-gpus 0 --lr 2e-4 --warmup-epochs 0 --max-steps 5".split()

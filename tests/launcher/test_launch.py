@@ -13,7 +13,7 @@ import pytest
 from helpers import jobs
 from helpers.jobs import finish, is_running, run, wait_until
 from helpers.words import outcome
-from resattnet.launcher import supervisor
+from resattnet.launcher import server, supervisor
 from resattnet.launcher.hosts import Host, check_port, place, read_hosts
 from resattnet.launcher.members import engine_of, members_of
 from resattnet.launcher.options import LaunchOptions
@@ -43,6 +43,20 @@ def test_workers_servers_and_a_scheduler_know_each_other(monkeypatch):
         ("2", "3"),
     ]
     assert [member.trains for member in members.values()] == [False] * 3 + [True] * 3
+
+
+def test_servers_load_the_library_of_mxnet_without_its_import(monkeypatch):
+    code = (
+        "import sys; from resattnet.launcher import server; loaded = server.load().MXKVStoreRunServer; "
+        "sys.exit('mxnet' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    for kvstore, more in (("dist_sync", []), ("dist_async", ["dist_async"])):
+        members = plan("train", "--kvstore", kvstore)
+        assert members["server 0"].words[1:] == ["-m", "resattnet.launcher.server", *more]
+        assert members["scheduler"].words[1:] == ["-m", "resattnet.launcher.server"]
+    monkeypatch.setattr(server, "package_folders", lambda name: ([], False))
+    assert server.load() is None  # the import then says what is missing
 
 
 def test_gpus_are_divided_among_the_processes_of_a_machine():

@@ -17,10 +17,9 @@ def _engine_rows() -> Iterator[Contender]:
     for engine, precision in PRECISIONS:
         title = f"{TITLES[engine]} {precision}"
         arguments = dict(engine=engine, precision=precision)
-        yield Contender("inference", title, engine_inference, arguments, "PyTorch float32", title)
-        yield Contender(
-            "inference", title + BARE, engine_inference, dict(arguments, bare=True), "PyTorch float32", title
-        )
+        ours = Contender("inference", title, engine_inference, arguments, "PyTorch float32", title, package=engine)
+        yield ours
+        yield ours._replace(name=title + BARE, arguments=dict(arguments, bare=True))
 
 
 _INFERENCE = (
@@ -37,10 +36,19 @@ _INFERENCE = (
     ),
     Contender("inference", "ours INT8", inference, dict(graph=int8), "PyTorch float32"),
     *_engine_rows(),
-    Contender("inference", "PyTorch float32", torch_inference, dict(dtype="float32"), "PyTorch float32"),
-    Contender("inference", "PyTorch bfloat16", torch_inference, dict(dtype="bfloat16"), "PyTorch bfloat16"),
     Contender(
-        "inference", "torch.compile float32", torch_inference, dict(dtype="float32", compiled=True), "PyTorch float32"
+        "inference", "PyTorch float32", torch_inference, dict(dtype="float32"), "PyTorch float32", package="torch"
+    ),
+    Contender(
+        "inference", "PyTorch bfloat16", torch_inference, dict(dtype="bfloat16"), "PyTorch bfloat16", package="torch"
+    ),
+    Contender(
+        "inference",
+        "torch.compile float32",
+        torch_inference,
+        dict(dtype="float32", compiled=True),
+        "PyTorch float32",
+        package="torch",
     ),
     Contender(
         "inference",
@@ -48,6 +56,7 @@ _INFERENCE = (
         torch_inference,
         dict(dtype="bfloat16", compiled=True),
         "PyTorch bfloat16",
+        package="torch",
     ),
 )
 
@@ -65,13 +74,23 @@ CONTENDERS = (
     Contender("train", "ours bfloat16", training, dict(dtype="bfloat16"), "PyTorch bfloat16"),
     Contender("train", "ours float32, 2 CPU devices", training, dict(dtype="float32", devices=2), "PyTorch float32"),
     Contender("train", "ours bfloat16, 2 CPU devices", training, dict(dtype="bfloat16", devices=2), "PyTorch bfloat16"),
-    Contender("train", "PyTorch float32", torch_training, dict(dtype="float32"), "PyTorch float32"),
-    Contender("train", "PyTorch bfloat16", torch_training, dict(dtype="bfloat16"), "PyTorch bfloat16"),
+    Contender("train", "PyTorch float32", torch_training, dict(dtype="float32"), "PyTorch float32", package="torch"),
+    Contender("train", "PyTorch bfloat16", torch_training, dict(dtype="bfloat16"), "PyTorch bfloat16", package="torch"),
     Contender(
-        "train", "torch.compile float32", torch_training, dict(dtype="float32", compiled=True), "PyTorch float32"
+        "train",
+        "torch.compile float32",
+        torch_training,
+        dict(dtype="float32", compiled=True),
+        "PyTorch float32",
+        package="torch",
     ),
     Contender(
-        "train", "torch.compile bfloat16", torch_training, dict(dtype="bfloat16", compiled=True), "PyTorch bfloat16"
+        "train",
+        "torch.compile bfloat16",
+        torch_training,
+        dict(dtype="bfloat16", compiled=True),
+        "PyTorch bfloat16",
+        package="torch",
     ),
     *_INFERENCE,
     *_latency_rows(),

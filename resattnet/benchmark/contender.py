@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from ..machine.cores import SCRATCH_PER_DEVICE
 from ..system.errors import InputError
+from .options import BenchmarkOptions
 
 
 class Unavailable(InputError):
@@ -31,6 +33,8 @@ class Contender(NamedTuple):
         Contenders of the same value share one process.
     environment : dict of str to str
         Environment variables of its process.
+    package : str or None
+        Package without which the builder raises `Unavailable` at once.
     """
 
     part: str
@@ -40,6 +44,7 @@ class Contender(NamedTuple):
     rival: Optional[str] = None
     process: Optional[str] = None
     environment: dict = {}
+    package: Optional[str] = None
 
     @property
     def devices(self) -> int:
@@ -61,6 +66,17 @@ class Contender(NamedTuple):
             return None
         count = "1 thread" if threads() == 1 else f"{threads()} threads"
         return f"{self.name}: left out, since its {self.devices} devices have one thread each, and the others {count}"
+
+
+def missing_part(contender: Contender, options: BenchmarkOptions) -> Optional[str]:
+    """Return what the builder of a case says whose package is not installed; None where it is."""
+    if contender.package is None or importlib.util.find_spec(contender.package):
+        return None
+    try:
+        contender.build(options, **contender.arguments)
+    except Unavailable as error:
+        return str(error)
+    return None
 
 
 def threads() -> int:

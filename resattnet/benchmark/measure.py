@@ -15,7 +15,7 @@ from .. import __version__
 from ..machine.cores import core_count
 from ..machine.facts import cpu_facts
 from ..machine.packages import installed_version
-from .contender import Contender, Unavailable, threads
+from .contender import Contender, Unavailable, missing_part, threads
 from .options import BenchmarkOptions
 from .process import ContenderProcess, Turn
 from .results import WARM_UP_ROUNDS, Result, compare_speeds, interleave
@@ -41,8 +41,9 @@ def measure_speed(contenders: Sequence[Contender], options: BenchmarkOptions) ->
     groups: Dict[str, List[Contender]] = {}
     running, turns, notes = [], [], []
     for contender in contenders:
-        if contender.obstacle:
-            notes.append(contender.obstacle)
+        obstacle = contender.obstacle or missing_part(contender, options)  # without a process, which takes seconds
+        if obstacle:
+            notes.append(obstacle)
         else:
             groups.setdefault(contender.process or contender.name, []).append(contender)
     with contextlib.ExitStack() as stack:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import shutil
@@ -24,7 +25,8 @@ def torch_twin(options: BenchmarkOptions, dtype: str) -> Tuple[Any, Any]:
         raise Unavailable(
             f"PyTorch bfloat16 is left out: {model} has no instructions for it, and a step would take minutes"
         )
-    if os.environ.get("GOMP_SPINCOUNT") == SPIN_COUNT:  # ours, not the user's: PyTorch is faster with its own
+    # PyTorch is faster with its own than with ours; a process without PyTorch keeps ours, for MXNet.
+    if os.environ.get("GOMP_SPINCOUNT") == SPIN_COUNT and importlib.util.find_spec("torch"):
         del os.environ["GOMP_SPINCOUNT"]
     try:
         torch = import_package("torch")

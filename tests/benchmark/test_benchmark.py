@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+from helpers.contenders import build_counter, build_killed, build_missing, build_one_by_one, build_told, build_wrong
 from helpers.scripts import ROOT
 from helpers.torch_nets import import_torch
 from resattnet.benchmark import builders, cases, contender, engine_builders, measure, profile, results, torch_builders
@@ -93,27 +93,7 @@ def test_threads_are_those_of_the_environment(monkeypatch):
         contender.threads()
 
 
-# ---- processes, which call the builders below ----
-
-
-def build_counter(options, shared):
-    return lambda: options.steps
-
-
-def build_missing(options):
-    raise Unavailable("a part is not here")
-
-
-def build_wrong(options):
-    raise InputError(f"--steps {options.steps}: too many")
-
-
-def build_told(options, devices=1):
-    raise InputError("{} {}".format(*tuple(map(os.environ.get, ("OMP_NUM_THREADS", "MXNET_CPU_TEMP_COPY")))))
-
-
-def build_killed(options):
-    os.kill(os.getpid(), signal.SIGKILL)
+# ---- processes, which call the builders of helpers/contenders.py ----
 
 
 def test_contenders_run_in_processes_and_those_that_cannot_are_left_out():
@@ -127,15 +107,19 @@ def test_contenders_run_in_processes_and_those_that_cannot_are_left_out():
     assert all(len(result.speeds) == 2 and min(result.speeds) > 0 for result in found)
 
 
-def build_one_by_one(options):
-    return lambda: (0.002, 0.004)
-
-
 def test_the_latencies_of_a_contender_are_percentiles_of_its_counted_calls():
     (found,), _ = measure.measure_speed([Contender("x", "one", build_one_by_one)], dataclasses.replace(TINY, repeats=3))
     assert found.latencies == (0.002, 0.004) * 3
     assert found.summary()["milliseconds"] == {"p50": pytest.approx(3), "p95": pytest.approx(4)}
     assert list(benchmark.part_table("latency", [found]))[1:] == ["one      3.00      4.00"]
+
+
+def test_contenders_of_a_package_that_is_missing_start_no_process(monkeypatch):
+    monkeypatch.setattr(measure, "ContenderProcess", None)
+    chosen = [Contender("x", "gone", build_missing, package="no_such_package")]
+    assert measure.measure_speed(chosen, TINY) == ([], ["a part is not here"])
+    packages = {contender.package for contender in cases.CONTENDERS}
+    assert packages == {None, "torch", "openvino", "onnxruntime"}
 
 
 def test_a_latency_is_that_of_each_image():
@@ -348,7 +332,9 @@ def test_the_script_prints_a_table_and_writes_json(tmp_path):
         "--steps",
         1,
         "--widths",
-        "thin",
+        "tiny",
+        "--unit",
+        "basic",
         "inference",
         "--json",
         "speed.json",
@@ -359,7 +345,7 @@ def test_the_script_prints_a_table_and_writes_json(tmp_path):
     assert os.listdir(str(tmp_path)) == ["speed.json"]
     report = json.loads((tmp_path / "speed.json").read_text())
     facts = report["conditions"]
-    assert facts["batch_size"] == 2 and facts["widths"] == "thin" and facts["threads"] == 2 and facts["cpu"]
+    assert facts["batch_size"] == 2 and facts["widths"] == "tiny" and facts["threads"] == 2 and facts["cpu"]
     names = [result["name"] for result in report["results"]]
     several = [name for name in names if "2 CPU devices" in name]
     assert len(several) == 2 and "devices: left out" not in done.stdout
@@ -379,7 +365,7 @@ def test_the_script_prints_a_table_and_writes_json(tmp_path):
 
 @pytest.mark.slow
 def test_the_script_measures_epochs_and_profiles_the_step(tmp_path):
-    done = script("epoch", "-b", 2, "--repeats", 1, "--steps", 1, "--widths", "thin", "--profile", 1, cwd=str(tmp_path))
+    done = script("epoch", "-b", 2, "--repeats", 1, "--steps", 1, "--widths", "tiny", "--profile", 1, cwd=str(tmp_path))
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert "loader, 2 workers" in done.stdout and "_backward_Convolution" in done.stdout
     assert os.listdir(str(tmp_path)) == []

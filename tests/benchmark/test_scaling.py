@@ -36,7 +36,7 @@ def test_accumulating_takes_less_memory_than_the_batch_it_stands_for():
 
 @pytest.mark.slow
 def test_two_processes_hold_the_memory_of_both():
-    one, two = (scaling.measure_cost(Load(batch_size=2, processes=count), "thin", 1) for count in (1, 2))
+    one, two = (scaling.measure_cost(Load(batch_size=2, processes=count), "tiny", 1) for count in (1, 2))
     assert 1.5 * one.memory < two.memory < 2.5 * one.memory
 
 

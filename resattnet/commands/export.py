@@ -41,6 +41,7 @@ def main(given: Dict[str, Any]) -> None:
     given = dict(given)
     path = given.pop("params")
     options = ExportOptions(**given)
+    options.check_given(given)
     if (path is None) == (options.from_torch is None):
         raise InputError("give either `params`, to export, or `from_torch`, the way back")
     if options.from_torch:

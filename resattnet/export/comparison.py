@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Callable, Iterator, NamedTuple, Tuple
+from typing import Any, Callable, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -81,6 +81,7 @@ def write_checked(
     read_logits: Callable[..., np.ndarray],
     expected: np.ndarray,
     tolerance: float,
+    what: Optional[str] = None,
 ) -> np.ndarray:
     """Write files under temporary names, compare them with the network, and put them in place if they agree.
 
@@ -98,6 +99,8 @@ def write_checked(
         Logits of the network that is written.
     tolerance : float
         See `targets.Target`.
+    what : str, optional
+        The file that the user named, for messages; default: `output`.
 
     Returns
     -------
@@ -112,7 +115,7 @@ def write_checked(
         If the logits differ. In both cases no file is left, and files that were there before stay.
     """
     paths, temporaries = name_files(output), name_files(output + TEMPORARY)
-    with writing(output), _final_names_in_errors(output), replacing(dict(zip(paths, temporaries))):
+    with writing(what or output), _final_names_in_errors(output), replacing(dict(zip(paths, temporaries))):
         write(*temporaries)
         logits = read_logits(*temporaries)
         check(paths[0], logits, expected, tolerance)

@@ -15,7 +15,7 @@ from ..torch.weights_file import ENDING, WeightsFile, check_arrays, is_figure, r
 from ..zoo import parameters
 from .comparison import compute_logits, write_checked
 from .float16 import name_files
-from .sources import noise
+from .sources import check_finite_parameters, noise
 from .targets import TARGETS
 from .torch_weights import OF_DATA
 
@@ -70,7 +70,8 @@ def import_file(path: str, output: Optional[str] = None) -> Tuple[Tuple[str, str
         return compute_logits(again, images)
 
     prefix = output[: -len(_ENDING)] if output else os.path.splitext(path)[0] + _DEFAULT_SUFFIX
-    write_checked(prefix, name_files, write, read_logits, compute_logits(net, images), TARGETS["torch"].tolerance)
+    expected, tolerance = compute_logits(net, images), TARGETS["torch"].tolerance
+    write_checked(prefix, name_files, write, read_logits, expected, tolerance, prefix + _ENDING)
     return name_files(prefix), file
 
 
@@ -85,8 +86,7 @@ def _fill(file: WeightsFile, path: str) -> Any:
     )
     for name, parameter in own.items():
         parameter._load_init(mx.nd.array(file.arrays[name], dtype="float32"), [mx.cpu()])
-    if not parameters.all_finite(net):
-        raise InputError(f"{path}: not all of its numbers are finite")
+    check_finite_parameters(net, path)
     return net
 
 

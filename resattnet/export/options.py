@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Iterable, Optional
 
 from ..evaluation.options import CalibrationOptions, ModelFileOptions
 from ..options.fields import assignment, option, resolve_output
@@ -12,6 +12,13 @@ from ..system.errors import InputError
 from .targets import TARGETS
 
 _TO_ONNX, _TO_INT8_ONNX, _TO_TORCH = When("to", "onnx"), When("to", "int8-onnx"), When("to", "torch")
+
+_ALONE = Conflict(
+    When("from_torch"),
+    *map(When, ("to", "image_size", "normalise_inside", "calibration_images", *ModelFileOptions.defaults())),
+    reason="the file describes itself, and becomes a parameter file",
+    advice="leave the others out",
+)
 
 
 @dataclass(frozen=True)
@@ -54,17 +61,16 @@ class ExportOptions(CalibrationOptions, ModelFileOptions):
     )
 
     rules = (
-        Conflict(
-            When("from_torch"),
-            *map(When, ("to", "image_size", "normalise_inside", "calibration_images", *ModelFileOptions.defaults())),
-            reason="the file describes itself, and becomes a parameter file",
-            advice="leave the others out",
-        ),
+        _ALONE,
         Need(When("image_size"), _TO_ONNX, _TO_INT8_ONNX, reason="the other formats take images of any size"),
         Need(When("classes"), _TO_ONNX, _TO_INT8_ONNX, _TO_TORCH, reason="the other formats hold no class names"),
         Need(When("calibration_images"), When("to", "int8"), _TO_INT8_ONNX),
         Need(When("normalise_inside"), _TO_ONNX, _TO_INT8_ONNX, reason="the other formats take normalised images"),
     )
+
+    def check_given(self, given: Iterable[str]) -> None:
+        """Raise InputError if an option that does not go with `from_torch` was given, even with its default value."""
+        _ALONE.check(vars(self), {**self.defaults(), **dict.fromkeys(set(given) - {"from_torch"}, object())})
 
     def __post_init__(self) -> None:
         super().__post_init__()

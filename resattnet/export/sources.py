@@ -10,7 +10,7 @@ from ..evaluation.model_file import LoadedModel, load_model
 from ..machine.mxnet import mx
 from ..models.spec import STEMS
 from ..system.errors import InputError
-from ..zoo import packaged
+from ..zoo import packaged, parameters
 from .options import ExportOptions
 from .pixel_input import Normalisation
 
@@ -55,10 +55,20 @@ def open_source(path: str, options: ExportOptions) -> Source:
     Raises
     ------
     InputError
-        As `load_model`.
+        As `load_model`; or if a parameter is not finite.
     """
     model = load_model(path, options, [mx.cpu()])
+    check_finite_parameters(model.net, model.path)
     return Source(packaged.resolve_path(model.path), model, *_example_images(model, options.image_size), options)
+
+
+def check_finite_parameters(net: Any, path: str) -> None:
+    """Raise InputError if a parameter of a network, read from the file `path`, has an infinite value or a NaN.
+
+    The logits do not tell: MXNet's ReLU makes 0 of a NaN, which other formats keep.
+    """
+    if not parameters.all_finite(net):
+        raise InputError(f"{path}: not all of its numbers are finite")
 
 
 def default_size(net: Any) -> int:

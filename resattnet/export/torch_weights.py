@@ -9,7 +9,7 @@ import numpy as np
 
 from ..torch import import_package
 from ..torch.names import gluon_arrays
-from ..torch.weights_file import describe, write_file
+from ..torch.weights_file import describe, write_contents
 from ..zoo.descriptions import OWN_DIGEST
 from .comparison import Export, compare, compute_logits, write_checked
 from .metadata import model_description, source_metadata
@@ -45,7 +45,7 @@ def export(source: Source, output: str, tolerance: float) -> Export:
     logits = write_checked(
         output,
         lambda name: (name,),
-        lambda temporary: write_file(temporary, arrays, metadata),
+        lambda temporary: write_contents(temporary, arrays, metadata),
         read_logits,
         expected,
         tolerance,

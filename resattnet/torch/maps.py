@@ -11,7 +11,7 @@ from ..models.attention_maps import AttentionMaps, gather_maps, noting, place_mo
 from ..models.spec import UNITS
 from . import units
 from .attention import AttentionModule
-from .network import AttentionNet, compute_logits
+from .network import AttentionNet, compute_logits, evaluating
 
 BATCH_SIZE = 64
 
@@ -22,7 +22,7 @@ def attention_maps(net: AttentionNet, images: np.ndarray) -> List[AttentionMaps]
     Parameters
     ----------
     net : AttentionNet
-        In evaluation mode. Not modified.
+        Computed in evaluation mode. Not modified.
     images : float32 array (N, 3, H, W)
         Normalised; at least one.
 
@@ -55,10 +55,11 @@ def grad_cam(net: AttentionNet, images: np.ndarray) -> np.ndarray:
     device, found = net.output.weight.device, []
     for begin in range(0, len(images), BATCH_SIZE):
         batch = torch.from_numpy(np.ascontiguousarray(images[begin : begin + BATCH_SIZE], np.float32)).to(device)
-        with torch.no_grad():
-            features = net.features[:end](batch)
-        logits = net.output(net.features[end:](features.requires_grad_()))
-        (gradients,) = torch.autograd.grad(logits.amax(dim=1).sum(), [features])
+        with evaluating(net):
+            with torch.no_grad():
+                features = net.features[:end](batch)
+            logits = net.output(net.features[end:](features.requires_grad_()))
+            (gradients,) = torch.autograd.grad(logits.amax(dim=1).sum(), [features])
         cam = (gradients.mean(dim=(2, 3), keepdim=True) * features).sum(dim=1).relu()
         found.append(cam.detach().float().cpu().numpy())
     return np.concatenate(found)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from typing import Any, List, Tuple
+from typing import Any, Iterator, List, Tuple
 
 import numpy as np
 import torch
 from torch import nn
 
 from ..models.spec import MASK_LEVELS, STEMS, TAIL_UNITS, UNITS, NetworkSpec
+from ..system.errors import InputError
 from . import layers, units
 from .attention import AttentionModule
 
@@ -37,6 +39,10 @@ class AttentionNet(nn.Module):
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
+        if not isinstance(spec, NetworkSpec):
+            raise InputError(
+                f"`spec`: a {type(spec).__name__} is not a NetworkSpec; NetworkSpec.from_dict makes one of a dict"
+            )
         super().__init__()
         self.spec = spec
         depth, widths, unit = spec.depth, spec.channels, getattr(units, UNITS[spec.unit])
@@ -95,14 +101,32 @@ def build(spec: NetworkSpec) -> AttentionNet:
     Parameters
     ----------
     spec : NetworkSpec
+
+    Raises
+    ------
+    InputError
+        If `spec` is something else, such as a dict.
     """
     return AttentionNet(spec)
 
 
+@contextlib.contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Context in which a network is in evaluation mode. At its end, each module has the mode that it had before."""
+    training = [module for module in net.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
 def compute_logits(net: AttentionNet, images: np.ndarray) -> np.ndarray:
-    """Return the logits (N, classes) that a network in evaluation mode gives for images, float32 (N, 3, H, W)."""
+    """Return the logits (N, classes) of images, float32 (N, 3, H, W), in evaluation mode; see `evaluating`."""
     device = net.output.weight.device
-    with torch.inference_mode():
+    with evaluating(net), torch.inference_mode():
         return net(torch.from_numpy(np.ascontiguousarray(images, np.float32)).to(device)).float().cpu().numpy()
 
 

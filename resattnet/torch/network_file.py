@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any, ClassVar, Dict, List, Mapping, Tuple
 
@@ -12,10 +13,10 @@ from ..data.facts import DataFacts
 from ..data.transforms import Transform
 from ..models.attention_maps import AttentionMaps
 from ..models.spec import NetworkSpec
-from ..system.errors import InputError
+from ..system.errors import InputError, reason
 from .maps import attention_maps, grad_cam
 from .network import AttentionNet, build, compute_logits
-from .weights_file import check_arrays, describe, is_figure, read_file, without_figures, write_file
+from .weights_file import ENDING, check_arrays, describe, is_figure, read_file, without_figures, write_file
 
 _INNER = ("_orig_mod", "module")  # where torch.compile and the wrappers for several devices and averages hold a network
 
@@ -27,7 +28,7 @@ class LoadedNetwork:
     Attributes
     ----------
     net : AttentionNet
-        In evaluation mode.
+        In evaluation mode as it is loaded; the methods compute in evaluation mode in any case.
     spec : NetworkSpec
     facts : DataFacts
         Class names, mean, standard deviation, image size, geometry and so on.
@@ -83,11 +84,16 @@ def load(path: str, device: Any = "cpu") -> LoadedNetwork:
     Raises
     ------
     InputError
-        As `weights_file.read_file`; or if the arrays are not those of the network of the metadata.
+        As `weights_file.read_file`; or if the arrays are not those of the network of the metadata, or the network
+        cannot be put on the device.
     """
     file = read_file(path)
-    net = load_arrays(build(file.spec), file.arrays, path)
-    return LoadedNetwork(net.eval().to(device), file.spec, file.facts, file.metadata)
+    net = load_arrays(build(file.spec), file.arrays, path).eval()
+    try:
+        net = net.to(device)
+    except (RuntimeError, AssertionError) as error:  # the latter by a PyTorch that was built without CUDA
+        raise InputError(f"`device={device}`: the network cannot be put there ({reason(error)})") from error
+    return LoadedNetwork(net, file.spec, file.facts, file.metadata)
 
 
 def load_arrays(net: AttentionNet, arrays: Mapping[str, np.ndarray], name: str = "the arrays") -> AttentionNet:
@@ -120,6 +126,7 @@ def save(net: Any, path: str, facts: DataFacts, metadata: Mapping[str, Any], **f
     net : AttentionNet
         Also compiled by `torch.compile`, or in a wrapper of PyTorch (`DistributedDataParallel`, `AveragedModel`).
     path : str
+        Ends in `.safetensors`.
     facts : DataFacts
         Of the data set; the image size must be known.
     metadata : mapping of str to JSON type
@@ -131,8 +138,11 @@ def save(net: Any, path: str, facts: DataFacts, metadata: Mapping[str, Any], **f
     Raises
     ------
     InputError
-        If a fact is missing or wrong, or the file cannot be written.
+        If a fact is missing or wrong, a number is not finite, or the file cannot be written.
     """
+    path = os.path.expanduser(path)
+    if not path.endswith(ENDING):
+        raise InputError(f"`path={path}`: give a name that ends in {ENDING}")
     unknown = [name for name in figures if not is_figure(name)]
     if unknown:
         raise InputError(f"`{unknown[0]}`: the names of figures begin with validation_")
@@ -142,6 +152,9 @@ def save(net: Any, path: str, facts: DataFacts, metadata: Mapping[str, Any], **f
             raise InputError(f"`net`: a {type(net).__name__} is not a network of resattnet.torch")
         net = inner[0]
     arrays = {name: net.state_dict()[name].detach().cpu().float().numpy() for name in _shapes(net)}
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise InputError(f"{path} was not written: {name} has numbers that are not finite")
     write_file(path, arrays, describe(net.spec, facts, {**without_figures(metadata), **figures}))
 
 

@@ -82,16 +82,25 @@ def write_file(path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[st
     InputError
         If safetensors is not installed, or the file cannot be written; an earlier file stays then.
     """
+    with writing(path):
+        write_atomically(path, lambda temporary: write_contents(temporary, arrays, metadata))
+
+
+def write_contents(path: str, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+    """Write what `write_file` writes, in place: for a caller that gives the file its name afterwards.
+
+    Raises
+    ------
+    InputError
+        If safetensors is not installed.
+    OSError
+        If the file cannot be written.
+    """
     safetensors = import_package("safetensors.numpy")
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     contents = safetensors.save(contiguous, to_texts(metadata))
-
-    def write(temporary: str) -> None:
-        with open(temporary, "wb") as handle:
-            handle.write(contents)
-
-    with writing(path):
-        write_atomically(path, write)
+    with open(path, "wb") as handle:
+        handle.write(contents)
 
 
 def read_file(path: str) -> WeightsFile:
@@ -105,6 +114,8 @@ def read_file(path: str) -> WeightsFile:
     """
     safetensors = import_package("safetensors")
     path = os.path.expanduser(path)
+    if os.path.isdir(path):
+        raise InputError(f"{path}: that is a folder; give the name of a {ENDING} file")
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such file")
     try:

@@ -403,6 +403,23 @@ def test_parameters_that_are_not_finite(saved, tmp_path):
         export_onnx(net, str(tmp_path / "net.onnx"), images=digits(2))
 
 
+@pytest.mark.parametrize("to", ["onnx", "torch", "float16"])
+def test_a_nan_that_relu_hides_is_named_before_the_export(saved, to, tmp_path):
+    """MXNet's ReLU makes 0 of a NaN, so that the logits are finite."""
+    net = get_attention_cifar(10, 56, widths="thin")
+    parameters.load_parameters(net, saved[0], [mx.cpu()])
+    beta = net.features[1].beta
+    values = beta.data()
+    values[0] = np.nan
+    beta.set_data(values)
+    assert np.isfinite(net(mx.nd.array(digits(2))).asnumpy()).all()
+    path = str(tmp_path / "nan.params")
+    parameters.save_parameters(net, path, parameters.read_description(saved[0]))
+    with pytest.raises(InputError, match="nan.params: not all of its numbers are finite$"):
+        export_file(path, ExportOptions(to=to))
+    assert sorted(os.listdir(str(tmp_path))) == ["nan.json", "nan.params"]
+
+
 def example():
     """Return the program in docs/export.md."""
     with open(os.path.join(ROOT, "docs", "export.md"), encoding="utf-8") as handle:
@@ -435,7 +452,58 @@ def test_the_example_of_the_docs_needs_no_mxnet(saved, tmp_path):
         expected = [f"{100 * shares[k]:6.2f} %  {k}" for k in np.argsort(-shares)[:3]]
         assert done.stdout.splitlines() == expected
         answers.add(done.stdout)
-    assert len(answers) == 3 and len([line for line in example().splitlines() if line]) <= 26
+    assert len(answers) == 3 and len([line for line in example().splitlines() if line]) <= 32
+
+
+@pytest.fixture(scope="module")
+def exported(saved, tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("exported") / "net.onnx")
+    export_file(saved[0], ExportOptions(output=path))
+    return path
+
+
+def run_example(exported, picture, tmp_path):
+    (tmp_path / "predict_onnx.py").write_text(example())
+    return subprocess.run(
+        [sys.executable, "predict_onnx.py", exported, picture],
+        capture_output=True,
+        text=True,
+        cwd=str(tmp_path),
+        timeout=60,
+    )
+
+
+def test_the_example_of_the_docs_lays_transparent_grey_of_sixteen_bits_on_white(exported, tmp_path):
+    from PIL import Image
+
+    grey = np.full((32, 32), 1000, np.uint16)
+    grey[8:24, 8:24] = np.arange(16) * 4000
+    picture = str(tmp_path / "grey.png")
+    Image.fromarray(grey).save(picture, transparency=1000)
+    answers = []
+    for path in (picture, str(tmp_path / "opaque.png")):
+        done = run_example(exported, path, tmp_path)
+        assert done.returncode == 0, done.stderr
+        first, sign, name = done.stdout.splitlines()[0].split()
+        (expected,) = resattnet.Classifier.load(exported, runtime="onnxruntime").predict([path])
+        assert (name, sign) == (expected.classes[0], "%")
+        assert float(first) == pytest.approx(100 * expected.probabilities[0], abs=0.02)
+        answers.append(done.stdout)
+        Image.fromarray(grey).save(str(tmp_path / "opaque.png"))
+    assert answers[0] != answers[1]
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_the_example_of_the_docs_refuses_what_the_package_refuses(exported, kind, tmp_path):
+    from PIL import Image
+
+    picture = str(tmp_path / "deep.tif")
+    Image.fromarray(np.full((32, 32), 100, kind)).save(picture)
+    words = "its pixels are 32-bit numbers, for which no white level is defined"
+    with pytest.raises(InputError, match=words):
+        resattnet.Classifier.load(exported, runtime="onnxruntime").predict([picture])
+    done = run_example(exported, picture, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{picture}: {words}\n")
 
 
 @pytest.mark.parametrize("limit", [10, 100000, 4 << 20])

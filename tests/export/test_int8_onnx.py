@@ -2,6 +2,7 @@
 
 import json
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def test_an_int8_file_holds_whole_numbers_and_describes_itself(files):
         known[item.key] = item.value
     assert known["precision"] == "int8" and known["input"] == "float32 NCHW"
     calibration = json.loads(known["calibration"])
-    assert calibration["images"] == calibration["compared"] == 64 and calibration["nncf"]
+    assert (calibration["images"], calibration["compared"]) == (64, 256) and calibration["nncf"]
     assert sorted(calibration["same_top1"]) == sorted(installed())
     float32 = {item.key: item.value for item in onnx.load(files["onnx"]).metadata_props}
     assert {name: known[name] for name in float32} == float32
@@ -134,9 +135,25 @@ def test_equal_biases_of_several_layers_keep_their_own_scales():
 
 def test_int8_that_gives_other_classes_is_not_written(quantize, tmp_path, monkeypatch):
     monkeypatch.setattr(int8_onnx, "LEAST_AGREEMENT", 1.1)
-    with pytest.raises(InputError, match=r"net\.onnx was not written: INT8 by \w+: the class .* of 8 calibration im"):
+    with pytest.raises(InputError, match=r"net\.onnx was not written: INT8 by \w+: the class .* of 256 training im"):
         export(tmp_path / "net.onnx", to="int8-onnx", calibration_images=8)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "count, total, calibrated, others", [(1, 1000, 1, 256), (None, 400, 256, 144), (64, 40, 40, 0)]
+)
+def test_int8_is_judged_on_images_that_it_was_not_calibrated_on(monkeypatch, count, total, calibrated, others):
+    images = np.arange(total, dtype=np.float32).reshape(-1, 1, 1, 1) + np.zeros((1, 3, 2, 2), np.float32)
+    model = LoadedModel("net", None, None, None, {}, {}, [])
+    labels = np.zeros(total)
+    monkeypatch.setattr(LoadedModel, "images", lambda *_: types.SimpleNamespace(images=images, labels=labels))
+    monkeypatch.setattr(LoadedModel, "transform", property(lambda self: lambda *arrays: arrays))
+    source = types.SimpleNamespace(model=model, options=types.SimpleNamespace(calibration_images=count))
+    calibration, judged = int8_onnx._training_images(source, 2, 2)
+    assert np.array_equal(calibration, model.calibration_images(count)) and len(calibration) == calibrated
+    fresh = set(judged[:, 0, 0, 0]) - set(calibration[:, 0, 0, 0])
+    assert len(judged) == min(256, total) == len(np.unique(judged[:, 0, 0, 0])) and len(fresh) == others
 
 
 def test_without_nncf_one_line_says_how_to_get_it(tmp_path, monkeypatch):

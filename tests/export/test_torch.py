@@ -24,7 +24,7 @@ from resattnet.export.from_torch import import_file
 from resattnet.export.options import ExportOptions
 from resattnet.machine.mxnet import mx
 from resattnet.system.errors import InputError
-from resattnet.torch.weights_file import read_file
+from resattnet.torch.weights_file import read_file, write_file
 from resattnet.training.initial_weights import InitialWeights
 from resattnet.zoo import parameters
 from resattnet.zoo.parameter_files import read_arrays
@@ -40,6 +40,7 @@ DIGESTS = ("sha256", "description_sha256")
 def small(few_digits, monkeypatch):
     """Use few digits, and networks with few layers."""
     use_few_modules(monkeypatch)
+    monkeypatch.setattr("resattnet.torch.network.TAIL_UNITS", 1)  # as `few_digits` has it in MXNet
 
 
 def description(path):
@@ -147,6 +148,12 @@ def tiny_saved(tmp_path):
         ("--from-torch {params} --params {params}", "give either --params, to export, or --from-torch, the way back"),
         ("", "give either --params, to export, or --from-torch, the way back"),
         ("--from-torch a.safetensors --to symbol", "--from-torch a.safetensors --to symbol: the file describes itself"),
+        ("--from-torch a.safetensors --to onnx", "--from-torch a.safetensors --to onnx: the file describes itself"),
+        (
+            "--from-torch a.safetensors --normalise-inside 0",
+            "--from-torch a.safetensors --normalise-inside 0: the file describes itself",
+        ),
+        ("--from-torch .", "--from-torch: .: that is a folder; give the name of a .safetensors file"),
         ("--from-torch a.safetensors --output a.onnx", "--output a.onnx: give a name that ends in .params"),
         ("--params {params} --to torch --output a", "--output a: give a name that ends in .safetensors"),
     ],
@@ -161,9 +168,9 @@ def test_weights_of_another_network_or_not_finite(small, tmp_path):
     path = save_net(tmp_path)
     loaded = load(to_torch(path, tmp_path / "net.safetensors"))
     save(loaded.net, str(tmp_path / "other.safetensors"), loaded.facts, loaded.metadata)
-    with torch.no_grad():
-        loaded.net.output.bias[0] = float("nan")
-    save(loaded.net, str(tmp_path / "nan.safetensors"), loaded.facts, loaded.metadata)
+    file = read_file(str(tmp_path / "net.safetensors"))
+    file.arrays["output.bias"][0] = np.nan
+    write_file(str(tmp_path / "nan.safetensors"), file.arrays, file.metadata)
     with pytest.raises(InputError, match="^from_torch: .*nan.safetensors: not all of its numbers are finite"):
         import_file(str(tmp_path / "nan.safetensors"))
     from safetensors import safe_open
@@ -178,6 +185,22 @@ def test_weights_of_another_network_or_not_finite(small, tmp_path):
     with pytest.raises(InputError, match="it has features.0.weight of shape 8x3x5x5, in its network 8x3x3x3"):
         import_file(other)
     assert not [name for name in os.listdir(str(tmp_path)) if name.endswith("-torch.params") or "tmp" in name]
+
+
+@pytest.mark.parametrize("writer", ["torch", "params"])
+def test_an_output_that_cannot_be_written_is_named_as_it_was_given(small, writer, tmp_path):
+    path = save_net(tmp_path)
+    (tmp_path / "taken.safetensors.tmp").mkdir()
+    (tmp_path / "taken.tmp.params.tmp").mkdir()
+    if writer == "torch":
+        output = str(tmp_path / "taken.safetensors")
+        with pytest.raises(InputError) as raised:
+            export_file(path, ExportOptions(to="torch", output=output))
+    else:
+        exported, output = to_torch(path, tmp_path / "net.safetensors"), str(tmp_path / "taken.params")
+        with pytest.raises(InputError) as raised:
+            import_file(exported, output)
+    assert str(raised.value) == f"{output} cannot be written (Is a directory)"
 
 
 @pytest.mark.parametrize("package", ["torch", "safetensors.numpy"])

@@ -10,6 +10,7 @@ import pytest
 from helpers.torch_nets import import_torch, noise, use_few_channels, use_few_modules
 from resattnet.data.facts import DataFacts
 from resattnet.data.geometry import Geometry
+from resattnet.evaluation.classifier import Classifier
 from resattnet.models.spec import NetworkSpec
 from resattnet.system.errors import InputError
 from resattnet.torch import weights_file
@@ -123,6 +124,7 @@ def test_a_net_of_half_precision_is_saved_in_float32(saved, tmp_path):
         (dict(facts=DataFacts("", ("a", "b", "c"), {}, (0, 0, 0), (1, 1, 1), False)), "the image size is not known"),
         (dict(net=torch.nn.Linear(1, 1)), "net: a Linear is not a network of resattnet.torch"),
         (dict(top1=0.5), "top1: the names of figures begin with validation_"),
+        (dict(path="net.pt"), "path=net.pt: give a name that ends in .safetensors"),
         (dict(path="nowhere/net.safetensors"), "nowhere/net.safetensors cannot be written"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
@@ -190,9 +192,59 @@ def test_a_file_that_is_damaged_is_named(saved, tmp_path):
         handle.write(whole[:8] + bytes(reversed(whole[8:])))
     with pytest.raises(InputError, match="is not a complete .safetensors file"):
         load(path)
-    for missing in (str(tmp_path), str(tmp_path / "no.safetensors")):
-        with pytest.raises(InputError, match="no such file"):
-            load(missing)
+    with pytest.raises(InputError, match="no.safetensors: no such file"):
+        load(str(tmp_path / "no.safetensors"))
+    folder = tmp_path / "folder.safetensors"
+    folder.mkdir()
+    with pytest.raises(InputError, match="folder.safetensors: that is a folder; give the name of a .safetensors file"):
+        load(str(folder))
+
+
+def test_a_device_that_is_not_there_is_one_line(saved):
+    device = f"cuda:{torch.cuda.device_count()}"
+    with pytest.raises(InputError, match=f"^device={device}: the network cannot be put there \\(.+\\)$") as raised:
+        load(saved[1], device)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["output.bias", "features.1.running_var"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_not_saved(saved, name, value, tmp_path):
+    net, _ = saved
+    net.state_dict()[name][0] = value
+    again = tmp_path / "again.safetensors"
+    with pytest.raises(InputError, match=f"again.safetensors was not written: {name} has numbers that are not finite$"):
+        save(net, str(again), FACTS, {"dataset": "x"})
+    assert not again.exists()
+
+
+def test_a_loaded_network_computes_in_evaluation_mode_while_it_is_trained(saved):
+    net, path = saved
+    loaded = load(path)
+    images = noise(3, 3, 8, 9)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 9, 3)).astype(np.uint8)
+
+    def answers():
+        (maps,) = loaded.attention_maps(images)
+        (found, *_) = Classifier(loaded).predict(pixels)
+        return [loaded.compute(images), maps.mask, loaded.grad_cam(images), np.array(found.probabilities)]
+
+    expected = answers()
+    loaded.net.train()
+    loaded.net.features[0].eval()  # as for layers that stay as they are
+    modes = [module.training for module in loaded.net.modules()]
+    assert all(np.array_equal(mine, theirs) for mine, theirs in zip(answers(), expected))
+    assert [module.training for module in loaded.net.modules()] == modes and True in modes and False in modes
+    state = net.state_dict()
+    assert all(torch.equal(tensor, state[key]) for key, tensor in loaded.net.state_dict().items())
+    with pytest.raises(RuntimeError):
+        loaded.compute(images[:, :2])
+    assert [module.training for module in loaded.net.modules()] == modes
+
+
+def test_only_a_specification_is_built():
+    with pytest.raises(InputError, match="^spec: a dict is not a NetworkSpec; NetworkSpec.from_dict makes one of a"):
+        build({"classes": 10})
 
 
 def test_the_counters_of_pytorch_are_ignored(saved):

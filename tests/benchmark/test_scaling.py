@@ -28,8 +28,8 @@ def test_memory_size_is_the_systems_or_a_containers_part_of_it():
 
 @pytest.mark.slow
 def test_accumulating_takes_less_memory_than_the_batch_it_stands_for():
-    large = scaling.measure_cost(Load(batch_size=64), "thin", 1)
-    parts = scaling.measure_cost(Load(batch_size=16, accumulate=4), "thin", 1)
+    large = scaling.measure_cost(Load(batch_size=64), "tiny", 1)
+    parts = scaling.measure_cost(Load(batch_size=16, accumulate=4), "tiny", 1)
     assert parts.memory < 0.8 * large.memory
     assert large.images_per_second > 0 and 0 < large.busy_cores < core_count() + 0.5
 

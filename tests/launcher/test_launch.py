@@ -229,7 +229,9 @@ def test_nothing_is_left_of_what_the_processes_have_started(job, tmp_path):
     start = (
         f"import subprocess, sys; c = subprocess.Popen(['sleep', '100']); open({str(path)!r}, 'w').write(str(c.pid))"
     )
-    assert job.run(f"{start}; {WAIT}", "import time, sys; time.sleep(2); sys.exit(1)") == 1
+    until = f"import os, sys, time; name = {str(path)!r}\n"
+    until += "while not (os.path.exists(name) and os.path.getsize(name)):\n    time.sleep(0.05)"
+    assert job.run(f"{start}; {WAIT}", f"{until}\nsys.exit(1)") == 1
     wait = time.monotonic() + 5
     while is_running(int(path.read_text())) and time.monotonic() < wait:
         time.sleep(0.05)

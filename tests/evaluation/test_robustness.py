@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.in_process import script_here
 from helpers.scripts import refused, script
 from resattnet.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from resattnet.datasets import catalog, record_writer
@@ -83,7 +84,7 @@ def path(tmp_path_factory):
     """Return a parameter file for the digits, with initial features and an output layer fitted to the features."""
     train_set, facts = catalog.load_images("digits", None, "train"), catalog.describe_data("digits")
     mx.random.seed(0)
-    net, path = get_attention_cifar(10, 56, "thin"), str(tmp_path_factory.mktemp("net") / "net.params")
+    net, path = get_attention_cifar(10, 56, "tiny"), str(tmp_path_factory.mktemp("net") / "net.params")
     net.initialize(mx.init.Xavier())
     x = (train_set.images[:300].transpose(0, 3, 1, 2) / 255 - facts.mean[0]) / facts.std[0]
     features = net.features(mx.nd.array(x)).asnumpy().reshape(300, -1)
@@ -98,7 +99,7 @@ def path(tmp_path_factory):
         net,
         path,
         dict(
-            network=dict(num_layers=56, widths="thin", classes=10, attention_learning="arl"),
+            network=dict(num_layers=56, widths="tiny", classes=10, attention_learning="arl"),
             dataset="digits",
             data_format="bin",
             data_dir="data",
@@ -148,7 +149,8 @@ def test_the_script(path, tmp_path):
     result = measured(path, TestOptions(num_gpus=0, corruptions="noise,brightness", corruption_images=40))
     assert result["images"] == 40
     assert done.stdout.splitlines()[-5:] == robustness_table(result).splitlines()
-    done = script("cifar10_test.py", "--params", path, *given[1:], "--output", tmp_path / "out", "--format", "json")
+    more = ("--output", tmp_path / "out", "--format", "json")
+    done = script_here("cifar10_test.py", "--params", path, *given[1:], *more)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     assert [each["robustness"] for each in json.loads(done.stdout)["evaluations"]] == [result, result]
     with Image.open(str(next((tmp_path / "out").glob("2_*")) / "corruptions.png")) as image:
@@ -176,4 +178,4 @@ def test_several_files_have_a_line_each():
     ],
 )
 def test_bad_input_is_one_line(args, message, path):
-    assert message in refused(script("cifar10_test.py", "--params", path, "--num-gpus", 0, *args.split()))
+    assert message in refused(script_here("cifar10_test.py", "--params", path, "--num-gpus", 0, *args.split()))

@@ -108,6 +108,19 @@ def path(tmp_path_factory):
     return path
 
 
+@pytest.fixture
+def few_test_images(monkeypatch):
+    """Use 70 test images."""
+    load = catalog.load_images
+
+    def load_few(name, data_dir, split, **kwargs):
+        whole = load(name, data_dir, split, **kwargs)
+        count = 70 if split == "test" else None
+        return whole._replace(images=whole.images[:count], labels=whole.labels[:count])
+
+    monkeypatch.setattr(catalog, "load_images", load_few)
+
+
 def measured(path, options):
     model = open_model(path, options)
     return model_robustness(model, model.images("test"), options)
@@ -115,7 +128,7 @@ def measured(path, options):
 
 @pytest.mark.isa
 @pytest.mark.parametrize("graph", ["plain", "fused", "int8"])
-def test_a_parameter_file_with_each_graph(graph, path):
+def test_a_parameter_file_with_each_graph(graph, path, few_test_images):
     options = TestOptions(
         num_gpus=0,
         graph=graph,
@@ -142,12 +155,12 @@ def test_records_give_the_same(path, digits, tmp_path):
     assert expected == measured(path, TestOptions(dataset="mine", data_format="rec", data_dir=str(tmp_path), **known))
 
 
-def test_the_script(path, tmp_path):
-    given = ["--params", path, "--num-gpus", 0, "--corruptions", "noise,brightness", "--corruption-images", 40]
+def test_the_script(path, few_test_images, tmp_path):
+    given = ["--params", path, "--num-gpus", 0, "--corruptions", "noise,brightness", "--corruption-images", 20]
     done = script("cifar10_test.py", *given)
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    result = measured(path, TestOptions(num_gpus=0, corruptions="noise,brightness", corruption_images=40))
-    assert result["images"] == 40
+    result = measured(path, TestOptions(num_gpus=0, corruptions="noise,brightness", corruption_images=20))
+    assert result["images"] == 20
     assert done.stdout.splitlines()[-5:] == robustness_table(result).splitlines()
     more = ("--output", tmp_path / "out", "--format", "json")
     done = script_here("cifar10_test.py", "--params", path, *given[1:], *more)

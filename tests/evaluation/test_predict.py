@@ -36,19 +36,21 @@ COLOUR = np.dstack([GREY, GREY[::-1], GREY[:, ::-1]])
 OPACITY = np.roll(GREY, 5, axis=1)
 
 
-FEW = spec.Widths(8, (16, 16, 16), 16)
-
-
 @pytest.fixture
 def small(monkeypatch):
-    """Use networks with few channels."""
-    monkeypatch.setitem(spec.CIFAR_WIDTHS, "thin", FEW)
+    """Use networks with few channels and one attention module."""
+    use_small(monkeypatch)
+
+
+def use_small(patch):
+    patch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
+    patch.setitem(spec.attention_net_spec, 56, spec.attention_net_spec[56]._replace(modules=(0, 1, 0)))
 
 
 @pytest.fixture(scope="module")
 def small_file(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(spec.CIFAR_WIDTHS, "thin", FEW)
+        use_small(patch)
         return save_net(tmp_path_factory.mktemp("small"))
 
 

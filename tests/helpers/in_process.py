@@ -16,7 +16,16 @@ from resattnet.system import calls, console
 def script_here(name, *args, cwd=None):
     """Do what `helpers.scripts.script` does, without a process, and return the same."""
     (command,) = [command for command in commands.COMMANDS if name in calls.script_names(command)]
-    words = [os.path.join(ROOT, "scripts", name), *map(str, args)]
+    return _run(command, os.path.join(ROOT, "scripts", name), args, cwd)
+
+
+def package_here(*args, cwd=None):
+    """Do what `helpers.scripts.package` does, without a process, and return the same."""
+    return _run(None, os.path.join(ROOT, "resattnet", "__main__.py"), args, cwd)
+
+
+def _run(command, path, args, cwd):
+    words = [path, *map(str, args)]
     out, errors, quiet = io.StringIO(), io.StringIO(), console.is_quiet()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import errno
+import functools
 import sys
 import typing
 from typing import Any, Callable, NoReturn, Optional, Sequence, Type, TypeVar
@@ -98,12 +99,18 @@ _READERS = {
 }
 
 
+@functools.lru_cache(maxsize=None)
+def _type_hints(options_class: typing.Type[Options]) -> typing.Dict[str, typing.Any]:
+    """Return the types of the fields of a class; to evaluate them takes a third of the time of making a parser."""
+    return typing.get_type_hints(options_class)
+
+
 def add_options(parser: argparse.ArgumentParser, options_class: typing.Type[Options]) -> None:
     """Add a flag to a parser for each field of an options class, grouped by the headings of the class.
 
     The result of parsing has no entry for a flag that is not given.
     """
-    hints = typing.get_type_hints(options_class)
+    hints = _type_hints(options_class)  # type: ignore[arg-type]
     groups: typing.Dict[typing.Optional[str], typing.Any] = {None: parser}
     for field in dataclasses.fields(options_class):  # type: ignore[arg-type]
         heading = options_class.heading_of(field.name)

@@ -7,6 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from helpers.boards import read_board
+from helpers.in_process import script_here
 from helpers.networks import change_description, initialised, save_net
 from helpers.scripts import refused, script
 from resattnet.data.transforms import Transform
@@ -33,12 +34,23 @@ LEARNING = [  # (formula that weights the trunk of a module, network arguments)
     (lambda mask, trunk: (1 + mask) * trunk, dict(unit="basic")),
 ]
 
+FEW = spec.Widths(8, (8, 16, 24), 16)
+
 
 @pytest.fixture
 def small(monkeypatch):
     """Use networks with few channels."""
     for table in (spec.CIFAR_WIDTHS, spec.IMAGENET_WIDTHS):
-        monkeypatch.setitem(table, "thin", spec.Widths(8, (8, 16, 24), 16))
+        monkeypatch.setitem(table, "thin", FEW)
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    """Return soft masks and Grad-CAM of two digits in a network with few channels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(spec.CIFAR_WIDTHS, "thin", FEW)
+        net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(2)
+    return masks.soft_masks(net, x), masks.grad_cam(net, x)
 
 
 def digits(count):
@@ -50,13 +62,14 @@ def digits(count):
 @pytest.mark.parametrize("hybrid", [False, True])
 def test_the_masks_are_what_the_network_multiplied_by(formula, variant, hybrid, small):
     """NumPy's product of mask and trunk, passed through the remaining layers, gives the network's logits."""
-    net = initialised(get_attention_cifar(10, 92, widths="thin", **variant))
+    # One module in each stage, and a second one in stage 2.
+    net = initialised(build(NetworkSpec(10, widths="thin", **variant), depth=spec.Spec(1, 1, 1, (1, 2, 1))))
     if hybrid:
         net.hybridize(static_alloc=True, static_shape=True)
-    x = digits(3)
+    x = digits(3)[:, :, ::2, ::2]
     expected = net(mx.nd.array(x)).asnumpy()
     found = masks.soft_masks(net, x)
-    assert len(found) == 6
+    assert len(found) == 4
     layers, rest = list(net.features), net.output
     for attention in found:
         index = int(attention.name.split(".")[1])
@@ -180,10 +193,9 @@ def shown(axis):
 
 
 @pytest.mark.parametrize("channels", [None, (5, 0)])
-def test_the_sheet_of_arrays_shows_the_masks(channels, small):
+def test_the_sheet_of_arrays_shows_the_masks(channels, arrays):
     """Each panel shows the expected map. The maps before and after a module share one scale."""
-    net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(2)
-    found, cams = masks.soft_masks(net, x), masks.grad_cam(net, x)
+    found, cams = arrays
     pixels = catalog.load_images("digits", None, "test").images
     rows = [mask_figures.Row(f"picture {n}", Image.fromarray(pixels[n]).resize((64, 48)), pixels[n]) for n in range(2)]
     guesses = [Prediction(("cat",), (0,), (0.5,)), Prediction(("owl",), (1,), (0.75,))]
@@ -211,22 +223,20 @@ def test_the_sheet_of_arrays_shows_the_masks(channels, small):
     np.testing.assert_allclose(shown(panels[lines]), mask_figures.upsample(cams[0], 120, 160))
 
 
-def test_a_sheet_has_no_more_lines_than_can_be_drawn(tmp_path):
+def test_a_sheet_has_no_more_lines_than_can_be_drawn(tmp_path, small):
     options = MaskOptions(from_test=100, channels=(0, 1, 2, 3), output=str(tmp_path / "sheet.png"))
     save_net(tmp_path)
     with pytest.raises(InputError, match="^400 lines, one for each image and channel: a sheet has at most 300$"):
         mask_sheet.make_sheet(str(tmp_path / "net.params"), [], options)
 
 
-def overlay_sheet(channels=None, cams=True, size=(64, 48)):
+def overlay_sheet(arrays, channels=None, cams=True, size=(64, 48)):
     """Return a sheet of two images and the arrays that it should show: the means, and single channels by number."""
-    net, x = initialised(get_attention_cifar(10, 56, widths="thin")), digits(2)
-    found = masks.soft_masks(net, x)
+    found, grad_cams = arrays
     pixels = catalog.load_images("digits", None, "test").images
     rows = [mask_figures.Row(f"picture {n}", Image.fromarray(pixels[n]).resize(size), pixels[n]) for n in range(2)]
     guesses = [Prediction(("cat",), (0,), (0.5,)), Prediction(("owl",), (1,), (0.75,))]
-    grad_cams = masks.grad_cam(net, x) if cams else None
-    return mask_figures.Sheet(rows, guesses, found, NetworkSpec(10, 56), channels, grad_cams)
+    return mask_figures.Sheet(rows, guesses, found, NetworkSpec(10, 56), channels, grad_cams if cams else None)
 
 
 def blended(sheet, row, values):
@@ -238,9 +248,9 @@ def blended(sheet, row, values):
 
 
 @pytest.mark.parametrize("channels", [None, (5, 0)])
-def test_the_sheet_of_overlays_shows_the_mean_and_the_channels_that_vary_most(channels, small):
+def test_the_sheet_of_overlays_shows_the_mean_and_the_channels_that_vary_most(channels, arrays):
     """Each map is drawn over its image with its own scale: its lowest and its highest value, as printed below it."""
-    sheet = overlay_sheet(channels)
+    sheet = overlay_sheet(arrays, channels)
     (axes,) = mask_overlays.draw_overlays(sheet).axes
     pictures = [np.asarray(image.get_array()) for image in axes.get_images()]
     texts = [text.get_text() for text in axes.texts]
@@ -267,8 +277,8 @@ def test_the_sheet_of_overlays_shows_the_mean_and_the_channels_that_vary_most(ch
 @pytest.mark.parametrize("size", [(64, 48), (30, 90)])
 @pytest.mark.parametrize("cams", [False, True])
 @pytest.mark.parametrize("modules", [1, 3])
-def test_no_panels_of_overlays_overlap_and_images_keep_their_shape(modules, cams, size, small):
-    sheet = overlay_sheet(cams=cams, size=size)
+def test_no_panels_of_overlays_overlap_and_images_keep_their_shape(modules, cams, size, arrays):
+    sheet = overlay_sheet(arrays, cams=cams, size=size)
     figure = mask_overlays.draw_overlays(sheet._replace(maps=sheet.maps[:modules]))
     FigureCanvasAgg(figure).draw()
     (axes,) = figure.axes
@@ -286,8 +296,8 @@ def test_each_sheet_of_the_options_has_a_function():
     assert tuple(mask_sheet.SHEETS) == MaskOptions.__dataclass_fields__["sheet"].metadata["choices"]
 
 
-def test_an_even_map_has_one_colour(small):
-    sheet = overlay_sheet()
+def test_an_even_map_has_one_colour(arrays):
+    sheet = overlay_sheet(arrays)
     figure = mask_overlays.draw_overlays(sheet._replace(cams=np.zeros_like(sheet.cams)))
     shown = np.asarray(figure.axes[0].get_images()[1].get_array())
     assert np.isfinite(shown).all() and np.ptp(shown) < 1
@@ -332,14 +342,14 @@ def test_the_script_writes_a_sheet(tmp_path):
         assert sheet.format == "PNG" and min(sheet.size) > 500
     overlay = (tmp_path / "sheet.png").read_bytes()
     args = ("--params", path, "wide.png", "--channels", "3,60", "--grad-cam", 1, "--sheet", "arrays")
-    assert script("show_masks.py", *args, cwd=str(tmp_path)).returncode == 0
+    assert script_here("show_masks.py", *args, cwd=str(tmp_path)).returncode == 0
     with Image.open(str(tmp_path / "sheet.png")) as sheet:
         assert sheet.format == "PNG" and (tmp_path / "sheet.png").read_bytes() != overlay
     for args, message in (
         ("wide.png --channels 3,64", "--channels 3,64: the narrowest masks have channels 0 to 63"),
         ("absent.png", "absent.png: cannot be read (No such file or directory)"),
     ):
-        assert message in refused(script("show_masks.py", "--params", path, *args.split(), cwd=str(tmp_path)))
+        assert message in refused(script_here("show_masks.py", "--params", path, *args.split(), cwd=str(tmp_path)))
 
 
 def test_the_script_puts_the_sheets_on_a_board(tmp_path):
@@ -347,7 +357,7 @@ def test_the_script_puts_the_sheets_on_a_board(tmp_path):
     path = save_net(tmp_path)
     change_description(path, epoch=7, run="some")
     args = ("--params", path, "--from-test", 2, "--channels", "3,60", "--board")
-    done = script("show_masks.py", *args, "new/board", cwd=str(tmp_path))
+    done = script_here("show_masks.py", *args, "new/board", cwd=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-2:] == ["sheet: sheet.png", "board: tensorboard --logdir new/board"]
     images = read_board(tmp_path / "new" / "board" / "some_masks")["images"]
@@ -357,7 +367,7 @@ def test_the_script_puts_the_sheets_on_a_board(tmp_path):
     assert len({picture.tobytes() for ((_, picture),) in images.values()}) == 3
     (tmp_path / "file").write_text("")
     (tmp_path / "sheet.png").unlink()
-    line = refused(script("show_masks.py", *args, "file", cwd=str(tmp_path)))
+    line = refused(script_here("show_masks.py", *args, "file", cwd=str(tmp_path)))
     assert "--board file cannot be written (" in line
     assert not (tmp_path / "sheet.png").exists()
 
@@ -375,4 +385,5 @@ def test_the_script_puts_the_sheets_on_a_board(tmp_path):
     ],
 )
 def test_bad_input_is_one_line(args, message, tmp_path):
-    assert message in refused(script("show_masks.py", "--params", "absent.params", *args.split(), cwd=str(tmp_path)))
+    given = ("--params", "absent.params", *args.split())
+    assert message in refused(script_here("show_masks.py", *given, cwd=str(tmp_path)))

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import resattnet
+from helpers.in_process import script_here
 from helpers.networks import save_net
 from helpers.scripts import ROOT, refused, script
 from resattnet.data.image_files import read_image, to_rgb
@@ -37,13 +38,25 @@ OPACITY = np.roll(GREY, 5, axis=1)
 
 @pytest.fixture
 def small(monkeypatch):
-    """Use networks with few channels."""
-    monkeypatch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
+    """Use networks with few channels and one attention module."""
+    use_small(monkeypatch)
+
+
+def use_small(patch):
+    patch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
+    patch.setitem(spec.attention_net_spec, 56, spec.attention_net_spec[56]._replace(modules=(0, 1, 0)))
+
+
+@pytest.fixture(scope="module")
+def small_file(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        use_small(patch)
+        return save_net(tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture
-def params(tmp_path, small):
-    return save_net(tmp_path)
+def params(small_file, small):
+    return small_file
 
 
 @pytest.fixture(scope="module")
@@ -501,7 +514,8 @@ def test_bad_input_is_one_line(thin, args, message, tmp_path):
         (thin / "cut.params").write_bytes(whole.read()[:5000])
     if "cut" in args:
         args += " --dataset digits --num-layers 56 --widths thin --attention-learning arl"
-    assert message in refused(script("predict.py", *[arg.format(thin) for arg in args.split()], cwd=str(tmp_path)))
+    words = [arg.format(thin) for arg in args.split()]
+    assert message in refused(script_here("predict.py", *words, cwd=str(tmp_path)))
     assert os.listdir(str(tmp_path)) == []
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers.in_process import script_here
 from helpers.scripts import refused, script
 from resattnet.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from resattnet.datasets import catalog, record_writer
@@ -83,7 +84,7 @@ def path(tmp_path_factory):
     """Return a parameter file for the digits, with initial features and an output layer fitted to the features."""
     train_set, facts = catalog.load_images("digits", None, "train"), catalog.describe_data("digits")
     mx.random.seed(0)
-    net, path = get_attention_cifar(10, 56, "thin"), str(tmp_path_factory.mktemp("net") / "net.params")
+    net, path = get_attention_cifar(10, 56, "tiny"), str(tmp_path_factory.mktemp("net") / "net.params")
     net.initialize(mx.init.Xavier())
     x = (train_set.images[:300].transpose(0, 3, 1, 2) / 255 - facts.mean[0]) / facts.std[0]
     features = net.features(mx.nd.array(x)).asnumpy().reshape(300, -1)
@@ -98,13 +99,26 @@ def path(tmp_path_factory):
         net,
         path,
         dict(
-            network=dict(num_layers=56, widths="thin", classes=10, attention_learning="arl"),
+            network=dict(num_layers=56, widths="tiny", classes=10, attention_learning="arl"),
             dataset="digits",
             data_format="bin",
             data_dir="data",
         ),
     )
     return path
+
+
+@pytest.fixture
+def few_test_images(monkeypatch):
+    """Use 70 test images."""
+    load = catalog.load_images
+
+    def load_few(name, data_dir, split, **kwargs):
+        whole = load(name, data_dir, split, **kwargs)
+        count = 70 if split == "test" else None
+        return whole._replace(images=whole.images[:count], labels=whole.labels[:count])
+
+    monkeypatch.setattr(catalog, "load_images", load_few)
 
 
 def measured(path, options):
@@ -114,7 +128,7 @@ def measured(path, options):
 
 @pytest.mark.isa
 @pytest.mark.parametrize("graph", ["plain", "fused", "int8"])
-def test_a_parameter_file_with_each_graph(graph, path):
+def test_a_parameter_file_with_each_graph(graph, path, few_test_images):
     options = TestOptions(
         num_gpus=0,
         graph=graph,
@@ -141,14 +155,15 @@ def test_records_give_the_same(path, digits, tmp_path):
     assert expected == measured(path, TestOptions(dataset="mine", data_format="rec", data_dir=str(tmp_path), **known))
 
 
-def test_the_script(path, tmp_path):
-    given = ["--params", path, "--num-gpus", 0, "--corruptions", "noise,brightness", "--corruption-images", 40]
+def test_the_script(path, few_test_images, tmp_path):
+    given = ["--params", path, "--num-gpus", 0, "--corruptions", "noise,brightness", "--corruption-images", 20]
     done = script("cifar10_test.py", *given)
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    result = measured(path, TestOptions(num_gpus=0, corruptions="noise,brightness", corruption_images=40))
-    assert result["images"] == 40
+    result = measured(path, TestOptions(num_gpus=0, corruptions="noise,brightness", corruption_images=20))
+    assert result["images"] == 20
     assert done.stdout.splitlines()[-5:] == robustness_table(result).splitlines()
-    done = script("cifar10_test.py", "--params", path, *given[1:], "--output", tmp_path / "out", "--format", "json")
+    more = ("--output", tmp_path / "out", "--format", "json")
+    done = script_here("cifar10_test.py", "--params", path, *given[1:], *more)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     assert [each["robustness"] for each in json.loads(done.stdout)["evaluations"]] == [result, result]
     with Image.open(str(next((tmp_path / "out").glob("2_*")) / "corruptions.png")) as image:
@@ -176,4 +191,4 @@ def test_several_files_have_a_line_each():
     ],
 )
 def test_bad_input_is_one_line(args, message, path):
-    assert message in refused(script("cifar10_test.py", "--params", path, "--num-gpus", 0, *args.split()))
+    assert message in refused(script_here("cifar10_test.py", "--params", path, "--num-gpus", 0, *args.split()))

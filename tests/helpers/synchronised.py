@@ -25,7 +25,7 @@ from resattnet.models.spec import NetworkSpec  # noqa: E402
 UNIT, SIZES = sys.argv[1], json.loads(sys.argv[2])
 TYPE = "float64"  # in float32, rounding is amplified where ReLU has its kink
 rng = np.random.RandomState(0)
-batches = [(rng.randn(sum(sizes), 3, 32, 32), rng.randint(10, size=sum(sizes))) for sizes in SIZES]
+batches = [(rng.randn(sum(sizes), 3, 16, 16), rng.randint(10, size=sum(sizes))) for sizes in SIZES]
 
 
 def train(devices):

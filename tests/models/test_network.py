@@ -9,6 +9,7 @@ import pytest
 
 import resattnet
 from helpers.networks import difference, images, initialised, trainable
+from helpers.tries import FULL
 from resattnet.machine.mxnet import mx
 from resattnet.models.attention import AttentionModule, Interpolation, SoftMask
 from resattnet.models.spec import NetworkSpec, attention_net_spec, trunk_depth
@@ -56,10 +57,11 @@ def test_trunk_depth_is_the_key(depth):
 
 @pytest.mark.parametrize(
     "build, side, depth",
-    [(resattnet.get_attention_cifar, 32, depth) for depth in DEPTHS]
-    + [(resattnet.get_attention_net, 64, depth) for depth in DEPTHS[:2]],
+    [(resattnet.get_attention_cifar, 32, depth) for depth in (DEPTHS if FULL else (56, 92, 452))]
+    + [(resattnet.get_attention_net, 64, depth) for depth in ((56, 92) if FULL else (56,))],
 )
 def test_forward_and_backward(build, side, depth):
+    """`make fuzz` takes the other depths too, which take the same ways."""
     net = initialised(build(7, depth))
     x = images(2, 3, side, side)
     with mx.autograd.record():
@@ -71,11 +73,15 @@ def test_forward_and_backward(build, side, depth):
     assert all(float(g.abs().sum().asscalar()) > 0 for g in gradients if g.ndim == 4)
 
 
+@pytest.fixture(scope="module")
+def of_both_stems():
+    return initialised(resattnet.get_attention_cifar(10, 56, widths="thin")), initialised(resattnet.attention_net56(10))
+
+
 @pytest.mark.parametrize("size", [(32, 32), (48, 48), (96, 96), (224, 224), (320, 320), (100, 75)])
-def test_any_input_size(size):
-    cifar = initialised(resattnet.get_attention_cifar(10, 56, widths="thin"))
-    assert cifar(images(1, 3, *size)).shape == (1, 10)
-    assert initialised(resattnet.attention_net56(10))(images(1, 3, *size)).shape == (1, 10)
+def test_any_input_size(size, of_both_stems):
+    for net in of_both_stems:
+        assert net(images(1, 3, *size)).shape == (1, 10)
 
 
 @pytest.mark.parametrize("learning", ["arl", "nal"])

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import resattnet
+from helpers.in_process import package_here
 from helpers.scripts import ROOT
 from resattnet.models import summary
 
@@ -65,12 +66,12 @@ def test_the_packaged_networks():
 def test_a_summary_and_bad_input():
     done = told("summary", "--widths", "thin", "--mask", "none")
     assert done.returncode == 0 and "774,458" in done.stdout.splitlines()[-1]
-    done = told("summary", "--stem", "imagenet", "--unit", "resnext")
+    done = package_here("summary", "--stem", "imagenet", "--unit", "resnext")
     assert done.stdout.splitlines()[-1].split() == ["total", "31,322,408", "6419.11"]
     for args, message in (
         (("summary", "--num-layers", 50), "--num-layers 50: choose from 56, 92"),
         (("summary", "--stem", "imagenet", "--widths", "wide"), "--widths wide: choose from full, thin, tiny"),
         (("summary", "--unit", "next"), "--unit next: choose from bottleneck, resnext, inception, basic"),
     ):
-        done = told(*args)
+        done = package_here(*args)
         assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1

@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 from helpers import small_digits
+from helpers.in_process import script_here
 from helpers.networks import change_description
 from helpers.scripts import ROOT
 from resattnet.commands.training_run import train
@@ -45,6 +46,7 @@ def home(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         small_digits.use(patch, 50, 50)
         patch.setitem(spec.CIFAR_WIDTHS, "thin", spec.Widths(8, (16, 16, 16), 16))
+        patch.setitem(spec.attention_net_spec, 56, spec.attention_net_spec[56]._replace(modules=(0, 1, 0)))
         common = dict(
             dataset="digits",
             widths="thin",
@@ -191,6 +193,7 @@ def logits_of(folder):
     """
     net = get_attention_cifar(10, 56, "thin")
     net.load_parameters(os.path.join(folder, "best.params"))
+    net.hybridize()
     images, labels, _ = catalog.load_images("digits", None, "test")
     facts = catalog.describe_data("digits")
     normalised = ((images / 255 - facts.mean) / facts.std).transpose(0, 3, 1, 2)
@@ -428,7 +431,7 @@ def test_the_script(home, tmp_path):
         (["plain"] + places + ["--output", tmp_path], "is a folder"),
         (["plain"] + places + ["--output", tmp_path / "no" / "r.html"], "there is no folder"),
     ):
-        done = script(*args)
+        done = script_here("report.py", *args)
         assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
 
 

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import resource
+import shutil
 from typing import NamedTuple
 
 import numpy as np
@@ -295,13 +296,17 @@ def test_a_save_killed_at_any_moment_leaves_a_pair_that_is_read(tmp_path):
     """
     found = set()
     for first in itertools.count():
+        left = tmp_path / str(first)
+        left.mkdir()
+        parameters.save_parameters(Constant(1), str(left / "best.params"), dict(DESCRIPTION, epoch=1))
+        one = save_and_die(str(left / "best.params"), 2, first)
+        before = None
         for second in itertools.count() if FULL else itertools.count(first % 4, 4):
             folder = tmp_path / f"{first}-{second}"
-            folder.mkdir()
+            shutil.copytree(str(left), str(folder))
             path = str(folder / "best.params")
-            parameters.save_parameters(Constant(1), path, dict(DESCRIPTION, epoch=1))
-            one = save_and_die(path, 2, first)
-            before = saved_epoch(path)
+            if before is None:
+                before = saved_epoch(path)
             other = save_and_die(path, 3, second)
             found.add((before, saved_epoch(path)))
             if other == DONE:

@@ -15,7 +15,12 @@ from ..system import signals
 from ..system.errors import InputError, reason
 from .options import ServeOptions
 
-PACKAGES = {"starlette": "starlette", "uvicorn": "uvicorn", "python-multipart": "python_multipart"}
+PACKAGES = {
+    "starlette": "starlette",
+    "uvicorn": "uvicorn",
+    "python-multipart": "python_multipart",
+    "jinja2": "jinja2",
+}
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _BACKLOG = 1024  # connections that wait to be accepted
 

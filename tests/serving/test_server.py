@@ -103,10 +103,15 @@ def test_wrong_arguments(flags, line):
     assert line in refused(script("serve.py", "--params", NETWORK, *flags))
 
 
-def test_missing_packages_are_named_with_the_way_to_install_them(monkeypatch):
+@pytest.mark.parametrize(
+    "modules, names",
+    [(["uvicorn"], "uvicorn"), (["jinja2"], "jinja2"), (["python_multipart", "jinja2"], "python-multipart, jinja2")],
+)
+def test_missing_packages_are_named_with_the_way_to_install_them(monkeypatch, modules, names):
     check_packages()
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(InputError, match=r"serving needs uvicorn: python -m pip install -e '\.\[serve\]'$"):
+    for module in modules:
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError, match=rf"^serving needs {names}: python -m pip install -e '\.\[serve\]'$"):
         check_packages()
 
 

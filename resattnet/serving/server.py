@@ -69,6 +69,7 @@ def serve(path: str, options: ServeOptions) -> int:
             log_config=None,  # its warnings go to stderr, a line each
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # else a client of this machine chooses the address that is logged
             timeout_graceful_shutdown=math.ceil(options.timeout),
         )
         server = uvicorn.Server(config)

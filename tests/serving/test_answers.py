@@ -173,6 +173,8 @@ def test_more_classes_than_there_are(server):
         ("PUT", "/predict", 405, "this page does not have the method"),
         ("POST", "/", 405, "this page does not have the method"),
         ("GET", "/favicon.ico", 404, "no such page: there are /, /predict and /health"),
+        ("POST", "/predict/", 404, "no such page: there are /, /predict and /health"),
+        ("GET", "/health/", 404, "no such page: there are /, /predict and /health"),
     ],
 )
 def test_other_methods_and_pages(server, method, path, status, message):

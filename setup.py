@@ -22,8 +22,9 @@ def requirements(name: str) -> List[str]:
 
 ONNX = ["onnx==1.17.0", "onnxruntime==1.19.2"]  # onnx 1.19 dropped a module that MXNet's exporter imports
 # The last for Python 3.8 are starlette 0.44, uvicorn 0.33 and python-multipart 0.0.20. uvicorn is without its extra
-# `standard`: h11 is fast enough beside a network, and needs no compiler.
-SERVE = ["starlette>=0.44,<2", "uvicorn>=0.33,<1", "python-multipart>=0.0.18,<1"]
+# `standard`: h11 is fast enough beside a network, and needs no compiler. Jinja2 is in the base too; it is also here, as
+# an exported network is served without the base: NumPy, Pillow, the engine and this extra are enough.
+SERVE = ["starlette>=0.44,<2", "uvicorn>=0.33,<1", "python-multipart>=0.0.18,<1", "jinja2>=3.0,<4"]
 TORCH = ["torch>=2.0,<3", "safetensors>=0.4,<1"]
 
 setup(

@@ -22,7 +22,7 @@ EXTRAS = {
     "int8": ("onnx", "onnxruntime", "nncf"),
     "torch": ("torch", "safetensors"),
     "bench": ("torch", "safetensors", "torchvision"),
-    "serve": ("starlette", "uvicorn", "python-multipart"),
+    "serve": ("starlette", "uvicorn", "python-multipart", "jinja2"),
     "dali": ("nvidia-dali-cuda120",),
 }
 OLDEST_PYTHON = {"int8": (3, 9)}  # of the extras that the oldest Python of this package cannot have

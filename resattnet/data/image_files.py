@@ -137,9 +137,22 @@ def read_image(
     except TooManyPixels:
         raise
     except Image.DecompressionBombError as error:  # Pillow's own limit
-        raise limits.fault(name, "too many") if limits else read_error(name, error) from error
+        raise limits.fault(name, _stated_size(source, limits.formats)) if limits else read_error(name, error) from error
     except Exception as error:  # for damaged files Pillow raises more kinds of errors than it documents
         raise read_error(name, error, formats) from error
+
+
+def _stated_size(source: Union[str, BinaryIO], formats: Tuple[str, ...]) -> str:
+    """Return the size in the head of an image file that Pillow does not open because of its own limit of pixels."""
+    for make, accepts in (Image.OPEN[each] for each in formats):
+        with contextlib.suppress(Exception):  # the file has another format, or is damaged
+            with open(source, "rb") if isinstance(source, str) else contextlib.nullcontext(source) as file:
+                file.seek(0)
+                if accepts is None or accepts(file.read(16)):
+                    file.seek(0)
+                    with make(file, "") as image:
+                        return f"{image.width}x{image.height}"
+    return f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0)}"  # the frames of some formats have sizes of their own
 
 
 def read_error(path: str, error: Exception, formats: Optional[Tuple[str, ...]] = None) -> InputError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
+from datetime import datetime
 from typing import Any
 
 from starlette.applications import Starlette
@@ -21,6 +22,7 @@ from .service import Service
 
 _FAULT = "fault"  # key of a request's scope: what was wrong with it
 _TEXTS = {404: "no such page: there are /, /predict and /health", 405: "this page does not have the method"}
+_CLIENT_LEFT = 499  # as nginx logs it; nobody is left to receive the status
 _OUR_FAULT = "a fault of the server, which its log describes"
 _LOGGED = 200  # letters of a path in the log
 
@@ -43,9 +45,11 @@ def make_app(service: Service) -> RequestLog:
         exception_handlers={
             RequestFault: _answer_fault,
             HTTPException: _answer_http_fault,
+            ClientDisconnect: _note_end_of_client,
             Exception: _answer_our_fault,
         },
     )
+    app.router.redirect_slashes = False  # a redirect would name the host that the client says it has asked
     return RequestLog(app)
 
 
@@ -62,6 +66,10 @@ async def _answer_http_fault(request: Request, fault: Any) -> Response:
     return _answer(request, fault.status_code, _TEXTS.get(fault.status_code, str(fault.detail)), fault.headers)
 
 
+async def _note_end_of_client(request: Request, _: Exception) -> Response:
+    return _answer(request, _CLIENT_LEFT, "the client left before it had sent the request")
+
+
 async def _answer_our_fault(request: Request, _: Exception) -> Response:
     return _answer(request, 500, _OUR_FAULT)
 
@@ -69,8 +77,8 @@ async def _answer_our_fault(request: Request, _: Exception) -> Response:
 class RequestLog:
     """An ASGI application that prints a line on stderr for each request of another one.
 
-    The line has the client, the method, the path, the status, the time until the answer was sent, and what was wrong.
-    Only what is our fault is printed in any case, with its traceback.
+    The line has the date and time of the answer, the client, the method, the path, the status, the milliseconds until
+    the answer was sent, and what was wrong. Only what is our fault is printed in any case, with its traceback.
     """
 
     def __init__(self, app: Any) -> None:
@@ -88,14 +96,13 @@ class RequestLog:
         fault = None
         try:
             await self._app(scope, receive, note)
-        except ClientDisconnect:
-            scope[_FAULT] = "the client left before it had sent the request"
         except Exception as error:
             fault = error
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
         client = (scope.get("client") or ("unknown",))[0]
         what = one_line(f"{scope['method']} {scope['path'][:_LOGGED]}")
         why = f": {scope[_FAULT]}" if _FAULT in scope else ""
-        line = f"{client} {what} {status or '-'} {1000 * (time.monotonic() - began):.0f} ms{why}"
+        line = f"{now} {client} {what} {status or '-'} {1000 * (time.monotonic() - began):.0f} ms{why}"
         if fault is None:
             say(line, file=sys.stderr)
             return

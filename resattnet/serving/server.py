@@ -15,7 +15,12 @@ from ..system import signals
 from ..system.errors import InputError, reason
 from .options import ServeOptions
 
-PACKAGES = {"starlette": "starlette", "uvicorn": "uvicorn", "python-multipart": "python_multipart"}
+PACKAGES = {
+    "starlette": "starlette",
+    "uvicorn": "uvicorn",
+    "python-multipart": "python_multipart",
+    "jinja2": "jinja2",
+}
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _BACKLOG = 1024  # connections that wait to be accepted
 
@@ -64,6 +69,7 @@ def serve(path: str, options: ServeOptions) -> int:
             log_config=None,  # its warnings go to stderr, a line each
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # else a client of this machine chooses the address that is logged
             timeout_graceful_shutdown=math.ceil(options.timeout),
         )
         server = uvicorn.Server(config)

@@ -10,6 +10,7 @@ import setuptools
 
 from helpers.scripts import ROOT
 from resattnet.commands import tour
+from resattnet.serving.server import PACKAGES
 
 WITHOUT = {"cpu", "cu112", "dev"}  # MXNet itself, and what the project's own tests need
 
@@ -30,6 +31,10 @@ def test_each_extra_is_listed_with_its_packages(extras):
         if name not in WITHOUT
     }
     assert tour.EXTRAS == packages
+
+
+def test_the_server_looks_for_every_package_of_its_extra():
+    assert tuple(PACKAGES) == tour.EXTRAS["serve"]
 
 
 def test_an_extra_says_what_is_missing_and_how_to_get_it(monkeypatch):

@@ -171,6 +171,12 @@ def resized_png(file, width, height):
     return file[:12] + head + zlib.crc32(head).to_bytes(4, "big") + file[33:]
 
 
+def resized_jpeg(file, width, height):
+    """Return a baseline JPEG file that says it has another size."""
+    start = file.index(b"\xff\xc0") + 5  # after the marker, the length and the bits of a sample
+    return file[:start] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + file[start + 4 :]
+
+
 def wait_until(condition, seconds=60):
     """Wait until a condition holds."""
     deadline = time.monotonic() + seconds

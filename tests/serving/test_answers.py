@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.servers import NETWORK, ask_at_once, file_of, httpx, photograph, resized_png
+from helpers.servers import NETWORK, ask_at_once, file_of, httpx, photograph, resized_jpeg, resized_png
 
 
 def multipart(*files):
@@ -101,13 +101,18 @@ def test_the_state_of_the_server(server, classifier):
 
 PNG = file_of(photograph(9, 300, 200))
 JPEG = file_of(photograph(9, 300, 200), "JPEG")
+GIF = file_of(photograph(9).quantize(), "GIF")
+FRAME = GIF.index(b",")  # the first frame: a comma, left, top, width, height
+LARGE_FRAME = GIF[: FRAME + 5] + b"\xff\xff\xff\xff" + GIF[FRAME + 9 :]
 REFUSED = {
     "notes.txt": (b"not an image", 422, "its format is none of JPEG, PNG, WEBP, GIF, BMP, TIFF, PPM"),
     "cut.png": (PNG[:500], 422, "not an image that can be read (image file is truncated"),
     "cut.jpg": (JPEG[: len(JPEG) // 2], 422, "not an image that can be read (image file is truncated"),
     "nothing.png": (b"", 422, "the file is empty"),
     "head.png": (PNG[:8], 422, "not an image that can be read ("),
-    "bomb.png": (resized_png(PNG, 60000, 60000), 413, "too many pixels: an image may have 50000000 pixels"),
+    "bomb.png": (resized_png(PNG, 60000, 60000), 413, "60000x60000 pixels: an image may have 50000000 pixels"),
+    "bomb.jpg": (resized_jpeg(JPEG, 20000, 20001), 413, "20000x20001 pixels: an image may have 50000000 pixels"),
+    "bomb.gif": (LARGE_FRAME, 413, "more than 178956970 pixels: an image may have 50000000 pixels"),
     "large.png": (resized_png(PNG, 10000, 5001), 413, "10000x5001 pixels: an image may have 50000000 pixels"),
     "float.tif": (file_of(Image.new("F", (9, 9)), "TIFF"), 422, "its pixels are 32-bit numbers"),
     "icon.ico": (file_of(photograph(9), "ICO"), 422, "its format is none of"),
@@ -168,6 +173,8 @@ def test_more_classes_than_there_are(server):
         ("PUT", "/predict", 405, "this page does not have the method"),
         ("POST", "/", 405, "this page does not have the method"),
         ("GET", "/favicon.ico", 404, "no such page: there are /, /predict and /health"),
+        ("POST", "/predict/", 404, "no such page: there are /, /predict and /health"),
+        ("GET", "/health/", 404, "no such page: there are /, /predict and /health"),
     ],
 )
 def test_other_methods_and_pages(server, method, path, status, message):

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import os
 
 import numpy as np
@@ -98,6 +99,26 @@ def test_photographs_are_chosen_and_dropped_in_a_browser(server, browser, photog
     kept = os.environ.get("RESATTNET_SCREENSHOTS")
     if kept:
         os.replace(tmp_path / "page.png", os.path.join(kept, "page.png"))
+
+
+def test_the_page_shows_the_status_of_an_answer_that_is_not_the_servers(exported, browser, photographs, tmp_path):
+    answers = [
+        ("<html>no gateway</html>", 502, "Bad Gateway", "Status 502 Bad Gateway: "),
+        ("<html>too large</html>", 413, "", "Status 413: "),
+        ("Invalid HTTP request received.", 400, "Bad Request", "Status 400 Bad Request: "),
+        ("null", 500, "", "Status 500: "),
+        ("<html>log in</html>", 200, "OK", "Status 200 OK: "),
+    ]
+    unreadable = "no answer that this page can read. A proxy before the server may have sent it."
+    with serving(tmp_path, params=exported) as server, browser.page(server.url + "/") as page:
+        assert page.wait(lambda: page.value(LOADED), 30)
+        for number, (body, status, words, shown) in enumerate(answers, 1):
+            response = f"new Response({json.dumps(body)}, {{status: {status}, statusText: {json.dumps(words)}}})"
+            assert page.value(f"(window.fetch = async () => {response}) && true")
+            page.choose_files("#file", photographs / "photo0.jpg")
+            assert page.wait(lambda number=number: len(cards(page)) == number, 60)
+            name, text = cards(page)[0].split("\n", 1)
+            assert (name, text.strip()) == ("photo0.jpg", shown + unreadable)
 
 
 def test_the_page_says_when_the_server_is_gone(exported, browser, photographs, tmp_path):

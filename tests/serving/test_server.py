@@ -1,9 +1,11 @@
 """Test how a server begins and ends, and that it serves an exported network without MXNet."""
 
 import importlib.util
+import re
 import signal
 import socket
 import sys
+from datetime import datetime
 
 import pytest
 
@@ -49,7 +51,7 @@ def test_the_requests_under_way_are_answered_before_the_end(exported, tmp_path, 
     status, _, answer = connection.answer()
     assert status == 200 and len(answer["images"][0]["predictions"]) == 5
     assert server.wait() == 0
-    assert [line.split()[1:4] for line in server.log.splitlines()][-1] == ["POST", "/predict", "200"]
+    assert [line.split()[2:5] for line in server.log.splitlines()][-1] == ["POST", "/predict", "200"]
 
 
 def _accepts(server):
@@ -71,6 +73,19 @@ def test_a_second_interrupt_cuts_requests_off(exported, tmp_path):
     assert "Traceback" not in server.log
     assert connection.answer()[::2] == (503, {"error": "the server ends: try again later"})
     connection.close()
+
+
+def test_a_request_is_logged_with_its_time_and_the_address_that_it_came_from(limited):
+    """The headers of proxies are not believed: a client may send them too."""
+    began = datetime.now().astimezone().replace(microsecond=0)
+    forged = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9", "X-Forwarded-Proto": "https"}
+    assert httpx.get(limited.url + "/from-where", headers=forged).status_code == 404
+    wait_until(lambda: "/from-where" in limited.log)
+    (line,) = [line for line in limited.log.splitlines() if "/from-where" in line]
+    found = re.fullmatch(r"(\S{25}) 127\.0\.0\.1 GET /from-where 404 \d+ ms: no such page: there are .*", line)
+    assert found, line
+    assert began <= datetime.fromisoformat(found.group(1)) <= datetime.now().astimezone()
+    assert "203.0.113.9" not in limited.log
 
 
 def test_quiet(exported, tmp_path):
@@ -103,10 +118,15 @@ def test_wrong_arguments(flags, line):
     assert line in refused(script("serve.py", "--params", NETWORK, *flags))
 
 
-def test_missing_packages_are_named_with_the_way_to_install_them(monkeypatch):
+@pytest.mark.parametrize(
+    "modules, names",
+    [(["uvicorn"], "uvicorn"), (["jinja2"], "jinja2"), (["python_multipart", "jinja2"], "python-multipart, jinja2")],
+)
+def test_missing_packages_are_named_with_the_way_to_install_them(monkeypatch, modules, names):
     check_packages()
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(InputError, match=r"serving needs uvicorn: python -m pip install -e '\.\[serve\]'$"):
+    for module in modules:
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError, match=rf"^serving needs {names}: python -m pip install -e '\.\[serve\]'$"):
         check_packages()
 
 

@@ -76,14 +76,23 @@ function showFault(card, name, text) {
   element(card, "p", text, "fault");
 }
 
+function parsed(text) {
+  try {
+    return JSON.parse(text) || {};
+  } catch {
+    return {};
+  }
+}
+
 async function ask(file) {
   if (file.size > Number(main.dataset.maxBytes) - 1000) throw new Error(`${file.name}: the file is too large`);
   const form = new FormData();
   form.append("image", file, file.name);
   const response = await fetch(`predict?pictures=1&top=${main.dataset.top}`, { method: "POST", body: form });
-  const answer = await response.json();
-  if (!response.ok) throw new Error(answer.error);
-  return answer.images[0];
+  const answer = parsed(await response.text());
+  if (response.ok && answer.images) return answer.images[0];
+  const status = `Status ${response.status} ${response.statusText}`.trim();
+  throw new Error(answer.error || `${status}: no answer that this page can read. A proxy before the server may have sent it.`);
 }
 
 async function classify(file) {

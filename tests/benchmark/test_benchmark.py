@@ -41,7 +41,7 @@ def script(*args, cwd=None, threads=1):
         text=True,
         cwd=cwd,
         timeout=280,
-        env=dict(os.environ, OMP_NUM_THREADS=str(threads)),
+        env=dict(os.environ, OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive"),
     )
 
 

@@ -26,7 +26,14 @@ def test_memory_size_is_the_systems_or_a_containers_part_of_it():
     assert 16 < scaling.memory_size() <= 1.001 * size
 
 
+@pytest.fixture
+def waiting_threads_sleep(monkeypatch):
+    """Otherwise they would take the cores from working threads while other tests run."""
+    monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("waiting_threads_sleep")
 def test_accumulating_takes_less_memory_than_the_batch_it_stands_for():
     large = scaling.measure_cost(Load(batch_size=64), "tiny", 1)
     parts = scaling.measure_cost(Load(batch_size=16, accumulate=4), "tiny", 1)
@@ -35,6 +42,7 @@ def test_accumulating_takes_less_memory_than_the_batch_it_stands_for():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("waiting_threads_sleep")
 def test_two_processes_hold_the_memory_of_both():
     one, two = (scaling.measure_cost(Load(batch_size=2, processes=count), "tiny", 1) for count in (1, 2))
     assert 1.5 * one.memory < two.memory < 2.5 * one.memory

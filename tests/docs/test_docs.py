@@ -91,6 +91,7 @@ FLAGS_OF_OTHER_PROGRAMS = {
     "--signal",
     "--gloo",
     "--no-build-isolation",
+    "--no-deps",
 } | IM2REC
 
 

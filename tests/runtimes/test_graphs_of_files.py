@@ -12,6 +12,8 @@ import pytest
 
 from helpers.scripts import ROOT, refused, script
 from resattnet.evaluation.classifier import Classifier
+from resattnet.export.export_file import export_file
+from resattnet.export.options import ExportOptions
 from resattnet.runtimes.engines import ENGINES
 from resattnet.system.errors import InputError
 
@@ -62,9 +64,13 @@ def test_a_data_set_may_be_called_as_a_number(engine, exported, tmp_path):
 
 
 def test_a_test_of_images_of_another_size_is_refused(exported, tmp_path):
-    path = with_metadata(exported, tmp_path / "digits.onnx", dataset="digits", classes=list("0123456789"))
-    line = refused(script("cifar10_test.py", "--params", path, cwd=str(tmp_path)))
-    assert f"{path} was exported for 32x32 pixels, and the test images of digits have 8x8" in line
+    large = str(tmp_path / "large.onnx")
+    export_file("cifar10_attention56_thin", ExportOptions(output=large, image_size=64))
+    path = with_metadata(large, tmp_path / "digits.onnx", dataset="digits", classes=list("0123456789"))
+    done = script("cifar10_test.py", "--params", path, cwd=str(tmp_path))
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    line = f"{path} was exported for 64x64 pixels, and the test images of digits have 32x32: export it for this size\n"
+    assert done.stderr.endswith(line)
 
 
 def test_a_classifier_serves_several_threads(engine, exported):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from typing import Any, Dict, Iterator, Sequence
+from typing import Any, Dict, Iterator
 
 from .. import __version__
 from ..options.command_line import ArgumentParser
@@ -34,9 +34,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def describe_versions() -> Iterator[str]:
     """Yield lines: this package, Python and MXNet, then the optional packages, installed or missing."""
-    from ..machine.packages import BUILDS, installed_version
+    from ..machine.packages import installed_version
 
-    yield f"resattnet {__version__}, Python {platform.python_version()}, {_describe_mxnet(BUILDS)}"
+    yield f"resattnet {__version__}, Python {platform.python_version()}, {_describe_mxnet()}"
     for extra, names in EXTRAS.items():
         missing = [name for name in names if not installed_version(name)]
         oldest = OLDEST_PYTHON.get(extra, (3, 8))
@@ -49,15 +49,15 @@ def describe_versions() -> Iterator[str]:
         yield f"  extra {extra:<{max(map(len, EXTRAS))}}  {state}"
 
 
-def _describe_mxnet(builds: Sequence[str]) -> str:
-    from ..machine.packages import installed_version
+def _describe_mxnet() -> str:
+    from ..machine.packages import BUILDS, installed_version
     from ..system.errors import InputError
 
     try:
         from ..machine.mxnet import mx
     except InputError as reason:
         return f"no MXNet: {reason}"
-    build = next((name for name in builds if installed_version(name)), "not installed by pip")
+    build = next((name for name in BUILDS if installed_version(name)), "not installed by pip")
     features = ("CUDA", "CUDNN", "NCCL", "MKLDNN", "OPENCV", "DIST_KVSTORE")
     enabled = [name for name in features if mx.runtime.Features().is_enabled(name)]
     return f"MXNet {mx.__version__} ({build}; {', '.join(enabled)})"

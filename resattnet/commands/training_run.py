@@ -8,6 +8,7 @@ import time
 from typing import Any, List, Optional, Sequence
 
 from ..distributed.engines import open_group
+from ..distributed.group import Group
 from ..machine.cores import separate_scratch
 from ..machine.devices import choose_devices
 from ..reports.mask_log import MaskLog
@@ -17,6 +18,7 @@ from ..runs.silent_log import SilentLog
 from ..runs.states import State
 from ..system.errors import InputError, handle_remarks
 from ..system.signals import StopSignals
+from ..training.inputs import Inputs
 from ..training.loop import Run, fit
 from ..training.preparation import open_any_inputs, prepare_run
 from ..training.processes import own_gpus
@@ -57,8 +59,7 @@ def train(options: RunOptions, state: Optional[State] = None, began: Optional[fl
     with open_group(options.exchange) as group:
         devices, remarks = choose_devices(options.num_gpus, options.num_cpus, own_gpus(options, group))
         with handle_remarks(lambda remark: remarks.append(str(remark))):
-            run = prepare_run(options, devices, state, began, group)
-        run.hooks = _make_hooks(run, devices)
+            run = prepare_run(options, devices, state, began, group, _make_hooks)
         lock = run.checkpointer.lock or contextlib.nullcontext()
         with StopSignals() as signals, lock, _open_log(run) as log:
             if group.is_first:
@@ -75,10 +76,9 @@ def _open_log(run: Run) -> RunLog:
     return RunLog(run.options.log_dir, run.name, dataclasses.asdict(run.options))
 
 
-def _make_hooks(run: Run, devices: Sequence[Any]) -> List[MaskLog]:
-    if not run.options.mask_images or not run.group.is_first:
+def _make_hooks(options: RunOptions, devices: Sequence[Any], inputs: Inputs, group: Group) -> List[MaskLog]:
+    if not options.mask_images or not group.is_first:
         return []
-    inputs = run.inputs
-    if run.group.world.size > 1:  # the pictures are chosen among all images, not only among those of this process
-        inputs = open_any_inputs(run.options, devices)
-    return [MaskLog(run.options, inputs.validation_loader, inputs.facts)]
+    if group.world.size > 1:  # the pictures are chosen among all images, not only among those of this process
+        inputs = open_any_inputs(options, devices)
+    return [MaskLog(options, inputs.validation_loader, inputs.facts)]

@@ -7,6 +7,7 @@ from typing import Any, Dict, Mapping
 
 from ..system.input_files import parse_json
 
+ONNX_BEGINS = b"\x08"  # the field `ir_version`, with which every ONNX file begins
 # Those that are texts; all others are JSON texts. A data set may be called 42 or true.
 _TEXTS = {"channels", "data_format", "dataset", "dataset_title", "fingerprint", "input", "layout", "params_sha256"}
 _TEXTS |= {"precision", "preprocessing", "range", "resattnet_version"}

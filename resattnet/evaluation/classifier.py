@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..data.image_files import read_image, to_rgb
-from ..runtimes.exported_model import OF_TORCH, ExportedModel, describes_itself, is_exported, load_exported
+from ..runtimes.exported_model import ExportedModel, describes_itself, is_exported, is_of_torch, load_exported
 from ..system.errors import InputError
 from .logits import Prediction, check_finite, top_predictions
 
@@ -100,7 +100,7 @@ class Classifier:
         path = os.fspath(path)
         if is_exported(path):
             given = list(what)
-            if num_gpus and not path.lower().endswith(OF_TORCH):
+            if num_gpus and not is_of_torch(path):
                 given.append("num_gpus")
             if given:
                 raise InputError(f"{path} {describes_itself(path)}: leave out {given[0]}")

@@ -7,7 +7,7 @@ import os
 from typing import Any, Dict, Union
 
 from ..options.fields import assignment
-from ..runtimes.exported_model import OF_TORCH, ExportedModel, describes_itself, load_exported
+from ..runtimes.exported_model import ExportedModel, describes_itself, is_of_torch, load_exported
 from ..system.errors import InputError
 from .class_names import read_class_names
 from .options import ClassifierOptions, ModelFileOptions, TestOptions
@@ -25,7 +25,7 @@ def open_exported(path: str, options: Union[ClassifierOptions, TestOptions]) -> 
     """
     how = (options.runtime, options.precision, options.num_gpus)
     model = load_as(path, options, isinstance(options, TestOptions), *how)
-    if options.image_size and path.lower().endswith(OF_TORCH):
+    if options.image_size and is_of_torch(path):
         model = dataclasses.replace(
             model, facts=dataclasses.replace(model.facts, image_size=(options.image_size, options.image_size))
         )
@@ -73,7 +73,7 @@ def _check_options(path: str, options: ModelFileOptions, needs_images: bool) -> 
     """Raise InputError if an option is given that an exported file does not have."""
     unknown = {field.name for field in dataclasses.fields(ModelFileOptions)} - {"classes"}
     unknown |= {"gpus", "num_cpus", "graph"}
-    if not path.lower().endswith(OF_TORCH):
+    if not is_of_torch(path):
         unknown.add("num_gpus")
     if needs_images:
         unknown -= set(_SOURCE)

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple, U
 
 import numpy as np
 
-from ..data.metadata import from_texts
+from ..data.metadata import ONNX_BEGINS, from_texts
 from ..machine.cores import core_count
 from ..machine.packages import hide_module
 from ..system.calls import command
@@ -20,7 +20,6 @@ from .program import PRECISIONS, Program, Signature
 from .torch_program import RUNTIME, refuse_torch
 
 Model = Union[str, bytes]  # path of an ONNX file, or its contents
-_FIRST_BYTE = b"\x08"  # of the field `ir_version`, with which every ONNX file begins
 
 
 class Engine(NamedTuple):
@@ -260,7 +259,7 @@ def compile_file(path: str, runtime: str = "auto", precision: str = "auto") -> P
     if runtime == RUNTIME:
         refuse_torch(path)
     with open(path, "rb") as file:
-        if file.read(1) != _FIRST_BYTE:  # OpenVINO tries it as files of other kinds, and prints what they lack
+        if file.read(1) != ONNX_BEGINS:  # OpenVINO tries it as files of other kinds, and prints what they lack
             raise InputError(f"{path}: not an ONNX file")
     # The layers of an INT8 file say themselves that they are INT8; the others are float32.
     program = compile_model(path, runtime, "bfloat16" if precision == "bfloat16" else "float32", path)

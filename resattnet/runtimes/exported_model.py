@@ -25,7 +25,7 @@ _NEEDED = ("classes", "mean", "std", "image_size")
 
 def describes_itself(path: str) -> str:
     """Return why options of a parameter file are refused for an exported one, for messages."""
-    return "describes itself" + ("" if path.lower().endswith(OF_TORCH) else ", and runs on the CPU")
+    return "describes itself" + ("" if is_of_torch(path) else ", and runs on the CPU")
 
 
 class _PixelTransform(Transform):
@@ -173,7 +173,7 @@ def load_exported(
     check_names(runtime, precision)
     if runtime == "mxnet":
         raise InputError(f"`runtime=mxnet`: {path} is an exported file; leave it out, or give the parameter file")
-    if path.lower().endswith(OF_TORCH):
+    if is_of_torch(path):
         program = compile_torch(path, runtime, precision, num_gpus)
     else:
         program = compile_file(path, runtime, precision)
@@ -224,6 +224,11 @@ def _check_graph(path: str, program: Program, kind: str, facts: DataFacts) -> No
 def _by(lengths: Any) -> str:
     height, width = lengths
     return f"{width}x{height}"
+
+
+def is_of_torch(path: str) -> bool:
+    """Return whether a path has the ending of a `.safetensors` file."""
+    return path.lower().endswith(OF_TORCH)
 
 
 def is_exported(path: str) -> bool:

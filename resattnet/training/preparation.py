@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from typing import Any, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -31,8 +31,10 @@ from .image_inputs import open_image_inputs
 from .initial_weights import InitialWeights
 from .inputs import Inputs, open_inputs
 from .processes import common_facts, note_processes
-from .run import Run
+from .run import Hook, Run
 from .time_limit import fit_time_limit
+
+HookMaker = Callable[[RunOptions, Sequence[Any], Inputs, Group], Sequence[Hook]]
 
 
 def prepare_run(
@@ -41,6 +43,7 @@ def prepare_run(
     state: Optional[State] = None,
     began: Optional[float] = None,
     group: Group = SOLO,
+    make_hooks: HookMaker = lambda *_: (),
 ) -> Run:
     """Open the data, build the network, make the step, and return the run that `fit` trains.
 
@@ -55,6 +58,8 @@ def prepare_run(
         As for `train`.
     group : Group
         The processes that train the run together.
+    make_hooks : callable
+        Returns the hooks of the run, before its folder is made, for its options, its devices, its data and the group.
     """
     remarks: List[str] = []
     inputs, start = begin_run(options, devices, remarks, group, is_new=state is None)
@@ -80,6 +85,7 @@ def prepare_run(
         remarks.append(
             f"--lr-per-256 {options.lr_per_256:g}: the highest learning rate is {options.learning_rate(all_devices):g}"
         )
+    hooks = make_hooks(options, devices, inputs, group)
 
     with contextlib.ExitStack() as stack:
         lock = _lock_folder(options, state, group, stack)
@@ -90,7 +96,7 @@ def prepare_run(
             group.broadcast_network(step.net)
         group.prepare(step.trainer)
         stack.pop_all()  # the run keeps the lock
-    return Run(options, inputs, progress, schedule, step, checkpointer, remarks, (), deadline, group)
+    return Run(options, inputs, progress, schedule, step, checkpointer, remarks, hooks, deadline, group)
 
 
 def _fit_time_limit(

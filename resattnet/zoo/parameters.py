@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from typing import Any, Callable, Dict, Iterator, Mapping, Tuple
 
+from ..data.metadata import ONNX_BEGINS
 from ..machine.mxnet import mx
 from ..models.network import build
 from ..models.spec import STEMS, UNITS, NetworkSpec, attention_net_spec
@@ -60,7 +61,7 @@ def check_kind(path: str) -> None:
         return
     with open(path, "rb") as file:
         start = file.read(9)
-    if start[:1] == b"\x08":  # the field `ir_version`, with which every ONNX file begins
+    if start[:1] == ONNX_BEGINS:
         raise InputError(
             f"{path} is an ONNX file: give the parameter file that it was written from (predict, test and serve take "
             "ONNX files whose names end in .onnx)"

@@ -13,6 +13,7 @@ import pytest
 
 from helpers.boards import read_board
 from helpers.runs import TRICKS, assert_equal_runs, elsewhere, resume, stop_run
+from resattnet.commands import training_run
 from resattnet.commands.training_run import train
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
@@ -171,6 +172,16 @@ def test_a_float16_net_is_shown_too(options):
     for name, picture in full.items():
         assert np.abs(picture.astype(int) - log.pictures(half)[name]).mean() < 3
     assert np.dtype(half.output.weight.dtype) == np.float16  # it stays what the run validates
+
+
+def test_a_log_of_masks_that_fails_leaves_the_name_of_the_run_free(options, monkeypatch):
+    def fail(*args):
+        raise InputError("the images cannot be read")
+
+    monkeypatch.setattr(training_run, "MaskLog", fail)
+    with pytest.raises(InputError, match="^the images cannot be read$"):
+        train(elsewhere(options, "run", mask_images=2))
+    assert not os.path.exists(os.path.join(options.model_dir, "run"))
 
 
 def test_more_images_than_there_are():

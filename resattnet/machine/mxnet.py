@@ -8,6 +8,7 @@ installation.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -17,7 +18,8 @@ from typing import Any, Callable, Dict, Optional, Sequence
 
 from ..system.errors import InputError
 from .cores import set_default, split_cores
-from .packages import BUILDS, LazyModule, hide_module, installed_version, load_library, package_folders
+from .operators import made_when_used
+from .packages import BUILDS, hide_module, installed_version, load_library, package_folders, postpone_module
 
 NUMPY_ALIASES = {"bool": bool, "int": int, "float": float, "complex": complex, "object": object}
 CUDA_LIBRARIES = (  # (folder under site-packages/nvidia, file), each after the ones that it depends on
@@ -32,6 +34,8 @@ CUDA_LIBRARIES = (  # (folder under site-packages/nvidia, file), each after the 
     ("nccl", "libnccl.so.2"),
     ("cudnn", "libcudnn.so.8"),
 )
+# MXNet imports these for downloads, exports to ONNX and one kind of calibration, but does not need them otherwise.
+POSTPONED = ("requests", "onnx", "scipy.stats")
 SPIN_COUNT = "10000"  # rounds that a waiting thread spins before it sleeps: as fast as spinning without end
 
 INSTALL_CUDA = "python -m pip install -r requirements-cu112.txt"
@@ -209,13 +213,11 @@ def import_mxnet() -> Any:
         warnings.simplefilter("ignore")  # with `-W error` the import would fail
         if "mxnet" not in sys.modules:
             prepare()
-        # These two take a sixth of the time of the import and serve one model and one kind of calibration, which this
-        # package does not use.
-        with hide_module("sklearn"), hide_module("scipy.stats"):
+        # Scikit-learn is for one class of MXNet that this package does not use.
+        with hide_module("sklearn"), made_when_used(), contextlib.ExitStack() as stack:
+            for name in POSTPONED:
+                stack.enter_context(postpone_module(name))
             module = importlib.import_module("mxnet")
-    for user, name in ((module.contrib.quantization, "stats"), (module.test_utils, "ss")):
-        if getattr(user, name) is None:  # other users of MXNet in the same process may use SciPy's
-            setattr(user, name, LazyModule("scipy.stats"))
     return module
 
 

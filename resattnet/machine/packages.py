@@ -65,17 +65,33 @@ class LazyModule(types.ModuleType):
 
 
 @contextlib.contextmanager
+def postpone_module(name: str) -> Iterator[None]:
+    """Context in which ``import name`` gives a `LazyModule`, where the module is not imported already.
+
+    A module that is not installed fails at its import as ever.
+    """
+    if name in sys.modules or importlib.util.find_spec(name) is None:
+        yield
+        return
+    sys.modules[name] = LazyModule(name)
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+@contextlib.contextmanager
 def importing_gluoncv() -> Iterator[None]:
-    """Context to import GluonCV in, without two side effects of that import.
+    """Context to import GluonCV in, without the side effects of that import.
 
     GluonCV refuses to be imported beside PyTorch 2, so PyTorch is hidden from it. It also makes Pillow accept truncated
-    images in the whole process, which is undone.
+    images in the whole process, which is undone. What it downloads by is imported when it downloads.
     """
     from PIL import ImageFile
 
     truncated = ImageFile.LOAD_TRUNCATED_IMAGES
     try:
-        with hide_module("torch"):
+        with hide_module("torch"), postpone_module("requests"):
             yield
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = truncated

@@ -20,8 +20,6 @@ from resattnet.machine.mxnet import mx
 from resattnet.zoo import parameters
 from resattnet.zoo.builders import get_attention_cifar
 
-pytestmark = pytest.mark.isa
-
 
 def test_measure_against_a_loop():
     rng = np.random.default_rng(0)

@@ -35,8 +35,6 @@ from resattnet.system.errors import InputError
 from resattnet.zoo import parameters
 from resattnet.zoo.builders import get_attention_cifar, get_attention_net
 
-pytestmark = pytest.mark.isa
-
 onnx = pytest.importorskip("onnx", reason="python -m pip install -e '.[onnx]'")
 onnxruntime = pytest.importorskip("onnxruntime", reason="python -m pip install -e '.[onnx]'")
 
@@ -112,6 +110,7 @@ def test_onnx_gives_the_logits_of_the_network(depth, variant, tmp_path):
         (get_attention_cifar, "basic", (37, 50), {1}),
     ],
 )
+@pytest.mark.isa
 def test_onnx_of_each_unit_gives_the_logits_of_the_network(builder, unit, size, groups, tmp_path):
     net, path = initialised(builder(10, 56, "tiny", unit=unit)), str(tmp_path / "net.onnx")
     x = images(3, 3, *size).asnumpy()
@@ -286,6 +285,7 @@ def test_noise_where_the_data_set_is_absent(saved, tmp_path):
 
 
 @pytest.mark.parametrize("target", ["symbol", "int8"])
+@pytest.mark.isa
 def test_symbols_are_read_again_at_any_size(saved, target, tmp_path, capfd):
     path, net = saved
     prefix = str(tmp_path / "net")

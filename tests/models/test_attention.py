@@ -24,8 +24,6 @@ from resattnet.run_options.options import TrainingOptions
 from resattnet.system.errors import InputError
 from resattnet.zoo.parameters import load_parameters
 
-pytestmark = pytest.mark.isa
-
 VARIANTS = [
     dict(attention="channel"),
     dict(attention="spatial"),
@@ -60,6 +58,7 @@ FORMULAS = {
 
 
 @pytest.mark.parametrize("attention", ATTENTION)
+@pytest.mark.isa
 def test_types_against_their_formulas(attention):
     x = images(2, 5, 4, 3) * 3 + 1
     assert np.abs(ATTENTION[attention](mx.nd, x).asnumpy() - FORMULAS[attention](x.asnumpy())).max() < 1e-6
@@ -78,6 +77,7 @@ def test_invariants_of_the_attention_types():
 
 
 @pytest.mark.parametrize("attention", ATTENTION)
+@pytest.mark.isa
 def test_gradients_of_the_types_against_differences(attention):
     x, weights, direction = images(1, 3, 4, 5), images(1, 3, 4, 5, seed=3), images(1, 3, 4, 5, seed=4)
     x.attach_grad()
@@ -113,6 +113,7 @@ def test_a_network_of_zeros_has_finite_gradients(variant):
     assert all(np.isfinite(p.grad().asnumpy()).all() for p in net.collect_params().values() if p.grad_req != "null")
 
 
+@pytest.mark.isa
 def test_the_local_mask_is_the_hourglass_without_sampling():
     """The local mask equals its three levels computed step by step. Only the units come from the hourglass."""
     local = initialised(Hourglass(8, 3, 2, sampling=False))
@@ -164,6 +165,7 @@ def test_a_module_without_mask_is_its_units_in_a_row():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.isa
 def test_any_size_hybridised_as_imperative(variant):
     net, given = initialised(thin(**variant)), [images(2, 3, *size) for size in ((32, 32), (100, 75), (7, 5))]
     expected = [net(x) for x in given]
@@ -177,6 +179,7 @@ def test_any_size_hybridised_as_imperative(variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.isa
 def test_what_is_bfloat16_in_the_graphs(variant):
     net = initialised(thin(**variant))
     found = graph_types(to_bfloat16(net)(mx.sym.var("data")))
@@ -187,6 +190,7 @@ def test_what_is_bfloat16_in_the_graphs(variant):
 
 @needs_avx512
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.isa
 def test_the_bfloat16_graphs_compute_the_same(variant):
     net = initialised(thin(**variant))
     graph, x, y = to_bfloat16(net), images(8, 3, 32, 32), mx.nd.arange(8)

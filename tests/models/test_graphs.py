@@ -23,14 +23,13 @@ from resattnet.run_options import options
 from resattnet.system.errors import InputError, Remark
 from resattnet.zoo import parameters
 
-pytestmark = pytest.mark.isa
-
 
 @pytest.mark.parametrize("learning", ["arl", "nal"])
 @pytest.mark.parametrize(
     "build, depth",
     [(resattnet.get_attention_cifar, 56), (resattnet.get_attention_cifar, 92), (resattnet.get_attention_net, 56)],
 )
+@pytest.mark.isa
 def test_fused_gives_the_same_logits(build, depth, learning):
     widths = "thin" if build is resattnet.get_attention_cifar else "full"
     net = initialised(build(10, depth, widths=widths, attention_learning=learning))
@@ -42,6 +41,7 @@ def test_fused_gives_the_same_logits(build, depth, learning):
     assert difference(net(x), expected) == 0, "the network itself has changed"
 
 
+@pytest.mark.isa
 def test_fused_leaves_no_convolution_alone():
     net = initialised(resattnet.get_attention_cifar(10, 56, widths="thin"))
     graph = fuse(net)
@@ -106,6 +106,7 @@ def trained(tmp_path_factory):
         yield run.folder + "/best.params"
 
 
+@pytest.mark.isa
 def test_int8_computes_in_int8_and_sees_what_float32_sees(trained, capfd):
     net = resattnet.get_attention_cifar(10, 56, widths="thin")
     parameters.load_parameters(net, trained, [mx.cpu()])
@@ -134,6 +135,7 @@ def test_int8_computes_in_int8_and_sees_what_float32_sees(trained, capfd):
     "build, side, widths, first_unit",
     [(resattnet.get_attention_cifar, 32, "thin", 3), (resattnet.get_attention_net, 64, "full", 4)],
 )
+@pytest.mark.isa
 def test_int8_sees_small_channels_beside_large_ones(build, side, widths, first_unit):
     """INT8 logits match float32 when the ranges of the stem's channels differ by a factor of 1000.
 
@@ -153,6 +155,7 @@ def test_int8_sees_small_channels_beside_large_ones(build, side, widths, first_u
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
 
 
+@pytest.mark.isa
 def test_int8_of_the_packaged_network_on_real_images(cifar10_dir):
     """INT8 and float32 classes agree on 99 % of the images. The ranges of the stem's channels differ 1000-fold."""
     net = resattnet.get_attention_cifar(10, 56, widths="thin", pretrained=True)

@@ -16,8 +16,6 @@ from resattnet.models.spec import NetworkSpec, attention_net_spec, trunk_depth
 from resattnet.models.units import Bottleneck, zero_init_residual
 from resattnet.system.errors import InputError
 
-pytestmark = pytest.mark.isa
-
 CIFAR_PARAMETERS = {56: 7467370, 92: 12646506, 128: 13905770, 164: 17124970, 236: 23563370, 452: 43783274}
 IMAGENET_PARAMETERS = {56: 31810728, 92: 52466344, 128: 57467048, 164: 70295208, 236: 95951528, 452: 176499368}
 DEPTHS = list(CIFAR_PARAMETERS)
@@ -79,12 +77,14 @@ def of_both_stems():
 
 
 @pytest.mark.parametrize("size", [(32, 32), (48, 48), (96, 96), (224, 224), (320, 320), (100, 75)])
+@pytest.mark.isa
 def test_any_input_size(size, of_both_stems):
     for net in of_both_stems:
         assert net(images(1, 3, *size)).shape == (1, 10)
 
 
 @pytest.mark.parametrize("learning", ["arl", "nal"])
+@pytest.mark.isa
 def test_hybridised_equals_imperative(learning):
     net = initialised(resattnet.get_attention_cifar(10, 56, widths="thin", attention_learning=learning))
     x = images(3, 3, 32, 32)
@@ -108,6 +108,7 @@ class ZeroMask(SoftMask):
 
 
 @pytest.mark.parametrize("learning", ["arl", "nal"])
+@pytest.mark.isa
 def test_zero_mask_gives_the_trunk_under_arl_and_nothing_under_nal(learning):
     module = AttentionModule(16, 2, 1, 2, 1, learning)
     module.mask = ZeroMask(16, 2, 1)
@@ -166,6 +167,7 @@ def hourglass_by_definition(hourglass, x, levels, r, sampling):
 
 @pytest.mark.parametrize("levels, size", [(1, (6, 5)), (2, (7, 6)), (3, (9, 5))])
 @pytest.mark.parametrize("sampling", [True, False])
+@pytest.mark.isa
 def test_the_mask_against_its_definition(levels, size, sampling):
     """The mask equals one with pooling, sums and interpolation in NumPy. Without sampling, it is the local mask."""
     mask = initialised(SoftMask(8, levels, 2, sampling=sampling))
@@ -181,6 +183,7 @@ def test_the_mask_against_its_definition(levels, size, sampling):
     [((4, 4), (8, 8)), ((7, 5), (13, 10)), ((1, 1), (2, 3)), ((3, 1), (5, 1)), ((1, 1), (1, 1)), ((28, 28), (56, 56))],
 )
 @pytest.mark.parametrize("hybrid", [False, True])
+@pytest.mark.isa
 def test_interpolation_equals_mxnets_with_aligned_corners(small, large, hybrid):
     block, x, like = Interpolation(), images(2, 3, *small), mx.nd.zeros((2, 3) + large)
     if hybrid:
@@ -195,6 +198,7 @@ def test_interpolation_equals_mxnets_with_aligned_corners(small, large, hybrid):
     assert difference(results[0][0], results[1][0]) < 1e-5 and difference(results[0][1], results[1][1]) < 1e-4
 
 
+@pytest.mark.isa
 def test_gradients_are_the_same_bit_for_bit_every_time():
     net = initialised(resattnet.get_attention_cifar(10, 56, widths="thin"))
     net.hybridize(static_alloc=True, static_shape=True)
@@ -208,6 +212,7 @@ def test_gradients_are_the_same_bit_for_bit_every_time():
     assert all((a == b).all() for run in runs[1:] for a, b in zip(runs[0], run))
 
 
+@pytest.mark.isa
 def test_gradient_of_an_attention_module_against_differences():
     module = initialised(AttentionModule(8, 2, 1, 1, 1))
     x, direction = images(1, 8, 7, 6), images(1, 8, 7, 6, seed=3)
@@ -221,6 +226,7 @@ def test_gradient_of_an_attention_module_against_differences():
 
 
 @pytest.mark.parametrize("build", [resattnet.get_attention_cifar, resattnet.get_attention_net])
+@pytest.mark.isa
 def test_symbol_exported_and_imported_gives_the_same(tmp_path, build):
     net = initialised(build(10, 56))
     net.hybridize()

@@ -25,8 +25,6 @@ from resattnet.models.precision import to_bfloat16
 from resattnet.models.spec import STEMS, UNITS, NetworkSpec, Spec, Widths, attention_net_spec
 from resattnet.run_options.options import TrainingOptions
 
-pytestmark = pytest.mark.isa
-
 NEW_UNITS = [name for name in UNITS if name != "bottleneck"]
 POST_ACTIVATION = ("resnext", "inception")
 SHALLOW = Spec(1, 1, 1, (1, 0, 0))  # one attention module
@@ -260,6 +258,7 @@ class Reference:
     "in_channels, stride, size", [(24, 1, (5, 4)), (24, 2, (5, 6)), (16, 1, (4, 3)), (16, 2, (7, 5))]
 )
 @pytest.mark.parametrize("name", UNITS)
+@pytest.mark.isa
 def test_a_unit_and_its_gradients_against_numpy(name, in_channels, stride, size):
     """Outputs agree. Gradients, each along a random direction, agree with differences of the NumPy unit."""
     rng = np.random.default_rng(4)
@@ -364,6 +363,7 @@ def test_logits_of_a_new_post_activation_network_are_moderate(unit, depth):
 
 
 @pytest.mark.parametrize("unit, convolutions", [("resnext", 109), ("inception", 241), ("basic", 76)])
+@pytest.mark.isa
 def test_fused_gives_the_same_logits_and_leaves_no_convolution_alone(unit, convolutions):
     net = initialised(resattnet.get_attention_cifar(10, 56, "tiny", unit=unit))
     graph, x = fuse(net), images(3, 3, 32, 32)
@@ -376,6 +376,7 @@ def test_fused_gives_the_same_logits_and_leaves_no_convolution_alone(unit, convo
 
 
 @pytest.mark.parametrize("unit", NEW_UNITS)
+@pytest.mark.isa
 def test_what_is_bfloat16_in_the_graph(unit):
     net = initialised(build(NetworkSpec(10, unit=unit), channels=Widths(8, (16, 24, 40), 48)))
     plain = net(mx.sym.var("data")).tojson()
@@ -394,6 +395,7 @@ def digits(split, count=None):
 
 
 @pytest.mark.parametrize("unit", NEW_UNITS)
+@pytest.mark.isa
 def test_a_few_steps_lower_the_loss(unit):
     net = build(NetworkSpec(10, unit=unit), channels=Widths(8, (16, 16, 16), 16))
     mx.random.seed(2)
@@ -427,6 +429,7 @@ def correlation(a, b):
 
 @pytest.mark.parametrize("channels", [16, 64])
 @pytest.mark.parametrize("unit", [units.ResNeXtUnit, units.InceptionUnit])
+@pytest.mark.isa
 def test_int8_of_post_activation_units_keeps_the_upper_half_of_their_range(unit, channels):
     """MXNet's own INT8 form cuts the output off at half of its range: its correlation is 0.975 to 0.99."""
     nn, net = mx.gluon.nn, mx.gluon.nn.HybridSequential()
@@ -448,6 +451,7 @@ def test_int8_of_post_activation_units_keeps_the_upper_half_of_their_range(unit,
 
 
 @pytest.mark.parametrize("unit", POST_ACTIVATION)
+@pytest.mark.isa
 def test_int8_of_a_trained_network_of_post_activation_units(unit):
     """INT8 sees what float32 sees after 45 steps.
 
@@ -483,6 +487,7 @@ def described(graph):
 
 
 @pytest.mark.parametrize("unit", ["bottleneck", "basic"])
+@pytest.mark.isa
 def test_int8_of_pre_activation_units_is_the_graph_of_mxnet(unit, monkeypatch):
     net = initialised(build(NetworkSpec(10, unit=unit), depth=SHALLOW, channels=Widths(8, (16, 24, 32), 32)))
     x = images(4, 3, 16, 16).asnumpy()

@@ -16,8 +16,6 @@ from resattnet.runs import states
 from resattnet.system.errors import InputError
 from resattnet.training.state_arrays import restore_arrays, state_arrays
 
-pytestmark = pytest.mark.isa
-
 SAMPLES, STEPS = 8, 4
 RATES = (0.02, 0.05, 0.03, 0.01)
 

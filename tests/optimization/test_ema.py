@@ -16,8 +16,6 @@ from resattnet.system.errors import InputError
 from resattnet.training.step import TrainingStep
 from resattnet.zoo import parameters
 
-pytestmark = pytest.mark.isa
-
 
 @pytest.mark.parametrize("decay", [0.5, 0.99])
 def test_average_of_a_parameter(decay):

@@ -13,8 +13,6 @@ from resattnet.run_options.options import TrainingOptions
 from resattnet.system.errors import InputError
 from resattnet.training.preparation import prepare_run
 
-pytestmark = pytest.mark.isa
-
 DEVICES = ([mx.cpu(0)], [mx.cpu(0), mx.cpu(1)])
 
 

@@ -24,8 +24,6 @@ from resattnet.system.files import digest
 from resattnet.zoo import packaged, parameters, pretrained
 from resattnet.zoo.builders import get_attention_cifar, get_attention_net
 
-pytestmark = pytest.mark.isa
-
 NAME, RECIPE = "cifar10_attention56_thin", "thin56-proof"
 
 
@@ -224,6 +222,7 @@ def test_it_reaches_its_accuracy_on_real_images(cifar10_dir):
         assert hits.sum() == 1824
 
 
+@pytest.mark.isa
 def test_builder_and_classifier_have_the_same_network():
     builder = get_attention_cifar(10, 56, widths="thin", pretrained=True)
     np.testing.assert_allclose(logits(builder), logits(Classifier.load(NAME).net), rtol=1e-4, atol=1e-4)

@@ -8,9 +8,10 @@ from typing import Any, Callable, Iterator, Sequence
 import numpy as np
 
 from ..machine.cores import core_count
-from ..runtimes.engines import ENGINES, compile_model, open_session, openvino_settings
+from ..runtimes.engines import ENGINES, open_session, openvino_settings
 from ..runtimes.int8_graph import quantize_model
 from ..runtimes.onnx_graph import make_model
+from ..runtimes.onnx_program import compile_model
 from ..system.errors import InputError
 from .builders import calibration_noise, initialised_net, random_batch, repeated
 from .contender import Unavailable, threads

@@ -9,9 +9,10 @@ import numpy as np
 from ..machine.packages import installed_version
 from ..models.graphs import CALIBRATION_IMAGES
 from ..options.counts import limit_count
-from ..runtimes.engines import ENGINES, compile_model
+from ..runtimes.engines import ENGINES
 from ..runtimes.int8_graph import BATCH_SIZE, import_nncf, quantize_model
 from ..runtimes.onnx_graph import import_onnx, make_model
+from ..runtimes.onnx_program import compile_model
 from ..system.console import say
 from ..system.errors import InputError
 from .comparison import Export, compare, compute_logits

@@ -6,7 +6,8 @@ import importlib.util
 from typing import Optional
 
 from ..system.errors import InputError
-from .engines import ENGINES, check_names, choose_engine, refuse_int8
+from .engines import ENGINES, check_names, choose_engine, engines_for
+from .onnx_program import refuse_int8
 from .torch_program import RUNTIME, refuse_torch
 
 # Pixels of all images, from which on an engine is chosen unasked. Conversion and compilation take 1 to 1.5 s of one
@@ -46,19 +47,32 @@ def choose_for_network(path: str, runtime: str = "auto", precision: str = "auto"
     precision = "float32" if precision == "auto" else precision
     if runtime == "mxnet":
         if precision != "float32":
-            raise InputError(
-                f"`runtime=mxnet` `precision={precision}`: give `runtime={choose_engine('auto', precision)}`"
-            )
+            raise InputError(f"`runtime=mxnet` `precision={precision}`: give `runtime={engines_for(precision)[0]}`")
         return None
-    has_onnx = importlib.util.find_spec("onnx") is not None
     if runtime == "auto" and precision == "float32":
-        name = choose_engine(runtime, precision)
-        return name if pixels >= LARGE and has_onnx and ENGINES[name].is_installed else None
+        installed = [name for name in engines_for(precision) if ENGINES[name].is_installed]
+        return installed[0] if installed and has_onnx() and pixels >= LARGE else None
     name = choose_engine(runtime, precision)
-    ENGINES[name].load()
-    if not has_onnx:
+    check_packages(name)
+    return name
+
+
+def check_packages(engine: str) -> None:
+    """Raise InputError if an engine, or the package that converts a network for it, is not installed.
+
+    Parameters
+    ----------
+    engine : str
+        Key of `ENGINES`.
+    """
+    ENGINES[engine].load()
+    if not has_onnx():
         raise InputError(
-            f"`runtime={name}`: a parameter file is converted by onnx, which is not installed: "
+            f"for {engine}, a parameter file is converted by onnx, which is not installed: "
             "python -m pip install -e '.[onnx]'"
         )
-    return name
+
+
+def has_onnx() -> bool:
+    """Return whether the package `onnx` is installed, which converts a network for an engine."""
+    return importlib.util.find_spec("onnx") is not None

@@ -7,8 +7,8 @@ from typing import Any, Callable, Optional
 import numpy as np
 
 from ..system.errors import reason, remark
-from .engines import compile_model
 from .onnx_graph import make_model
+from .onnx_program import compile_model
 
 COMPARED_IMAGES = 16
 TOLERANCE = 1e-4  # largest difference of two logits; relative to the largest logit where that is above 1

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import sys
 import threading
-from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from ..data.metadata import ONNX_BEGINS, from_texts
+from ..data.metadata import from_texts
 from ..machine.cores import core_count
 from ..machine.packages import hide_module
-from ..system.calls import command
 from ..system.errors import InputError, reason
 from .program import PRECISIONS, Program, Signature
-from .torch_program import RUNTIME, refuse_torch
+from .torch_program import RUNTIME
 
 Model = Union[str, bytes]  # path of an ONNX file, or its contents
 
@@ -169,6 +167,11 @@ ENGINES: Dict[str, Engine] = {
 RUNTIMES = ("auto", "mxnet", *ENGINES, RUNTIME)
 
 
+def engines_for(precision: str) -> List[str]:
+    """Return the engines that compute a float32 model in 'float32' or 'bfloat16', the one that is preferred first."""
+    return [name for name, engine in ENGINES.items() if precision in engine.precisions]
+
+
 def choose_engine(runtime: str, precision: str) -> str:
     """Return the engine that computes a float32 model in a precision.
 
@@ -181,11 +184,18 @@ def choose_engine(runtime: str, precision: str) -> str:
     Raises
     ------
     InputError
-        If the engine does not have the precision.
+        If the engine does not have the precision, or none is installed that has it.
     """
-    able = [name for name, engine in ENGINES.items() if precision in engine.precisions]
+    able = engines_for(precision)
     if runtime == "auto":
-        return next((name for name in able if ENGINES[name].is_installed), able[0])
+        installed = [name for name in able if ENGINES[name].is_installed]
+        if not installed:
+            missing = "which is not installed" if len(able) == 1 else "and neither is installed"
+            raise InputError(
+                f"`runtime=auto` `precision={precision}`: an ONNX file is computed by {' or '.join(able)}, {missing}: "
+                + " or ".join(ENGINES[name].install for name in able)
+            )
+        return installed[0]
     if runtime not in able:
         raise InputError(f"`runtime={runtime}` `precision={precision}`: give `runtime={able[0]}`")
     return runtime
@@ -204,80 +214,3 @@ def check_names(runtime: str, precision: str) -> None:
     for name, value, known in (("runtime", runtime, RUNTIMES), ("precision", precision, ("auto", *PRECISIONS))):
         if value not in known:
             raise InputError(f"`{name}={value}`: choose from {', '.join(known)}")
-
-
-def compile_model(model: Model, runtime: str, precision: str, title: str) -> Program:
-    """Compile an ONNX model.
-
-    Parameters
-    ----------
-    model : str or bytes
-        Path of a file, or its contents.
-    runtime, precision : str
-        See `choose_engine`.
-    title : str
-        Name of the model for messages.
-
-    Raises
-    ------
-    InputError
-        If the engine is not installed, it or the CPU does not have the precision, or the model cannot be computed.
-    """
-    if runtime == "auto" and precision == "float32" and not any(engine.is_installed for engine in ENGINES.values()):
-        ways = " or ".join(engine.install for engine in ENGINES.values())
-        raise InputError(f"{title}: {' and '.join(ENGINES)} compute it, and neither is installed: {ways}")
-    runtime = choose_engine(runtime, precision)
-    package = ENGINES[runtime].load()
-    try:
-        program = ENGINES[runtime].compile(package, model, precision)
-    except InputError:
-        raise
-    except Exception as error:  # the engines have exceptions of their own for models that they cannot read
-        raise InputError(f"{title}: not an ONNX file that {runtime} can compute ({_first_line(error)})") from error
-    return program._replace(runtime=runtime, precision=precision)
-
-
-def compile_file(path: str, runtime: str = "auto", precision: str = "auto") -> Program:
-    """Compile an ONNX file.
-
-    Parameters
-    ----------
-    path : str
-    runtime : str
-        Key of `ENGINES`; 'auto': the first that is installed and has the precision.
-    precision : str
-        One of `PRECISIONS`; 'auto': as the file is, float32 or INT8.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, the engine is not installed, or it, the CPU or the file does not have the precision.
-    """
-    path = os.path.expanduser(path)
-    if not os.path.isfile(path):
-        raise InputError(f"{path}: {'it is a folder' if os.path.isdir(path) else 'no such file'}")
-    if runtime == RUNTIME:
-        refuse_torch(path)
-    with open(path, "rb") as file:
-        if file.read(1) != ONNX_BEGINS:  # OpenVINO tries it as files of other kinds, and prints what they lack
-            raise InputError(f"{path}: not an ONNX file")
-    # The layers of an INT8 file say themselves that they are INT8; the others are float32.
-    program = compile_model(path, runtime, "bfloat16" if precision == "bfloat16" else "float32", path)
-    if program.metadata.get("precision") != "int8":
-        return program if precision != "int8" else refuse_int8(path)
-    if precision in ("float32", "bfloat16"):
-        raise InputError(f"`precision={precision}`: {path} is an INT8 file; leave it out, or give a file in float32")
-    return program._replace(precision="int8")
-
-
-def refuse_int8(path: str) -> Any:
-    """Raise InputError: INT8 is asked of a file that is in float32."""
-    raise InputError(
-        f"`precision=int8`: {path} is in float32: write an INT8 file by {command('export')} --params FILE "
-        "--to int8-onnx"
-    )
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:200] if lines else type(error).__name__

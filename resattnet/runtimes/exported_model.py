@@ -13,7 +13,8 @@ from ..data.transforms import Transform
 from ..models.attention_maps import NO_MASKS, AttentionMaps
 from ..system.errors import InputError
 from ..torch.weights_file import ENDING as OF_TORCH
-from .engines import check_names, compile_file
+from .engines import check_names
+from .onnx_program import compile_file
 from .program import Program
 from .torch_program import compile_torch
 
@@ -161,7 +162,7 @@ def load_exported(
     ----------
     path : str
     runtime, precision : str
-        See `engines.compile_file` and `torch_program.compile_torch`.
+        See `onnx_program.compile_file` and `torch_program.compile_torch`.
     num_gpus : int, optional
         Of a `.safetensors` file: see `compile_torch`. An ONNX file is computed on the CPU.
 

@@ -10,7 +10,7 @@ from ..distributed.group import Group
 from ..evaluation.inference import evaluate, logits_function
 from ..evaluation.logits import collect_logits
 from ..evaluation.metrics import Evaluation
-from ..runtimes.choice import choose_for_network
+from ..runtimes.choice import check_packages
 from ..runtimes.converted import ConvertedNetwork
 from ..system.errors import InputError
 from .step import TrainingStep
@@ -89,7 +89,6 @@ def check_runtime(runtime: str, devices: Sequence[Any]) -> None:
     if devices[0].device_type != "cpu":
         raise InputError(f"`validation_runtime={runtime}`: engines compute on the CPU: give `num_gpus=0` beside it")
     try:
-        choose_for_network("the network", runtime)
+        check_packages(runtime)
     except InputError as error:
-        fault = str(error).replace(f"`runtime={runtime}`: ", "")
-        raise InputError(f"`validation_runtime={runtime}`: {fault}") from error
+        raise InputError(f"`validation_runtime={runtime}`: {error}") from error

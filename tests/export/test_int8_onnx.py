@@ -15,8 +15,9 @@ from resattnet.export import int8_onnx
 from resattnet.export.export_file import export_file
 from resattnet.export.options import ExportOptions
 from resattnet.machine.mxnet import mx
-from resattnet.runtimes.engines import ENGINES, compile_model
+from resattnet.runtimes.engines import ENGINES
 from resattnet.runtimes.onnx_graph import make_model
+from resattnet.runtimes.onnx_program import compile_model
 from resattnet.system.errors import InputError
 from resattnet.zoo.builders import get_attention_cifar
 

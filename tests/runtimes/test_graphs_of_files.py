@@ -14,7 +14,6 @@ from helpers.scripts import ROOT, refused, script
 from resattnet.evaluation.classifier import Classifier
 from resattnet.export.export_file import export_file
 from resattnet.export.options import ExportOptions
-from resattnet.runtimes.engines import ENGINES
 from resattnet.system.errors import InputError
 
 onnx = pytest.importorskip("onnx", reason="python -m pip install -e '.[onnx]'")
@@ -137,8 +136,17 @@ def test_without_an_engine_both_are_named(exported, monkeypatch):
     monkeypatch.setattr("resattnet.runtimes.engines.Engine.is_installed", False)
     with pytest.raises(InputError) as raised:
         Classifier.load(exported)
-    fault = f"{exported}: {' and '.join(ENGINES)} compute it, and neither is installed: python -m pip install -e"
-    assert fault in str(raised.value)
+    ways = " or ".join(f"python -m pip install -e '.[{extra}]'" for extra in ("openvino", "onnx"))
+    assert str(raised.value) == (
+        "runtime=auto precision=float32: an ONNX file is computed by openvino or onnxruntime, and neither is "
+        f"installed: {ways}"
+    )
+    with pytest.raises(InputError) as raised:
+        Classifier.load(exported, precision="bfloat16")
+    assert str(raised.value) == (
+        "runtime=auto precision=bfloat16: an ONNX file is computed by openvino, which is not installed: "
+        + ways.split(" or ")[0]
+    )
 
 
 def test_an_onnx_file_of_another_name_is_known(exported, tmp_path):

@@ -63,7 +63,7 @@ def open_network(path: str, options: TestOptions, download: bool = True) -> Mode
     """
     model: Model
     if is_exported(path):
-        model = open_exported(path, options)
+        model = open_exported(path, options, options.runtime)
         if model.source["data_format"] != "folder":
             check_stored_size(options, model.source["name"])
     else:

@@ -15,15 +15,22 @@ from .options import ClassifierOptions, ModelFileOptions, TestOptions
 _SOURCE = {"dataset": "name", "data_dir": "data_dir", "data_format": "data_format"}  # options of a test, by their entry
 
 
-def open_exported(path: str, options: Union[ClassifierOptions, TestOptions]) -> ExportedModel:
+def open_exported(path: str, options: Union[ClassifierOptions, TestOptions], runtime: str) -> ExportedModel:
     """Load an ONNX or `.safetensors` file that the command `export` wrote.
+
+    Parameters
+    ----------
+    path : str
+    options : ClassifierOptions or TestOptions
+    runtime : str
+        See `exported_model.load_exported`.
 
     Raises
     ------
     InputError
         If an option is given that such a file does not have; see also `exported_model.load_exported`.
     """
-    how = (options.runtime, options.precision, options.num_gpus)
+    how = (runtime, options.precision, options.num_gpus)
     model = load_as(path, options, isinstance(options, TestOptions), *how)
     if options.image_size and is_of_torch(path):
         model = dataclasses.replace(

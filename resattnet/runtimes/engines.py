@@ -33,6 +33,8 @@ class Engine(NamedTuple):
         Which of `PRECISIONS` it computes a float32 model in.
     extra : str
         The optional part of this package that installs it.
+    start : float
+        Seconds of `predict.py` for one photograph: see docs/performance.md, "Start".
     unused : tuple of str
         A module that the package imports, if it can, and that is not used here; and the functions that it takes from
         there.
@@ -42,6 +44,7 @@ class Engine(NamedTuple):
     compile: Callable[[Any, Model, str], Program]
     precisions: Tuple[str, ...]
     extra: str
+    start: float
     unused: Tuple[str, ...] = ()
 
     @property
@@ -158,9 +161,10 @@ ENGINES: Dict[str, Engine] = {
         _compile_by_openvino,
         ("float32", "bfloat16"),
         "openvino",
+        1.2,
         ("openvino.tools.ovc", "convert_model"),
     ),
-    "onnxruntime": Engine("onnxruntime", _compile_by_onnxruntime, ("float32",), "onnx"),
+    "onnxruntime": Engine("onnxruntime", _compile_by_onnxruntime, ("float32",), "onnx", 0.55),
 }
 
 
@@ -199,6 +203,20 @@ def choose_engine(runtime: str, precision: str) -> str:
     if runtime not in able:
         raise InputError(f"`runtime={runtime}` `precision={precision}`: give `runtime={able[0]}`")
     return runtime
+
+
+def quickest_to_start(runtime: str, precision: str) -> str:
+    """Return the engine that first answers for a few images of an ONNX file, or the runtime itself if one is asked for.
+
+    Parameters
+    ----------
+    runtime, precision : str
+        As for `onnx_program.compile_file`.
+    """
+    installed = [name for name in engines_for("float32") if ENGINES[name].is_installed]
+    if runtime != "auto" or precision == "bfloat16" or not installed:
+        return runtime
+    return min(installed, key=lambda name: ENGINES[name].start)
 
 
 def check_names(runtime: str, precision: str) -> None:

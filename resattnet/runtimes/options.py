@@ -28,8 +28,9 @@ class RuntimeOptions(Options):
         "auto",
         "what computes; mxnet: parameter files; openvino, onnxruntime: ONNX files that the command export wrote, "
         "without MXNet, and parameter files, which are converted first; both on the CPU; torch: .safetensors files; "
-        "auto: for an ONNX file the first of the two that is installed; for a parameter file too, where there are many "
-        "images and no GPU, as long as its logits are MXNet's; else MXNet",
+        "auto: for an ONNX file the first of the two that is installed, or for a few photographs the one that starts "
+        "first; for a parameter file too, where there are many images and no GPU, as long as its logits are MXNet's; "
+        "else MXNet",
         choices=("auto", "mxnet", *ENGINES, RUNTIME),
     )
     precision: str = option(

@@ -9,6 +9,9 @@ from PIL import Image
 
 from helpers.scripts import ROOT, refused, script
 from resattnet.evaluation.classifier import Classifier
+from resattnet.evaluation.options import PredictionOptions
+from resattnet.evaluation.prediction_files import FEW, open_classifier
+from resattnet.runtimes.engines import ENGINES
 from resattnet.system.errors import InputError
 
 onnx = pytest.importorskip("onnx", reason="python -m pip install -e '.[onnx]'")
@@ -90,3 +93,16 @@ def test_an_engine_that_is_not_installed_is_named_with_the_way_to_install_it(exp
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(InputError, match=r"onnxruntime cannot be imported .* pip install -e '\.\[onnx\]'"):
         Classifier.load(exported, runtime="onnxruntime")
+
+
+def test_a_few_photographs_are_predicted_by_the_engine_that_starts_first(exported, monkeypatch):
+    for name in ENGINES:
+        pytest.importorskip(name)
+
+    def chosen(images, **given):
+        return open_classifier(exported, PredictionOptions(**given), images).model.program.runtime
+
+    assert [chosen(images) for images in (0, 1, FEW - 1, FEW)] == ["openvino", "onnxruntime", "onnxruntime", "openvino"]
+    assert chosen(1, runtime="openvino") == "openvino"
+    monkeypatch.setitem(ENGINES, "onnxruntime", ENGINES["onnxruntime"]._replace(package="no_such_engine"))
+    assert chosen(1) == "openvino"

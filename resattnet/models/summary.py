@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -44,47 +44,36 @@ def layers(net: Any, height: int, width: int) -> List[Layer]:
     height, width : int
         Size of the images in pixels.
     """
-    outputs, handles = {}, []
     children = [(f"features.{index}", block) for index, block in enumerate(net.features)] + [("output", net.output)]
-    data = mx.sym.var("data")
-    try:
-        for name, block in children:
-            handles.append(
-                block.register_forward_hook(lambda _, inputs, output, name=name: outputs.update({name: output}))
-            )
-        symbol = net(data)
-    finally:
-        for handle in handles:
-            handle.detach()
-    parameters = net._collect_params_with_prefix()
-    macs = _macs(symbol, {parameter.name: name for name, parameter in parameters.items()}, (1, 3, height, width))
-    shapes = mx.sym.Group([outputs[name] for name, _ in children]).infer_shape(data=(1, 3, height, width))[1]
+    shape: Tuple[int, ...] = (1, 3, height, width)
+    measured: Dict[Tuple[str, Tuple[int, ...]], Tuple[Tuple[int, ...], int]] = {}
     rows = []
-    for (name, block), shape in zip(children, shapes):
-        own = [key for key in parameters if key.startswith(name + ".")]
-        rows.append(
-            Layer(
-                name,
-                type(block).__name__,
-                tuple(shape[1:]),
-                sum(int(np.prod(parameters[key].shape)) for key in own if parameters[key].grad_req != "null"),
-                sum(macs.get(key, 0) for key in own),
-            )
-        )
+    for name, block in children:
+        # Most children of a deep network are alike, and what takes time is to compose their symbols.
+        key = (repr(block), shape)
+        if key not in measured:
+            measured[key] = _measure(block, shape)
+        shape, macs = measured[key]
+        trainable = [one for one in block.collect_params().values() if one.grad_req != "null"]
+        count = sum(int(np.prod(one.shape)) for one in trainable)
+        rows.append(Layer(name, type(block).__name__, shape[1:], count, macs))
     return rows
 
 
-def _macs(symbol: Any, names: Mapping[str, str], shape: Tuple[int, ...]) -> Dict[str, int]:
-    """Return the multiply-accumulates of each weight: its number of values times the positions of the output."""
+def _measure(block: Any, shape: Tuple[int, ...]) -> Tuple[Tuple[int, ...], int]:
+    """Return the shape of a block's output and its multiply-accumulates, for an input of a shape.
+
+    A weight has its number of values times the positions of the output.
+    """
+    symbol = block(mx.sym.var("data"))
     internals = symbol.get_internals()
     shapes = dict(zip(internals.list_outputs(), internals.infer_shape(data=shape)[1]))
-    nodes, counts = json.loads(symbol.tojson())["nodes"], {}
+    nodes, macs = json.loads(symbol.tojson())["nodes"], 0
     for node in nodes:
         if node["op"] in ("Convolution", "FullyConnected"):
             weight = nodes[node["inputs"][1][0]]["name"]
-            places = int(np.prod(shapes[node["name"] + "_output"][2:]))
-            counts[names[weight]] = int(np.prod(shapes[weight])) * places
-    return counts
+            macs += int(np.prod(shapes[weight])) * int(np.prod(shapes[node["name"] + "_output"][2:]))
+    return tuple(shapes[symbol.list_outputs()[0]]), macs
 
 
 def total(rows: Sequence[Layer]) -> Tuple[int, int]:

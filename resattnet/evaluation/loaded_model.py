@@ -7,7 +7,6 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from ..data.facts import DataFacts
-from ..data.image_set import ImageSet
 from ..data.transforms import Transform
 from ..datasets import catalog, recordio
 from ..models.attention_maps import AttentionMaps
@@ -136,22 +135,6 @@ class LoadedModel(NamedTuple):
             return recordio.image_size(self.source["name"], self.source["data_dir"])
         return catalog.SIDE, catalog.SIDE
 
-    def images(self, split: str, download: bool = True) -> ImageSet:
-        """Return the images of a split of the data set, with the class names of `facts`.
-
-        Parameters
-        ----------
-        split : {'train', 'test'}
-        download : bool
-            Whether the data set may be downloaded.
-
-        Raises
-        ------
-        InputError
-            See `read_images`.
-        """
-        return read_images(self, split, download)
-
     def calibration_images(self, count: Optional[int] = None, download: bool = True) -> np.ndarray:
         """Return random training images, always the same ones, as the network is given them.
 
@@ -171,7 +154,7 @@ class LoadedModel(NamedTuple):
         InputError
             If the data set is not available.
         """
-        train_set = self.images("train", download)
+        train_set = read_images(self, "train", download)
         total = len(train_set.labels)
         if count:
             count = limit_count("calibration_images", count, total, "training images")

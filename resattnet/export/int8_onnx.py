@@ -6,6 +6,7 @@ from typing import Any, Dict, Tuple
 
 import numpy as np
 
+from ..evaluation.model_images import read_images
 from ..machine.packages import installed_version
 from ..models.graphs import CALIBRATION_IMAGES
 from ..options.counts import limit_count
@@ -71,7 +72,7 @@ def _training_images(source: Source, height: int, width: int) -> Tuple[np.ndarra
     The second are others than the first. Where there are too few others, images of the calibration follow them.
     """
     model, count = source.model, source.options.calibration_images
-    total = len(model.images("train").labels)
+    total = len(read_images(model, "train").labels)
     count = limit_count("calibration_images", count, total, "training images") if count else CALIBRATION_IMAGES
     images = at_size(model.calibration_images(min(total, count + COMPARED_IMAGES)), height, width)
     calibration, others = images[:count], images[count:]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Optional, Tuple
 import numpy as np
 
 from ..evaluation.model_file import LoadedModel, load_model
+from ..evaluation.model_images import read_images
 from ..machine.mxnet import mx
 from ..models.spec import STEMS
 from ..system.errors import InputError
@@ -96,7 +97,7 @@ def _noise_size(model: LoadedModel, side: Optional[int]) -> Tuple[int, int]:
 def _example_images(model: LoadedModel, side: Optional[int]) -> Tuple[np.ndarray, str, Tuple[str, ...]]:
     """Return the first test images at a size, normalised; their title; and the class names."""
     try:
-        test_set = model.images("test", download=False)
+        test_set = read_images(model, "test", download=False)
     except InputError as error:
         images = noise(*_noise_size(model, side))
         return (

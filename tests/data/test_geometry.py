@@ -15,6 +15,7 @@ from resattnet.data.geometry import FITS, INTERPOLATIONS, Geometry
 from resattnet.datasets import catalog
 from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_file
+from resattnet.evaluation.model_images import read_images
 from resattnet.evaluation.options import TestOptions
 from resattnet.reports import mask_sheet
 from resattnet.system.errors import InputError
@@ -108,7 +109,7 @@ def test_photographs_give_the_same_logits_everywhere(fit, tmp_path):
     files = sorted(str(file) for file in (tmp_path / "pets" / "test").rglob("*.png"))
     classifier = Classifier.load(path)
     pixels = np.stack([classifier.pixels(file) for file in files])
-    assert np.array_equal(pixels, classifier.model.images("test").images)
+    assert np.array_equal(pixels, read_images(classifier.model, "test").images)
     assert classifier.logits(pixels) == pytest.approx(measured, rel=1e-5, abs=1e-6)
     rows = mask_sheet._read_rows(classifier, classifier.model, files, 0)
     assert np.array_equal(np.stack([row.pixels for row in rows]), pixels)

@@ -8,6 +8,7 @@ from resattnet.datasets import catalog, record_files, record_writer
 from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_file
 from resattnet.evaluation.model_file import load_model
+from resattnet.evaluation.model_images import read_images
 from resattnet.evaluation.options import ModelFileOptions, TestOptions
 from resattnet.machine.mxnet import mx
 from resattnet.models import spec
@@ -73,11 +74,11 @@ def test_the_facts_of_the_file_stay_where_options_name_other_images(option, pets
     given = {"dataset": "pets", "data_format": "rec", "data_dir": str(tmp_path / "gone")}[option]
     model = load_model(pets, ModelFileOptions(**{option: given}), [mx.cpu()])
     with pytest.raises(InputError, match="pets_records.json is not there"):
-        model.images("test")
+        read_images(model, "test")
     write_pets(tmp_path / "gone", mean=(0.1, 0.1, 0.1))
     model = load_model(pets, ModelFileOptions(**{option: given}), [mx.cpu()])
     with pytest.warns(Remark, match="pets in .* differs from the training: mean 0.1,0.1,0.1 in place of 0.5,0.4,0.3"):
-        model.images("test")
+        read_images(model, "test")
     assert model.facts.mean == tuple(FACTS["mean"]) and model.image_size == (20, 24)
 
 

@@ -26,6 +26,7 @@ from resattnet.evaluation import prediction_files
 from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_files
 from resattnet.evaluation.logits import Prediction
+from resattnet.evaluation.model_images import read_images
 from resattnet.evaluation.options import PredictionOptions, TestOptions
 from resattnet.machine.mxnet import mx
 from resattnet.models import spec
@@ -263,7 +264,7 @@ def test_own_class_names(params, tmp_path):
     image = catalog.load_images("digits", None, "test").images[:1]
     (plain,), (found,) = Classifier.load(params).predict(image), named.predict(image)
     assert found.labels == plain.labels and found.classes[0] == named.classes[plain.labels[0]] != plain.classes[0]
-    assert named.model.images("test").classes == named.classes
+    assert read_images(named.model, "test").classes == named.classes
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from resattnet.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from resattnet.datasets import catalog, record_writer
 from resattnet.evaluation.evaluate import evaluate_file
 from resattnet.evaluation.model_file import open_model
+from resattnet.evaluation.model_images import read_images
 from resattnet.evaluation.options import TestOptions
 from resattnet.evaluation.robustness import measure_robustness, model_robustness
 from resattnet.evaluation.tables import mean_robustness_table, robustness_table
@@ -123,7 +124,7 @@ def few_test_images(monkeypatch):
 
 def measured(path, options):
     model = open_model(path, options)
-    return model_robustness(model, model.images("test"), options)
+    return model_robustness(model, read_images(model, "test"), options)
 
 
 @pytest.mark.isa

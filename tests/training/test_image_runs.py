@@ -16,6 +16,7 @@ from resattnet.commands.training_arguments import read_options
 from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_file
 from resattnet.evaluation.model_file import ModelFileOptions, load_model
+from resattnet.evaluation.model_images import read_images
 from resattnet.evaluation.options import TestOptions as EvaluationOptions
 from resattnet.machine.mxnet import mx
 from resattnet.run_options.image_options import ImageTrainingOptions
@@ -240,7 +241,7 @@ def test_a_broken_file_is_named_with_the_state_to_resume(tmp_path):
 def test_other_sizes_and_ten_crops_are_those_of_their_definition(trained, photographs):
     path = str(trained / "best.params")
     small = load_model(path, EvaluationOptions(image_size=24, crop_ratio=0.75, num_gpus=0), [mx.cpu()])
-    images = small.images("test").images
+    images = read_images(small, "test").images
     files = sorted(photographs.glob("val/*/*.jpg"), key=lambda file: (file.parent.name, os.fsencode(file.name)))
     with Image.open(files[0]) as image:
         width, height = image.size

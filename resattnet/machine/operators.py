@@ -48,6 +48,13 @@ class OperatorFunction:
         """Return a method, as a function does that is an attribute of a class; `help` knows functions by this."""
         return self if instance is None else types.MethodType(self, instance)
 
+    def __reduce__(self) -> str:
+        """Return the name by which copies and pickles refer to a function."""
+        return self.__name__
+
+    def __repr__(self) -> str:
+        return f"<function {self.__name__} of MXNet>"
+
     @property
     def __doc__(self) -> str:
         return self.function.__doc__ if self._text is None else self._text

@@ -1,7 +1,9 @@
 """Test that the functions of MXNet's operators are those of MXNet, though they are made when they are first used."""
 
+import copy
 import inspect
 import json
+import pickle
 import pydoc
 import subprocess
 import sys
@@ -79,3 +81,9 @@ def test_a_function_in_a_class_is_a_method():
     assert Own.square is mx.nd.square and own.square.__self__ is own
     with pytest.raises(AssertionError, match="must have NDArray type, but got .*Own object"):
         own.square()
+
+
+def test_a_function_is_copied_and_pickled_by_its_name():
+    function = mx.nd.contrib.quadratic
+    assert copy.deepcopy(function) is function and pickle.loads(pickle.dumps(function)) is function
+    assert repr(function) == "<function quadratic of MXNet>"

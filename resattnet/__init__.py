@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 _MODULE_OF = {
     "AttentionNet": "models.network",
-    "Classifier": "evaluation.classifier",
+    "Classifier": "prediction.classifier",
     "NetworkSpec": "models.spec",
     "attention_net_spec": "models.spec",
     "attention_net56": "zoo.builders",
@@ -26,7 +26,7 @@ _MODULE_OF = {
     "export_onnx": "export.onnx",
     "get_attention_cifar": "zoo.builders",
     "get_attention_net": "zoo.builders",
-    "soft_masks": "evaluation.masks",
+    "soft_masks": "prediction.masks",
     "trunk_depth": "models.spec",
     "InputError": "system.errors",
 }

@@ -19,9 +19,9 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from ..evaluation.options import PredictionOptions
 from ..options import command_line
 from ..options.common_arguments import add_images, add_params, add_quiet
+from ..prediction.options import PredictionOptions
 
 
 def add_arguments(parser: command_line.ArgumentParser) -> None:
@@ -38,6 +38,6 @@ def main(given: Dict[str, Any]) -> int:
     path, images = given.pop("params"), given.pop("images")
     options = PredictionOptions(**given)
 
-    from ..evaluation.prediction_files import predict_files
+    from ..prediction.prediction_files import predict_files
 
     return 1 if predict_files(path, images, options) else 0

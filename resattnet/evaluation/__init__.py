@@ -1,1 +1,1 @@
-"""Evaluate trained networks: metrics, results on test sets, classifier, soft masks, robustness."""
+"""Measure trained networks on test images: metrics, results of one or several files, robustness."""

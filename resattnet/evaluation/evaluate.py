@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Sequence, Tuple, Union
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import numpy as np
 
@@ -11,21 +11,16 @@ from ..data.file_images import same_images
 from ..data.geometry import PLACES
 from ..data.image_set import ImageSet
 from ..loaders.array_loader import ArrayLoader
-from ..runtimes.exported_model import ExportedModel, is_exported
+from ..prediction.logits import collect_logits, mean_probabilities
+from ..prediction.model_images import read_images
+from ..runtimes.exported_model import ExportedModel
 from ..system.errors import InputError, reason
 from ..system.files import digest
-from .exported import open_exported
-from .logits import collect_logits, mean_probabilities
 from .metrics import Evaluation
-from .model_images import check_stored_size, read_images
+from .open_network import Model, open_network
 from .options import TestOptions
 from .results import ModelResult, combine_results
 from .robustness import image_passes, model_robustness
-
-if TYPE_CHECKING:  # it needs MXNet, which an exported file does not
-    from .loaded_model import LoadedModel
-
-Model = Union["LoadedModel", ExportedModel]
 
 
 def evaluate_file(path: str, options: TestOptions, download: bool = True) -> ModelResult:
@@ -50,30 +45,6 @@ def evaluate_file(path: str, options: TestOptions, download: bool = True) -> Mod
     """
     model = open_network(path, options, download)
     return evaluate_model(model, read_images(model, "test", download), options)
-
-
-def open_network(path: str, options: TestOptions, download: bool = True) -> Model:
-    """Load a parameter file, or an ONNX or `.safetensors` file; the parameters are those of `evaluate_file`.
-
-    Raises
-    ------
-    InputError
-        See `model_file.open_model` and `exported.open_exported`. Also if mirrored images are asked for of a data set
-        whose mirrored images do not show their class.
-    """
-    model: Model
-    if is_exported(path):
-        model = open_exported(path, options, options.runtime)
-        if model.source["data_format"] != "folder":
-            check_stored_size(options, model.source["name"])
-    else:
-        from .model_file import open_model
-
-        model = open_model(path, options, download)
-    if (options.flip or options.crops == 10) and not model.facts.flip:
-        given = "flip=True" if options.flip else "crops=10"
-        raise InputError(f"`{given}`: a mirrored image of {model.source['name']} does not show its class; leave it out")
-    return model
 
 
 def evaluate_model(model: Model, test_set: ImageSet, options: TestOptions) -> ModelResult:

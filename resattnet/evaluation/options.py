@@ -1,93 +1,23 @@
-"""The options of the commands that read a parameter file: testing and prediction, and the groups they share."""
-
-# mypy: disable-error-code="assignment"
-# A redefined option may be None where the option of its group may not.
+"""The options of a measurement on test images, and the group that it shares with the export."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
-from typing import Optional, Tuple
+from dataclasses import dataclass
+from typing import Mapping, Optional, Tuple
 
 from ..data.corruptions import CORRUPTIONS, parse_names
-from ..data.geometry import Geometry
-from ..datasets.options import FORMATS, DataOptions
-from ..models.options import NetworkOptions
-from ..options.fields import Options, assignment, option, redefine, resolve_output
-from ..options.groups import CHOSEN_GPUS, DEVICE_RULES, GPU_RULES, SEVERAL_CPUS, DeviceOptions, GpuOptions
+from ..options.fields import Options, assignment, option, redefine
+from ..options.groups import CHOSEN_GPUS, DEVICE_RULES, SEVERAL_CPUS, DeviceOptions
 from ..options.rules import Conflict, Need, When
+from ..prediction.options import ViewedModelOptions
 from ..runtimes.options import BY_ENGINE, ENGINE_RULES, RuntimeOptions
 from ..system.errors import InputError
 
 GRAPHS = ("plain", "fused", "int8")
 HARDEST_OF = ("mistakes", "all")
-PREDICTION_FORMATS = ("text", "csv", "json")
 
 _HARDEST = "the images go to files or JSON"
-_DESCRIBED = "as described beside the parameters"
-
-
-@dataclass(frozen=True)
-class ModelFileOptions(NetworkOptions, DataOptions):
-    """Options that identify the network and the data set of a parameter file.
-
-    Options that are None are read from the description beside the parameters; so is `data_dir`, if that folder exists.
-    """
-
-    heading = "data"
-
-    dataset: Optional[str] = redefine(DataOptions, "dataset", None, help="data set of the parameters", unset=_DESCRIBED)
-    data_dir: Optional[str] = redefine(DataOptions, "data_dir", None, unset="as in training, else data")
-    data_format: Optional[str] = redefine(
-        DataOptions, "data_format", None, choices=(*FORMATS, "folder"), unset=f"{_DESCRIBED}, else bin"
-    )
-    classes: Optional[str] = option(
-        None, "file with a name for each class, one per line", metavar="FILE", unset="the names of the data set"
-    )
-    num_layers: Optional[int] = redefine(NetworkOptions, "num_layers", None, unset=_DESCRIBED)
-    widths: Optional[str] = redefine(NetworkOptions, "widths", None, unset=_DESCRIBED)
-    unit: Optional[str] = redefine(NetworkOptions, "unit", None, unset=f"{_DESCRIBED}, else bottleneck")
-    attention_learning: Optional[str] = redefine(NetworkOptions, "attention_learning", None, unset=_DESCRIBED)
-    attention: Optional[str] = redefine(NetworkOptions, "attention", None, unset=f"{_DESCRIBED}, else mixed")
-    mask: Optional[str] = redefine(NetworkOptions, "mask", None, unset=f"{_DESCRIBED}, else hourglass")
-
-
-@dataclass(frozen=True)
-class ViewOptions(Options):
-    """What a network sees of an image file."""
-
-    heading = "images"
-
-    image_size: Optional[int] = option(
-        None,
-        "height and width in pixels at which image files are read, other than in training; a network takes any",
-        low=8,
-        high=4096,
-        why_high="no network of this package has the memory for more",
-        unset="as in training",
-    )
-    crop_ratio: Optional[float] = option(
-        None,
-        "side of the middle of an image file that the network sees, relative to the shorter side",
-        above=0,
-        low=0.01,
-        high=1,
-        unset="as in training",
-    )
-
-    def see(self, geometry: Geometry) -> Geometry:
-        """Return the geometry of a network's images with the crop ratio of these options, where it is given.
-
-        Raises
-        ------
-        InputError
-            If the network sees whole images.
-        """
-        if self.crop_ratio is None:
-            return geometry
-        if geometry.fit != "crop":
-            raise InputError(f"`crop_ratio={self.crop_ratio:g}`: the network was trained on whole images; leave it out")
-        return replace(geometry, crop_ratio=self.crop_ratio)
 
 
 @dataclass(frozen=True)
@@ -107,7 +37,7 @@ class CalibrationOptions(Options):
 
 
 @dataclass(frozen=True)
-class TestOptions(CalibrationOptions, RuntimeOptions, DeviceOptions, ViewOptions, ModelFileOptions):
+class TestOptions(CalibrationOptions, RuntimeOptions, DeviceOptions, ViewedModelOptions):
     """Options of a measurement on the test images; each is set by the flag of the same name of the command `test`."""
 
     heading = "measurement"
@@ -188,6 +118,17 @@ class TestOptions(CalibrationOptions, RuntimeOptions, DeviceOptions, ViewOptions
         if self.folder is not None and os.path.exists(self.folder) and not os.path.isdir(self.folder):
             raise InputError(f"{assignment('output', self.output)}: that is a file; give a folder")
 
+    def check_source(self, source: Mapping[str, str]) -> None:
+        """Raise InputError if an option that needs image files is given for a data set that has none."""
+        if source["data_format"] == "folder":
+            return
+        for name in ("image_size", "crop_ratio", "crops"):
+            value = getattr(self, name)
+            if value != self.defaults()[name]:
+                raise InputError(
+                    f"`{name}={value:g}`: the test images of {source['name']} are stored at one size; leave it out"
+                )
+
     @property
     def folder(self) -> Optional[str]:
         """The folder that the output goes to; None if no files are written."""
@@ -197,54 +138,3 @@ class TestOptions(CalibrationOptions, RuntimeOptions, DeviceOptions, ViewOptions
     def corruption_names(self) -> Tuple[str, ...]:
         """The corruptions to measure, keys of `CORRUPTIONS`."""
         return parse_names(self.corruptions)
-
-
-_FORMATS_BY_ENDING = {"": "text", "txt": "text", "csv": "csv", "json": "json"}
-
-
-@dataclass(frozen=True)
-class ClassifierOptions(RuntimeOptions, GpuOptions, ViewOptions, ModelFileOptions):
-    """What a classifier is opened with: a parameter file or an exported file, its images, and what computes it."""
-
-    rules = GPU_RULES + ENGINE_RULES
-
-
-@dataclass(frozen=True)
-class PredictionOptions(ClassifierOptions):
-    """Options of a prediction; each is set by the flag of the same name of the command `predict`."""
-
-    heading = "output"
-
-    top: int = option(
-        5,
-        "number of classes to name for each image, the most probable first",
-        low=1,
-        high=100_000,
-        why_high="no data set has more classes",
-        short="-k",
-    )
-    format: Optional[str] = option(
-        None,
-        "text: one line per image, in columns; csv; json",
-        choices=PREDICTION_FORMATS,
-        unset="by the extension of --output, else text",
-    )
-    output: Optional[str] = option(None, "file for the predictions", unset="stdout")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.output is None:
-            return
-        resolve_output(self, "output")
-        if self.output_format is None:
-            endings = ", ".join(f".{ending}" for ending in _FORMATS_BY_ENDING if ending)
-            raise InputError(
-                f"{assignment('output', self.output)}: unknown file name extension; give a name that ends in "
-                f"{endings}, or choose a `format`"
-            )
-
-    @property
-    def output_format(self) -> Optional[str]:
-        """One of `PREDICTION_FORMATS`: as given, else by the ending of the output's name; None for other endings."""
-        ending = os.path.splitext(self.output or "")[1][1:].lower()
-        return self.format or _FORMATS_BY_ENDING.get(ending)

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from ..data.image_set import ImageSet
-from .logits import mean_probabilities
+from ..prediction.logits import mean_probabilities
 from .metrics import Evaluation, PairedComparison, compare_paired
 
 SCORES = ("precision", "recall", "f1")  # figures of a class

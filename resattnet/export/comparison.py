@@ -7,9 +7,9 @@ from typing import Any, Callable, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from ..evaluation.logits import check_finite
 from ..machine.devices import device_of
 from ..machine.mxnet import mx
+from ..prediction.logits import check_finite
 from ..system.files import TEMPORARY, replacing, writing
 
 

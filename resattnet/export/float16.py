@@ -7,9 +7,9 @@ from typing import Tuple
 
 import numpy as np
 
-from ..evaluation.model_file import LoadedModel
 from ..machine.mxnet import mx
 from ..models.network import build
+from ..prediction.model_file import LoadedModel
 from ..system.errors import InputError
 from ..zoo import parameters
 from .comparison import Export, compare, compute_logits, write_checked

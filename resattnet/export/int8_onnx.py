@@ -6,10 +6,10 @@ from typing import Any, Dict, Tuple
 
 import numpy as np
 
-from ..evaluation.model_images import read_images
 from ..machine.packages import installed_version
 from ..models.graphs import CALIBRATION_IMAGES
 from ..options.counts import limit_count
+from ..prediction.model_images import read_images
 from ..runtimes.engines import ENGINES
 from ..runtimes.int8_graph import BATCH_SIZE, import_nncf, quantize_model
 from ..runtimes.onnx_graph import import_onnx, make_model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict
 
-from ..evaluation.model_file import LoadedModel
+from ..prediction.model_file import LoadedModel
 from ..system.files import digest
 from .sources import Source
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Iterable, Optional
 
-from ..evaluation.options import CalibrationOptions, ModelFileOptions
+from ..evaluation.options import CalibrationOptions
 from ..options.fields import assignment, option, resolve_output
 from ..options.rules import Conflict, Need, When
+from ..prediction.options import ModelFileOptions
 from ..system.errors import InputError
 from .targets import TARGETS
 

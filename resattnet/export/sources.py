@@ -6,10 +6,10 @@ from typing import Any, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from ..evaluation.model_file import LoadedModel, load_model
-from ..evaluation.model_images import read_images
 from ..machine.mxnet import mx
 from ..models.spec import STEMS
+from ..prediction.model_file import LoadedModel, load_model
+from ..prediction.model_images import read_images
 from ..system.errors import InputError
 from ..zoo import packaged, parameters
 from .options import ExportOptions

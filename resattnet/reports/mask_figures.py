@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, NamedTupl
 import numpy as np
 from PIL import Image
 
-from ..evaluation.logits import Prediction
 from ..models.attention_maps import AttentionMaps
 from ..models.spec import NetworkSpec
+from ..prediction.logits import Prediction
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

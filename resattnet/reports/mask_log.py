@@ -9,12 +9,12 @@ import numpy as np
 from PIL import Image
 
 from ..data.facts import DataFacts
-from ..evaluation.inference import compute_logits
-from ..evaluation.logits import top_predictions
-from ..evaluation.masks import soft_masks
 from ..machine.devices import device_of
 from ..models.network import build
 from ..options.counts import limit_count
+from ..prediction.inference import compute_logits
+from ..prediction.logits import top_predictions
+from ..prediction.masks import soft_masks
 from ..run_options.options import RunOptions
 from ..runs.logs import RunLog
 from ..zoo import parameters

@@ -10,13 +10,13 @@ import numpy as np
 from PIL import Image
 
 from ..data.image_paths import find_images
-from ..evaluation.classifier import Classifier, open_image
-from ..evaluation.exported import load_as
-from ..evaluation.logits import Prediction
-from ..evaluation.model_images import read_images
 from ..models.attention_maps import AttentionMaps
 from ..models.spec import NetworkSpec
 from ..options.counts import limit_count
+from ..prediction.classifier import Classifier, open_image
+from ..prediction.exported import load_as
+from ..prediction.logits import Prediction
+from ..prediction.model_images import read_images
 from ..runs.board import open_board, put_pictures
 from ..runtimes.exported_model import is_exported
 from ..system.errors import InputError, one_line
@@ -88,8 +88,8 @@ def _open_model(path: str, options: MaskOptions) -> Any:
     """Load a parameter file; or an exported one, without MXNet."""
     if is_exported(path):
         return load_as(path, options, bool(options.from_test), "auto", "auto", 0)
-    from ..evaluation.model_file import load_model
     from ..machine.devices import choose_devices
+    from ..prediction.model_file import load_model
 
     return load_model(path, options, choose_devices(0)[0])
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Optional, Tuple
 
 from ..datasets.options import DataDirOptions
-from ..evaluation.options import HARDEST_OF, ModelFileOptions
+from ..evaluation.options import HARDEST_OF
 from ..options.fields import assignment, option, redefine, resolve_output
 from ..options.groups import GpuOptions
+from ..prediction.options import ModelFileOptions
 from ..runs.options import RunFolderOptions
 from ..system.errors import InputError
 

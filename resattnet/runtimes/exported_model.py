@@ -42,7 +42,7 @@ class _PixelTransform(Transform):
 class ExportedModel:
     """An ONNX or `.safetensors` file of a network, ready to compute.
 
-    `evaluation.classifier.Classifier` uses it as a `LoadedModel`.
+    `prediction.classifier.Classifier` uses it as a `LoadedModel`.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ class ExportedModel:
         return maps
 
     def grad_cam(self, images: np.ndarray) -> np.ndarray:
-        """Return `evaluation.masks.grad_cam` of normalised images, computed by PyTorch.
+        """Return `prediction.masks.grad_cam` of normalised images, computed by PyTorch.
 
         Raises
         ------

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..evaluation.options import ClassifierOptions
 from ..options.fields import assignment, option, redefine
+from ..prediction.options import ClassifierOptions
 from ..system.errors import InputError
 
 

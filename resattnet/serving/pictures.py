@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Dict, List, NamedTuple, Sequence
 import numpy as np
 
 from ..data.image_files import ImageLimits, TooManyPixels, read_image
-from ..evaluation.classifier import Classifier
+from ..prediction.classifier import Classifier
 from ..reports.pages import picture_address
 from ..system.errors import InputError, one_line
 from .faults import RequestFault

@@ -7,9 +7,9 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from ..evaluation.classifier import Classifier
-from ..evaluation.prediction_files import open_classifier
 from ..models.attention_maps import ARRAYS, AttentionMaps
+from ..prediction.classifier import Classifier
+from ..prediction.prediction_files import open_classifier
 from ..reports.pages import network_name
 from ..runtimes.exported_model import ExportedModel
 from ..system.errors import InputError

@@ -8,7 +8,7 @@ from typing import Any, Awaitable, Dict, List, Optional, Sequence, TypeVar
 
 from starlette.requests import Request
 
-from ..evaluation.logits import top_predictions
+from ..prediction.logits import top_predictions
 from . import pictures
 from .batches import BatchThread, QueueFull
 from .faults import RequestFault, busy

@@ -1,4 +1,4 @@
-"""Compute what a network looks at in PyTorch, as `evaluation.masks` does by MXNet: soft masks, Grad-CAM."""
+"""Compute what a network looks at in PyTorch, as `prediction.masks` does by MXNet: soft masks, Grad-CAM."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def attention_maps(net: AttentionNet, images: np.ndarray) -> List[AttentionMaps]
 
 
 def grad_cam(net: AttentionNet, images: np.ndarray) -> np.ndarray:
-    """Return Grad-CAM of the last stage's features for the most probable classes: see `evaluation.masks.grad_cam`.
+    """Return Grad-CAM of the last stage's features for the most probable classes: see `prediction.masks.grad_cam`.
 
     Parameters
     ----------

@@ -7,9 +7,10 @@ from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 import numpy as np
 
 from ..distributed.group import Group
-from ..evaluation.inference import evaluate, logits_function
-from ..evaluation.logits import collect_logits
 from ..evaluation.metrics import Evaluation
+from ..evaluation.network import evaluate
+from ..prediction.inference import logits_function
+from ..prediction.logits import collect_logits
 from ..runtimes.choice import check_packages
 from ..runtimes.converted import ConvertedNetwork
 from ..system.errors import InputError

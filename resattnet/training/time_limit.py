@@ -13,7 +13,7 @@ import time
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ..distributed.statistics import average_statistics
-from ..evaluation.inference import evaluate
+from ..evaluation.network import evaluate
 from ..machine.mxnet import mx
 from ..optimization.schedules import make_schedule
 from ..options.fields import assignment

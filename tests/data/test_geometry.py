@@ -13,10 +13,10 @@ from helpers.scripts import script
 from resattnet.data.facts import DataFacts
 from resattnet.data.geometry import FITS, INTERPOLATIONS, Geometry
 from resattnet.datasets import catalog
-from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_file
-from resattnet.evaluation.model_images import read_images
 from resattnet.evaluation.options import TestOptions
+from resattnet.prediction.classifier import Classifier
+from resattnet.prediction.model_images import read_images
 from resattnet.reports import mask_sheet
 from resattnet.system.errors import InputError
 from resattnet.zoo.parameters import read_description

@@ -45,7 +45,7 @@ OPTIONS = {
     "train-images": "run_options.image_options.ImageTrainingOptions",
     "launch": "launcher.options.LaunchOptions",
     "test": "evaluation.options.TestOptions",
-    "predict": "evaluation.options.PredictionOptions",
+    "predict": "prediction.options.PredictionOptions",
     "serve": "serving.options.ServeOptions",
     "show-masks": "reports.options.MaskOptions",
     "export": "export.options.ExportOptions",

@@ -10,13 +10,14 @@ from resattnet.data.image_set import ImageSet
 from resattnet.data.transforms import Transform
 from resattnet.datasets import record_writer
 from resattnet.evaluation.evaluate import evaluate_files
-from resattnet.evaluation.inference import compute_logits, evaluate
-from resattnet.evaluation.logits import mean_probabilities
 from resattnet.evaluation.metrics import Evaluation, compare_paired, compute_reliability
+from resattnet.evaluation.network import evaluate
 from resattnet.evaluation.options import TestOptions
 from resattnet.loaders.array_loader import ArrayLoader
 from resattnet.machine.devices import split_batch
 from resattnet.machine.mxnet import mx
+from resattnet.prediction.inference import compute_logits
+from resattnet.prediction.logits import mean_probabilities
 from resattnet.zoo import parameters
 from resattnet.zoo.builders import get_attention_cifar
 

@@ -15,7 +15,7 @@ from resattnet.datasets import record_writer
 from resattnet.evaluation import results_json, tables
 from resattnet.evaluation.evaluate import evaluate_files
 from resattnet.evaluation.metrics import Evaluation, compute_reliability
-from resattnet.evaluation.model_file import open_model
+from resattnet.evaluation.open_network import open_model
 from resattnet.evaluation.options import TestOptions as Testing
 from resattnet.evaluation.results import ModelResult, compare_with_first
 from resattnet.evaluation.results_json import result_to_json, results_to_json

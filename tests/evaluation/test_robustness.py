@@ -11,12 +11,12 @@ from helpers.scripts import refused, script
 from resattnet.data.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from resattnet.datasets import catalog, record_writer
 from resattnet.evaluation.evaluate import evaluate_file
-from resattnet.evaluation.model_file import open_model
-from resattnet.evaluation.model_images import read_images
+from resattnet.evaluation.open_network import open_model
 from resattnet.evaluation.options import TestOptions
 from resattnet.evaluation.robustness import measure_robustness, model_robustness
 from resattnet.evaluation.tables import mean_robustness_table, robustness_table
 from resattnet.machine.mxnet import mx
+from resattnet.prediction.model_images import read_images
 from resattnet.zoo import parameters
 from resattnet.zoo.builders import get_attention_cifar
 

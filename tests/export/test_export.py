@@ -20,7 +20,6 @@ from helpers.scripts import ROOT, refused, script
 from helpers.tries import FULL
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
-from resattnet.evaluation.model_file import load_model
 from resattnet.export import onnx as onnx_target
 from resattnet.export import sources, symbol, targets
 from resattnet.export.comparison import Export, compare
@@ -30,6 +29,7 @@ from resattnet.export.options import ExportOptions
 from resattnet.export.symbol import export_symbol
 from resattnet.machine.mxnet import mx
 from resattnet.models.graphs import quantize
+from resattnet.prediction.model_file import load_model
 from resattnet.runtimes import network_graph, onnx_graph
 from resattnet.system.errors import InputError
 from resattnet.zoo import parameters

@@ -9,12 +9,12 @@ import pytest
 
 from helpers.networks import initialised
 from resattnet.datasets import catalog
-from resattnet.evaluation.classifier import Classifier
-from resattnet.evaluation.loaded_model import LoadedModel
 from resattnet.export import int8_onnx
 from resattnet.export.export_file import export_file
 from resattnet.export.options import ExportOptions
 from resattnet.machine.mxnet import mx
+from resattnet.prediction.classifier import Classifier
+from resattnet.prediction.loaded_model import LoadedModel
 from resattnet.runtimes.engines import ENGINES
 from resattnet.runtimes.onnx_graph import make_model
 from resattnet.runtimes.onnx_program import compile_model

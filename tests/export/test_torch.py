@@ -15,14 +15,14 @@ from resattnet.commands import test as test_command
 from resattnet.commands.training_run import train
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
-from resattnet.evaluation.classifier import Classifier
-from resattnet.evaluation.model_file import load_model
-from resattnet.evaluation.options import ModelFileOptions
 from resattnet.export import targets
 from resattnet.export.export_file import export_file
 from resattnet.export.from_torch import import_file
 from resattnet.export.options import ExportOptions
 from resattnet.machine.mxnet import mx
+from resattnet.prediction.classifier import Classifier
+from resattnet.prediction.model_file import load_model
+from resattnet.prediction.options import ModelFileOptions
 from resattnet.system.errors import InputError
 from resattnet.torch.weights_file import read_file, write_file
 from resattnet.training.initial_weights import InitialWeights

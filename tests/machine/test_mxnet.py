@@ -72,6 +72,7 @@ def test_import_does_not_load_what_it_does_not_need_and_leaves_it_usable(before)
     [
         "",
         ".run_options.options",
+        ".prediction.options",
         ".evaluation.options",
         ".export.options",
         ".reports.options",

@@ -13,12 +13,12 @@ from resattnet.commands.training_run import train
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
 from resattnet.evaluation.evaluate import evaluate_files
-from resattnet.evaluation.inference import evaluate
-from resattnet.evaluation.model_file import load_model
+from resattnet.evaluation.network import evaluate
 from resattnet.evaluation.options import TestOptions
 from resattnet.loaders.array_loader import ArrayLoader
 from resattnet.machine.mxnet import mx
 from resattnet.models.graphs import fuse, quantize
+from resattnet.prediction.model_file import load_model
 from resattnet.run_options import options
 from resattnet.system.errors import InputError, Remark
 from resattnet.zoo import parameters

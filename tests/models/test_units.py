@@ -15,7 +15,6 @@ from helpers.scripts import ROOT
 from resattnet.commands.training_run import train
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
-from resattnet.evaluation.model_file import load_model
 from resattnet.evaluation.options import TestOptions
 from resattnet.machine.mxnet import mx
 from resattnet.models import graphs, summary, units
@@ -23,6 +22,7 @@ from resattnet.models.graphs import fuse, quantize
 from resattnet.models.network import build
 from resattnet.models.precision import to_bfloat16
 from resattnet.models.spec import STEMS, UNITS, NetworkSpec, Spec, Widths, attention_net_spec
+from resattnet.prediction.model_file import load_model
 from resattnet.run_options.options import TrainingOptions
 
 NEW_UNITS = [name for name in UNITS if name != "bottleneck"]

@@ -7,7 +7,7 @@ import pytest
 
 from helpers.runs import elsewhere, step_values
 from resattnet.commands.training_run import train
-from resattnet.evaluation.inference import evaluate
+from resattnet.evaluation.network import evaluate
 from resattnet.machine.mxnet import mx
 from resattnet.models.network import build
 from resattnet.optimization.ema import MovingAverage

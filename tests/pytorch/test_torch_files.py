@@ -10,8 +10,8 @@ import pytest
 from helpers.torch_nets import import_torch, noise, use_few_channels, use_few_modules
 from resattnet.data.facts import DataFacts
 from resattnet.data.geometry import Geometry
-from resattnet.evaluation.classifier import Classifier
 from resattnet.models.spec import NetworkSpec
+from resattnet.prediction.classifier import Classifier
 from resattnet.system.errors import InputError
 from resattnet.torch import weights_file
 

@@ -9,12 +9,12 @@ import pytest
 from helpers.networks import initialised
 from helpers.scripts import ROOT
 from helpers.torch_nets import import_torch, noise, twin, use_few_channels
-from resattnet.evaluation import masks
-from resattnet.evaluation.masks import soft_masks
 from resattnet.machine.mxnet import mx
 from resattnet.models import attention_types, network, units
 from resattnet.models.attention_maps import ARRAYS
 from resattnet.models.spec import UNITS, NetworkSpec
+from resattnet.prediction import masks
+from resattnet.prediction.masks import soft_masks
 from resattnet.torch.names import torch_name
 
 torch = import_torch()

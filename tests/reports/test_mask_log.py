@@ -17,10 +17,10 @@ from resattnet.commands import training_run
 from resattnet.commands.training_run import train
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
-from resattnet.evaluation.masks import soft_masks
 from resattnet.loaders.array_loader import ArrayLoader
 from resattnet.machine.devices import check_type
 from resattnet.machine.mxnet import mx
+from resattnet.prediction.masks import soft_masks
 from resattnet.reports import mask_log
 from resattnet.reports.mask_log import MaskLog
 from resattnet.run_options.options import TrainingOptions

@@ -12,14 +12,14 @@ import pytest
 from helpers import small_digits
 from helpers.networks import save_net
 from helpers.scripts import ROOT
-from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_file, evaluate_files
-from resattnet.evaluation.options import PredictionOptions
 from resattnet.evaluation.options import TestOptions as Testing
-from resattnet.evaluation.prediction_files import predict_files
 from resattnet.export.export_file import export_file
 from resattnet.export.options import ExportOptions
 from resattnet.models import spec
+from resattnet.prediction.classifier import Classifier
+from resattnet.prediction.options import PredictionOptions
+from resattnet.prediction.prediction_files import predict_files
 from resattnet.runtimes import choice, converted, engines
 from resattnet.runtimes.choice import LARGE, choose_for_network
 from resattnet.runtimes.exported_model import load_exported

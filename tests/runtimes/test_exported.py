@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from helpers.scripts import ROOT, refused, script
-from resattnet.evaluation.classifier import Classifier
-from resattnet.evaluation.options import PredictionOptions
-from resattnet.evaluation.prediction_files import FEW, open_classifier
+from resattnet.prediction.classifier import Classifier
+from resattnet.prediction.options import PredictionOptions
+from resattnet.prediction.prediction_files import FEW, open_classifier
 from resattnet.runtimes.engines import ENGINES
 from resattnet.system.errors import InputError
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from helpers.scripts import ROOT, refused, script
-from resattnet.evaluation.classifier import Classifier
 from resattnet.export.export_file import export_file
 from resattnet.export.options import ExportOptions
+from resattnet.prediction.classifier import Classifier
 from resattnet.system.errors import InputError
 
 onnx = pytest.importorskip("onnx", reason="python -m pip install -e '.[onnx]'")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from helpers.onnx_program import answers_of_program
-from resattnet.evaluation.classifier import Classifier
+from resattnet.prediction.classifier import Classifier
 from resattnet.runtimes.engines import ENGINES
 
 PARAMS = "cifar10_attention56_thin"

@@ -5,10 +5,10 @@ import pytest
 
 from helpers.onnx_program import answers_of_program
 from resattnet.datasets import catalog
-from resattnet.evaluation.classifier import Classifier
 from resattnet.export.export_file import export_file
 from resattnet.export.options import ExportOptions
 from resattnet.export.pixel_input import Normalisation
+from resattnet.prediction.classifier import Classifier
 from resattnet.runtimes.exported_model import load_exported
 from resattnet.system.errors import InputError
 

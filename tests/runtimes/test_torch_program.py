@@ -10,7 +10,7 @@ from PIL import Image
 from helpers.scripts import ROOT, refused, script
 from helpers.torch_nets import import_torch
 from helpers.tries import FULL
-from resattnet.evaluation.classifier import Classifier
+from resattnet.prediction.classifier import Classifier
 from resattnet.system.errors import InputError
 
 torch = import_torch()

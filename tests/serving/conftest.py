@@ -40,6 +40,6 @@ def limited(exported, tmp_path_factory):
 def classifier():
     """Return what the server has to agree with."""
     from helpers.servers import NETWORK
-    from resattnet.evaluation.classifier import Classifier
+    from resattnet.prediction.classifier import Classifier
 
     return Classifier.load(NETWORK, num_gpus=0)

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from helpers.servers import NETWORK, file_of, httpx, photograph, serving
-from resattnet.evaluation.classifier import Classifier
-from resattnet.evaluation.masks import soft_masks
+from resattnet.prediction.classifier import Classifier
+from resattnet.prediction.masks import soft_masks
 from resattnet.reports.mask_overlays import most_varying
 
 LOADED = "document.readyState == 'complete' && !!document.getElementById('drop')"

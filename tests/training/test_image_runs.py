@@ -13,12 +13,13 @@ from helpers.runs import assert_equal_runs, resume, stop_run
 from helpers.scripts import refused, script
 from resattnet.commands import parse, training_run
 from resattnet.commands.training_arguments import read_options
-from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_file
-from resattnet.evaluation.model_file import ModelFileOptions, load_model
-from resattnet.evaluation.model_images import read_images
 from resattnet.evaluation.options import TestOptions as EvaluationOptions
 from resattnet.machine.mxnet import mx
+from resattnet.prediction.classifier import Classifier
+from resattnet.prediction.model_file import load_model
+from resattnet.prediction.model_images import read_images
+from resattnet.prediction.options import ModelFileOptions
 from resattnet.run_options.image_options import ImageTrainingOptions
 from resattnet.system.errors import InputError
 from resattnet.training import preparation

@@ -12,7 +12,7 @@ from resattnet.commands.training_run import train
 from resattnet.data.mixing import label_noise
 from resattnet.data.transforms import normalise
 from resattnet.datasets import catalog, record_writer
-from resattnet.evaluation.inference import evaluate
+from resattnet.evaluation.network import evaluate
 from resattnet.machine.mxnet import mx
 from resattnet.run_options.options import TrainingOptions
 from resattnet.system.errors import InputError

@@ -11,14 +11,14 @@ from PIL import Image
 
 from helpers.scripts import ROOT, script
 from resattnet.datasets import catalog
-from resattnet.evaluation.classifier import Classifier
-from resattnet.evaluation.model_file import load_model
-from resattnet.evaluation.options import ModelFileOptions
 from resattnet.experiments import recipes
 from resattnet.export import targets
 from resattnet.export.export_file import export_file
 from resattnet.export.options import ExportOptions
 from resattnet.machine.mxnet import mx
+from resattnet.prediction.classifier import Classifier
+from resattnet.prediction.model_file import load_model
+from resattnet.prediction.options import ModelFileOptions
 from resattnet.system.errors import InputError
 from resattnet.system.files import digest
 from resattnet.zoo import packaged, parameters, pretrained

@@ -1,28 +1,32 @@
-"""Open an ONNX or `.safetensors` file as the options of a prediction or a test ask for it, without MXNet."""
+"""Open an ONNX or `.safetensors` file as options ask for it, without MXNet."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any, Dict, Union
+from typing import Any, Dict, Optional
 
 from ..options.fields import assignment
 from ..runtimes.exported_model import ExportedModel, describes_itself, is_of_torch, load_exported
 from ..system.errors import InputError
 from .class_names import read_class_names
-from .options import ClassifierOptions, ModelFileOptions, TestOptions
+from .options import ModelFileOptions, ViewedModelOptions
 
-_SOURCE = {"dataset": "name", "data_dir": "data_dir", "data_format": "data_format"}  # options of a test, by their entry
+_SOURCE = {"dataset": "name", "data_dir": "data_dir", "data_format": "data_format"}  # the entry of each option
 
 
-def open_exported(path: str, options: Union[ClassifierOptions, TestOptions], runtime: str) -> ExportedModel:
+def open_exported(
+    path: str, options: ViewedModelOptions, needs_images: bool, runtime: str, precision: str, num_gpus: Optional[int]
+) -> ExportedModel:
     """Load an ONNX or `.safetensors` file that the command `export` wrote.
 
     Parameters
     ----------
     path : str
-    options : ClassifierOptions or TestOptions
-    runtime : str
+    options : ViewedModelOptions
+    needs_images : bool
+        See `load_as`.
+    runtime, precision, num_gpus
         See `exported_model.load_exported`.
 
     Raises
@@ -30,8 +34,7 @@ def open_exported(path: str, options: Union[ClassifierOptions, TestOptions], run
     InputError
         If an option is given that such a file does not have; see also `exported_model.load_exported`.
     """
-    how = (runtime, options.precision, options.num_gpus)
-    model = load_as(path, options, isinstance(options, TestOptions), *how)
+    model = load_as(path, options, needs_images, runtime, precision, num_gpus)
     if options.image_size and is_of_torch(path):
         model = dataclasses.replace(
             model, facts=dataclasses.replace(model.facts, image_size=(options.image_size, options.image_size))

@@ -9,7 +9,6 @@ from typing import Any, Dict, List, Optional, Sequence
 from ..data.facts import DataFacts, facts_of
 from ..datasets import catalog
 from ..machine.devices import choose_devices
-from ..models.graphs import fuse, quantize
 from ..models.network import build
 from ..models.spec import NETWORK_OPTIONS, NetworkSpec
 from ..runtimes.choice import choose_for_network
@@ -18,8 +17,8 @@ from ..zoo import packaged, parameters
 from ..zoo.descriptions import find_packaged
 from .class_names import read_class_names
 from .loaded_model import LoadedModel as LoadedModel
-from .model_images import check_classes, check_stored_size
-from .options import ModelFileOptions, TestOptions, ViewOptions
+from .model_images import check_classes
+from .options import ModelFileOptions, ViewedModelOptions
 
 
 def load_model(path: str, options: ModelFileOptions, devices: List[Any]) -> LoadedModel:
@@ -68,10 +67,9 @@ def load_model(path: str, options: ModelFileOptions, devices: List[Any]) -> Load
 
 def _as_viewed(facts: DataFacts, source: Dict[str, Any], options: ModelFileOptions) -> DataFacts:
     """Return the facts with the size and the crop ratio of `ViewOptions`, where the options have and give them."""
-    if not isinstance(options, ViewOptions):
+    if not isinstance(options, ViewedModelOptions):
         return facts
-    if isinstance(options, TestOptions) and source["data_format"] != "folder":
-        check_stored_size(options, source["name"])
+    options.check_source(source)
     size = (options.image_size, options.image_size) if options.image_size else facts.image_size
     return dataclasses.replace(facts, image_size=size, geometry=options.see(facts.geometry))
 
@@ -145,37 +143,3 @@ def load_for_runtime(
         raise InputError(f"`runtime={engine}` `num_gpus={num_gpus}`: it is computed on the CPU; give one of them")
     model = load_model(path, options, choose_devices(0)[0])
     return model.convert(engine, "float32" if precision == "auto" else precision)
-
-
-def open_model(path: str, options: TestOptions, download: bool = True) -> LoadedModel:
-    """Load a parameter file on the devices of the options, as the graph or for the engine that they ask for.
-
-    Parameters
-    ----------
-    path : str
-        The parameter file, or the name of packaged parameters.
-    options : TestOptions
-        `graph` selects the network itself ('plain'), its layers fused by oneDNN ('fused') or its INT8 form ('int8');
-        `runtime` and `precision` may select an engine in place of MXNet.
-    download : bool
-        Whether the data set may be downloaded for the calibration of 'int8'.
-
-    Returns
-    -------
-    LoadedModel
-
-    Raises
-    ------
-    InputError
-        See `load_for_runtime`.
-    """
-    num_gpus = options.num_gpus if options.graph == "plain" else 0
-    model = load_for_runtime(
-        path, options, options.runtime, options.precision, num_gpus, options.num_cpus, options.gpus
-    )
-    if options.graph == "fused":
-        return model._replace(net=fuse(model.net))
-    if options.graph == "int8":
-        images = model.calibration_images(options.calibration_images, download)
-        return model._replace(net=quantize(model.net, images))
-    return model

@@ -29,7 +29,7 @@ class LoadedModel(NamedTuple):
     path : str
         The parameter file as it was given: a path, or the name of packaged parameters.
     net : HybridBlock
-        The network with its parameters, or another graph of it: see `open_model`.
+        The network with its parameters, or another graph of it: see `evaluation.open_network.open_model`.
     network : NetworkSpec
     facts : DataFacts
         Facts of the data set: class names, mean, standard deviation and so on.

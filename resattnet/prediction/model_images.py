@@ -12,7 +12,6 @@ from ..datasets import catalog
 from ..folders.image_sources import open_images
 from ..folders.image_splits import describe_folder
 from ..system.errors import InputError, remark
-from .options import TestOptions
 
 
 class TrainedModel(Protocol):
@@ -96,11 +95,3 @@ def check_classes(dataset: str, found: int, path: str, classes: int) -> None:
     """Raise InputError if a data set has another number of classes than the network of a file."""
     if found != classes:
         raise InputError(f"`dataset={dataset}` has {found} classes, the network of {path} has {classes}")
-
-
-def check_stored_size(options: TestOptions, dataset: str) -> None:
-    """Raise InputError if an option that needs image files is given for a data set that has none."""
-    for name in ("image_size", "crop_ratio", "crops"):
-        value = getattr(options, name)
-        if value != options.defaults()[name]:
-            raise InputError(f"`{name}={value:g}`: the test images of {dataset} are stored at one size; leave it out")

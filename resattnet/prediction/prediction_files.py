@@ -104,7 +104,8 @@ def open_classifier(path: str, options: ClassifierOptions, images: int) -> Class
         runtime = options.runtime
         if 0 < images < FEW and not is_of_torch(path):
             runtime = quickest_to_start(runtime, options.precision)
-        return Classifier(open_exported(path, options, runtime), options.batch_size)
+        exported = open_exported(path, options, False, runtime, options.precision, options.num_gpus)
+        return Classifier(exported, options.batch_size)
     from .model_file import load_for_runtime
 
     model = load_for_runtime(path, options, options.runtime, options.precision, options.num_gpus, gpus=options.gpus)

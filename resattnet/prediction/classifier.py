@@ -85,7 +85,7 @@ class Classifier:
             Of an exported file: see `runtimes.exported_model.load_exported`; of a parameter file:
             `runtimes.choice.choose_for_network`.
         **what
-            Fields of `evaluation.options.ModelFileOptions`, which replace what the description beside the file says:
+            Fields of `prediction.options.ModelFileOptions`, which replace what the description beside the file says:
             the network, the data set, and `classes`, a text file with the names of the classes.
 
         Returns

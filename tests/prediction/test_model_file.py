@@ -5,13 +5,14 @@ import pytest
 
 from helpers.networks import change_description, save_net
 from resattnet.datasets import catalog, record_files, record_writer
-from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_file
-from resattnet.evaluation.model_file import load_model
-from resattnet.evaluation.model_images import read_images
-from resattnet.evaluation.options import ModelFileOptions, TestOptions
+from resattnet.evaluation.options import TestOptions
 from resattnet.machine.mxnet import mx
 from resattnet.models import spec
+from resattnet.prediction.classifier import Classifier
+from resattnet.prediction.model_file import load_model
+from resattnet.prediction.model_images import read_images
+from resattnet.prediction.options import ModelFileOptions
 from resattnet.system.errors import InputError, Remark
 
 FACTS = {

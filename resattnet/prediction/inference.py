@@ -8,18 +8,6 @@ import numpy as np
 
 from ..machine.devices import split_batch
 from .logits import collect_logits
-from .metrics import Evaluation
-
-
-def evaluate(
-    net: Any,
-    loader: Iterable[Tuple[np.ndarray, np.ndarray]],
-    devices: List[Any],
-    dtype: str = "float32",
-    watch: Optional[Callable[[], None]] = None,
-) -> Evaluation:
-    """Return the evaluation of a network on all samples of a loader; the parameters are those of `compute_logits`."""
-    return Evaluation(*compute_logits(net, loader, devices, dtype, watch))
 
 
 def compute_logits(

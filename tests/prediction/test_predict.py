@@ -22,14 +22,15 @@ from helpers.scripts import ROOT, refused, script
 from resattnet.data.image_files import read_image, to_rgb
 from resattnet.data.image_paths import find_images
 from resattnet.datasets import catalog, record_files, record_writer
-from resattnet.evaluation import prediction_files
-from resattnet.evaluation.classifier import Classifier
 from resattnet.evaluation.evaluate import evaluate_files
-from resattnet.evaluation.logits import Prediction
-from resattnet.evaluation.model_images import read_images
-from resattnet.evaluation.options import PredictionOptions, TestOptions
+from resattnet.evaluation.options import TestOptions
 from resattnet.machine.mxnet import mx
 from resattnet.models import spec
+from resattnet.prediction import prediction_files
+from resattnet.prediction.classifier import Classifier
+from resattnet.prediction.logits import Prediction
+from resattnet.prediction.model_images import read_images
+from resattnet.prediction.options import PredictionOptions
 from resattnet.system.errors import InputError
 
 GREY = np.arange(256, dtype=np.uint8).reshape(8, 32)

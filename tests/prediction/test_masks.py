@@ -12,12 +12,12 @@ from helpers.networks import change_description, initialised, save_net
 from helpers.scripts import refused, script
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
-from resattnet.evaluation import masks
-from resattnet.evaluation.logits import Prediction
 from resattnet.machine.mxnet import mx
 from resattnet.models import spec
 from resattnet.models.network import build
 from resattnet.models.spec import NetworkSpec
+from resattnet.prediction import masks
+from resattnet.prediction.logits import Prediction
 from resattnet.reports import mask_figures, mask_overlays, mask_sheet
 from resattnet.reports.options import MaskOptions
 from resattnet.system.errors import InputError

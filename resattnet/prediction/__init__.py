@@ -1,0 +1,1 @@
+"""Trained networks opened from their files, and what they say of images: classes, logits, soft masks."""

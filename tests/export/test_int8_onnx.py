@@ -13,6 +13,7 @@ from resattnet.export import int8_onnx
 from resattnet.export.export_file import export_file
 from resattnet.export.options import ExportOptions
 from resattnet.machine.mxnet import mx
+from resattnet.prediction import loaded_model
 from resattnet.prediction.classifier import Classifier
 from resattnet.prediction.loaded_model import LoadedModel
 from resattnet.runtimes.engines import ENGINES
@@ -141,6 +142,12 @@ def test_int8_that_gives_other_classes_is_not_written(quantize, tmp_path, monkey
     assert list(tmp_path.iterdir()) == []
 
 
+def replace_images(monkeypatch, read):
+    """Let `read` give the images of a data set, to the export and to the calibration."""
+    for module in (int8_onnx, loaded_model):
+        monkeypatch.setattr(module, "read_images", read)
+
+
 @pytest.mark.parametrize(
     "count, total, calibrated, others", [(1, 1000, 1, 256), (None, 400, 256, 144), (64, 40, 40, 0)]
 )
@@ -148,7 +155,7 @@ def test_int8_is_judged_on_images_that_it_was_not_calibrated_on(monkeypatch, cou
     images = np.arange(total, dtype=np.float32).reshape(-1, 1, 1, 1) + np.zeros((1, 3, 2, 2), np.float32)
     model = LoadedModel("net", None, None, None, {}, {}, [])
     labels = np.zeros(total)
-    monkeypatch.setattr(LoadedModel, "images", lambda *_: types.SimpleNamespace(images=images, labels=labels))
+    replace_images(monkeypatch, lambda *_: types.SimpleNamespace(images=images, labels=labels))
     monkeypatch.setattr(LoadedModel, "transform", property(lambda self: lambda *arrays: arrays))
     source = types.SimpleNamespace(model=model, options=types.SimpleNamespace(calibration_images=count))
     calibration, judged = int8_onnx._training_images(source, 2, 2)
@@ -167,10 +174,10 @@ def test_without_nncf_one_line_says_how_to_get_it(tmp_path, monkeypatch):
 def test_without_training_images_int8_is_refused(tmp_path, monkeypatch):
     needs_nncf()
 
-    def absent(self, split, download=True):
+    def absent(model, split, download=True):
         raise InputError("CIFAR-10 is not in data")
 
-    monkeypatch.setattr(LoadedModel, "images", absent)
+    replace_images(monkeypatch, absent)
     with pytest.raises(InputError, match="CIFAR-10 is not in data"):
         export(tmp_path / "net.onnx", to="int8-onnx")
     assert list(tmp_path.iterdir()) == []

@@ -192,6 +192,8 @@ def prepare() -> None:
     # idle machine.
     if "OMP_WAIT_POLICY" not in os.environ:
         set_default("GOMP_SPINCOUNT", SPIN_COUNT)
+    # By default MXNet measures its own operators during its import; large products then run on one core only.
+    set_default("MXNET_USE_OPERATOR_TUNING", "0")
     numpy: Any = importlib.import_module("numpy") if importlib.util.find_spec("numpy") else None
     check_numpy(numpy.__version__ if numpy else None)
     add_numpy_aliases(numpy.__dict__)

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from helpers.scripts import ROOT
-from resattnet.machine import mxnet, packages
+from resattnet.machine import cores, mxnet, packages
 from resattnet.machine.mxnet import MXNetUnavailable
 from resattnet.system.errors import InputError
 
@@ -105,6 +105,37 @@ def test_thread_count_is_the_cores_where_not_set(monkeypatch):
         "print(os.environ['OMP_NUM_THREADS'] == str(cores.core_count()))",
     )
     assert run.stdout == "True\n", run.stderr
+
+
+# Prints how many threads took part in 60 products of two arrays of 8 million numbers, by their clock ticks.
+MULTIPLY = """
+import os
+from resattnet.machine.mxnet import mx
+
+def ticks():
+    found = {}
+    for thread in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{thread}/stat") as stream:
+            found[thread] = int(stream.read().rsplit(")", 1)[1].split()[11])
+    return found
+
+arrays = [mx.nd.ones((64, 128, 32, 32)) for _ in range(3)]
+mx.nd.waitall()
+before = ticks()
+for _ in range(60):
+    mx.nd.elemwise_mul(arrays[0], arrays[1], out=arrays[2])
+mx.nd.waitall()
+spent = {thread: count - before.get(thread, 0) for thread, count in ticks().items()}
+print(sum(count > 0.2 * sum(spent.values()) for count in spent.values()))
+"""
+
+
+@pytest.mark.skipif(cores.core_count() < 2 or not os.path.exists("/proc/self/task"), reason="needs two cores of Linux")
+def test_mxnets_own_operators_use_all_cores_unless_the_user_says_otherwise(monkeypatch):
+    monkeypatch.delenv("MXNET_USE_OPERATOR_TUNING", raising=False)
+    assert python("-c", MULTIPLY, OMP_NUM_THREADS="2").stdout == "2\n"
+    ask = "from resattnet.machine import mxnet; import os; print(os.environ.get('MXNET_USE_OPERATOR_TUNING'))"
+    assert python("-c", ask, MXNET_USE_OPERATOR_TUNING="1").stdout == "1\n"
 
 
 def test_waiting_threads_spin_a_little_unless_the_user_says_otherwise(monkeypatch):

@@ -70,7 +70,8 @@ def postpone_module(name: str) -> Iterator[None]:
 
     A module that is not installed fails at its import as ever.
     """
-    if name in sys.modules or importlib.util.find_spec(name) is None:
+    package = name.partition(".")[0]  # that of a module cannot be asked for where its package is missing
+    if name in sys.modules or importlib.util.find_spec(package) is None:
         yield
         return
     sys.modules[name] = LazyModule(name)

@@ -196,7 +196,7 @@ def choose_engine(runtime: str, precision: str) -> str:
         if not installed:
             missing = "which is not installed" if len(able) == 1 else "and neither is installed"
             raise InputError(
-                f"`runtime=auto` `precision={precision}`: an ONNX file is computed by {' or '.join(able)}, {missing}: "
+                f"`runtime=auto` `precision={precision}`: this takes {' or '.join(able)}, {missing}: "
                 + " or ".join(ENGINES[name].install for name in able)
             )
         return installed[0]

@@ -288,3 +288,26 @@ def test_board_accepted(protobuf, implementation):
 
 def test_protobuf_of_this_environment():
     mxnet.check_protobuf()
+
+
+def test_modules_are_postponed_until_they_are_used(monkeypatch):
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    with packages.postpone_module("colorsys"):
+        import colorsys as later
+    assert "colorsys" not in sys.modules
+    assert later.rgb_to_hsv(1, 0, 0) == (0, 1, 1) and "colorsys" in sys.modules
+    with packages.postpone_module("colorsys"):
+        import colorsys
+    assert colorsys is sys.modules["colorsys"] is not later
+    for missing in ("no_such_package", "no_such_package.part"):
+        with packages.postpone_module(missing), pytest.raises(ImportError, match="no_such_package"):
+            __import__(missing)
+
+
+def test_what_mxnet_does_not_need_is_not_imported_until_it_is_used():
+    code = (
+        "import sys; from resattnet.machine.mxnet import mx, POSTPONED; "
+        "print([name for name in POSTPONED if name in sys.modules]); "
+        "print(mx.gluon.utils.requests.get.__name__, mx.contrib.quantization.stats.entropy([1, 1]) > 0.69)"
+    )
+    assert python("-c", code).stdout == "[]\nget True\n"

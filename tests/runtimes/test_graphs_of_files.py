@@ -138,14 +138,12 @@ def test_without_an_engine_both_are_named(exported, monkeypatch):
         Classifier.load(exported)
     ways = " or ".join(f"python -m pip install -e '.[{extra}]'" for extra in ("openvino", "onnx"))
     assert str(raised.value) == (
-        "runtime=auto precision=float32: an ONNX file is computed by openvino or onnxruntime, and neither is "
-        f"installed: {ways}"
+        "runtime=auto precision=float32: this takes openvino or onnxruntime, and neither is installed: " + ways
     )
     with pytest.raises(InputError) as raised:
         Classifier.load(exported, precision="bfloat16")
     assert str(raised.value) == (
-        "runtime=auto precision=bfloat16: an ONNX file is computed by openvino, which is not installed: "
-        + ways.split(" or ")[0]
+        "runtime=auto precision=bfloat16: this takes openvino, which is not installed: " + ways.split(" or ")[0]
     )
 
 

@@ -20,8 +20,8 @@ from .exported import open_exported
 from .logits import Prediction
 from .options import ClassifierOptions, PredictionOptions
 
-# Images below which the time until the first answer counts more than that of each. onnxruntime answers 0.65 s before
-# OpenVINO, which computes a thin Attention-56 in 0.5 ms less for each image, in INT8 in 5 ms.
+# Images below which the time until the first answer counts more than that of each. onnxruntime answers 0.3 s before
+# OpenVINO, which computes a thin Attention-56 in 0.5 ms less for each image, in INT8 in 3 to 5 ms.
 FEW = 100
 Results = Iterable[Tuple[str, Prediction]]
 

@@ -161,10 +161,10 @@ ENGINES: Dict[str, Engine] = {
         _compile_by_openvino,
         ("float32", "bfloat16"),
         "openvino",
-        1.2,
+        0.65,
         ("openvino.tools.ovc", "convert_model"),
     ),
-    "onnxruntime": Engine("onnxruntime", _compile_by_onnxruntime, ("float32",), "onnx", 0.55),
+    "onnxruntime": Engine("onnxruntime", _compile_by_onnxruntime, ("float32",), "onnx", 0.33),
 }
 
 

@@ -1,5 +1,6 @@
 """Test INT8 ONNX files: what they compute in each engine, what they say of themselves, and what is refused."""
 
+import hashlib
 import json
 import sys
 import types
@@ -42,15 +43,16 @@ def installed():
 
 @pytest.fixture(scope="module")
 def quantize():
-    """Patch the quantisation, so that it is done once for all exports of these tests."""
+    """Patch the quantisation, so that it is done once for all exports that are calibrated on the same images."""
     needs_nncf()
-    done, real = [], int8_onnx.quantize_model
+    done, real = {}, int8_onnx.quantize_model
 
     def once(model, images):
-        if not done:
-            done.append(real(model, images))
+        key = hashlib.sha256(images.tobytes()).hexdigest()
+        if key not in done:
+            done[key] = real(model, images)
         copy = onnx.ModelProto()
-        copy.CopyFrom(done[0])
+        copy.CopyFrom(done[key])
         return copy
 
     with pytest.MonkeyPatch.context() as patch:

@@ -52,7 +52,8 @@ def image_sheet(
     for axes, colour in zip(grid, frames):
         axes.set_axis_on()
         axes.set(xticks=[], yticks=[])
-        axes.spines[:].set(color=colour, linewidth=3)
+        axes.spines[:].set_color(colour)
+        axes.spines[:].set_linewidth(3)
     return figure
 
 

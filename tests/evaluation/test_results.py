@@ -228,7 +228,7 @@ def test_each_figure_of_an_evaluation_has_a_title(home, monkeypatch, tmp_path):
     monkeypatch.setattr(figure_style, "save", lambda figure, path: figures.update({os.path.basename(path): figure}))
     found = evaluate_files([home.path("a")], Testing(num_gpus=0, corruptions="noise", corruption_images=9))
     write_results(found, results_to_json(found), str(tmp_path))
-    titles = {name: figure.get_suptitle() for name, figure in figures.items()}
+    titles = {name: figure._suptitle.get_text() for name, figure in figures.items()}
     assert sorted(titles) == ["confusion.png", "corruptions.png", "hardest.png", "reliability.png"]
     for name in ("confusion.png", "hardest.png", "reliability.png"):
         assert "run/best.params\non 40 test images of noise" in titles[name]
@@ -243,7 +243,7 @@ def test_a_sheet_without_mistakes_says_so(home, monkeypatch, tmp_path):
     figures = {}
     monkeypatch.setattr(figure_style, "save", lambda figure, path: figures.update({os.path.basename(path): figure}))
     write_results([perfect], result_to_json(perfect), str(tmp_path))
-    assert figures["hardest.png"].get_suptitle() == "No mistakes of a/x.params\non 300 test images of x"
+    assert figures["hardest.png"]._suptitle.get_text() == "No mistakes of a/x.params\non 300 test images of x"
 
 
 def test_several_files_and_their_ensemble_by_numpy(home, call, tmp_path):

@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import sys
 import types
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, ContextManager, Iterator, List, Optional, Tuple
 
 # Of MXNet 1.9.1 and before, for the CPU and for versions of CUDA.
 BUILDS = ("mxnet", "mxnet-cu101", "mxnet-cu102", "mxnet-cu110", "mxnet-cu112", "mxnet-cu117")
@@ -44,17 +44,9 @@ def load_library(path: str) -> bool:
     return True
 
 
-@contextlib.contextmanager
-def hide_module(name: str) -> Iterator[None]:
+def hide_module(name: str) -> ContextManager[None]:
     """Context in which ``import name`` fails, as it does where that package is not installed."""
-    module = sys.modules.get(name)
-    sys.modules[name] = None  # type: ignore[assignment]  # the import system's own mark for "not to be found"
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-        if module:
-            sys.modules[name] = module
+    return _replaced(name, None)  # the import system's own mark for "not to be found"
 
 
 class LazyModule(types.ModuleType):
@@ -64,21 +56,28 @@ class LazyModule(types.ModuleType):
         return getattr(importlib.import_module(self.__name__), name)
 
 
-@contextlib.contextmanager
-def postpone_module(name: str) -> Iterator[None]:
+def postpone_module(name: str) -> ContextManager[None]:
     """Context in which ``import name`` gives a `LazyModule`, where the module is not imported already.
 
     A module that is not installed fails at its import as ever.
     """
     package = name.partition(".")[0]  # that of a module cannot be asked for where its package is missing
     if name in sys.modules or importlib.util.find_spec(package) is None:
-        yield
-        return
-    sys.modules[name] = LazyModule(name)
+        return contextlib.nullcontext()
+    return _replaced(name, LazyModule(name))
+
+
+@contextlib.contextmanager
+def _replaced(name: str, replacement: Optional[types.ModuleType]) -> Iterator[None]:
+    """Context in which ``import name`` gives another module, or fails if that is None."""
+    module = sys.modules.get(name)
+    sys.modules[name] = replacement  # type: ignore[assignment]
     try:
         yield
     finally:
         del sys.modules[name]
+        if module:
+            sys.modules[name] = module
 
 
 @contextlib.contextmanager

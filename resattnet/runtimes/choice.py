@@ -6,7 +6,7 @@ import importlib.util
 from typing import Optional
 
 from ..system.errors import InputError
-from .engines import ENGINES, check_names, choose_engine, engines_for
+from .engines import ENGINES, check_names, choose_engine, engines_for, installed_engines
 from .onnx_program import refuse_int8
 from .torch_program import RUNTIME, refuse_torch
 
@@ -50,7 +50,7 @@ def choose_for_network(path: str, runtime: str = "auto", precision: str = "auto"
             raise InputError(f"`runtime=mxnet` `precision={precision}`: give `runtime={engines_for(precision)[0]}`")
         return None
     if runtime == "auto" and precision == "float32":
-        installed = [name for name in engines_for(precision) if ENGINES[name].is_installed]
+        installed = installed_engines(precision)
         return installed[0] if installed and has_onnx() and pixels >= LARGE else None
     name = choose_engine(runtime, precision)
     check_packages(name)

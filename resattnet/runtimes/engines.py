@@ -176,6 +176,11 @@ def engines_for(precision: str) -> List[str]:
     return [name for name, engine in ENGINES.items() if precision in engine.precisions]
 
 
+def installed_engines(precision: str) -> List[str]:
+    """Return those of `engines_for` that are installed."""
+    return [name for name in engines_for(precision) if ENGINES[name].is_installed]
+
+
 def choose_engine(runtime: str, precision: str) -> str:
     """Return the engine that computes a float32 model in a precision.
 
@@ -192,7 +197,7 @@ def choose_engine(runtime: str, precision: str) -> str:
     """
     able = engines_for(precision)
     if runtime == "auto":
-        installed = [name for name in able if ENGINES[name].is_installed]
+        installed = installed_engines(precision)
         if not installed:
             missing = "which is not installed" if len(able) == 1 else "and neither is installed"
             raise InputError(
@@ -213,7 +218,7 @@ def quickest_to_start(runtime: str, precision: str) -> str:
     runtime, precision : str
         As for `onnx_program.compile_file`.
     """
-    installed = [name for name in engines_for("float32") if ENGINES[name].is_installed]
+    installed = installed_engines("float32")
     if runtime != "auto" or precision == "bfloat16" or not installed:
         return runtime
     return min(installed, key=lambda name: ENGINES[name].start)

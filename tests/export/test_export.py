@@ -169,15 +169,20 @@ def test_another_interpolation_is_caught(tmp_path, monkeypatch):
     assert os.listdir(str(tmp_path)) == ["wrong.onnx"]
 
 
-# `make fuzz` takes all depths, which take the same ways.
-DEEPER = [(get_attention_cifar, depth, "thin", 32) for depth in (128, 164, 236, 452)] + [
+# `make fuzz` takes all depths; those between take the same ways.
+DEEP = [(get_attention_cifar, 452, "thin", 32)]
+BETWEEN = [(get_attention_cifar, depth, "thin", 32) for depth in (128, 164, 236)] + [
     (get_attention_net, 92, "full", 64)
 ]
 
 
 @pytest.mark.parametrize(
     "build, depth, widths, size",
-    [(get_attention_cifar, 56, "full", 32), (get_attention_net, 56, "full", 64), *(DEEPER if FULL else [])],
+    [
+        (get_attention_cifar, 56, "full", 32),
+        (get_attention_net, 56, "full", 64),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in DEEP + (BETWEEN if FULL else [])),
+    ],
 )
 def test_onnx_of_every_depth_and_stem(build, depth, widths, size, tmp_path):
     net, path = tame(initialised(build(10, depth, widths=widths))), str(tmp_path / "net.onnx")

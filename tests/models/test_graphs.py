@@ -9,7 +9,6 @@ import pytest
 import resattnet
 from helpers import small_digits
 from helpers.networks import difference, images, initialised, operators
-from helpers.tries import FULL
 from resattnet.commands.training_run import train
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
@@ -53,7 +52,6 @@ def test_fused_leaves_no_convolution_alone():
     assert found["BatchNorm"] == 37
 
 
-@pytest.mark.skipif(not FULL, reason="fuses in the same ways as at other depths: `make fuzz` does it")
 def test_fused_of_the_deepest():
     net = initialised(resattnet.get_attention_cifar(10, 452, widths="thin"))
     for parameter in net.collect_params(".*conv.*_weight").values():

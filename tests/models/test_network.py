@@ -55,7 +55,7 @@ def test_trunk_depth_is_the_key(depth):
 
 @pytest.mark.parametrize(
     "build, side, depth",
-    [(resattnet.get_attention_cifar, 32, depth) for depth in (DEPTHS if FULL else (56, 92))]
+    [(resattnet.get_attention_cifar, 32, depth) for depth in (DEPTHS if FULL else (56, 92, 452))]
     + [(resattnet.get_attention_net, 64, depth) for depth in ((56, 92) if FULL else (56,))],
 )
 def test_forward_and_backward(build, side, depth):

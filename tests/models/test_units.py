@@ -358,7 +358,7 @@ def test_logits_of_a_new_post_activation_network_are_moderate(unit, depth):
     mx.random.seed(3)
     net.initialize()
     with mx.autograd.train_mode():
-        logits = net(images(8, 3, 16, 16))
+        logits = net(images(8, 3, 32, 32))
     assert 0.01 < float(abs(logits).max().asscalar()) < 100
 
 

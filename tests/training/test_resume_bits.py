@@ -35,7 +35,7 @@ ALL = dict(
     zero_gamma=True,
     lr_per_256=1.6,
 )
-KILLS = int(os.environ.get("RESATTNET_KILLS", 2))
+KILLS = int(os.environ.get("RESATTNET_KILLS", 3))
 EPOCHS = KILLS + 2  # of four steps each
 
 

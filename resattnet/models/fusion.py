@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections import Counter
-from typing import Any, Dict, List, Sequence, Set
+from collections import defaultdict
+from typing import Any, Dict, List, Sequence, Set, Tuple
 
 import numpy as np
 
 from ..machine.mxnet import mx
+from ..machine.onednn import AMX_CHANNELS
 
 BLOCK = 16  # the most channels in a block of oneDNN's layouts: 16 with AVX-512, 8 without
-KEEPS_LAYOUT = ("BatchNorm", "Activation", "Pooling", "amp_cast")  # the operators that return the layout of their input
+KEEPS_CHANNELS = ("BatchNorm", "Activation", "Pooling", "amp_cast")  # operators of one array
 
 
 def onednn_is_on() -> bool:
@@ -40,35 +41,59 @@ def fuse_all(symbol: Any) -> Any:
     """
     graph = json.loads(symbol.tojson(remove_amp_cast=False))  # by default, the casts are lost without a word
     nodes = graph["nodes"]
-    blocked = _blocked_nodes(nodes)
-    uses = Counter(number for node in nodes for number, *_ in node["inputs"])
-    uses.update(number for number, *_ in graph["heads"])
-    for node in nodes:
+    in_blocks, blocked = _nodes_in_blocks(nodes)
+    users: Dict[int, List[int]] = defaultdict(list)
+    for number, node in enumerate(nodes):
+        for source, *_ in node["inputs"]:
+            users[source].append(number)
+    results = {number for number, *_ in graph["heads"]}
+    for own, node in enumerate(nodes):
         if node["op"] == "Activation" and node["attrs"]["act_type"] == "relu":
             number = node["inputs"][0][0]
+            alone = nodes[number]["op"] == "BatchNorm" and users[number] == [own] and number not in results
             # With an input in the plain layout and a gradient in a blocked one, MXNet 1.9.1 applies the mask of the
-            # ReLU in the wrong order: the gradients are wrong, without an error.
-            if nodes[number]["op"] == "BatchNorm" and uses[number] == 1 and number in blocked:
+            # ReLU in the wrong order: the gradients are wrong, without an error. The other way round, oneDNN may have
+            # no such operator, which ends the training.
+            if alone and number in blocked and all(user in in_blocks for user in users[own]):
                 # The node of the ReLU takes the place of both; nothing uses that of the normalisation any more.
                 node.update(nodes[number], op="_contrib_BatchNormWithReLU")
     return mx.sym.load_json(json.dumps(graph))
 
 
-def _blocked_nodes(nodes: Sequence[Dict[str, Any]]) -> Set[int]:
-    """Return the numbers of the nodes whose output certainly has one of oneDNN's blocked layouts."""
-    blocked: Set[int] = set()
+def _nodes_in_blocks(nodes: Sequence[Dict[str, Any]]) -> Tuple[Set[int], Set[int]]:
+    """Return the numbers of the nodes that certainly compute in a blocked layout, and of those that return one.
+
+    A convolution computes in blocks where its inputs and outputs have a multiple of 16 channels each, and does not have
+    small groups. A pooling returns its input's layout, but the gradient of a pooling of all pixels may have another. A
+    cast returns the plain layout, and MXNet brings its gradient into that of the input.
+    """
+    channels: Dict[int, int] = {}  # of the outputs of nodes, where they are known
+    computing, returning = set(), set()
     for number, node in enumerate(nodes):
-        inputs = [source for source, *_ in node["inputs"]]
+        attributes = node.get("attrs", {})
+        sources = [source for source, *_ in node["inputs"]]
         if node["op"] == "Convolution":
-            channels, groups = (int(node["attrs"].get(name, 1)) for name in ("num_filter", "num_group"))
-            found = channels % BLOCK == 0 and groups in (1, channels)
+            channels[number] = int(attributes["num_filter"])
+            groups = int(attributes.get("num_group", 1))
+            depthwise = groups == channels[number]
+            small_groups = not depthwise and groups > 1 and channels[number] // groups != AMX_CHANNELS
+            known = depthwise or nodes[sources[0]]["op"] == "null" or channels.get(sources[0], 1) % BLOCK == 0
+            if channels[number] % BLOCK == 0 and known and not small_groups:
+                computing.add(number)
+                returning.add(number)
         elif node["op"] == "elemwise_add":
-            found = blocked.issuperset(inputs)
-        else:
-            found = node["op"] in KEEPS_LAYOUT and inputs[0] in blocked
-        if found:
-            blocked.add(number)
-    return blocked
+            channels[number] = channels.get(sources[0], 1)
+            if returning.issuperset(sources):
+                returning.add(number)
+        elif node["op"] == "Concat":
+            channels[number] = sum(channels.get(source, 1) for source in sources)
+        elif node["op"] in KEEPS_CHANNELS:
+            channels[number] = channels.get(sources[0], 1)
+            if node["op"] == "amp_cast" or sources[0] in returning and attributes.get("global_pool") != "True":
+                computing.add(number)
+            if node["op"] != "amp_cast" and sources[0] in returning:
+                returning.add(number)
+    return computing, returning
 
 
 @functools.lru_cache(maxsize=None)
@@ -100,6 +125,7 @@ def _small_network() -> Any:
         z = convolve(activate(convolve(y, 32)), 32, 3, stride)
         x = convolve(activate(z), 64) + convolve(y, 64, 1, stride)
         x = convolve(activate(mx.sym.Pooling(x, kernel=(3, 3), pad=(1, 1), pool_type="max")), 64, 3) + x
+        x = convolve(activate(convolve(x, 64, 3, groups=64 // AMX_CHANNELS)), 64)
         x = convolve(2 * x, 64, groups=64)  # from the plain layout
     return convolve(activate(x), 16)
 

@@ -5,12 +5,13 @@ Parameters, saved states and exports are those of the network itself, which stay
 
 from __future__ import annotations
 
-import functools
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, Optional, Sequence, Tuple
 
 from ..machine.mxnet import mx
 from .fusion import fuse_relu, onednn_is_on
 from .layers import LayoutAnchor
+
+Size = Tuple[int, int]
 
 
 class TrainingGraph:
@@ -21,29 +22,32 @@ class TrainingGraph:
     net : HybridBlock
         float32, on the CPU. The graph shares its parameters, which receive the gradients.
     build : callable
-        Makes the graph, a hybridised block, from the network: `to_float32` or `precision.to_bfloat16`.
+        Makes the graph, a hybridised block, from the network and the (height, width) of the images: `to_float32` or
+        `precision.to_bfloat16`. For images of another size it is made anew.
     """
 
-    def __init__(self, net: Any, build: Callable[[Any], Any]) -> None:
+    def __init__(self, net: Any, build: Callable[[Any, Size], Any]) -> None:
         self._net, self._build = net, build
-
-    @functools.cached_property
-    def block(self) -> Any:
-        """The hybridised block."""
-        return self._build(self._net)
+        self._size: Optional[Size] = None
+        self.block: Any = None
 
     def __call__(self, images: Any) -> Any:
         """Return float32 logits (N, classes) of images (N, 3, H, W)."""
+        if images.shape[2:] != self._size:
+            self._size = images.shape[2:]
+            self.block = self._build(self._net, self._size)
         return self.block(images)
 
 
-def to_float32(net: Any) -> Any:
+def to_float32(net: Any, size: Optional[Size] = None) -> Any:
     """Return a graph of a network that computes in float32, for training on the CPU.
 
     Parameters
     ----------
     net : HybridBlock
         As for `TrainingGraph`.
+    size : tuple of int, optional
+        (height, width) of the images, which changes nothing in float32.
 
     Returns
     -------
@@ -57,19 +61,19 @@ def computes_with_onednn(devices: Sequence[Any]) -> bool:
     return devices[0].device_type == "cpu" and onednn_is_on()
 
 
-def compose(net: Any, dtype: str) -> Any:
-    """Return the symbol of a network with the operators of its anchors (`layers.LayoutAnchor`) for a data type."""
-    net.apply(_set_anchor(dtype))
+def compose(net: Any, kind: str) -> Any:
+    """Return the symbol of a network with the operators of its anchors (`layers.LayoutAnchor`) for a kind of graph."""
+    net.apply(_set_anchor(kind))
     try:
         return net(mx.sym.var("data", dtype="float32"))
     finally:
         net.apply(_set_anchor(None))
 
 
-def _set_anchor(dtype: Optional[str]) -> Callable[[Any], None]:
+def _set_anchor(kind: Optional[str]) -> Callable[[Any], None]:
     def apply(block: Any) -> None:
         if isinstance(block, LayoutAnchor):
-            block.active = dtype
+            block.active = kind
 
     return apply
 

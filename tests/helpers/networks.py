@@ -10,6 +10,7 @@ import pytest
 
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
+from resattnet.machine.amx import ask_for_amx
 from resattnet.machine.facts import usable_instructions
 from resattnet.machine.mxnet import mx
 from resattnet.zoo import parameters
@@ -84,6 +85,11 @@ INSTRUCTIONS = usable_instructions()
 needs_avx512 = pytest.mark.skipif(
     bool(INSTRUCTIONS) and "avx512f" not in INSTRUCTIONS,
     reason="oneDNN has bfloat16 on CPUs with AVX-512 only, and where DNNL_MAX_CPU_ISA allows it",
+)
+
+needs_amx = pytest.mark.skipif(
+    "amx_bf16" not in INSTRUCTIONS or not ask_for_amx(),
+    reason="this CPU has no AMX, or Linux or DNNL_MAX_CPU_ISA does not allow it",
 )
 
 

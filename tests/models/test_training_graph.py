@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from helpers.networks import graph_types, images, initialised, operators
+from helpers.networks import graph_types, images, initialised, needs_avx512, operators
 from helpers.runs import fix_statistics
 from helpers.scripts import ROOT
 from resattnet.data.transforms import Transform
@@ -16,7 +16,8 @@ from resattnet.datasets import catalog
 from resattnet.machine.devices import wait_for_running_statistics
 from resattnet.machine.facts import usable_instructions
 from resattnet.machine.mxnet import mx
-from resattnet.models import layers
+from resattnet.machine.onednn import BFLOAT16
+from resattnet.models import layers, precision
 from resattnet.models.fusion import fuse_all, is_exact
 from resattnet.models.layers import LayoutAnchor
 from resattnet.models.network import build
@@ -32,7 +33,6 @@ from resattnet.models.training_graph import (
 
 pytestmark = pytest.mark.isa
 
-BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
 FUSED = "_contrib_BatchNormWithReLU"
 # Bottlenecks of 16 channels, so that all layers are wide enough for oneDNN's blocks.
 SMALL = dict(depth=Spec(1, 1, 1, (1, 1, 1)), channels=Widths(16, (64, 64, 64), 64))
@@ -47,18 +47,18 @@ VARIANTS = [
 
 
 def without_anchors(monkeypatch):
-    monkeypatch.setattr(layers, "ANCHORS", {place: dict(float32=None, bfloat16=None) for place in layers.ANCHORS})
+    monkeypatch.setattr(layers, "ANCHORS", {place: {} for place in layers.ANCHORS})
 
 
-def digits(count):
+def digits(count, step=2):
     facts, image_set = catalog.describe_data("digits"), catalog.load_images("digits", None, "train")
-    small = np.ascontiguousarray(image_set.images[:count, ::2, ::2])
+    small = np.ascontiguousarray(image_set.images[:count, ::step, ::step])
     labels = image_set.labels[:count]
     return mx.nd.array(Transform(facts.mean, facts.std, 10)(small, labels)[0]), mx.nd.array(labels)
 
 
-def train_steps(variant, make_graph, steps, frozen=(), fixed=False):
-    """Return logits, gradients, weights and running statistics after a few steps on digits of 16x16 pixels."""
+def train_steps(variant, make_graph, steps, frozen=(), fixed=False, step=2):
+    """Return logits, gradients, weights and running statistics after a few steps on digits of 32 / `step` pixels."""
     mx.random.seed(1)
     net = build(NetworkSpec(10, **variant), **SMALL)
     net.initialize()
@@ -71,7 +71,7 @@ def train_steps(variant, make_graph, steps, frozen=(), fixed=False):
     parameters = net._collect_params_with_prefix()
     learned = {name: parameter for name, parameter in parameters.items() if parameter.grad_req != "null"}
     trainer = mx.gluon.Trainer(list(learned.values()), "nag", dict(learning_rate=0.05, momentum=0.9, wd=1e-4))
-    x, y = digits(8 * steps)
+    x, y = digits(8 * steps, step)
     for number in range(steps):
         part = slice(8 * number, 8 * number + 8)
         with mx.autograd.record():
@@ -85,6 +85,17 @@ def train_steps(variant, make_graph, steps, frozen=(), fixed=False):
     return {name: array.asnumpy() for name, array in arrays.items()}
 
 
+@needs_avx512
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_fusing_changes_no_bit_in_bfloat16(variant, monkeypatch):
+    # For 3x3 convolutions of one pixel, oneDNN's gradients in bfloat16 differ from call to call.
+    fused = train_steps(variant, to_bfloat16, 2, step=1)
+    monkeypatch.setattr(precision, "fuse_relu", lambda symbol: symbol)
+    separate = train_steps(variant, to_bfloat16, 2, step=1)
+    assert all((fused[name] == array).all() for name, array in separate.items())
+    assert np.abs(separate["gradient of features.0.weight"]).max() > 0
+
+
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)
 def test_a_fused_graph_trains_to_the_same_bits(variant, monkeypatch):
     without_anchors(monkeypatch)
@@ -95,7 +106,7 @@ def test_a_fused_graph_trains_to_the_same_bits(variant, monkeypatch):
         return to_float32(net)
 
     ours, own = (train_steps(variant, graph, 3) for graph in (make, lambda net: net))
-    assert (fused[0] > 5) == is_exact()
+    assert (fused[0] > 0) == is_exact()
     assert all((ours[name] == array).all() for name, array in own.items())
     assert np.abs(own["gradient of features.0.weight"]).max() > 0
 
@@ -154,13 +165,17 @@ def test_what_is_fused():
     assert fused_count(norm_and_relu(wide)) == 1
     assert fused_count(norm_and_relu(convolution(data, 16, 16))) == 1
     assert fused_count(norm_and_relu(mx.sym.Pooling(wide + convolution(data), kernel=(2, 2), stride=(2, 2)))) == 1
-    assert fused_count(norm_and_relu(mx.sym.amp_cast(wide, dtype=BFLOAT16))) == 1
+    assert fused_count(norm_and_relu(convolution(data, 64, 2))) == 1
+    assert fused_count(mx.sym.Pooling(norm_and_relu(wide), kernel=(2, 2), stride=(2, 2))) == 1
     # The layout of these may be the plain one.
+    assert fused_count(norm_and_relu(mx.sym.amp_cast(wide, dtype=BFLOAT16))) == 0
     assert fused_count(norm_and_relu(data)) == 0
     assert fused_count(norm_and_relu(wide * 2)) == 0
     assert fused_count(norm_and_relu(wide + data)) == 0
     assert fused_count(norm_and_relu(convolution(data, 24))) == 0
     assert fused_count(norm_and_relu(convolution(data, 16, 4))) == 0
+    # The layout of the gradient depends on the batch.
+    assert fused_count(mx.sym.Pooling(norm_and_relu(wide), kernel=(1, 1), global_pool=True)) == 0
     # The normalisation has another user, or is a result.
     norm = mx.sym.BatchNorm(wide, fix_gamma=False)
     assert fused_count(mx.sym.Activation(norm, act_type="relu") + norm) == 0
@@ -169,12 +184,12 @@ def test_what_is_fused():
 
 
 @pytest.mark.parametrize("place", sorted(layers.ANCHORS))
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_anchors_are_the_identity(place, dtype):
-    anchor = LayoutAnchor(place, 24)
+@pytest.mark.parametrize("kind, channels", [("float32", 24), ("bfloat16", 24), ("amx", 64)])
+def test_anchors_are_the_identity(place, kind, channels):
+    anchor = LayoutAnchor(place, channels)
     anchor.hybridize(static_alloc=True, static_shape=True)
-    anchor.active = dtype
-    x, above = images(3, 24, 5, 7), images(3, 24, 5, 7, seed=3)
+    anchor.active = kind
+    x, above = images(3, channels, 5, 7), images(3, channels, 5, 7, seed=3)
     x.attach_grad()
     with mx.autograd.record():
         y = anchor(x)
@@ -188,14 +203,17 @@ needs_fusion = pytest.mark.skipif(not is_exact(), reason="without AVX2, normalis
 
 @needs_fusion
 def test_every_pair_of_a_wide_network_is_fused():
-    """Between all normalisations and ReLUs of a network with anchors are blocked layouts, in both types."""
+    """Between all normalisations and ReLUs of a network with anchors are blocked layouts, in both types.
+
+    The gradient of the pooling of all pixels, after the last pair, has a layout that depends on the batch.
+    """
     net = initialised(build(NetworkSpec(10, widths="thin")))
     plain = operators(net)
     for make in (to_float32, to_bfloat16):
         found = operators(make(net))
-        assert found[FUSED] == plain["BatchNorm"] and found["BatchNorm"] == 0
-        # ReLU is left in the interpolations only, as another operator, and Activation is the masks' sigmoid.
-        assert found["Activation"] == 3
+        assert found[FUSED] == plain["BatchNorm"] - 1 and found["BatchNorm"] == 1
+        # ReLU is left in the interpolations only, as another operator; Activation is the masks' sigmoid and the last.
+        assert found["Activation"] == 3 + 1
         # Two inner masks in stage 1 and one in stage 2; each of the three masks has two anchors more.
         assert found["Convolution"] == plain["Convolution"] + 3 + 3 + 3
 
@@ -205,7 +223,12 @@ def test_anchors_in_bfloat16_compute_in_bfloat16():
     net = initialised(build(NetworkSpec(10, widths="thin")))
     found = graph_types(to_bfloat16(net)(mx.sym.var("data")))
     # The stem and the normalisation after it are float32.
-    assert found[FUSED] == {2: 105, 4: 2} and found["Convolution"][4] == 1 and set(found["Pooling"]) == {2}
+    assert (
+        found[FUSED] == {2: 104, 4: 2}
+        and found["BatchNorm"] == {2: 1}
+        and found["Convolution"][4] == 1
+        and set(found["Pooling"]) == {2}
+    )
     assert set(found["_ones"]) == {4} and set(found["elemwise_add"]) == {2}
 
 
@@ -229,9 +252,15 @@ def test_a_graph_is_made_when_it_is_first_used():
     net = initialised(build(NetworkSpec(10), **SMALL))
     graph = TrainingGraph(net, to_float32)
     freeze(net, ["stem"])
-    symbol = json.loads(graph.block(mx.sym.var("data")).tojson(remove_amp_cast=False))["nodes"]
+    graph(images(1, 3, 16, 16))
+    block = graph.block
+    symbol = json.loads(block(mx.sym.var("data")).tojson(remove_amp_cast=False))["nodes"]
     norms = [node["attrs"]["use_global_stats"] for node in symbol if node["op"] == FUSED]
-    assert norms.count("True") == 1 and graph.block is graph.block
+    assert norms.count("True") == 1
+    graph(images(2, 3, 16, 16))
+    assert graph.block is block
+    graph(images(2, 3, 24, 24))
+    assert graph.block is not block
 
 
 @pytest.mark.parametrize("isa, exact", [("SSE41", "False"), ("AVX2", "True")])

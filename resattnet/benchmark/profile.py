@@ -47,6 +47,7 @@ def operator_times(totals: Mapping[str, Mapping[str, float]], steps: int) -> Lis
 def profile(options: BenchmarkOptions) -> List[OperatorTime]:
     """Measure the time of each operator in a training step."""
     step, (images, labels) = make_training_step(options), random_batch(options)
+    step(images, labels)  # a training graph is made when it is first used
     graph: Any = getattr(step.graph, "block", step.graph)
     # By default the engine runs operators in bulks, and the profiler sees only the bulks.
     graph.hybridize(static_alloc=True, static_shape=True, forward_bulk_size=0, backward_bulk_size=0)

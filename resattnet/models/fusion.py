@@ -14,7 +14,7 @@ from ..machine.mxnet import mx
 from ..machine.onednn import AMX_CHANNELS
 
 BLOCK = 16  # the most channels in a block of oneDNN's layouts: 16 with AVX-512, 8 without
-KEEPS_CHANNELS = ("BatchNorm", "Activation", "Pooling", "amp_cast")  # operators of one array
+KEEPS_CHANNELS = ("BatchNorm", "Activation", "Pooling", "amp_cast")
 
 
 def onednn_is_on() -> bool:
@@ -76,9 +76,10 @@ def _nodes_in_blocks(nodes: Sequence[Dict[str, Any]]) -> Tuple[Set[int], Set[int
             channels[number] = int(attributes["num_filter"])
             groups = int(attributes.get("num_group", 1))
             depthwise = groups == channels[number]
-            small_groups = not depthwise and groups > 1 and channels[number] // groups != AMX_CHANNELS
-            known = depthwise or nodes[sources[0]]["op"] == "null" or channels.get(sources[0], 1) % BLOCK == 0
-            if channels[number] % BLOCK == 0 and known and not small_groups:
+            grouped = depthwise or groups == 1 or channels[number] // groups == AMX_CHANNELS
+            first = nodes[sources[0]]["op"] == "null"  # has a kernel of its own for three channels
+            known = depthwise or first or channels.get(sources[0], 1) % BLOCK == 0
+            if channels[number] % BLOCK == 0 and known and grouped:
                 computing.add(number)
                 returning.add(number)
         elif node["op"] == "elemwise_add":
@@ -89,10 +90,12 @@ def _nodes_in_blocks(nodes: Sequence[Dict[str, Any]]) -> Tuple[Set[int], Set[int
             channels[number] = sum(channels.get(source, 1) for source in sources)
         elif node["op"] in KEEPS_CHANNELS:
             channels[number] = channels.get(sources[0], 1)
-            if node["op"] == "amp_cast" or sources[0] in returning and attributes.get("global_pool") != "True":
+            if node["op"] == "amp_cast":
                 computing.add(number)
-            if node["op"] != "amp_cast" and sources[0] in returning:
+            elif sources[0] in returning:
                 returning.add(number)
+                if attributes.get("global_pool") != "True":
+                    computing.add(number)
     return computing, returning
 
 

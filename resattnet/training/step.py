@@ -193,11 +193,12 @@ class TrainingStep:
 
     def compute_gradients(self, parts: List[Tuple[Any, Any]]) -> None:
         """Run forward and backward for one batch, given as (images, labels) on each device, and count its loss."""
-        targets = [(y, self.teacher(x)) if self.teacher else (y,) for x, y in parts]
         if self._synchronised:
             self._synchronised.begin([len(x) for x, _ in parts])
         with mx.autograd.record():
             outputs = [self.graph(x) for x, _ in parts]
+            with mx.autograd.pause():  # after the graph, which can turn AMX on only before anything else is computed
+                targets = [(y, self.teacher(x)) if self.teacher else (y,) for x, y in parts]
             # The loss is computed in float32 for float16 logits too: soft labels are float32.
             losses = [
                 self.loss(output.astype("float32", copy=False), *target) for output, target in zip(outputs, targets)

@@ -6,7 +6,6 @@ brings its own OpenMP.
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import resource
@@ -14,8 +13,9 @@ import signal
 import sys
 import time
 from multiprocessing.connection import Connection
-from typing import Any, Iterator, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, NamedTuple, Sequence, Tuple
 
+from ..machine.cores import environment
 from ..system.errors import InputError
 from .contender import Contender
 from .options import BenchmarkOptions
@@ -83,21 +83,6 @@ def _serve(connection: Connection, contenders: Sequence[Contender], options: Ben
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the process is ending already
 
 
-@contextlib.contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for the child processes that are started within the context."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
 class ContenderProcess:
     """A process that holds contenders and runs one of them when it is its turn; a context manager.
 
@@ -113,7 +98,7 @@ class ContenderProcess:
         self._names = " and ".join(contender.name for contender in contenders)
         self._connection, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(other, contenders, options))
-        with _environment(contenders[0].child_environment):
+        with environment(contenders[0].child_environment):
             self._process.start()
         other.close()
 

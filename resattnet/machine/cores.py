@@ -5,9 +5,10 @@ MXNet reads both settings once, when it is imported, so this module does not imp
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-from typing import Callable, Dict
+from typing import Callable, Dict, Iterator, Mapping
 
 from ..system.errors import InputError
 
@@ -71,6 +72,21 @@ def users_environment() -> Dict[str, str]:
     A command that is started with these would take them for the user's settings, and not set its own.
     """
     return {name: value for name, value in os.environ.items() if _defaults.get(name) != value}
+
+
+@contextlib.contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables within the context, for what reads them there or is started there."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def split_cores(devices: int, processes: int = 1) -> None:

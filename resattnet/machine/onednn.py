@@ -1,4 +1,4 @@
-"""Let oneDNN compute with AMX: `turn_amx_on`.
+"""Whether MXNet computes with oneDNN, and letting oneDNN compute with AMX: `turn_amx_on`.
 
 The oneDNN of MXNet 1.9.1 multiplies bfloat16 matrices with AMX only if a variable asks for it, which it reads once,
 when the process first computes with it.
@@ -12,17 +12,22 @@ import os
 import numpy as np
 
 from .amx import AMX, ISA_VARIABLE, ask_for_amx, user_wants_amx
+from .cores import environment
 from .facts import usable_instructions
 from .mxnet import mx
 
-AMX_CHANNELS = (
-    32  # with a multiple of this number of channels, all convolutions in bfloat16 use AMX, whatever their size
-)
-
+# With a multiple of this number of channels, all convolutions in bfloat16 use AMX, whatever their size.
+AMX_CHANNELS = 32
 # The sizes of images for which convolutions with AMX were found right at every stage of a network: no memory written
 # beside the output, the values of float32. For a 1x1 convolution of 6x6 pixels, this oneDNN writes beside its output.
 AMX_SIZES = ((32, 32), (64, 64), (224, 224))
 BFLOAT16 = np.dtype([("bfloat16", np.uint16)])  # as MXNet knows it
+
+
+def onednn_is_on() -> bool:
+    """Return whether MXNet computes by oneDNN on the CPU: a variable turns it off."""
+    on = os.environ.get("MXNET_MKLDNN_ENABLED", "1").lower() not in ("0", "false")
+    return on and mx.runtime.Features().is_enabled("MKLDNN")
 
 
 def amx_may_be_on() -> bool:
@@ -40,15 +45,8 @@ def turn_amx_on() -> bool:
     """
     if "amx_bf16" not in usable_instructions() or not ask_for_amx():
         return False
-    before = os.environ.get(ISA_VARIABLE)
-    os.environ[ISA_VARIABLE] = AMX
-    try:
+    with environment({ISA_VARIABLE: AMX}):  # a process that is started later must ask Linux itself
         return _is_used()
-    finally:  # a process that is started later must ask Linux itself
-        if before is None:
-            del os.environ[ISA_VARIABLE]
-        else:
-            os.environ[ISA_VARIABLE] = before
 
 
 def _is_used() -> bool:

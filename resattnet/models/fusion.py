@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from collections import defaultdict
 from typing import Any, Dict, List, Sequence, Set, Tuple
 
 import numpy as np
 
 from ..machine.mxnet import mx
-from ..machine.onednn import AMX_CHANNELS
+from ..machine.onednn import AMX_CHANNELS, onednn_is_on
 
 BLOCK = 16  # the most channels in a block of oneDNN's layouts: 16 with AVX-512, 8 without
 KEEPS_CHANNELS = ("BatchNorm", "Activation", "Pooling", "amp_cast")
-
-
-def onednn_is_on() -> bool:
-    """Return whether MXNet computes by oneDNN on the CPU: a variable turns it off."""
-    on = os.environ.get("MXNET_MKLDNN_ENABLED", "1").lower() not in ("0", "false")
-    return on and mx.runtime.Features().is_enabled("MKLDNN")
 
 
 def fuse_relu(symbol: Any) -> Any:
@@ -67,7 +60,7 @@ def _nodes_in_blocks(nodes: Sequence[Dict[str, Any]]) -> Tuple[Set[int], Set[int
     small groups. A pooling returns its input's layout, but the gradient of a pooling of all pixels may have another. A
     cast returns the plain layout, and MXNet brings its gradient into that of the input.
     """
-    channels: Dict[int, int] = {}  # of the outputs of nodes, where they are known
+    channels: Dict[int, int] = {}  # of the outputs of nodes; where they are not known 1, which no block holds
     computing, returning = set(), set()
     for number, node in enumerate(nodes):
         attributes = node.get("attrs", {})

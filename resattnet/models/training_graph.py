@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any, Callable, Optional, Sequence, Tuple
 
 from ..machine.mxnet import mx
-from .fusion import fuse_relu, onednn_is_on
+from ..machine.onednn import onednn_is_on
+from .fusion import fuse_relu
 from .layers import LayoutAnchor
 
 Size = Tuple[int, int]

@@ -1,13 +1,9 @@
 """Test that oneDNN uses AMX where the CPU has it, in processes of their own: it is turned on once, or never."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from helpers.networks import needs_amx
-from helpers.scripts import ROOT
+from helpers.scripts import python
 from resattnet.machine import onednn
 from resattnet.machine.amx import AMX, ISA_VARIABLE, ask_for_amx, user_wants_amx
 
@@ -24,12 +20,9 @@ print(amx_may_be_on(), turn_amx_on(), amx_may_be_on(), os.environ.get("DNNL_MAX_
 
 
 def printed(code, isa=None):
-    environment = dict({name: value for name, value in os.environ.items() if name != ISA_VARIABLE}, PYTHONPATH=ROOT)
-    if isa:
-        environment[ISA_VARIABLE] = isa
-    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    return run.stdout.split()
+    done = python(code, isa=isa)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
 
 
 @needs_amx

@@ -1,15 +1,11 @@
 """Test training in bfloat16 with AMX, in processes of its own: against unfused operators, and against float32."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from helpers.networks import initialised, needs_amx
-from helpers.scripts import ROOT
-from resattnet.machine.amx import ISA_VARIABLE
+from helpers.scripts import python
 from resattnet.models.network import build
 from resattnet.models.precision import suits_amx
 from resattnet.models.spec import NetworkSpec
@@ -62,19 +58,11 @@ print(json.dumps([amx_may_be_on() and turn_amx_on(), difference, angle(ours, exa
 """
 
 
-def run(code, *arguments, isa=None, check=True):
-    environment = {name: value for name, value in os.environ.items() if name != ISA_VARIABLE}
-    environment.update(
-        {ISA_VARIABLE: isa} if isa else {}, PYTHONPATH=os.pathsep.join([ROOT, os.path.join(ROOT, "tests")])
-    )
-    found = subprocess.run([sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True)
-    assert found.returncode == 0 or not check, found.stderr
-    return found
-
-
 def measured(case, isa=None):
     """Return whether AMX was used, the largest difference of fusing, and how well bfloat16 agrees with float32."""
-    return json.loads(run(CODE, json.dumps(case), isa=isa).stdout)
+    done = python(CODE, json.dumps(case), isa=isa)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 @needs_amx
@@ -117,12 +105,16 @@ print(turn_amx_on.cache_info().currsize)
 assert turn_amx_on() is False
 """
     )
-    assert run(code).stdout.split() == ["0"]
+    done = python(code)
+    assert done.returncode == 0 and done.stdout.split() == ["0"], done.stderr
     code = code.replace("gradients(precision", "gradients(precision.to_bfloat16, 2, 32)\ngradients(precision", 1)
-    failed = run(code, check=False)
-    assert failed.stderr.strip().endswith(
-        "this process uses AMX, with which oneDNN is not safe for images of 24x24 pixels; "
-        "start a new one, without DNNL_MAX_CPU_ISA=AVX512_CORE_AMX"
+    assert (
+        python(code)
+        .stderr.strip()
+        .endswith(
+            "this process uses AMX, with which oneDNN is not safe for images of 24x24 pixels; "
+            "start a new one, without DNNL_MAX_CPU_ISA=AVX512_CORE_AMX"
+        )
     )
 
 

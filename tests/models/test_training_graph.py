@@ -1,16 +1,13 @@
 """Test the graph that a training step computes against the network's own: bits, layouts, and what stays unchanged."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from helpers.networks import graph_types, images, initialised, needs_avx512, operators
 from helpers.runs import fix_statistics
-from helpers.scripts import ROOT
+from helpers.scripts import python
 from resattnet.data.transforms import Transform
 from resattnet.datasets import catalog
 from resattnet.machine.devices import wait_for_running_statistics
@@ -106,7 +103,9 @@ def test_a_fused_graph_trains_to_the_same_bits(variant, monkeypatch):
         return to_float32(net)
 
     ours, own = (train_steps(variant, graph, 3) for graph in (make, lambda net: net))
-    assert (fused[0] > 0) == is_exact()
+    # In small groups or for odd numbers of channels, fewer layouts are certain.
+    fewest = dict(resnext=1, inception=3).get(variant.get("unit"), 6)
+    assert (fused[0] >= fewest) == is_exact()
     assert all((ours[name] == array).all() for name, array in own.items())
     assert np.abs(own["gradient of features.0.weight"]).max() > 0
 
@@ -269,8 +268,7 @@ def test_fusion_is_tried_on_the_cpu_that_computes(isa, exact):
     if "avx2" not in usable_instructions():
         pytest.skip("this CPU has no AVX2")
     code = "from resattnet.models.fusion import is_exact; print(is_exact())"
-    environment = dict(os.environ, DNNL_MAX_CPU_ISA=isa, PYTHONPATH=ROOT)
-    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    found = python(code, isa=isa)
     assert found.stdout.strip() == exact, found.stderr
 
 
